@@ -1,0 +1,47 @@
+# make run, make test: each works alone, on a machine with Python 3.11 or newer and nothing else.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: run test lint types bench clean
+
+run: $(READY)
+	@rm -f features.db features.db-wal features.db-shm
+	@$(BIN)/chronon-beam run \
+	    --group_by examples/ice_cream/group_by.py \
+	    --source file:examples/ice_cream/events.jsonl \
+	    --store sqlite:features.db \
+	    --dead_letters file:dead_letters.jsonl
+	@echo
+	@echo "The features two seconds into the example, read back from features.db:"
+	@for customer in Alice Bob; do \
+	    printf '  %-6s' $$customer; \
+	    $(BIN)/chronon-beam fetch --group_by examples/ice_cream/group_by.py \
+	        --store sqlite:features.db --key customer_id=$$customer --at 2000 || exit 1; \
+	done
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest tests/test_layers.py
+
+types: $(READY)
+	$(BIN)/basedpyright
+
+bench: $(READY)
+	$(BIN)/python benchmarks/pipeline.py
+
+clean:
+	rm -rf .venv build *.egg-info
+
+$(READY): setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up .venv (once; a minute or two)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@

@@ -1,0 +1,241 @@
+"""Avro as Chronon writes it: schemas with its names, and bytes.
+
+Source: `ai.chronon.online.serde.AvroConversions`. Encoders are built once for a type, as closures
+over closures: for the small records of tiles that is several times faster than a walk over the
+schema for every value (benchmarks/encoding.py). Decoding is fastavro's.
+"""
+
+import io
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import fastavro
+
+from chronon_beam.aggregator.base import IrRecord
+from chronon_beam.api.data_types import (
+    BINARY,
+    BOOLEAN,
+    BYTE,
+    DOUBLE,
+    FLOAT,
+    INT,
+    LONG,
+    SHORT,
+    STRING,
+    DataType,
+    ListType,
+    MapType,
+    StructType,
+)
+from chronon_beam.api.dialect import AvroNames, Dialect
+
+Encoder = Callable[[Any], bytes]
+Schema = dict[str, Any]
+
+NAMESPACE = "ai.chronon.data"
+NULL, PRESENT = b"\x00", b"\x02"
+"""Index of the union branch: every field is [null, T]."""
+
+_PRIMITIVES: dict[DataType, Any] = {
+    BOOLEAN: "boolean",
+    BYTE: {"type": "int", "logicalType": "byte"},
+    SHORT: {"type": "int", "logicalType": "short"},
+    INT: "int",
+    LONG: "long",
+    FLOAT: "float",
+    DOUBLE: "double",
+    STRING: "string",
+    BINARY: "bytes",
+}
+
+
+class AvroError(ValueError):
+    """A value that has no place in its schema, or bytes that are not of it."""
+
+
+def record_schema(struct_type: StructType, dialect: Dialect) -> Schema:
+    """The Avro schema of a record, with Chronon's names."""
+    return _schema(struct_type, dialect.names(), ())
+
+
+def reading_schema(struct_type: StructType) -> Schema:
+    """A schema that reads the same bytes and keeps the fields' own names.
+
+    Names are not in the bytes, so a reader may choose them; Chronon's, made unique, would have to
+    be undone.
+    """
+    return _schema(struct_type, AvroNames(prefix_by_path=True), ())
+
+
+def _schema(data_type: DataType, names: AvroNames, path: tuple[str, ...]) -> Any:
+    if isinstance(data_type, StructType):
+        # The record is named before its fields: numbers of repeated names depend on it.
+        name = names.record(data_type.record, path)
+        fields = [_field(field, kind, names, path) for field, kind in data_type.fields]
+        schema = {"type": "record", "name": name, "doc": "", "fields": fields}
+        return schema if path else {**schema, "namespace": NAMESPACE}
+    if isinstance(data_type, ListType):
+        return {"type": "array", "items": _schema(data_type.element, names, path)}
+    if isinstance(data_type, MapType):
+        return {"type": "map", "values": _schema(data_type.value, names, path)}
+    return _PRIMITIVES[data_type]
+
+
+def _field(name: str, data_type: DataType, names: AvroNames, path: tuple[str, ...]) -> Schema:
+    unique = names.field(name)
+    return {"name": unique, "type": ["null", _schema(data_type, names, (*path, name))], "doc": ""}
+
+
+class Decoder:
+    """Bytes of one record to a dict, by fastavro."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = fastavro.parse_schema(schema)
+
+    def __call__(self, payload: bytes) -> dict[str, Any]:
+        """Decode; raises AvroError when the bytes are not of this schema."""
+        stream = io.BytesIO(payload)
+        try:
+            record = fastavro.schemaless_reader(stream, self._schema, None)
+        except Exception as error:  # fastavro raises whatever the bytes lead to
+            raise AvroError(f"not of schema {self._schema['name']}: {error!r}") from error
+        if stream.tell() != len(payload):
+            raise AvroError(
+                f"not of schema {self._schema['name']}: {len(payload) - stream.tell()} bytes left"
+            )
+        return record  # pyright: ignore[reportReturnType]
+
+
+# A zigzag number goes out in groups of 14 bits, two bytes from a table at a time.
+_MORE = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << 14)]
+_LAST = [bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7)) for n in range(1 << 14)]
+
+
+def encode_long(number: int) -> bytes:
+    """An int or long.
+
+    >>> encode_long(-1), encode_long(300).hex()
+    (b'\\x01', 'd804')
+    """
+    zigzag = (number << 1) ^ (number >> 63)
+    if zigzag < 16384:
+        return _LAST[zigzag]
+    encoded = _MORE[zigzag & 16383]
+    zigzag >>= 14
+    while zigzag >= 16384:
+        encoded += _MORE[zigzag & 16383]
+        zigzag >>= 14
+    return encoded + _LAST[zigzag]
+
+
+class _Strings(dict[str, bytes]):
+    """Encoded strings by value: features repeat theirs. Bounded by number and by length."""
+
+    _MOST = 50_000
+    _LONGEST = 256
+
+    def __missing__(self, text: str) -> bytes:
+        payload = text.encode()
+        encoded = encode_long(len(payload)) + payload
+        if len(payload) <= self._LONGEST:
+            if len(self) >= self._MOST:
+                self.clear()
+            self[text] = encoded
+        return encoded
+
+
+_strings = _Strings()
+encode_string: Encoder = _strings.__getitem__
+
+
+def _encode_bytes(payload: bytes) -> bytes:
+    return encode_long(len(payload)) + payload
+
+
+def _encode_boolean(value: bool) -> bytes:
+    return b"\x01" if value else b"\x00"
+
+
+_ENCODERS: dict[DataType, Encoder] = {
+    BOOLEAN: _encode_boolean,
+    BYTE: encode_long,
+    SHORT: encode_long,
+    INT: encode_long,
+    LONG: encode_long,
+    FLOAT: struct.Struct("<f").pack,
+    DOUBLE: struct.Struct("<d").pack,
+    STRING: encode_string,
+    BINARY: _encode_bytes,
+}
+
+
+def encoder(data_type: DataType) -> Encoder:
+    """The function that encodes values of `data_type`.
+
+    Values are Python's own: dict for structs and maps, list, str, bytes, int, float, bool; a
+    tuple for an `IrRecord`. Null inside a list or map raises AvroError: Avro has no place for it.
+    """
+    if isinstance(data_type, IrRecord):
+        return _tuple_encoder(data_type)
+    if isinstance(data_type, StructType):
+        return _struct_encoder(data_type)
+    if isinstance(data_type, ListType):
+        return _list_encoder(encoder(data_type.element))
+    if isinstance(data_type, MapType):
+        return _map_encoder(encoder(data_type.value))
+    return _ENCODERS[data_type]
+
+
+def _tuple_encoder(record: IrRecord) -> Encoder:
+    """Records of an IR have two or three fields, none of them null."""
+    parts = [encoder(kind) for _, kind in record.fields]
+    if len(parts) == 2:
+        first, second = parts
+        return lambda ir: PRESENT + first(ir[0]) + PRESENT + second(ir[1])
+    one, two, three = parts
+    return lambda ir: PRESENT + one(ir[0]) + PRESENT + two(ir[1]) + PRESENT + three(ir[2])
+
+
+def _struct_encoder(struct_type: StructType) -> Encoder:
+    fields = [(name, encoder(kind)) for name, kind in struct_type.fields]
+
+    def encode(value: dict[str, Any]) -> bytes:
+        return b"".join([nullable(encode, value.get(name)) for name, encode in fields])
+
+    return encode
+
+
+def nullable(encode: Encoder, value: Any) -> bytes:
+    """The union [null, T] of a value."""
+    return NULL if value is None else PRESENT + encode(value)
+
+
+def _list_encoder(encode: Encoder) -> Encoder:
+    def encode_list(values: list[Any]) -> bytes:
+        if not values:
+            return NULL
+        try:
+            return encode_long(len(values)) + b"".join([encode(v) for v in values]) + NULL
+        except TypeError as error:
+            raise AvroError(_null_inside("list", values, error)) from error
+
+    return encode_list
+
+
+def _map_encoder(encode: Encoder) -> Encoder:
+    def encode_map(values: Any) -> bytes:
+        items = values.items() if isinstance(values, dict) else values
+        if not items:
+            return NULL
+        try:
+            entries = [encode_string(key) + encode(value) for key, value in items]
+        except (TypeError, AttributeError) as error:
+            raise AvroError(_null_inside("map", values, error)) from error
+        return encode_long(len(entries)) + b"".join(entries) + NULL
+
+    return encode_map
+
+
+def _null_inside(kind: str, values: Any, error: Exception) -> str:
+    return f"a {kind} with a null inside cannot be written to Avro: {values!r} ({error})"

@@ -1,0 +1,60 @@
+"""What one operation is: Chronon's `BaseAggregator`, with nulls kept away from it.
+
+An IR is what the operation has accumulated. It is a value that Avro can hold (see `ir_type`), or
+one that `to_avro` turns into such a value. `update` and `merge` return the new IR and may change
+the old one in place.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chronon_beam.api.data_types import DataType, StructType
+
+
+@dataclass(frozen=True)
+class IrRecord(StructType):
+    """A record whose value is a tuple in field order, none of it null (AvgIr, TimePair)."""
+
+
+def ir_record(record: str, *fields: tuple[str, DataType]) -> IrRecord:
+    """The IR type called `record`."""
+    return IrRecord(f"struct_{record}", record, fields)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True)
+class Aggregator:
+    """One operation over one input type.
+
+    Attributes:
+        ir_type: Chronon type of the IR as Avro holds it.
+        output_type: Chronon type of the final value.
+        prepare: (input, ts_ms) to the first IR.
+        update: (IR, input, ts_ms) to the next IR.
+        merge: (IR, IR) to their union; only the first may be changed.
+        finalize: IR to the final value.
+        to_avro: IR to the value that is encoded.
+        from_avro: the decoded value to an IR.
+        clone: a copy that shares nothing that `update` or `merge` would change.
+        simple: the operation does not look at time; lists and maps are taken apart for it.
+    """
+
+    ir_type: DataType
+    output_type: DataType
+    prepare: Callable[[Any, int], Any]
+    update: Callable[[Any, Any, int], Any]
+    merge: Callable[[Any, Any], Any]
+    finalize: Callable[[Any], Any] = _same
+    to_avro: Callable[[Any], Any] = _same
+    from_avro: Callable[[Any], Any] = _same
+    clone: Callable[[Any], Any] = _same
+    simple: bool = True
+
+
+def record_from_avro(decoded: dict[str, Any]) -> tuple[Any, ...]:
+    """A decoded Avro record as the tuple of its values; field names may have been renamed."""
+    return tuple(decoded.values())

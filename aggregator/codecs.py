@@ -1,0 +1,136 @@
+"""Keys, tiles and rows as Chronon's bytes.
+
+Source: `ai.chronon.online.TileCodec`, `ai.chronon.flink.AvroCodecFn`, `ai.chronon.api.TilingUtils`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chronon_beam.aggregator.avro import (
+    NULL,
+    PRESENT,
+    AvroError,
+    Decoder,
+    encoder,
+    nullable,
+    reading_schema,
+    record_schema,
+)
+from chronon_beam.aggregator.row import Accumulator, RowAggregator
+from chronon_beam.api.data_types import (
+    BOOLEAN,
+    DataType,
+    ListType,
+    MapType,
+    StructType,
+    struct_of,
+    unwritable,
+)
+from chronon_beam.api.dialect import Dialect
+from chronon_beam.api.group_by import GroupBy, GroupByError
+
+INCOMPLETE, COMPLETE = b"\x02\x00", b"\x02\x01"
+
+
+class TileCodec:
+    """Accumulators to tile bytes and back.
+
+    A tile is `{collapsedIr: {one nullable field a column}, isComplete: boolean}`. What `encode`
+    gives ends in `INCOMPLETE`; `complete` turns the flag.
+    """
+
+    def __init__(self, group_by: GroupBy, rows: RowAggregator) -> None:
+        columns = rows.columns
+        types = [column.operation.ir_type for column in columns]
+        names = [column.part.column for column in columns]
+        record = _tile_record(group_by, tuple(zip(names, types, strict=True)))
+        self.schema = record_schema(record, group_by.dialect)
+        # Columns may share a name (one column and operation, twice): numbers are unique.
+        numbered = tuple((f"c{index}", kind) for index, kind in enumerate(types))
+        self._from_avro = [column.operation.from_avro for column in columns]
+        self._encoders = [
+            (encoder(column.operation.ir_type), column.operation.to_avro) for column in columns
+        ]
+        self._decode = Decoder(reading_schema(_tile_record(group_by, numbered)))
+
+    def encode(self, accumulator: Accumulator) -> bytes:
+        """The tile, not complete."""
+        fields = [
+            NULL if ir is None else PRESENT + encode(to_avro(ir))
+            for ir, (encode, to_avro) in zip(accumulator, self._encoders, strict=True)
+        ]
+        return PRESENT + b"".join(fields) + INCOMPLETE
+
+    def decode(self, tile: bytes) -> tuple[Accumulator, bool]:
+        """The accumulator in a tile, and isComplete; raises AvroError on other bytes."""
+        record = self._decode(tile)
+        collapsed = record["collapsedIr"]
+        if collapsed is None:
+            return [None] * len(self._from_avro), bool(record["isComplete"])
+        irs = [
+            None if ir is None else from_avro(ir)
+            for ir, from_avro in zip(collapsed.values(), self._from_avro, strict=True)
+        ]
+        return irs, bool(record["isComplete"])
+
+
+def _tile_record(group_by: GroupBy, columns: tuple[tuple[str, DataType], ...]) -> StructType:
+    return struct_of(
+        f"{group_by.clean_name}_TILE_IR",
+        (("collapsedIr", struct_of("WindowedIr", columns)), ("isComplete", BOOLEAN)),
+    )
+
+
+def complete(tile: bytes) -> bytes:
+    """The same tile with isComplete."""
+    return tile[:-2] + COMPLETE
+
+
+class RecordCodec:
+    """A flat record of nullable columns: keys, and the rows of an untiled job."""
+
+    def __init__(
+        self, record: str, columns: Mapping[str, DataType], dialect: Dialect, role: str
+    ) -> None:
+        for name, data_type in columns.items():
+            bad = unwritable(data_type)
+            if bad is not None:
+                raise GroupByError(
+                    f"{role} {name!r} of type {data_type.name}: {bad.name} has no Avro form in "
+                    "Chronon: cast it in the query's selects, for example to STRING or BIGINT"
+                )
+        self.columns = dict(columns)
+        struct_type = struct_of(record, tuple(columns.items()))
+        self.schema = record_schema(struct_type, dialect)
+        self._encoders = [encoder(data_type) for data_type in columns.values()]
+        self._decode = Decoder(reading_schema(struct_type))
+
+    def encode(self, values: Sequence[Any]) -> bytes:
+        """The bytes of values in column order; raises AvroError when one does not fit."""
+        try:
+            return b"".join(map(nullable, self._encoders, values))
+        except (TypeError, AttributeError) as error:
+            raise AvroError(f"{list(values)!r} does not fit {list(self.columns)}: {error}") from error
+
+    def decode(self, payload: bytes) -> tuple[Any, ...]:
+        """The values in column order; raises AvroError on other bytes."""
+        return tuple(self._decode(payload).values())
+
+
+def key_codec(group_by: GroupBy, types: Mapping[str, DataType]) -> RecordCodec:
+    """The codec of the entity's key; `types` has at least the key columns."""
+    keys = {name: types[name] for name in group_by.keys}
+    for name, data_type in keys.items():
+        if isinstance(data_type, (ListType, MapType, StructType)):
+            raise GroupByError(
+                f"{group_by.name}: key {name!r} is of type {data_type.name}: a key must be a "
+                "scalar; select its parts as keys, or cast it to STRING"
+            )
+    return RecordCodec("Key", keys, group_by.dialect, f"{group_by.name}: key")
+
+
+def row_codec(group_by: GroupBy, types: Mapping[str, DataType]) -> RecordCodec:
+    """The codec of an untiled row: buckets and inputs, in order."""
+    columns = {name: types[name] for name in group_by.aggregation_inputs}
+    name = f"{group_by.clean_name}_INPUT_COLS"
+    return RecordCodec(name, columns, group_by.dialect, f"{group_by.name}: column")

@@ -1,0 +1,34 @@
+"""What a user declares: GroupBys in Chronon's words, from Python or from compiled Thrift JSON."""
+
+from chronon_beam.api import ttypes
+from chronon_beam.api.declare import (
+    Aggregation,
+    EntitySource,
+    EventSource,
+    GroupBy,
+    Query,
+    Source,
+    select,
+)
+from chronon_beam.api.dialect import Operation, TimeUnit
+from chronon_beam.api.group_by import Accuracy, GroupByError, Window
+from chronon_beam.api.load import load_group_by
+from chronon_beam.api.thrift_json import parse_group_by
+
+__all__ = [
+    "Accuracy",
+    "Aggregation",
+    "EntitySource",
+    "EventSource",
+    "GroupBy",
+    "GroupByError",
+    "Operation",
+    "Query",
+    "Source",
+    "TimeUnit",
+    "Window",
+    "load_group_by",
+    "parse_group_by",
+    "select",
+    "ttypes",
+]

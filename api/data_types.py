@@ -1,0 +1,157 @@
+"""Chronon's data types and how Arrow types map to them.
+
+Source: `ai.chronon.api.DataType` and `SparkConversions.toChrononType`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class DataType:
+    """A Chronon type; `name` is what `DataType.toString` prints, for example `list_string`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ListType(DataType):
+    """A list of `element`."""
+
+    element: DataType
+
+
+@dataclass(frozen=True)
+class MapType(DataType):
+    """A map from `key` to `value`; Avro knows string keys only."""
+
+    key: DataType
+    value: DataType
+
+
+@dataclass(frozen=True)
+class StructType(DataType):
+    """A record; `record` is its Avro name before the dialect's rule is applied."""
+
+    record: str
+    fields: tuple[tuple[str, DataType], ...]
+
+
+BOOLEAN = DataType("bool")
+BYTE = DataType("byte")
+SHORT = DataType("short")
+INT = DataType("int")
+LONG = DataType("long")
+FLOAT = DataType("float")
+DOUBLE = DataType("double")
+STRING = DataType("string")
+BINARY = DataType("binary")
+DATE = DataType("date")
+TIMESTAMP = DataType("timestamp")
+
+INTEGERS = (INT, LONG, SHORT)
+FLOATS = (DOUBLE, FLOAT)
+NUMBERS = INTEGERS + FLOATS
+SCALARS = (*NUMBERS, STRING, BINARY, BOOLEAN)
+"""What Chronon calls scalar (`DataType.isScalar`): element types that lists are exploded over."""
+
+_ARROW_SCALARS = {
+    pa.bool_(): BOOLEAN,
+    pa.int8(): BYTE,
+    pa.int16(): SHORT,
+    pa.int32(): INT,
+    pa.int64(): LONG,
+    pa.float32(): FLOAT,
+    pa.float64(): DOUBLE,
+    pa.string(): STRING,
+    pa.large_string(): STRING,
+    pa.binary(): BINARY,
+    pa.large_binary(): BINARY,
+    pa.date32(): DATE,
+}
+
+
+def list_of(element: DataType) -> ListType:
+    """The list type of `element`."""
+    return ListType(f"list_{element.name}", element)
+
+
+def map_of(value: DataType, key: DataType = STRING) -> MapType:
+    """The map type to `value`."""
+    return MapType(f"map_{key.name}_{value.name}", key, value)
+
+
+def struct_of(record: str, fields: tuple[tuple[str, DataType], ...]) -> StructType:
+    """The struct type with the Avro record name `record`."""
+    return StructType(f"struct_{record}", record, fields)
+
+
+def _capitalized(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
+def from_arrow(name: str, arrow: pa.DataType) -> DataType:
+    """The Chronon type of a column `name` with type `arrow`.
+
+    Nested structs are named after the path to them, as Chronon names them.
+    Types that Chronon cannot write to Avro (decimal, and so on) keep their Arrow name, and are
+    refused where they would be written.
+    """
+    scalar = _ARROW_SCALARS.get(arrow)
+    if scalar is not None:
+        return scalar
+    title = _capitalized(name)
+    if pa.types.is_timestamp(arrow):
+        return TIMESTAMP
+    if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
+        return list_of(from_arrow(f"{title}Element", arrow.value_type))
+    if pa.types.is_map(arrow):
+        key = from_arrow(f"{title}Key", arrow.key_type)
+        return map_of(from_arrow(f"{title}Value", arrow.item_type), key)
+    if pa.types.is_struct(arrow):
+        fields = tuple((field.name, from_arrow(field.name, field.type)) for field in arrow)
+        return struct_of(f"{title}Struct", fields)
+    return DataType(str(arrow))
+
+
+def unwritable(data_type: DataType) -> DataType | None:
+    """The part of `data_type` that has no Avro form in Chronon, or None when all of it has.
+
+    >>> unwritable(list_of(DATE)).name
+    'date'
+    """
+    if isinstance(data_type, ListType):
+        return unwritable(data_type.element)
+    if isinstance(data_type, MapType):
+        return data_type.key if data_type.key != STRING else unwritable(data_type.value)
+    if isinstance(data_type, StructType):
+        parts = (unwritable(field_type) for _, field_type in data_type.fields)
+        return next((part for part in parts if part is not None), None)
+    return None if data_type in (*SCALARS, BYTE) else data_type
+
+
+def to_json(data_type: DataType) -> Any:
+    """A type as JSON, to be kept beside the data."""
+    if isinstance(data_type, ListType):
+        return {"list": to_json(data_type.element)}
+    if isinstance(data_type, MapType):
+        return {"map": [to_json(data_type.key), to_json(data_type.value)]}
+    if isinstance(data_type, StructType):
+        fields = [[name, to_json(kind)] for name, kind in data_type.fields]
+        return {"struct": data_type.record, "fields": fields}
+    return data_type.name
+
+
+def from_json(value: Any) -> DataType:
+    """The type that `to_json` wrote."""
+    if isinstance(value, str):
+        return DataType(value)
+    if "list" in value:
+        return list_of(from_json(value["list"]))
+    if "map" in value:
+        key, item = value["map"]
+        return map_of(from_json(item), from_json(key))
+    fields = tuple((name, from_json(kind)) for name, kind in value["fields"])
+    return struct_of(value["struct"], fields)

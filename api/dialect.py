@@ -1,0 +1,174 @@
+"""The two Chronons: everything that differs between airbnb/chronon and zipline-ai/chronon.
+
+The dialect is always said, never guessed: the same conf can mean different things in the two.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+FIVE_MINUTES_MS = 5 * 60 * 1000
+HOUR_MS = 60 * 60 * 1000
+DAY_MS = 24 * HOUR_MS
+
+
+class Operation(Enum):
+    """Chronon's aggregations, by name; the ids of a compiled conf depend on the dialect.
+
+    The k operations are called with their k, as in Chronon's Python API: `Operation.LAST_K(5)`.
+    """
+
+    MIN = "min"
+    MAX = "max"
+    FIRST = "first"
+    LAST = "last"
+    UNIQUE_COUNT = "unique_count"
+    APPROX_UNIQUE_COUNT = "approx_unique_count"
+    COUNT = "count"
+    SUM = "sum"
+    AVERAGE = "average"
+    VARIANCE = "variance"
+    SKEW = "skew"
+    KURTOSIS = "kurtosis"
+    APPROX_PERCENTILE = "approx_percentile"
+    LAST_K = "last_k"
+    FIRST_K = "first_k"
+    TOP_K = "top_k"
+    BOTTOM_K = "bottom_k"
+    HISTOGRAM = "histogram"
+    APPROX_HISTOGRAM_K = "approx_histogram_k"
+    BOUNDED_UNIQUE_COUNT = "bounded_unique_count"
+    APPROX_FREQUENT_K = "approx_frequent_k"
+    APPROX_HEAVY_HITTERS_K = "approx_heavy_hitters_k"
+    UNIQUE_TOP_K = "unique_top_k"
+
+    def __call__(self, k: int, **arguments: str) -> "tuple[Operation, dict[str, str]]":
+        return self, {"k": str(k), **arguments}
+
+
+class TimeUnit(Enum):
+    """Units of a window's length; minutes exist in zipline only."""
+
+    HOURS = "h"
+    DAYS = "d"
+    MINUTES = "m"
+
+    @property
+    def millis(self) -> int:
+        """Length of one unit."""
+        return {"h": HOUR_MS, "d": DAY_MS, "m": 60_000}[self.value]
+
+
+_SHARED_OPERATIONS = tuple(Operation)[:18]
+
+
+class AvroNames:
+    """Names of Avro records and fields, as one schema is walked from its root.
+
+    Chronon names every record; Avro wants names unique in a schema. The two dialects differ in
+    how they make them so, and readers look fields up by these names.
+    """
+
+    _REPEATED = "_REPEATED_NAME_"
+
+    def __init__(self, prefix_by_path: bool) -> None:
+        self._prefix_by_path = prefix_by_path
+        self._taken: set[str] = set()
+
+    def record(self, name: str, path: tuple[str, ...]) -> str:
+        """The name of a record that stands at the field `path`."""
+        if self._prefix_by_path:
+            return "_".join((*path, name))
+        return self._unique(name)
+
+    def field(self, name: str) -> str:
+        """The name of a field."""
+        return name if self._prefix_by_path else self._unique(name)
+
+    def _unique(self, name: str) -> str:
+        clean = re.sub(r"[^0-9a-zA-Z_]", "_", name)
+        candidate, repeats = clean, 0
+        while candidate in self._taken:
+            candidate = f"{clean}{self._REPEATED}{repeats}"
+            repeats += 1
+        self._taken.add(candidate)
+        return candidate
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What one Chronon does differently from the other.
+
+    Attributes:
+        operations: operation by its id in a compiled conf.
+        time_units: time unit by its id in a compiled conf.
+        unwindowed_tile_ms: tile size of a GroupBy without windows; None: it cannot be tiled.
+        long_counts: AVERAGE and VARIANCE declare `count` as long, not int (same bytes).
+        drops_null_time: events whose time is null are filtered; otherwise they are failures.
+        tile_keys: a put's key is a Thrift TileKey around the entity's key.
+        names: makes the naming rule for one Avro schema.
+    """
+
+    name: str
+    operations: dict[int, Operation]
+    time_units: dict[int, TimeUnit]
+    unwindowed_tile_ms: int | None
+    long_counts: bool
+    drops_null_time: bool
+    tile_keys: bool
+    names: Callable[[], AvroNames]
+
+    def __reduce__(self) -> "str | tuple[object, ...]":
+        return dialect, (self.name,)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+AIRBNB = Dialect(
+    name="airbnb",
+    operations={
+        **dict(enumerate(_SHARED_OPERATIONS)),
+        18: Operation.APPROX_HISTOGRAM_K,
+        19: Operation.BOUNDED_UNIQUE_COUNT,
+    },
+    time_units={0: TimeUnit.HOURS, 1: TimeUnit.DAYS},
+    unwindowed_tile_ms=None,
+    long_counts=False,
+    drops_null_time=False,
+    tile_keys=False,
+    names=lambda: AvroNames(prefix_by_path=False),
+)
+
+ZIPLINE = Dialect(
+    name="zipline",
+    operations={
+        **dict(enumerate(_SHARED_OPERATIONS)),
+        18: Operation.APPROX_FREQUENT_K,
+        19: Operation.APPROX_HEAVY_HITTERS_K,
+        20: Operation.UNIQUE_TOP_K,
+    },
+    time_units={0: TimeUnit.HOURS, 1: TimeUnit.DAYS, 2: TimeUnit.MINUTES},
+    unwindowed_tile_ms=DAY_MS,
+    long_counts=True,
+    drops_null_time=True,
+    tile_keys=True,
+    names=lambda: AvroNames(prefix_by_path=True),
+)
+
+DIALECTS = {known.name: known for known in (AIRBNB, ZIPLINE)}
+
+
+def dialect(name: str) -> Dialect:
+    """The dialect called `name`; raises ValueError for any other name."""
+    if name not in DIALECTS:
+        raise ValueError(f"unknown dialect {name!r}: choose one of {', '.join(DIALECTS)}")
+    return DIALECTS[name]
+
+
+def clashing_ids() -> dict[int, tuple[Operation | None, Operation | None]]:
+    """Operation ids that mean different things in airbnb and zipline."""
+    ids = sorted(AIRBNB.operations.keys() | ZIPLINE.operations.keys())
+    pairs = {i: (AIRBNB.operations.get(i), ZIPLINE.operations.get(i)) for i in ids}
+    return {i: pair for i, pair in pairs.items() if pair[0] != pair[1]}

@@ -1,0 +1,93 @@
+"""The records that cross rooms: what sources yield, what stores take and give, and what failed.
+
+Plain tuples, so that they pickle small and need no coder of their own. All times are ints in
+milliseconds since the epoch, UTC.
+"""
+
+from typing import NamedTuple
+
+MIN_MS = -(1 << 62)
+"""A watermark that promises nothing: no event is late."""
+
+
+class Messages(NamedTuple):
+    """What a source read in one go from one of its partitions.
+
+    Attributes:
+        source: the partition's name, for example a file's path or `topic/3`.
+        positions: one int a message: line or record number (from 1), or offset.
+        payloads: one bytes a message; empty when `table` is given.
+        table: instead of payloads, the messages as one Arrow IPC stream (self-describing formats).
+        watermark_ms: what the source has promised by now: no event of this partition that comes
+            later is older than this. `MIN_MS` promises nothing (bounded sources).
+        error: the reason why the messages could not be read; then `payloads` holds what is known.
+    """
+
+    source: str
+    positions: list[int]
+    payloads: list[bytes]
+    table: bytes | None = None
+    watermark_ms: int = MIN_MS
+    error: str | None = None
+
+
+class Failure(NamedTuple):
+    """One event or request that left the pipeline, with all that is needed to look into it.
+
+    Attributes:
+        step: the step that refused it: `Read`, `Decode`, `Evaluate`, `Tile`, `Convert`, `Write`.
+        reason: one sentence in the user's terms.
+        payload: the message, row or request as it was (JSON or raw bytes).
+        source: see `Messages.source`.
+        position: see `Messages.positions`; -1 where one message cannot be told.
+    """
+
+    step: str
+    reason: str
+    payload: bytes
+    source: str
+    position: int
+
+
+class PutRequest(NamedTuple):
+    """One write to a KV store, as Chronon's `KVStore.PutRequest` plus the tile it is for.
+
+    Attributes:
+        key_bytes: Avro of the entity's key.
+        value_bytes: Avro of the tile, or of the row when untiled.
+        dataset: for example `DEMO_ICE_CREAM_STREAMING`.
+        ts_ms: time of the last event in it.
+        tile_start_ms: start of the tile; for an untiled row its `ts_ms`.
+        tile_size_ms: length of the tile; 0 for an untiled row, which is appended, never replaced.
+        position: tells apart untiled rows of one key and time, so that a repeated write of the
+            same row is not a second row; empty for tiles.
+    """
+
+    key_bytes: bytes
+    value_bytes: bytes
+    dataset: str
+    ts_ms: int
+    tile_start_ms: int
+    tile_size_ms: int
+    position: str = ""
+
+
+class GetRequest(NamedTuple):
+    """Values of one key with `start_ms <= tile start (or row time) < end_ms`.
+
+    Attributes:
+        tile_size_ms: only tiles of this size; 0 asks for untiled rows.
+    """
+
+    key_bytes: bytes
+    dataset: str
+    start_ms: int
+    end_ms: int
+    tile_size_ms: int
+
+
+class TimedValue(NamedTuple):
+    """One stored value; `ts_ms` is the tile's start, or the row's time when untiled."""
+
+    value_bytes: bytes
+    ts_ms: int

@@ -1,0 +1,165 @@
+"""Chronon's compiled GroupBys: Thrift JSON in, `GroupBy` out.
+
+Enums are ids, as Chronon's compilers write them, or names. Fields that are not used are kept in
+`GroupBy.extra`; values that mean nothing are errors that name the field.
+"""
+
+import json
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, TypeVar
+
+from chronon_beam.api.dialect import Dialect, TimeUnit
+from chronon_beam.api.group_by import (
+    Accuracy,
+    Aggregation,
+    GroupBy,
+    GroupByError,
+    Query,
+    Source,
+    Window,
+)
+from chronon_beam.api.validation import validated
+
+_E = TypeVar("_E", bound=Enum)
+_INT_MAX = 2**31 - 1
+_SOURCES = {
+    "events": ("table", "topic"),
+    "entities": ("snapshotTable", "mutationTopic"),
+    "joinSource": (None, None),
+}
+
+
+def parse_group_by(text: str | bytes, dialect: Dialect, origin: str = "GroupBy") -> GroupBy:
+    """Read one compiled GroupBy.
+
+    Args:
+        text: Thrift JSON as Chronon's compiler writes it.
+        dialect: which Chronon compiled it.
+        origin: what errors call the text, for example its path.
+
+    Raises:
+        GroupByError: not JSON, an unknown enum value or a contradiction; names the field.
+    """
+    try:
+        conf = json.loads(text)
+    except ValueError as error:
+        raise GroupByError(f"{origin}: not JSON: {error}") from error
+    if not isinstance(conf, dict) or "keyColumns" not in conf:
+        raise GroupByError(
+            f"{origin}: not a compiled GroupBy: a JSON object with keyColumns, sources and "
+            "aggregations is expected (a Join or StagingQuery cannot be run)"
+        )
+    return validated(_group_by(conf, dialect, origin), origin)
+
+
+def _group_by(conf: Mapping[str, Any], dialect: Dialect, origin: str) -> GroupBy:
+    meta = conf.get("metaData") or {}
+    aggregations = _list(conf, "aggregations", origin)
+    accuracy = conf.get("accuracy")
+    return GroupBy(
+        name=str(meta.get("name") or ""),
+        sources=tuple(
+            _source(source, f"{origin}: sources[{i}]")
+            for i, source in enumerate(_list(conf, "sources", origin))
+        ),
+        keys=tuple(_list(conf, "keyColumns", origin)),
+        aggregations=tuple(
+            _aggregation(aggregation, dialect, f"{origin}: aggregations[{i}]")
+            for i, aggregation in enumerate(aggregations)
+        ),
+        accuracy=None
+        if accuracy is None
+        else _enum(accuracy, {member.value: member for member in Accuracy}, f"{origin}: accuracy"),
+        dialect=dialect,
+        extra=conf,
+    )
+
+
+def _list(conf: Mapping[str, Any], name: str, where: str) -> list[Any]:
+    value = conf.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise GroupByError(f"{where}: {name} must be a list, found {value!r}")
+    return value
+
+
+def _enum(value: Any, members: Mapping[int, _E], where: str) -> _E:
+    by_name = {member.name: member for member in members.values()}
+    found = members.get(value) if isinstance(value, int) else by_name.get(str(value).upper())
+    if found is None:
+        known = ", ".join(f"{i} ({member.name})" for i, member in members.items())
+        raise GroupByError(f"{where}: unknown value {value!r}: known are {known}")
+    return found
+
+
+def _source(conf: Mapping[str, Any], where: str) -> Source:
+    kinds = [kind for kind in _SOURCES if conf.get(kind)]
+    if len(kinds) != 1:
+        raise GroupByError(
+            f"{where}: one of {', '.join(_SOURCES)} is expected, found {kinds or sorted(conf)}"
+        )
+    kind = kinds[0]
+    table, topic = _SOURCES[kind]
+    body = conf[kind]
+    return Source(
+        kind=kind,
+        query=_query(body.get("query") or {}, f"{where}.{kind}.query"),
+        table=body.get(table) if table else None,
+        topic=body.get(topic) if topic else None,
+    )
+
+
+def _query(conf: Mapping[str, Any], where: str) -> Query:
+    selects = conf.get("selects")
+    if selects is not None and not isinstance(selects, dict):
+        raise GroupByError(f"{where}: selects must be a map of name to Spark SQL, found {selects}")
+    return Query(
+        selects=None if selects is None else tuple(selects.items()),
+        wheres=tuple(_list(conf, "wheres", where)),
+        time_column=conf.get("timeColumn"),
+        setups=tuple(_list(conf, "setups", where)),
+        mutation_time_column=conf.get("mutationTimeColumn"),
+        reversal_column=conf.get("reversalColumn"),
+    )
+
+
+def _aggregation(conf: Mapping[str, Any], dialect: Dialect, where: str) -> Aggregation:
+    if not conf.get("inputColumn"):
+        raise GroupByError(f"{where}: inputColumn is missing: name the column to aggregate")
+    if conf.get("operation") is None:
+        raise GroupByError(f"{where}: operation is missing: for example 6 (COUNT)")
+    where_operation = f"{where}.operation (dialect {dialect.name})"
+    windows = [
+        _window(window, dialect, f"{where}.windows[{i}]")
+        for i, window in enumerate(_list(conf, "windows", where))
+    ]
+    return Aggregation(
+        input_column=conf["inputColumn"],
+        operation=_enum(conf["operation"], dialect.operations, where_operation),
+        windows=_bounded(windows, where),
+        buckets=tuple(_list(conf, "buckets", where)) or None,
+        arguments=tuple((k, str(v)) for k, v in (conf.get("argMap") or {}).items()),
+        element_wise=bool(conf.get("elementWise")),
+    )
+
+
+def _window(conf: Mapping[str, Any], dialect: Dialect, where: str) -> Window:
+    length = conf.get("length")
+    if not isinstance(length, int):
+        raise GroupByError(f"{where}.length: an int is expected, found {length!r}")
+    where_unit = f"{where}.timeUnit (dialect {dialect.name})"
+    unit: TimeUnit = _enum(conf.get("timeUnit"), dialect.time_units, where_unit)
+    return Window(length, unit)
+
+
+def _bounded(windows: list[Window], where: str) -> tuple[Window, ...] | None:
+    """Windows, or None for Chronon's spelling of an unbounded one (length <= 0 or the int max)."""
+    bounded = [window for window in windows if 0 < window.length < _INT_MAX]
+    if bounded and len(bounded) != len(windows):
+        raise GroupByError(
+            f"{where}: unbounded and bounded windows in one aggregation: write two aggregations, "
+            "one of them without windows"
+        )
+    return tuple(bounded) or None

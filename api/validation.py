@@ -1,0 +1,72 @@
+"""Contradictions in a GroupBy, found before anything runs.
+
+Source: `validate_group_by` of Chronon's Python API, in this project's words.
+"""
+
+from collections import Counter
+
+from chronon_beam.api.group_by import Accuracy, GroupBy, GroupByError
+
+
+def validated(group_by: GroupBy, origin: str) -> GroupBy:
+    """`group_by` itself when it can be run.
+
+    Raises:
+        GroupByError: the first contradiction, with field, value and remedy.
+    """
+    if not group_by.sources:
+        raise GroupByError(f"{origin}: sources is empty: a GroupBy needs one events source")
+    if not group_by.keys:
+        raise GroupByError(f"{origin}: keyColumns is empty: name at least one key")
+    if not group_by.aggregations:
+        raise GroupByError(f"{origin}: aggregations is empty: there is nothing to compute")
+    _check_columns(group_by, origin)
+    _check_names(group_by, origin)
+    if group_by.accuracy is Accuracy.SNAPSHOT and group_by.source.topic:
+        raise GroupByError(
+            f"{origin}: accuracy is SNAPSHOT but the source has a topic: snapshot features are "
+            "made by batch jobs; set accuracy to TEMPORAL to stream it"
+        )
+    return group_by
+
+
+def _check_columns(group_by: GroupBy, origin: str) -> None:
+    selects = group_by.source.query.selects
+    if selects is None:
+        return
+    names = dict(selects)
+    if "ts" in names:
+        raise GroupByError(
+            f"{origin}: selects has 'ts', which is reserved: give its expression as the "
+            "query's time column instead"
+        )
+    wanted = {
+        **dict.fromkeys(group_by.keys, "key"),
+        **dict.fromkeys(group_by.aggregation_inputs, "input or bucket column"),
+    }
+    for column, role in wanted.items():
+        if column not in names and column != "ts":
+            raise GroupByError(
+                f"{origin}: {role} {column!r} is not selected: add it to the query's selects "
+                f"(selected are {', '.join(names)})"
+            )
+
+
+def _check_names(group_by: GroupBy, origin: str) -> None:
+    counts = Counter(feature.name for feature in group_by.features)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise GroupByError(
+            f"{origin}: feature {twice[0]!r} is declared {counts[twice[0]]} times: features are "
+            "named by column, operation, window and bucket; remove the repetition or select the "
+            "column under another name"
+        )
+
+
+def require_events(group_by: GroupBy) -> None:
+    """Raise GroupByError unless the streamed source is one of events."""
+    if group_by.source.kind != "events":
+        raise GroupByError(
+            f"{group_by.name}: its source is of kind {group_by.source.kind!r}: only events "
+            "sources can be streamed so far"
+        )

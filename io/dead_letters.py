@@ -1,0 +1,202 @@
+"""Where failures end: a file of JSON lines, or the log."""
+
+import base64
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import AsSingleton
+
+from chronon_beam.api.records import Failure
+from chronon_beam.io.uri import local_path, parse_uri, refuse_unknown, registered
+
+BUILT_IN = {"file": "chronon_beam.io.dead_letters:FileDeadLetters.from_uri"}
+GROUP = "chronon_beam.dead_letters"
+"""Entry points of other packages: name = scheme, object = callable from URI to a PTransform."""
+
+_BATCH = 1000
+_log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+"""Seconds since the epoch."""
+
+
+def open_dead_letters(uri: str | None = None) -> beam.PTransform:
+    """The sink of Failures that `uri` names (`file:PATH`); without a URI, the log.
+
+    Raises:
+        ValueError: unknown scheme or parameter, or a malformed URI.
+        FileNotFoundError: the folder of the path does not exist.
+    """
+    if uri is None:
+        return LogDeadLetters()
+    return registered(uri, "dead-letter sink", BUILT_IN, GROUP)(uri)
+
+
+def to_line(failure: Failure, now_s: float) -> bytes:
+    """One JSON object and a line feed; `payload` is text, or `payload_base64` where it is none."""
+    record: dict[str, Any] = {"step": failure.step, "reason": failure.reason}
+    try:
+        record["payload"] = failure.payload.decode()
+    except UnicodeDecodeError:
+        record["payload_base64"] = base64.b64encode(failure.payload).decode()
+    record |= {"source": failure.source, "position": failure.position}
+    moment = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds")
+    record["time"] = moment.replace("+00:00", "Z")
+    # A lone surrogate (of an odd file name) is none of UTF-8; its escape is what JSON calls it.
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def from_line(line: bytes) -> Failure:
+    """The Failure that `to_line` wrote.
+
+    Raises:
+        ValueError: the line is none.
+    """
+    try:
+        record = json.loads(line)
+        if "payload_base64" in record:
+            payload = base64.b64decode(record["payload_base64"])
+        else:
+            payload = record["payload"].encode()
+        return Failure(
+            record["step"], record["reason"], payload, record["source"], record["position"]
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no dead letter: {line[:80]!r} lacks or garbles {error}") from None
+
+
+@dataclass
+class FileDeadLetters(beam.PTransform):
+    """Failures to a local file, one JSON object a line, written as each bundle ends.
+
+    When the job starts it empties the file, unless `append`. Workers on other machines write to a
+    file of this path there.
+    """
+
+    path: str
+    append: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        folder = Path(self.path).resolve().parent
+        if not folder.is_dir():
+            raise FileNotFoundError(f"dead letters: there is no folder {folder}: make it first")
+        if Path(self.path).is_dir():
+            raise IsADirectoryError(f"dead letters: {self.path} is a folder: name a file in it")
+
+    @classmethod
+    def from_uri(cls, uri: str) -> "FileDeadLetters":
+        """For `file:PATH[?append=true]`."""
+        parsed = parse_uri(uri)
+        refuse_unknown(parsed.parameters, ("append",), "file: dead letters")
+        append = parsed.parameters.get("append", "false").lower()
+        if append not in ("true", "false"):
+            raise ValueError(f"append={append} in {uri!r}: write true or false")
+        return cls(local_path(parsed.location, uri), append == "true")
+
+    def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[Any]:
+        """An empty PCollection; no failure is written before the file is ready for it."""
+        ready = (
+            failures.pipeline
+            | "Start" >> beam.Impulse()
+            | "File" >> beam.Map(_start_file, self.path, self.append)
+        )
+        return failures | "Append" >> beam.ParDo(_AppendFn(self.path), AsSingleton(ready))
+
+
+def _start_file(_: bytes, path: str, append: bool) -> str:
+    with open(path, "ab" if append else "wb"):
+        return path
+
+
+class _AppendFn(beam.DoFn):
+    def __init__(self, path: str, clock: Clock = time.time) -> None:
+        self._path = path
+        self._clock = clock
+
+    def start_bundle(self) -> None:
+        self._lines: list[bytes] = []
+
+    def process(self, failure: Failure, ready: str) -> None:
+        _count(failure)
+        self._lines.append(to_line(failure, self._clock()))
+        if len(self._lines) >= _BATCH:
+            self._flush()
+
+    def finish_bundle(self) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._lines:
+            append_lines(self._path, self._lines)
+            self._lines = []
+
+
+def append_lines(path: str, lines: Iterable[bytes]) -> None:
+    """Add to the file in one write, so that lines of several writers never mix."""
+    data = memoryview(b"".join(lines))
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
+
+
+class LogDeadLetters(beam.PTransform):
+    """Failures to the log: the first few in full, then how many there were."""
+
+    def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[Any]:
+        """An empty PCollection."""
+        return failures | "Log" >> beam.ParDo(_LogFn())
+
+
+@dataclass
+class RateLimit:
+    """What may be logged: the first few, afterwards a summary at most once a period."""
+
+    first: int = 5
+    period_s: float = 60.0
+    clock: Clock = time.monotonic
+    _seen: int = 0
+    _since: int = 0
+    _last_s: float = 0.0
+    _lock: Any = field(default_factory=threading.Lock, repr=False)
+
+    def line(self, failure: Failure) -> str | None:
+        """What to log now that `failure` has come; None for nothing."""
+        with self._lock:
+            self._seen += 1
+            self._since += 1
+            now_s = self.clock()
+            if self._seen > self.first and now_s - self._last_s < self.period_s:
+                return None
+            more = f" ({self._since} since the last such line)" if self._since > 1 else ""
+            self._since, self._last_s = 0, now_s
+        where = f"{failure.source} at {failure.position}"
+        return f"dead letter from {failure.step}, {where}: {failure.reason}{more}"
+
+
+_limit = RateLimit()
+
+
+class _LogFn(beam.DoFn):
+    def process(self, failure: Failure) -> None:
+        _count(failure)
+        line = _limit.line(failure)
+        if line is not None:
+            _log.warning("%s; keep them with --dead_letters=file:PATH", line)
+
+
+def _count(failure: Failure) -> None:
+    Metrics.counter("DeadLetters", f"dead-letters-{failure.step.lower()}").inc()

@@ -1,0 +1,188 @@
+"""What a job writes to and a fetcher reads from: the `KVStore` a scheme opens, and the registry.
+
+A value stands under dataset, key, tile size and tile start: a store that knows key and time alone
+counts events twice, since tiles of several sizes begin at the same time. The last write of a tile
+wins. Untiled rows (tile size 0) are kept side by side, each under its position.
+"""
+
+import threading
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.io.uri import parse_uri, refuse_unknown, registered
+
+BUILT_IN = {
+    "sqlite": "chronon_beam.io.sqlite:open_sqlite",
+    "null": "chronon_beam.io.kv_store:open_null",
+    "memory": "chronon_beam.io.kv_store:open_memory",
+}
+"""`module:attribute` by scheme; called with the URI it returns a `KVStore`."""
+
+GROUP = "chronon_beam.stores"
+"""Entry points of other packages: name = scheme, object = callable from URI to `KVStore`."""
+
+
+class KVStore(ABC):
+    """Bytes by dataset, key and time; safe to use from several threads."""
+
+    @abstractmethod
+    def create(self, dataset: str) -> None:
+        """Make the dataset if there is none; writing to it makes it as well."""
+
+    @abstractmethod
+    def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
+        """Write all; for each request None if it is stored for good, else the reason.
+
+        May also raise what the client raises: then nothing is known of any of them. Writing the
+        same requests again changes nothing.
+        """
+
+    @abstractmethod
+    def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """The values of each request, in the order of the requests, each sorted by time.
+
+        A key or dataset that is not there has no values.
+        """
+
+    @abstractmethod
+    def scan(self, dataset: str) -> Iterator["StoredValue"]:
+        """All that the dataset holds, by key, tile size and time."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections; the store is of no use afterwards."""
+
+
+class StoredValue(NamedTuple):
+    """What `scan` yields."""
+
+    key_bytes: bytes
+    tile_size_ms: int
+    value: TimedValue
+
+
+def open_store(uri: str) -> KVStore:
+    """The store that `uri` names: `sqlite:PATH`, `memory:NAME`, `null:` or another's.
+
+    Raises:
+        ValueError: unknown scheme or parameter, or a malformed URI.
+    """
+    return registered(uri, "store", BUILT_IN, GROUP)(uri)
+
+
+def position_of(request: PutRequest) -> str:
+    """What tells the row apart from others of its key and time; tiles have no need of it.
+
+    A row that comes without a position is never taken for another one's repetition.
+    """
+    if request.tile_size_ms or request.position:
+        return request.position if not request.tile_size_ms else ""
+    return uuid.uuid4().hex
+
+
+class NullStore(KVStore):
+    """Counts and forgets: what a pipeline costs without a store.
+
+    Attributes:
+        written: how many requests it took.
+    """
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def create(self, dataset: str) -> None:
+        """Nothing to do."""
+
+    def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
+        """Takes all."""
+        self.written += len(requests)
+        return [None] * len(requests)
+
+    def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """Has none."""
+        return [[] for _ in requests]
+
+    def scan(self, dataset: str) -> Iterator[StoredValue]:
+        """Has none."""
+        return iter(())
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+_Slot = tuple[int, int, str]
+"""Tile size, time, position."""
+
+_Dataset = dict[bytes, dict[_Slot, bytes]]
+_memories: dict[str, dict[str, _Dataset]] = {}
+_memory_lock = threading.Lock()
+
+
+class MemoryStore(KVStore):
+    """Lives in this process only; stores of one name share what they hold."""
+
+    def __init__(self, name: str) -> None:
+        with _memory_lock:
+            self._datasets = _memories.setdefault(name, {})
+
+    def create(self, dataset: str) -> None:
+        """Make the dataset if there is none."""
+        with _memory_lock:
+            self._datasets.setdefault(dataset, {})
+
+    def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
+        """Stores all."""
+        with _memory_lock:
+            for each in requests:
+                values = self._datasets.setdefault(each.dataset, {}).setdefault(each.key_bytes, {})
+                slot = (each.tile_size_ms, each.tile_start_ms, position_of(each))
+                values[slot] = each.value_bytes
+        return [None] * len(requests)
+
+    def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """See `KVStore.multi_get`."""
+        with _memory_lock:
+            return [self._get(each) for each in requests]
+
+    def _get(self, request: GetRequest) -> list[TimedValue]:
+        values = self._datasets.get(request.dataset, {}).get(request.key_bytes, {})
+        return [
+            TimedValue(value, start)
+            for (size, start, _), value in sorted(values.items())
+            if size == request.tile_size_ms and request.start_ms <= start < request.end_ms
+        ]
+
+    def scan(self, dataset: str) -> Iterator[StoredValue]:
+        """See `KVStore.scan`."""
+        with _memory_lock:
+            stored = [
+                StoredValue(key, size, TimedValue(value, start))
+                for key, values in sorted(self._datasets.get(dataset, {}).items())
+                for (size, start, _), value in sorted(values.items())
+            ]
+        return iter(stored)
+
+    def close(self) -> None:
+        """What it holds stays until the process ends, or `forget` is called."""
+
+    @staticmethod
+    def forget(name: str) -> None:
+        """Empty the store of that name."""
+        with _memory_lock:
+            _memories.pop(name, None)
+
+
+def open_null(uri: str) -> NullStore:
+    """For `null:`."""
+    refuse_unknown(parse_uri(uri).parameters, (), "null:")
+    return NullStore()
+
+
+def open_memory(uri: str) -> MemoryStore:
+    """For `memory:NAME`."""
+    parsed = parse_uri(uri)
+    refuse_unknown(parsed.parameters, (), "memory:")
+    return MemoryStore(parsed.location)

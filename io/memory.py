@@ -1,0 +1,47 @@
+"""A source that yields what it is given: for tests, benchmarks and notebooks."""
+
+from dataclasses import dataclass, field
+
+import apache_beam as beam
+import pyarrow as pa
+
+from chronon_beam.api.records import Messages
+from chronon_beam.io.sources import Format, Source
+
+
+@dataclass
+class MemorySource(Source):
+    """Yields `batches` in order, each as one element.
+
+    Attributes:
+        batches: the elements.
+        known_schema: what `schema()` tells.
+        ddl: see `Source.ddl`.
+        format: see `Source.format`.
+    """
+
+    batches: list[Messages]
+    known_schema: pa.Schema | None = None
+    ddl: str | None = None
+    format: Format = "json"
+    bounded: bool = field(default=True, init=False)
+
+    @classmethod
+    def of_lines(
+        cls, lines: list[bytes], rows: int = 1000, ddl: str | None = None
+    ) -> "MemorySource":
+        """The `lines` as one partition named `memory`, positions from 1, `rows` a batch."""
+        batches = [
+            Messages("memory", list(range(at + 1, at + 1 + len(part))), part)
+            for at in range(0, len(lines), rows)
+            if (part := lines[at : at + rows])
+        ]
+        return cls(batches, ddl=ddl)
+
+    def transform(self) -> beam.PTransform:
+        """Create, without a shuffle: order is kept."""
+        return beam.Create(self.batches, reshuffle=False)
+
+    def schema(self) -> pa.Schema | None:
+        """The schema it was given."""
+        return self.known_schema

@@ -1,0 +1,120 @@
+"""Late events whose tile is closed: merged into the tile that is stored.
+
+Merging IRs is associative, so read, merge, write gives the tile that would have been. Unlike the
+other writes a repair is not idempotent by itself: beside the tile, in the same batch of writes,
+stands which events it was repaired with, and an event that comes again changes nothing.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.records import Failure, GetRequest, PutRequest
+from chronon_beam.io.kv_store import KVStore, open_store
+
+FAILURES = "failures"
+REPAIRED_DATASET = "{}_REPAIRS"
+
+
+class LateEvent(Protocol):
+    """What tiling gives for a late event (`transforms.rows.Repair`)."""
+
+    key_bytes: bytes
+    tile: bytes
+    ts_ms: int
+    start_ms: int
+    size_ms: int
+    position: str
+
+
+def repair(store: KVStore, plan: Plan, late: LateEvent) -> str | None:
+    """Merge one event into its stored tile; None, or the reason why it was not written."""
+    dataset = plan.group_by.streaming_dataset
+    asked = GetRequest(late.key_bytes, dataset, late.start_ms, late.start_ms + 1, late.size_ms)
+    repaired = asked._replace(dataset=REPAIRED_DATASET.format(dataset))
+    stored, applied = store.multi_get([asked, repaired])
+    positions: list[str] = json.loads(applied[0].value_bytes) if applied else []
+    if late.position in positions:
+        return None
+    tile, _ = plan.tiles.decode(late.tile)
+    if stored:
+        tile = plan.aggregator.merge(plan.tiles.decode(stored[0].value_bytes)[0], tile)
+    request = PutRequest(
+        late.key_bytes, plan.tiles.encode(tile), dataset, late.ts_ms, late.start_ms, late.size_ms
+    )
+    noted = json.dumps([*positions, late.position]).encode()
+    results = store.multi_put(
+        [request, request._replace(dataset=repaired.dataset, value_bytes=noted)]
+    )
+    return next((reason for reason in results if reason is not None), None)
+
+
+@dataclass
+class RepairTiles(beam.PTransform):
+    """Late events to the store; out come counts of repaired ones, `failures` beside them."""
+
+    plan: Plan
+    store_uri: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, repairs: beam.PCollection[Any]) -> Any:
+        """One count a batch."""
+        return repairs | "Merge" >> beam.ParDo(_RepairFn(self.plan, self.store_uri)).with_outputs(
+            FAILURES, main="repaired"
+        )
+
+
+class _RepairFn(beam.DoFn):
+    _ATTEMPTS = 3
+
+    def __init__(self, plan: Plan, store_uri: str) -> None:
+        self._plan = plan
+        self._store_uri = store_uri
+
+    def setup(self) -> None:
+        self._store = open_store(self._store_uri)
+        dataset = self._plan.group_by.streaming_dataset
+        for name in (dataset, REPAIRED_DATASET.format(dataset)):
+            self._store.create(name)
+
+    def teardown(self) -> None:
+        self._store.close()
+
+    def process(self, late_events: list[Any]) -> Iterator[Any]:
+        repaired = 0
+        for late in late_events:
+            reason = self._repaired(late)
+            if reason is None:
+                repaired += 1
+            else:
+                yield TaggedOutput(FAILURES, self._failure(late, reason))
+        yield repaired
+
+    def _repaired(self, late: LateEvent) -> str | None:
+        reason = None
+        for attempt in range(self._ATTEMPTS):
+            try:
+                reason = repair(self._store, self._plan, late)
+            except Exception as error:  # a client fails in ways of its own
+                reason = f"{type(error).__name__}: {error}"
+            if reason is None:
+                return None
+            time.sleep(0.1 * 4**attempt)
+        return f"late event could not be merged into its tile: {reason}"
+
+    def _failure(self, late: LateEvent, reason: str) -> Failure:
+        source, _, position = late.position.rpartition("@")
+        tile, _ = self._plan.tiles.decode(late.tile)
+        payload = json.dumps(
+            {"key": list(self._plan.keys.decode(late.key_bytes)), "ts": late.ts_ms, "tile": tile},
+            default=str,
+        )
+        return Failure("Write", reason, payload.encode(), source, int(position))

@@ -1,0 +1,53 @@
+"""What a job reads from: the `Source` a scheme opens, and the registry of schemes."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import apache_beam as beam
+import pyarrow as pa
+
+from chronon_beam.io.uri import registered
+
+Format = Literal["json", "table"]
+
+BUILT_IN = {
+    "file": "chronon_beam.io.files:FileSource.from_uri",
+}
+"""`module:attribute` by scheme; called with the URI it returns a `Source`."""
+
+GROUP = "chronon_beam.sources"
+"""Entry points of other packages: name = scheme, object = callable from URI to `Source`."""
+
+
+class Source(ABC):
+    """Something that yields `Messages` and may know their schema.
+
+    Attributes:
+        ddl: Spark DDL given by the user (`?schema=`), else None.
+        format: `json`: payloads are JSON objects; `table`: messages are Arrow IPC streams.
+        bounded: whether reading ends.
+    """
+
+    ddl: str | None = None
+    format: Format = "json"
+    bounded: bool = True
+
+    @abstractmethod
+    def transform(self) -> beam.PTransform:
+        """The reading step, from the pipeline's root to a PCollection of `Messages`."""
+
+    def schema(self) -> pa.Schema | None:
+        """The schema that the source itself tells, read when the job is built; None if it cannot.
+
+        A `ddl` goes before it: callers ask for the schema only when there is none.
+        """
+        return None
+
+
+def open_source(uri: str) -> Source:
+    """The source that `uri` names, for example `file:events.jsonl?schema=id STRING, ts BIGINT`.
+
+    Raises:
+        ValueError: unknown scheme or parameter, or a malformed URI.
+    """
+    return registered(uri, "source", BUILT_IN, GROUP)(uri)

@@ -1,0 +1,232 @@
+"""The embedded KV store: one SQLite file, one table a dataset.
+
+Write-ahead logging, so that readers never wait for the writer nor it for them; one transaction a
+batch. Every thread of every process has a connection of its own, so any number of workers on one
+machine may write to one file: they take turns.
+"""
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.io.kv_store import KVStore, StoredValue, position_of
+from chronon_beam.io.uri import local_path, parse_uri, refuse_unknown
+
+_WAIT_S = 15.0
+"""How long a writer waits for its turn."""
+
+_CACHE_KIB = 16_384
+"""Of pages, for each connection."""
+
+_CREATE = """
+CREATE TABLE IF NOT EXISTS {table} (
+    key BLOB NOT NULL, tile_size_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL,
+    position TEXT NOT NULL, ts_ms INTEGER NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (key, tile_size_ms, start_ms, position)
+)"""
+# With rowids, tiles lie in the order they were first written, so that the ones now being written
+# are neighbours, and replacing one leaves the index alone: half the pages of WITHOUT ROWID.
+_PUT = """
+INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET ts_ms = excluded.ts_ms, value = excluded.value"""
+_GET = """
+SELECT value, start_ms FROM {table}
+WHERE key = ? AND tile_size_ms = ? AND start_ms >= ? AND start_ms < ?
+ORDER BY start_ms, position"""
+_SCAN = """
+SELECT key, tile_size_ms, value, start_ms FROM {table}
+ORDER BY key, tile_size_ms, start_ms, position"""
+
+_inherited: list[sqlite3.Connection] = []
+"""Connections of the parent process: closing one after a fork would take the parent's locks."""
+
+
+class SqliteStore(KVStore):
+    """Keeps its datasets in the file at `path`, which the first write makes.
+
+    Args:
+        path: the file; its folder must exist.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        IsADirectoryError: the path is a folder.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._open: list[sqlite3.Connection] = []
+        folder = Path(path).resolve().parent
+        if not folder.is_dir():
+            raise FileNotFoundError(f"sqlite:{path}: there is no folder {folder}: make it first")
+        if Path(path).is_dir():
+            raise IsADirectoryError(f"sqlite:{path} is a folder: name a file in it")
+
+    def create(self, dataset: str) -> None:
+        """Make the dataset's table, and the file, if there is none."""
+        self._connection().execute(_CREATE.format(table=_table(dataset)))
+
+    def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
+        """One transaction; if it fails, each request by itself, to find the one it failed for."""
+        connection = self._connection()
+        try:
+            self._put(connection, requests)
+        except sqlite3.OperationalError as error:
+            return [self._explained(error)] * len(requests)
+        except (sqlite3.Error, OverflowError, TypeError) as error:
+            if len(requests) == 1:
+                return [str(error)]
+            return [reason for each in requests for reason in self.multi_put([each])]
+        return [None] * len(requests)
+
+    def _put(self, connection: sqlite3.Connection, requests: list[PutRequest]) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for dataset, rows in _newest(requests).items():
+                connection.execute(_CREATE.format(table=_table(dataset)))
+                connection.executemany(_PUT.format(table=_table(dataset)), rows)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """Point in time reads by the primary key; raises FileNotFoundError if there is no file."""
+        connection = self._existing()
+        connection.execute("BEGIN")  # one snapshot for all of them, and one lock
+        try:
+            return [_get(connection, each) for each in requests]
+        finally:
+            connection.execute("COMMIT")
+
+    def scan(self, dataset: str) -> Iterator[StoredValue]:
+        """One snapshot of the dataset; raises FileNotFoundError if there is no file."""
+        connection = self._existing()
+        with suppress(_NoTable), closing(_select(connection, _SCAN, dataset, ())) as found:
+            for key, size_ms, value, start_ms in found:
+                yield StoredValue(key, size_ms, TimedValue(value, start_ms))
+
+    def close(self) -> None:
+        """Close the connections of all threads of this process."""
+        self._leave_parents_connections()
+        with self._lock:
+            while self._open:
+                self._open.pop().close()
+            self._local = threading.local()
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return SqliteStore, (self._path,)
+
+    def _existing(self) -> sqlite3.Connection:
+        if not Path(self._path).is_file():
+            raise FileNotFoundError(
+                f"there is no KV store at {self._path}: run a job with --store=sqlite:{self._path} "
+                "first, or correct the path"
+            )
+        return self._connection()
+
+    def _connection(self) -> sqlite3.Connection:
+        self._leave_parents_connections()
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+            with self._lock:
+                self._open.append(connection)
+        return connection
+
+    def _leave_parents_connections(self) -> None:
+        if self._pid != os.getpid():
+            _inherited.extend(self._open)
+            self._open = []
+            self._local = threading.local()
+            self._lock = threading.Lock()  # another thread may have held it at the fork
+            self._pid = os.getpid()
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self._path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
+            )
+            _use_write_ahead_log(connection)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        except sqlite3.Error as error:
+            raise type(error)(self._explained(error)) from error
+        return connection
+
+    def _explained(self, error: sqlite3.Error) -> str:
+        return f"SQLite file {self._path}: {error}"
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait where two do this to a new file at once, so we do."""
+    deadline_s = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.02)
+
+
+class _NoTable(LookupError):
+    """The dataset has never been written to."""
+
+
+def _get(connection: sqlite3.Connection, request: GetRequest) -> list[TimedValue]:
+    asked = (request.key_bytes, request.tile_size_ms, request.start_ms, request.end_ms)
+    try:
+        with closing(_select(connection, _GET, request.dataset, asked)) as found:
+            return [TimedValue(*row) for row in found]
+    except _NoTable:
+        return []
+
+
+def _select(
+    connection: sqlite3.Connection, query: str, dataset: str, asked: tuple[bytes | int, ...]
+) -> sqlite3.Cursor:
+    try:
+        return connection.execute(query.format(table=_table(dataset)), asked)
+    except sqlite3.OperationalError as error:
+        if str(error).startswith("no such table"):
+            raise _NoTable(dataset) from None
+        raise
+
+
+def _table(dataset: str) -> str:
+    escaped = dataset.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def _newest(requests: list[PutRequest]) -> dict[str, list[tuple[bytes, int, int, str, int, bytes]]]:
+    """The rows to write by dataset: of several writes of one tile only the last."""
+    slots: dict[str, dict[tuple[bytes, int, int, str], tuple[int, bytes]]] = {}
+    for each in requests:
+        slot = (each.key_bytes, each.tile_size_ms, each.tile_start_ms, position_of(each))
+        slots.setdefault(each.dataset, {})[slot] = (each.ts_ms, each.value_bytes)
+    return {
+        dataset: [(*slot, *value) for slot, value in values.items()]
+        for dataset, values in slots.items()
+    }
+
+
+def open_sqlite(uri: str) -> SqliteStore:
+    """For `sqlite:PATH`.
+
+    Raises:
+        ValueError: a parameter, or no path.
+        FileNotFoundError: the folder of the path does not exist.
+    """
+    parsed = parse_uri(uri)
+    refuse_unknown(parsed.parameters, (), "sqlite:")
+    return SqliteStore(local_path(parsed.location, uri))

@@ -1,0 +1,110 @@
+"""URIs of the edges, `scheme:location?name=value&...`, and what is registered for a scheme."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from operator import attrgetter
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+
+class Uri(NamedTuple):
+    """A URI in its parts.
+
+    Attributes:
+        scheme: for example `file`.
+        location: what stands between the scheme and `?`, percent-decoded.
+        parameters: what follows `?`, percent-decoded.
+    """
+
+    scheme: str
+    location: str
+    parameters: dict[str, str]
+
+
+def parse_uri(uri: str) -> Uri:
+    """Split `uri`; values may hold spaces and `, < > : =`, and `&` when written `%26`.
+
+    >>> parse_uri("file:a.txt?schema=id STRING, tags ARRAY<STRING>&format=jsonl").parameters
+    {'schema': 'id STRING, tags ARRAY<STRING>', 'format': 'jsonl'}
+
+    Raises:
+        ValueError: there is no scheme, or a parameter has no value or is given twice.
+    """
+    scheme, colon, rest = uri.partition(":")
+    if not colon or not scheme:
+        raise ValueError(f"{uri!r} has no scheme: write for example file:{uri.lstrip(':')}")
+    location, _, query = rest.partition("?")
+    parameters: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise ValueError(f"{part!r} in {uri!r} has no value: write {name}=VALUE")
+        if name in parameters:
+            raise ValueError(f"{uri!r} gives {name!r} twice: keep one of them")
+        parameters[name] = unquote(value)
+    return Uri(scheme, unquote(location), parameters)
+
+
+def refuse_unknown(parameters: Mapping[str, str], known: tuple[str, ...], where: str) -> None:
+    """Refuse parameters that nobody reads, naming the nearest that is known.
+
+    Raises:
+        ValueError: a name of `parameters` is not in `known`.
+    """
+    for name in parameters:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            listed = ", ".join(known) or "none"
+            raise ValueError(f"{where} has no parameter {name!r}: {hint}It knows: {listed}")
+
+
+def local_path(location: str, uri: str) -> str:
+    """The path in a `file:` or `sqlite:` URI, where `//` before an absolute path is optional.
+
+    Raises:
+        ValueError: there is no path, or it has a host.
+    """
+    path = location
+    if path.startswith("//"):
+        path = path[2:]
+        if not path.startswith("/"):
+            scheme = uri.partition(":")[0]
+            raise ValueError(
+                f"{uri!r} names the host {path.partition('/')[0]!r}: "
+                f"write {scheme}:{path} or {scheme}:///{path}"
+            )
+    if not path:
+        raise ValueError(f"{uri!r} has no path: write for example {uri.partition(':')[0]}:PATH")
+    return path
+
+
+def registered(
+    uri: str, kind: str, built_in: Mapping[str, str], group: str
+) -> Callable[[str], Any]:
+    """What opens `uri`: one of ours, or what an installed package offers in the `group`.
+
+    Args:
+        uri: any URI; only its scheme counts.
+        kind: the noun for the error, for example `source`.
+        built_in: `module:attribute` by scheme, imported when asked for.
+        group: the entry point group that others add theirs to.
+
+    Raises:
+        ValueError: nobody knows the scheme.
+        ImportError: the client library that the scheme needs is missing.
+    """
+    scheme = parse_uri(uri).scheme
+    if scheme in built_in:
+        module, _, attribute = built_in[scheme].partition(":")
+        return attrgetter(attribute)(import_module(module))
+    offered = {point.name: point for point in entry_points(group=group)}
+    if scheme not in offered:
+        listed = ", ".join(f"{name}:" for name in sorted({*built_in, *offered}))
+        raise ValueError(
+            f"no {kind} is registered for {scheme + ':'!r} of {uri!r}: use one of {listed}, "
+            f"or install a package with an entry point {scheme!r} in the group {group!r}"
+        )
+    return offered[scheme].load()

@@ -1,0 +1,238 @@
+"""The `chronon-beam` command. Exit codes: 0 done, 1 the job or check failed, 2 wrong use."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from chronon_beam.api.group_by import GroupByError
+from chronon_beam.pipeline import options as flags
+from chronon_beam.pipeline.options import UsageError
+
+DONE, FAILED, WRONG_USE = 0, 1, 2
+
+_RUN_EXAMPLE = """example:
+  chronon-beam run --group_by examples/ice_cream/group_by.py \\
+      --source file:examples/ice_cream/events.jsonl --store sqlite:features.db
+
+Flags that are not listed go to Beam and its runner, for example --streaming."""
+
+_FETCH_EXAMPLE = """example:
+  chronon-beam fetch --group_by examples/ice_cream/group_by.py --store sqlite:features.db \\
+      --key customer_id=Alice --at 2000
+
+Prints one JSON object a line, nothing else. --keys FILE has one JSON object of key columns a line."""
+
+_TRACE_EXAMPLE = """example:
+  chronon-beam trace --group_by examples/ice_cream/group_by.py \\
+      --source file:examples/ice_cream/events.jsonl
+
+Prints one JSON object an event. Nothing is written to a store."""
+
+_PLAN_EXAMPLE = """example:
+  chronon-beam plan --group_by examples/ice_cream/group_by.py \\
+      --source file:examples/ice_cream/events.jsonl"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    logging.basicConfig(level=os.environ.get("CHRONON_BEAM_LOG", "ERROR"), format=_LOG_FORMAT)
+    parser = _parser()
+    try:
+        arguments, unknown = parser.parse_known_args(argv)
+        if unknown and arguments.command is not _run:
+            parser.error(f"unknown argument {unknown[0]!r}: see --help")
+        return arguments.command(arguments, unknown)
+    except BrokenPipeError:
+        # The reader of our output has seen enough; what is left must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return _complain("stopped", FAILED)
+    except (GroupByError, UsageError, ValueError) as error:
+        return _complain(str(error), WRONG_USE)
+    except (RuntimeError, OSError) as error:
+        return _complain(str(error), FAILED)
+
+
+_LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"chronon-beam: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chronon-beam",
+        description="Chronon GroupBys as a Beam pipeline: events in, fresh features out.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = _command(commands, "run", "compute the tiles of a GroupBy from events", _RUN_EXAMPLE)
+    flags.add_group_by(run)
+    flags.add_source(run, required=True)
+    flags.add_store(run)
+    flags.add_dead_letters(run)
+    flags.add_tiling(run)
+    run.add_argument("--runner", default="DirectRunner", help="Beam runner (default: DirectRunner)")
+    run.set_defaults(command=_run)
+    fetch = _command(commands, "fetch", "read the features of keys", _FETCH_EXAMPLE)
+    flags.add_group_by(fetch)
+    flags.add_store(fetch)
+    _add_keys(fetch)
+    fetch.set_defaults(command=_fetch)
+    trace = _command(commands, "trace", "follow each event through the operators", _TRACE_EXAMPLE)
+    flags.add_group_by(trace)
+    flags.add_source(trace, required=True)
+    trace.add_argument("--tiling", choices=("tiled", "untiled"), default="tiled")
+    trace.set_defaults(command=_trace)
+    plan = _command(commands, "plan", "show tiles, schemas, cost and warnings", _PLAN_EXAMPLE)
+    flags.add_group_by(plan)
+    flags.add_source(plan, required=False)
+    plan.add_argument("--json", action="store_true", help="print one JSON object")
+    plan.set_defaults(command=_plan)
+    return parser
+
+
+def _command(commands: Any, name: str, what: str, example: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog=example,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument(
+        "--key",
+        action="append",
+        metavar="NAME=VALUE",
+        help="a key column; repeat it for a key of several columns",
+    )
+    chosen.add_argument("--keys", metavar="FILE", help="one JSON object of key columns a line")
+    parser.add_argument(
+        "--at",
+        type=int,
+        metavar="MS",
+        help="the time of the query in milliseconds since the epoch (default: now)",
+    )
+
+
+def _run(arguments: argparse.Namespace, beam_flags: list[str]) -> int:
+    options = flags.job_options(arguments)
+    from chronon_beam.pipeline import beam_flags as beams
+    from chronon_beam.pipeline.run import run
+
+    flags.check_flags(beam_flags, beams.known(arguments.runner))
+    run(options, arguments.runner, beam_flags)
+    print(_next_steps(arguments), file=sys.stderr)
+    return DONE
+
+
+def _next_steps(arguments: argparse.Namespace) -> str:
+    from chronon_beam.api.load import load_group_by
+
+    keys = load_group_by(arguments.group_by, arguments.dialect).keys
+    wanted = " ".join(f"--key {name}=..." for name in keys)
+    return (
+        f"Look at a value: chronon-beam fetch --group_by {arguments.group_by} "
+        f"--store {arguments.store} {wanted}"
+    )
+
+
+def _fetch(arguments: argparse.Namespace, _: list[str]) -> int:
+    from chronon_beam.api.load import load_group_by
+    from chronon_beam.fetcher.fetch import Fetcher
+    from chronon_beam.fetcher.serving_info import load
+    from chronon_beam.io.kv_store import open_store
+
+    group_by = load_group_by(arguments.group_by, arguments.dialect)
+    store = open_store(arguments.store)
+    try:
+        info = load(store, group_by)
+        fetcher = Fetcher(info.plan, store, info.tiled)
+        at_ms = int(time.time() * 1000) if arguments.at is None else arguments.at
+        for keys in _keys(arguments, info.plan.keys.columns):
+            for values in fetcher.fetch(keys, at_ms):
+                print(json.dumps(values, ensure_ascii=False, default=_plain))
+    finally:
+        store.close()
+    return DONE
+
+
+_KEYS_AT_ONCE = 500
+
+
+def _keys(arguments: argparse.Namespace, columns: Any) -> Iterator[list[dict[str, Any]]]:
+    from chronon_beam.fetcher.fetch import parse_key
+
+    if arguments.key:
+        yield [parse_key(arguments.key, columns)]
+        return
+    file = Path(arguments.keys)
+    if not file.is_file():
+        raise UsageError(f"--keys={file}: no such file: give one JSON object of key columns a line")
+    batch: list[dict[str, Any]] = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip():
+            batch.append(_key_of(line, f"{file}:{number}"))
+        if len(batch) == _KEYS_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _key_of(line: str, where: str) -> dict[str, Any]:
+    try:
+        key = json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"{where}: not JSON: {error}") from error
+    if not isinstance(key, dict):
+        raise UsageError(f"{where}: an object of key columns is expected, found {line.strip()}")
+    return key
+
+
+def _plain(value: Any) -> Any:
+    """Bytes as text where they are text, else in base64."""
+    if isinstance(value, bytes):
+        import base64
+
+        return base64.b64encode(value).decode()
+    return str(value)
+
+
+def _trace(arguments: argparse.Namespace, _: list[str]) -> int:
+    from chronon_beam.pipeline.trace import Tracer
+
+    tiled = arguments.tiling == "tiled"
+    tracer = Tracer(arguments.group_by, arguments.dialect, arguments.source, tiled)
+    for line in tracer.lines():
+        print(json.dumps(line, ensure_ascii=False, default=_plain))
+    return DONE
+
+
+def _plan(arguments: argparse.Namespace, _: list[str]) -> int:
+    from chronon_beam.pipeline.describe import as_text, describe
+    from chronon_beam.pipeline.prepare import loaded_group_by, planned
+
+    group_by = loaded_group_by(arguments.group_by, arguments.dialect)
+    plan = planned(group_by, arguments.source) if arguments.source else None
+    found = describe(group_by, plan)
+    print(json.dumps(found) if arguments.json else as_text(found))
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""`chronon-beam plan`: what a GroupBy becomes, and what to think of before it runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chronon_beam.aggregator.layout import LAYOUTS, TileSpec, span, tile_specs
+from chronon_beam.aggregator.operations import SUPPORTED
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.dialect import DAY_MS, HOUR_MS, Operation, clashing_ids
+from chronon_beam.api.group_by import GroupBy, GroupByError
+
+
+def describe(group_by: GroupBy, plan: Plan | None) -> dict[str, Any]:
+    """What can be said about a GroupBy; schemas only with a `plan`, which needs a source."""
+    return {
+        "name": group_by.name,
+        "dialect": group_by.dialect.name,
+        "keys": list(group_by.keys),
+        "dataset": group_by.streaming_dataset,
+        "features": [feature.name for feature in group_by.features],
+        "tile_columns": [part.column for part in group_by.tile_parts],
+        "tile": _tile(group_by),
+        "layouts": {layout: _layout(group_by, layout) for layout in LAYOUTS},
+        "row_layout": _row_layout(group_by),
+        "schemas": _schemas(plan) if plan else None,
+        "warnings": warnings(group_by),
+    }
+
+
+def _tile(group_by: GroupBy) -> dict[str, Any]:
+    try:
+        size_ms = group_by.tile_size_ms
+    except GroupByError as error:
+        return {"size": None, "why": str(error)}
+    forcing = [window for window in group_by.windows if window.hop_ms == size_ms]
+    why = (
+        f"window {forcing[0].suffix[1:]} has the smallest tail hop"
+        if forcing
+        else f"there are no windows; dialect {group_by.dialect.name} takes a day"
+    )
+    return {"size": duration(size_ms), "size_ms": size_ms, "why": why}
+
+
+def _layout(group_by: GroupBy, layout: str) -> dict[str, Any] | None:
+    try:
+        specs = tile_specs(group_by, layout)
+    except GroupByError:
+        return None
+    return {
+        "tiles": [_spec(spec) for spec in specs],
+        "writes_an_event": sum(spec.tiles_per_event for spec in specs),
+        "tiles_read_a_request": reads(group_by, specs),
+    }
+
+
+def _spec(spec: TileSpec) -> str:
+    return f"{duration(spec.size_ms)} every {duration(spec.period_ms)}"
+
+
+def reads(group_by: GroupBy, specs: tuple[TileSpec, ...], query_ms: int = 0) -> int | None:
+    """Most tiles a request for one key reads; None when an unbounded feature reads them all."""
+    most = 0
+    by_size: dict[int, int] = {}
+    for feature in group_by.features:
+        wanted = span(feature, specs, query_ms)
+        if feature.part.window is None:
+            return None
+        length_ms = max(wanted.end_ms - wanted.start_ms, 1)
+        # A window begins somewhere in its first tile, and ends somewhere in its last.
+        tiles = -(-length_ms // wanted.spec.period_ms) + (length_ms > 1)
+        by_size[wanted.spec.size_ms] = max(by_size.get(wanted.spec.size_ms, 0), tiles)
+    return most + sum(by_size.values())
+
+
+def _row_layout(group_by: GroupBy) -> dict[str, str]:
+    return {
+        "sqlite": "dataset, key bytes, tile size, tile start -> tile",
+        "bigtable": f"{group_by.streaming_dataset}#<key bytes>#<day start ms>#<tile size ms>, "
+        "family cf, qualifier value, cell timestamp = tile start",
+    }
+
+
+def _schemas(plan: Plan) -> dict[str, Any]:
+    return {
+        "columns": {name: kind.name for name, kind in plan.types.items()},
+        "key": plan.keys.schema,
+        "tile": plan.tiles.schema,
+        "row": plan.rows.schema,
+    }
+
+
+def warnings(group_by: GroupBy) -> list[str]:
+    """What a careful reader would point out."""
+    found = []
+    clashing = [pair[0 if group_by.dialect.name == "airbnb" else 1] for pair in clashing_ids().values()]
+    for part in group_by.tile_parts:
+        if part.operation in clashing:
+            found.append(
+                f"{part.column}: the id of {part.operation.name} means another operation in the "
+                f"other dialect: make sure that {group_by.dialect.name} compiled this GroupBy"
+            )
+        if part.operation not in SUPPORTED:
+            found.append(f"{part.column}: {part.operation.name} is not supported yet")
+        if part.operation in (Operation.UNIQUE_COUNT, Operation.HISTOGRAM):
+            found.append(
+                f"{part.column}: {part.operation.name} keeps every distinct value: tiles grow "
+                "with their number"
+            )
+    if any(feature.part.window is None for feature in group_by.features) and group_by.windows:
+        found.append("an unbounded feature reads every tile of its key that was ever written")
+    sizes = {window.hop_ms for window in group_by.windows}
+    if len(sizes) > 1 and reads(group_by, tile_specs(group_by, "tumbling")) is not None:
+        shortest, longest = group_by.windows[0], group_by.windows[-1]
+        found.append(
+            f"window {shortest.suffix[1:]} forces {duration(min(sizes))} tiles on window "
+            f"{longest.suffix[1:]}: declare them in two GroupBys to read fewer tiles"
+        )
+    if group_by.source.query.time_column is None:
+        found.append("the query has no time column: events must have a column ts, in milliseconds")
+    return found
+
+
+def duration(ms: int) -> str:
+    """A length of time for people: `5 min`, `6 h`, `1 d`.
+
+    >>> duration(300_000), duration(21_900_000)
+    ('5 min', '365 min')
+    """
+    for unit_ms, unit in ((DAY_MS, "d"), (HOUR_MS, "h"), (60_000, "min"), (1000, "s")):
+        if ms % unit_ms == 0:
+            return f"{ms // unit_ms} {unit}"
+    return f"{ms} ms"
+
+
+def as_text(found: Mapping[str, Any]) -> str:
+    """The same for people."""
+    tile = found["tile"]
+    lines = [
+        f"{found['name']}  (dialect {found['dialect']})",
+        f"  keys      {', '.join(found['keys'])}",
+        f"  features  {', '.join(found['features'])}",
+        f"  dataset   {found['dataset']}",
+        f"  tile      {tile['size'] or 'none'}: {tile['why']}",
+        f"  columns   {', '.join(found['tile_columns'])}",
+    ]
+    for name, layout in found["layouts"].items():
+        if layout:
+            reading = layout["tiles_read_a_request"] or "all"
+            lines.append(
+                f"  --layout={name:<9} {'; '.join(layout['tiles'])}: "
+                f"{layout['writes_an_event']} writes an event, {reading} tiles a request"
+            )
+    lines += [f"  row in {store:<9} {text}" for store, text in found["row_layout"].items()]
+    if found["schemas"]:
+        columns = ", ".join(f"{name} {kind}" for name, kind in found["schemas"]["columns"].items())
+        lines.append(f"  types     {columns}")
+        lines += [f"  {name} schema  {found['schemas'][name]}" for name in ("key", "tile", "row")]
+    else:
+        lines.append("  schemas   add --source to see the types and Avro schemas")
+    lines += [f"  warning: {warning}" for warning in found["warnings"]]
+    return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""The job: one GroupBy as one page of data flow.
+
+Source, store and dead letters are arguments, so the same page runs in tests, on a laptop and on a
+cluster.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin
+
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.io.repair import RepairTiles
+from chronon_beam.io.write import Write
+from chronon_beam.pipeline.progress import Counted
+from chronon_beam.transforms.convert import ConvertRows, ConvertTiles
+from chronon_beam.transforms.decode import Decode
+from chronon_beam.transforms.evaluate import Evaluate
+from chronon_beam.transforms.sql import SqlQuery
+from chronon_beam.transforms.tile import Tile
+from chronon_beam.transforms.triggers import Trigger
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the page needs to know.
+
+    Attributes:
+        plan: the GroupBy with the types of its columns.
+        query: its selects and wheres over the source's schema.
+        store_uri: where tiles or rows are written.
+        tiled: tiles, or the rows as they are.
+        trigger: when tiles are written.
+        lateness_ms: how long after its end a tile takes events.
+        late: what becomes of later ones: `repair` or `dead_letter`.
+        shards: see `Tile.shards`.
+    """
+
+    plan: Plan
+    query: SqlQuery
+    store_uri: str
+    tiled: bool = True
+    trigger: Trigger = field(default_factory=Trigger)
+    lateness_ms: int = 0
+    late: str = "repair"
+    shards: int = 4
+
+
+def build(
+    root: PBegin | beam.Pipeline,
+    job: Job,
+    source: beam.PTransform,
+    dead_letters: beam.PTransform,
+) -> beam.PCollection[int]:
+    """Lay the job onto `root`; gives the counts of what was written."""
+    messages = root | "Read" >> source | "CountMessages" >> Counted()
+    decoded = messages | "Decode" >> Decode(job.query.schema)
+    evaluated = decoded.events | "Evaluate" >> Evaluate(job.query)
+    rows = evaluated.rows | "CountRows" >> Counted()
+    converted = _tiled(rows, job) if job.tiled else _untiled(rows, job)
+    dataset = job.plan.group_by.streaming_dataset
+    responses = converted.requests | "Write" >> Write(job.store_uri, dataset)
+    failures = (decoded.failures, evaluated.failures, *converted.failures, responses.failures)
+    _ = failures | beam.Flatten() | "CountDead" >> Counted() | "DeadLetters" >> dead_letters
+    return responses.written | "CountWritten" >> Counted()
+
+
+@dataclass(frozen=True)
+class _Converted:
+    """PutRequests, and what failed on the way to them."""
+
+    requests: beam.PCollection[Any]
+    failures: tuple[beam.PCollection[Any], ...]
+
+
+def _tiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
+    tiled = rows | "Tile" >> Tile(job.plan, job.trigger, job.lateness_ms, job.late, job.shards)
+    tiles = tiled["tiles"] | "CountTiles" >> Counted()
+    late = tiled["repairs"] | "CountLate" >> Counted()
+    repaired = late | "Repair" >> RepairTiles(job.plan, job.store_uri)
+    requests = tiles | "Convert" >> ConvertTiles(job.plan)
+    return _Converted(requests, (tiled["failures"], repaired.failures))
+
+
+def _untiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
+    converted = rows | "Convert" >> ConvertRows(job.plan)
+    return _Converted(converted.requests, (converted.failures,))

@@ -1,0 +1,183 @@
+"""Jars from a Maven repository, pinned by a lock file: `group:artifact:version[:classifier] sha256`.
+
+The jars come through Beam's own fetcher, so whatever makes Beam find its jars (a proxy, a mirror)
+makes these found too.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from apache_beam.utils.subprocess_server import JavaJarServer
+
+ATTEMPTS = 3
+"""How often a jar is fetched before it is given up: transfers break."""
+
+_THREADS = 8
+_PROGRESS_INTERVAL_S = 2.0
+_LINE = re.compile(r"(?P<coordinate>[^\s:]+:[^\s:]+:[^\s:]+(?::[^\s:]+)?)\s+(?P<sha256>[0-9a-f]{64})")
+
+
+class FetchError(RuntimeError):
+    """A jar cannot be had, or is not the one that the lock file names."""
+
+
+class Jar(NamedTuple):
+    """One jar of a Maven repository; `sha256` is None until it is known."""
+
+    group: str
+    artifact: str
+    version: str
+    classifier: str | None = None
+    sha256: str | None = None
+
+    @property
+    def coordinate(self) -> str:
+        """`group:artifact:version[:classifier]`."""
+        return ":".join(filter(None, self[:4]))
+
+    @property
+    def url(self) -> str:
+        """Where Maven Central has it."""
+        return JavaJarServer.path_to_maven_jar(
+            self.artifact, self.group, self.version, classifier=self.classifier
+        )
+
+
+def cache_directory() -> Path:
+    """$CHRONON_BEAM_CACHE, else `chronon_beam` in $XDG_CACHE_HOME, else in ~/.cache; made if new."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    path = Path(os.environ.get("CHRONON_BEAM_CACHE") or Path(home, "chronon_beam"))
+    path.mkdir(parents=True, exist_ok=True)
+    return path.absolute()
+
+
+def parse_coordinate(coordinate: str) -> Jar:
+    """A jar without checksum.
+
+    >>> parse_coordinate("args4j:args4j:2.33").artifact
+    'args4j'
+
+    Raises:
+        ValueError: if it is not `group:artifact:version[:classifier]`.
+    """
+    parts = coordinate.split(":")
+    if len(parts) not in (3, 4) or not all(parts):
+        raise ValueError(f"{coordinate!r} is no group:artifact:version[:classifier]")
+    return Jar(*parts)
+
+
+def read_lock(path: Path) -> list[Jar]:
+    """The jars of a lock file, in its order; `#` starts a comment.
+
+    Raises:
+        ValueError: naming the file and the line that does not parse.
+    """
+    jars = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        found = _LINE.fullmatch(text)
+        if found is None:
+            raise ValueError(
+                f"{path}:{number}: {text!r} is no `group:artifact:version[:classifier] sha256`"
+            )
+        jars.append(parse_coordinate(found["coordinate"])._replace(sha256=found["sha256"]))
+    return jars
+
+
+def write_lock(path: Path, jars: Iterable[Jar], comment: str) -> None:
+    """Write a lock file, sorted by coordinate so that a new version shows as one changed line."""
+    lines = [f"# {line}" for line in comment.splitlines()]
+    lines += sorted(f"{jar.coordinate} {jar.sha256}" for jar in jars)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def fetch(
+    jars: Sequence[Jar], directory: Path, say: Callable[[str], None] | None = None
+) -> list[Path]:
+    """Bring the jars into `directory`, in their order; those already there are only checked.
+
+    Args:
+        jars: what to fetch.
+        directory: where they are kept.
+        say: takes a line of progress every two seconds; stderr if None.
+
+    Raises:
+        FetchError: naming the jar that is missing or not what the lock file says.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    say = say or to_stderr
+    paths, said = [], time.monotonic()
+    with _quiet_beam(), ThreadPoolExecutor(_THREADS) as threads:
+        for path in threads.map(lambda jar: fetch_one(jar, directory), jars):
+            paths.append(path)
+            if time.monotonic() - said > _PROGRESS_INTERVAL_S:
+                said = time.monotonic()
+                say(f"  {len(paths)} of {len(jars)} jars")
+    return paths
+
+
+def fetch_one(jar: Jar, directory: Path) -> Path:
+    """Bring one jar into `directory`; a file cut short or damaged is fetched again.
+
+    Raises:
+        FetchError: if the repository does not give it, or gives another file.
+    """
+    found = ""
+    for _ in range(ATTEMPTS):
+        path = Path(_download(jar, directory))
+        found = sha256_of(path)
+        if jar.sha256 in (None, found):
+            return path
+        path.unlink(missing_ok=True)
+    raise FetchError(
+        f"{jar.coordinate} has the checksum {found}, the lock file says {jar.sha256}: {jar.url} "
+        "is not the jar that was tested. Look for a proxy or mirror that alters it."
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_stderr(line: str) -> None:
+    """Print a line of progress where it cannot mix with results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _download(jar: Jar, directory: Path) -> str:
+    """Through Beam's fetcher, which raises whatever urllib and sockets raise."""
+    error: Exception | None = None
+    for _ in range(ATTEMPTS):
+        try:
+            return JavaJarServer.local_jar(jar.url, cache_dir=str(directory))
+        except (OSError, RuntimeError) as failed:
+            error = failed
+    raise FetchError(
+        f"{jar.coordinate} cannot be fetched from {jar.url}: {error}. Check the network, or put "
+        f"the file into {directory} yourself."
+    )
+
+
+@contextmanager
+def _quiet_beam() -> Iterator[None]:
+    """Without Beam's six-line warning for every jar that it fetches."""
+    logger = logging.getLogger("apache_beam.utils.subprocess_server")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

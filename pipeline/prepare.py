@@ -1,0 +1,86 @@
+"""From flags to a Job: everything that can be wrong with a configuration is found here."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.group_by import GroupBy
+from chronon_beam.api.load import load_group_by
+from chronon_beam.api.validation import require_events
+from chronon_beam.fetcher.serving_info import ServingInfo, save
+from chronon_beam.io.kv_store import open_store
+from chronon_beam.io.sources import Source, open_source
+from chronon_beam.pipeline.job import Job
+from chronon_beam.pipeline.options import JobOptions, UsageError
+from chronon_beam.transforms.evaluate import plan_of, sql_query
+from chronon_beam.transforms.sql import compile_query, parse_ddl
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that can be laid onto a pipeline, and its source."""
+
+    job: Job
+    source: Source
+
+
+def source_schema(source: Source, uri: str) -> pa.Schema:
+    """The schema of events: as the user says, else as the source tells.
+
+    Raises:
+        UsageError: neither does.
+    """
+    schema = parse_ddl(source.ddl) if source.ddl is not None else source.schema()
+    if schema is None or not schema.names:
+        raise UsageError(
+            f"--source={uri}: the schema of its events cannot be told: add it, for example "
+            f"{uri}?schema=customer_id STRING, created BIGINT"
+        )
+    return schema
+
+
+def loaded_group_by(place: str, dialect: str | None) -> GroupBy:
+    """The GroupBy at `place`, if it can be streamed; raises GroupByError."""
+    group_by = load_group_by(place, dialect)
+    require_events(group_by)
+    return group_by
+
+
+def planned(group_by: GroupBy, source_uri: str) -> Plan:
+    """The plan of a GroupBy over a source's events; raises as `prepare` does."""
+    source = open_source(source_uri)
+    query = sql_query(group_by, source_schema(source, source_uri))
+    return plan_of(group_by, compile_query(query), "tumbling")
+
+
+def prepare(options: JobOptions) -> Prepared:
+    """Load, compile and check a job, and note in the store what it writes.
+
+    Raises:
+        GroupByError: the GroupBy cannot be run.
+        QueryError: Spark refuses a select or a where.
+        UsageError, ValueError: a flag's value.
+    """
+    group_by = loaded_group_by(options.group_by, options.dialect)
+    source = open_source(options.source)
+    query = sql_query(group_by, source_schema(source, options.source))
+    tiled = options.tiling == "tiled"
+    plan = plan_of(group_by, compile_query(query), options.layout).checked(tiled)
+    store = open_store(options.store)
+    try:
+        store.create(group_by.streaming_dataset)
+        save(store, ServingInfo(plan, tiled))
+    finally:
+        store.close()
+    job = Job(
+        plan=plan,
+        query=query,
+        store_uri=options.store,
+        tiled=tiled,
+        trigger=options.trigger,
+        lateness_ms=options.allowed_lateness_ms,
+        late=options.late,
+        shards=options.shards,
+    )
+    return Prepared(job, source)

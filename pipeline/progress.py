@@ -1,0 +1,142 @@
+"""Counts of what passes between the stages: Beam counters, a line while it works, a summary.
+
+A batch is counted as a whole. The process's own tally feeds the progress line where workers run in
+the launcher's process (Direct, Flink with LOOPBACK); the summary takes Beam's committed counters
+where the runner gives them, since a retried bundle is tallied twice.
+"""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from threading import Event, Thread
+from typing import Any, TextIO
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics, MetricsFilter
+from apache_beam.runners.runner import PipelineResult
+
+from chronon_beam.api.records import Failure, Messages
+from chronon_beam.transforms.decode import Events
+from chronon_beam.transforms.rows import Repair, Rows, Tiles
+
+NAMESPACE = "chronon"
+
+Counts = Mapping[str, int]
+
+tally: Counter[str] = Counter()
+"""What this process has counted since it started."""
+
+
+def counts_of(element: Any) -> dict[str, int]:
+    """What one element adds to the counts, by its kind."""
+    match element:
+        case Messages():
+            return {"messages": 0 if element.error else len(element.positions)}
+        case Events():
+            return {"events": element.batch.num_rows}
+        case Rows():
+            return {"rows": element.batch.num_rows, "filtered": element.filtered}
+        case Tiles():
+            return {"tiles": len(element.keys), "late": element.late}
+        case Failure():
+            return {"dead": 1}
+        case [Repair(), *_]:
+            return {"late": len(element)}
+        case int():
+            return {"written": element}
+    return {}
+
+
+class Counted(beam.PTransform):
+    """The same elements, counted."""
+
+    def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
+        """Count each element by its kind."""
+        return elements | beam.ParDo(_CountFn())
+
+
+class _CountFn(beam.DoFn):
+    def setup(self) -> None:
+        self._counters: dict[str, Any] = {}
+
+    def process(self, element: Any) -> list[Any]:
+        for name, number in counts_of(element).items():
+            if number:
+                counter = self._counters.get(name)
+                if counter is None:
+                    counter = self._counters[name] = Metrics.counter(NAMESPACE, name)
+                counter.inc(number)
+                tally[name] += number
+        return [element]
+
+
+def committed(result: PipelineResult, since: Counts) -> dict[str, int]:
+    """The job's counts: Beam's, or where it has none this process's own since `since`."""
+    try:
+        found = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))["counters"]
+    except (NotImplementedError, AttributeError):
+        found = []
+    totals: Counter[str] = Counter()
+    for metric in found:
+        totals[metric.key.metric.name] += metric.result
+    return dict(totals) or tallied_since(since)
+
+
+def tallied_since(since: Counts) -> dict[str, int]:
+    """What this process has counted since a copy of `tally` was taken."""
+    return {name: number - since.get(name, 0) for name, number in tally.items()}
+
+
+class ProgressLine:
+    """Prints the counts every few seconds, until it is left; a context manager."""
+
+    _SHOWN = ("messages", "rows", "tiles", "late", "dead", "written")
+
+    def __init__(
+        self, counts: Callable[[], Counts], interval_s: float = 2.0, to: TextIO | None = None
+    ) -> None:
+        self._counts = counts
+        self._interval_s = interval_s
+        self._to = to or sys.stderr
+        self._done = Event()
+        self._thread = Thread(target=self._show_until_done, name="progress", daemon=True)
+
+    def __enter__(self) -> "ProgressLine":
+        self._began = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _show_until_done(self) -> None:
+        seen, at = 0, self._began
+        while not self._done.wait(self._interval_s):
+            counts, now = self._counts(), time.monotonic()
+            messages = counts.get("messages", 0)
+            rate = (messages - seen) / (now - at)
+            seen, at = messages, now
+            print(self._line(counts, now - self._began, rate), file=self._to, flush=True)
+
+    def _line(self, counts: Counts, elapsed_s: float, rate: float) -> str:
+        shown = "  ".join(
+            f"{'events' if name == 'messages' else name} {counts.get(name, 0):,}"
+            for name in self._SHOWN
+        )
+        return f"[{elapsed_s:5.0f} s] {shown}  {rate:,.0f} events/s"
+
+
+def summary(counts: Counts, elapsed_s: float) -> str:
+    """What the job did, and that nothing is missing."""
+    get = counts.get
+    lines = [
+        f"{get('messages', 0):,} events in {elapsed_s:.1f} s "
+        f"({get('messages', 0) / max(elapsed_s, 0.001):,.0f} a second, start-up included)",
+        f"  {get('rows', 0):,} rows, {get('filtered', 0):,} events filtered out, "
+        f"{get('dead', 0):,} dead letters",
+        f"  {get('tiles', 0):,} tiles, {get('late', 0):,} late events, "
+        f"{get('written', 0):,} writes",
+    ]
+    return "\n".join(lines)

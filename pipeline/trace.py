@@ -1,0 +1,145 @@
+"""One JSON line an event: what each of the five operators makes of it.
+
+The stages' own functions, called one event after another; nothing is written to a store.
+"""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from chronon_beam.aggregator.layout import floor_to
+from chronon_beam.api.records import Failure, Messages
+from chronon_beam.pipeline.prepare import loaded_group_by, source_schema
+from chronon_beam.io.sources import Source, open_source
+from chronon_beam.transforms.convert import row_requests, tile_requests
+from chronon_beam.transforms.decode import Events, decode_messages
+from chronon_beam.transforms.evaluate import evaluate_events, plan_of, sql_query
+from chronon_beam.transforms.rows import Rows, Tiles
+from chronon_beam.transforms.sql import compile_query
+
+Step = dict[str, Any]
+
+
+class Tracer:
+    """Follows events through the operators of one GroupBy.
+
+    Args:
+        place, dialect: see `load_group_by`.
+        source_uri: where events come from.
+        tiled: whether the job would write tiles.
+    """
+
+    def __init__(self, place: str, dialect: str | None, source_uri: str, tiled: bool) -> None:
+        self._source = open_source(source_uri)
+        group_by = loaded_group_by(place, dialect)
+        query = sql_query(group_by, source_schema(self._source, source_uri))
+        self._compiled = compile_query(query)
+        self._schema = query.schema
+        self._plan = plan_of(group_by, self._compiled, "tumbling").checked(tiled)
+        self._tiled = tiled
+        self._live: dict[tuple[bytes, int], list[Any]] = {}
+
+    def lines(self) -> Iterator[Step]:
+        """One object an event, in the order of the source."""
+        for messages in read(self._source):
+            events, failures = decode_messages(messages, self._schema)
+            yield from (_dead(failure) for failure in failures)
+            for index in range(events.batch.num_rows):
+                yield from self._event(_one(events, index))
+
+    def _event(self, event: Events) -> Iterator[Step]:
+        source = event.batch.to_pylist()[0]
+        rows, failures = evaluate_events(self._compiled, event)
+        line: Step = {"position": f"{event.source}@{event.positions[0]}", "1_source": source}
+        if failures:
+            yield {**line, **_dead(failures[0])}
+        elif not rows.batch.num_rows:
+            yield {**line, "2_evaluate": None, "filtered": "a where was not true"}
+        for index in range(rows.batch.num_rows):
+            one = rows._replace(
+                batch=rows.batch.slice(index, 1), positions=rows.positions[index : index + 1]
+            )
+            yield {**line, "2_evaluate": one.batch.to_pylist()[0], **self._row(one)}
+
+    def _row(self, row: Rows) -> Step:
+        if not self._tiled:
+            keys, values = self._plan.keys, self._plan.rows
+            requests, failures = row_requests(row, keys, values, self._dataset)
+            return _dead(failures[0]) if failures else {"4_convert": _put(requests[0])}
+        values = row.batch.to_pylist()[0]
+        key = [values[name] for name in self._plan.group_by.keys]
+        key_bytes, ts_ms = self._plan.keys.encode(key), values["ts"]
+        spec = self._plan.specs[0]
+        start_ms = floor_to(ts_ms, spec.size_ms)
+        aggregator = self._plan.aggregator
+        tile = self._live.setdefault((key_bytes, start_ms), aggregator.zero())
+        aggregator.update(tile, [values[name] for name in self._plan.inputs], ts_ms)
+        tiles = Tiles(
+            [key_bytes], [self._plan.tiles.encode(tile)], [ts_ms], start_ms, spec.size_ms
+        )
+        window = {
+            "key": dict(zip(self._plan.group_by.keys, key, strict=True)),
+            "tile_start_ms": start_ms,
+            "tile_end_ms": start_ms + spec.size_ms,
+            "pre_aggregates": {
+                column.part.column: column.finalize(ir)
+                for column, ir in zip(aggregator.columns, tile, strict=True)
+            },
+        }
+        request = tile_requests(tiles, self._dataset)[0]
+        place = {"tile_size_ms": request.tile_size_ms, "tile_start_ms": request.tile_start_ms}
+        return {
+            "3_window": window,
+            "4_convert": _put(request),
+            "5_write": {"dataset": request.dataset, "key": window["key"], **place},
+        }
+
+    @property
+    def _dataset(self) -> str:
+        return self._plan.group_by.streaming_dataset
+
+
+def _one(events: Events, index: int) -> Events:
+    payloads = events.payloads[index : index + 1] if events.payloads is not None else None
+    return events._replace(
+        batch=events.batch.slice(index, 1),
+        positions=events.positions[index : index + 1],
+        payloads=payloads,
+    )
+
+
+def _put(request: Any) -> Step:
+    return {
+        "PutRequest": {
+            "keyBytes": base64.b64encode(request.key_bytes).decode(),
+            "valueBytes": base64.b64encode(request.value_bytes).decode(),
+            "dataset": request.dataset,
+            "tsMillis": request.ts_ms,
+        }
+    }
+
+
+def _dead(failure: Failure) -> Step:
+    return {
+        "position": f"{failure.source}@{failure.position}",
+        "dead_letter": {"step": failure.step, "reason": failure.reason},
+        "payload": failure.payload.decode(errors="replace"),
+    }
+
+
+_collected: list[Messages] = []
+
+
+def read(source: Source) -> list[Messages]:
+    """All messages of a bounded source, in order, read by its own Beam transform."""
+    _collected.clear()
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        _ = pipeline | "Read" >> source.transform() | beam.Map(_collect)
+    return sorted(_collected, key=lambda messages: (messages.source, messages.positions[:1]))
+
+
+def _collect(messages: Messages) -> None:
+    _collected.append(messages)

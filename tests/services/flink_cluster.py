@@ -1,0 +1,148 @@
+"""A Flink cluster of one JobManager and one TaskManager, as processes of the test session.
+
+Both run from the job server's jar, which holds all of Flink: neither a Flink distribution nor
+Docker is needed.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from apache_beam.utils.subprocess_server import pick_port
+
+from chronon_beam.pipeline import guard
+from chronon_beam.pipeline.job_server import module_options
+from chronon_beam.transforms.java import java_environment
+
+SLOTS = 4
+START_TIMEOUT_S = 90.0
+
+_MIB = 1 << 20
+_RUNTIME = "org.apache.flink.runtime"
+# Without Flink's shell scripts nobody derives these from one another, so all must be given.
+_MEMORY = {
+    "taskmanager.cpu.cores": "2.0",
+    "taskmanager.memory.framework.heap.size": 128 * _MIB,
+    "taskmanager.memory.framework.off-heap.size": 128 * _MIB,
+    "taskmanager.memory.task.heap.size": 512 * _MIB,
+    "taskmanager.memory.task.off-heap.size": 128 * _MIB,
+    "taskmanager.memory.network.min": 64 * _MIB,
+    "taskmanager.memory.network.max": 64 * _MIB,
+    "taskmanager.memory.managed.size": 128 * _MIB,
+    "taskmanager.memory.jvm-metaspace.size": 256 * _MIB,
+    "taskmanager.memory.jvm-overhead.min": 192 * _MIB,
+    "taskmanager.memory.jvm-overhead.max": 192 * _MIB,
+}
+
+
+class FlinkCluster:
+    """Started by the constructor; `stop` ends all of it.
+
+    Attributes:
+        master: `localhost:port`, for `--flink_master`.
+        rest_url: where the REST API answers.
+        checkpoints: the directory of checkpoints and savepoints.
+    """
+
+    def __init__(self, jar: str, directory: Path) -> None:
+        self._jar = jar
+        self._directory = directory
+        self.checkpoints = directory / "checkpoints"
+        rest_port, rpc_port, blob_port = pick_port(None, None, None)
+        self.master = f"localhost:{rest_port}"
+        self.rest_url = f"http://{self.master}"
+        self._write_configuration(rest_port, rpc_port, blob_port)
+        entry = f"{_RUNTIME}.entrypoint.StandaloneSessionClusterEntrypoint"
+        self._job_manager = self._start("job_manager", ["-Xmx512m"], entry, {})
+        self._task_manager: subprocess.Popen[bytes] | None = None
+        try:
+            self.start_task_manager()
+        except BaseException:
+            self.stop()
+            raise
+
+    def start_task_manager(self) -> None:
+        """Start a TaskManager and wait until the JobManager counts its slots."""
+        jvm = ["-Xmx768m", "-XX:MaxDirectMemorySize=400m", "-XX:MaxMetaspaceSize=256m"]
+        entry = f"{_RUNTIME}.taskexecutor.TaskManagerRunner"
+        before = self._slots()
+        self._task_manager = self._start("task_manager", jvm, entry, _MEMORY)
+        self._wait(lambda: self._slots() > before)
+
+    def kill_task_manager(self) -> None:
+        """Kill -9 the TaskManager, as a machine that fails would."""
+        assert self._task_manager
+        os.kill(guard.wait_for_child(self._task_manager), signal.SIGKILL)
+        self._task_manager.wait()
+
+    def jobs(self) -> dict[str, str]:
+        """The status of every job by its id."""
+        return {job["id"]: job["status"] for job in self._call("/jobs")["jobs"]}
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job and wait until it is no longer running."""
+        self._call(f"/jobs/{job_id}?mode=cancel", method="PATCH")
+        self._wait(lambda: self.jobs()[job_id] in ("CANCELED", "FAILED", "FINISHED"))
+
+    def stop(self) -> None:
+        """End both processes and all that they started."""
+        for process in (self._task_manager, self._job_manager):
+            if process is not None:
+                guard.stop(process)
+
+    def _start(
+        self, name: str, jvm: list[str], entry: str, options: dict[str, Any]
+    ) -> subprocess.Popen[bytes]:
+        temporary = self._directory / "tmp"
+        temporary.mkdir(exist_ok=True)
+        command = ["java", *jvm, "-XX:+UseSerialGC", f"-Djava.io.tmpdir={temporary}"]
+        command += [*module_options(), "-cp", self._jar, entry, "--configDir", str(self._directory)]
+        for key, value in options.items():
+            command += ["-D", f"{key}={value}" + ("b" if "memory" in key else "")]
+        return guard.start(command, self._directory / f"{name}.log", java_environment())
+
+    def _write_configuration(self, rest_port: int, rpc_port: int, blob_port: int) -> None:
+        lines = {
+            "jobmanager.rpc.address": "localhost",
+            "jobmanager.rpc.port": rpc_port,
+            "jobmanager.memory.process.size": "1024m",
+            "blob.server.port": blob_port,
+            "rest.address": "localhost",
+            "rest.port": rest_port,
+            "taskmanager.host": "localhost",
+            "taskmanager.numberOfTaskSlots": SLOTS,
+            "io.tmp.dirs": self._directory / "tmp",
+            "state.checkpoints.dir": self.checkpoints.as_uri(),
+            "state.savepoints.dir": (self._directory / "savepoints").as_uri(),
+            "restart-strategy.type": "fixed-delay",
+            "restart-strategy.fixed-delay.attempts": 10,
+            "restart-strategy.fixed-delay.delay": "2 s",
+            "heartbeat.interval": 2000,
+            "heartbeat.timeout": 10000,
+        }
+        text = "".join(f"{key}: {value}\n" for key, value in lines.items())
+        (self._directory / "flink-conf.yaml").write_text(text, encoding="utf-8")
+
+    def _slots(self) -> int:
+        try:
+            return self._call("/overview")["slots-total"]
+        except OSError:
+            return 0
+
+    def _call(self, path: str, method: str = "GET") -> Any:
+        request = urllib.request.Request(self.rest_url + path, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def _wait(self, reached: Any) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not reached():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the Flink cluster is not ready: see {self._directory}/*.log")
+            time.sleep(0.2)

@@ -1,0 +1,72 @@
+"""The line to the JVM's evaluator: one unix socket connection a thread."""
+
+import os
+import socket
+import struct
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+
+_HEAD = struct.Struct(">ii")
+_LENGTH = struct.Struct(">i")
+
+
+class EvaluationFailed(Exception):  # noqa: N818, it is the batch that failed, not the program
+    """Spark could not evaluate a batch; the message is its reason, one line."""
+
+
+class EvalSocket:
+    """Sends batches to the evaluator that listens at a path, on a connection of each thread's own.
+
+    The JVM keeps a pipeline for each connection, so threads do not wait for one another.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._of_thread = threading.local()
+
+    def evaluate(self, plan: int, batch: pa.RecordBatch) -> pa.Buffer:
+        """The answer of a registered plan to one batch, as an IPC record batch without schema.
+
+        Raises:
+            EvaluationFailed: if Spark fails on a row; the next batch starts afresh.
+            OSError: if the JVM is gone.
+        """
+        message = batch.serialize()
+        connection = self._connection()
+        try:
+            connection.sendall(b"".join((_HEAD.pack(plan, message.size), message)))
+            (size,) = _LENGTH.unpack(_receive(connection, _LENGTH.size))
+            body = _receive(connection, abs(size))
+        except BaseException:
+            # Whatever came in between, what this connection says next answers another question.
+            self._hang_up()
+            raise
+        if size < 0:
+            raise EvaluationFailed(body.decode(errors="replace"))
+        return pa.py_buffer(body)
+
+    def _connection(self) -> socket.socket:
+        mine = self._of_thread
+        # A forked child must not speak on the connection that its parent's thread left it.
+        if getattr(mine, "owner", None) != os.getpid():
+            mine.connection = socket.socket(socket.AF_UNIX)
+            mine.connection.connect(str(self._path))
+            mine.owner = os.getpid()
+        return mine.connection
+
+    def _hang_up(self) -> None:
+        self._of_thread.connection.close()
+        self._of_thread.owner = None
+
+
+def _receive(connection: socket.socket, size: int) -> bytearray:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        count = connection.recv_into(view)
+        if not count:
+            raise ConnectionResetError("Spark's JVM hung up")
+        view = view[count:]
+    return data

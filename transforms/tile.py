@@ -1,0 +1,192 @@
+"""Rows to tiles: Chronon's window operator, as a stateful DoFn on (shard, window).
+
+Source: `ai.chronon.flink.window` (FlinkRowAggregationFunction, AlwaysFireOnElementTrigger,
+BufferedProcessingTimeTrigger). Beam's own AfterCount(1) does not fire for every element on any
+runner, so the trigger is executed here; windowing, state and timers are Beam's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms import trigger
+from apache_beam.transforms.window import GlobalWindow, SlidingWindows, TimestampedValue
+from apache_beam.typehints import Tuple
+from apache_beam.utils.timestamp import Duration, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+
+from chronon_beam.aggregator.avro import encoder
+from chronon_beam.aggregator.layout import TileSpec
+from chronon_beam.aggregator.operations import TIMED
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.data_types import ListType, MapType, StructType
+from chronon_beam.api.records import Failure
+from chronon_beam.transforms.rows import Rows, dead_row
+from chronon_beam.transforms.shards import Check, Pane, ShardBatch, Splitter, null_inside
+from chronon_beam.transforms.tile_fn import REPAIRS, BufferedFn, EveryEventFn
+from chronon_beam.transforms.triggers import Trigger
+
+FAILURES = "failures"
+
+_FLUSH_ROWS = 10_000
+# Beam itself never drops a late row: whether it is late is decided from what the source had
+# promised (see `Rows.watermark_ms`), so that every runner and every replay decides alike.
+_BEAM_LATENESS = Duration(seconds=50 * 365 * 24 * 60 * 60)
+_ROW_OFFSET = 2  # rows are (key bytes, ts_ms, inputs...)
+
+
+@dataclass
+class Tile(beam.PTransform):
+    """Rows to Tiles, one cumulative tile for every row or as the trigger says.
+
+    Outputs: the main one, Tiles; `repairs`, late rows whose tile is gone from here; `failures`.
+
+    Attributes:
+        plan: what to compute.
+        trigger: when tiles are written.
+        lateness_ms: how long after its end a tile still takes events.
+        late: `repair` late events in the store, or `dead_letter` them.
+        shards: how many parts the keys are split into; fixed for the life of the job's state.
+    """
+
+    plan: Plan
+    trigger: Trigger = field(default_factory=Trigger)
+    lateness_ms: int = 0
+    late: str = "repair"
+    shards: int = 4
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, rows: beam.PCollection[Rows]) -> dict[str, Any]:
+        """A branch for each family of tiles, all alike."""
+        branches = [
+            rows | f"Tiles{spec.size_ms}" >> _TileFamily(self, spec) for spec in self.plan.specs
+        ]
+        return {
+            tag: tuple(branch[tag] for branch in branches) | f"All-{tag}" >> beam.Flatten()
+            for tag in ("tiles", REPAIRS, FAILURES)
+        }
+
+
+class _TileFamily(beam.PTransform):
+    """Rows to the tiles of one family."""
+
+    def __init__(self, tile: Tile, spec: TileSpec) -> None:
+        super().__init__()
+        self._tile = tile
+        self._spec = spec
+
+    def expand(self, rows: beam.PCollection[Rows]) -> dict[str, beam.PCollection[Any]]:
+        split = rows | "Split" >> beam.ParDo(_SplitFn(self._tile, self._spec)).with_outputs(
+            FAILURES, main="batches"
+        )
+        tiled = (
+            split.batches
+            | "Window" >> _window_into(self._spec)
+            | "Aggregate" >> _aggregate(self._tile, self._spec)
+        )
+        return {"tiles": tiled.tiles, REPAIRS: tiled[REPAIRS], FAILURES: split[FAILURES]}
+
+
+def _window_into(spec: TileSpec) -> beam.WindowInto:
+    return beam.WindowInto(
+        SlidingWindows(spec.size_ms / 1000, spec.period_ms / 1000),
+        trigger=trigger.Repeatedly(trigger.AfterCount(1)),
+        accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
+        allowed_lateness=_BEAM_LATENESS,
+    )
+
+
+def _aggregate(tile: Tile, spec: TileSpec) -> beam.ParDo:
+    kind = EveryEventFn if tile.trigger.every_event else BufferedFn
+    fn = kind(tile.plan, spec, tile.lateness_ms, tile.trigger)
+    return beam.ParDo(fn).with_outputs(REPAIRS, main="tiles")
+
+
+@beam.typehints.with_output_types(Tuple[bytes, bytes])
+class _SplitFn(beam.DoFn):
+    """Rows of a bundle to (shard, ShardBatch) pairs, each at the start of its pane."""
+
+    def __init__(self, tile: Tile, spec: TileSpec) -> None:
+        self._plan = tile.plan
+        self._shards = tile.shards
+        self._spec = spec
+        self._lateness_ms = tile.lateness_ms
+        self._drops_late = tile.late == "dead_letter"
+
+    def setup(self) -> None:
+        plan = self._plan
+        self._splitter = Splitter(
+            list(plan.group_by.keys),
+            list(plan.inputs),
+            plan.keys,
+            self._shards,
+            self._spec,
+            self._lateness_ms,
+            _payload_check(plan),
+        )
+
+    def process(self, rows: Rows) -> Iterator[Any]:
+        if self._drops_late:
+            rows, dropped = _without_late(rows, self._spec, self._lateness_ms)
+            yield from (TaggedOutput(FAILURES, failure) for failure in dropped)
+        for index, reason in self._splitter.add(rows):
+            yield TaggedOutput(FAILURES, dead_row(rows, index, "Tile", reason))
+        if self._splitter.pending >= _FLUSH_ROWS:
+            for pane, batch in self._splitter.drain():
+                yield TimestampedValue(_keyed(pane, batch), Timestamp(micros=pane.start_ms * 1000))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for pane, batch in self._splitter.drain():
+            at = Timestamp(micros=pane.start_ms * 1000)
+            yield WindowedValue(_keyed(pane, batch), at, (GlobalWindow(),))
+
+
+def _keyed(pane: Pane, batch: ShardBatch) -> tuple[bytes, bytes]:
+    return pane.shard.to_bytes(2, "big"), batch.pack()
+
+
+def _payload_check(plan: Plan) -> Check | None:
+    """Lists, maps and structs are kept whole by the timed operations, so must fit Avro."""
+    nested = {
+        part.input_column
+        for part in plan.group_by.tile_parts
+        if part.operation in TIMED
+        and isinstance(plan.types[part.input_column], (ListType, MapType, StructType))
+    }
+    return null_inside(
+        [
+            (index, encoder(data_type))
+            for index, (name, data_type) in enumerate(plan.inputs.items(), start=_ROW_OFFSET)
+            if name in nested
+        ]
+    )
+
+
+def _without_late(
+    rows: Rows, spec: TileSpec, lateness_ms: int
+) -> tuple[Rows, list[Failure]]:
+    """Rows that are in time for at least one window, and the others as failures."""
+    times = rows.batch.column("ts").to_numpy(zero_copy_only=False)
+    last_ms = times - times % spec.period_ms + spec.size_ms - 1 + lateness_ms
+    late = last_ms <= rows.watermark_ms
+    if not late.any():
+        return rows, []
+    failures = [
+        dead_row(
+            rows,
+            int(index),
+            "Tile",
+            f"late: its tile closed {rows.watermark_ms - int(last_ms[index])} ms before it came",
+        )
+        for index in late.nonzero()[0]
+    ]
+    kept = (~late).nonzero()[0]
+    return rows._replace(
+        batch=rows.batch.take(kept), positions=[rows.positions[i] for i in kept]
+    ), failures
+
+

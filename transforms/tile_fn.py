@@ -1,0 +1,243 @@
+"""The stateful DoFns of tiling: read the state, call `TileLog`, write the state."""
+
+import uuid
+from collections.abc import Iterator
+from threading import Lock
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import (
+    BagStateSpec,
+    ReadModifyWriteStateSpec,
+    TimerSpec,
+    on_timer,
+)
+from apache_beam.transforms.window import IntervalWindow
+from apache_beam.typehints import Tuple
+from apache_beam.utils.timestamp import Timestamp
+
+from chronon_beam.aggregator.layout import TileSpec
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.transforms.rows import Repair, Tiles
+from chronon_beam.transforms.shards import ShardBatch
+from chronon_beam.transforms.tile_log import Commit, Phase, TileLog, Written
+from chronon_beam.transforms.triggers import Trigger
+
+REPAIRS = "repairs"
+
+TOMBSTONE_MS = 24 * 60 * 60 * 1000
+"""How long a window is remembered after its last event was taken. Sources that carry a watermark
+with their messages do not need it; for others, it keeps a late row from starting a tile anew."""
+
+
+class _LiveLogs:
+    """The process's TileLogs: a cache that is checked against Beam's state at every use."""
+
+    def __init__(self) -> None:
+        self._logs: dict[tuple[str, bytes, int], TileLog] = {}
+        self._lock = Lock()
+
+    def get(self, job: str, shard: bytes, start_ms: int, empty: TileLog) -> TileLog:
+        with self._lock:
+            return self._logs.setdefault((job, shard, start_ms), empty)
+
+    def drop(self, job: str, shard: bytes, start_ms: int) -> None:
+        with self._lock:
+            self._logs.pop((job, shard, start_ms), None)
+
+
+_live_logs = _LiveLogs()
+
+
+@beam.typehints.with_input_types(Tuple[bytes, bytes])
+class EveryEventFn(beam.DoFn):
+    """ShardBatches of one (shard, window) to Tiles, one for every row, and Repairs.
+
+    State:
+        log: blobs of changed tiles; replaced by a snapshot when it has grown to twice the live
+            tiles, cleared when the tiles are let go.
+        cell: token and phase; cleared `TOMBSTONE_MS` after the window took its last event.
+    Timer:
+        close: set by the first batch to the window's max timestamp. When the watermark passes it
+            the closing tiles are written; then it is set to the end of the lateness, where tiles
+            are let go, and `TOMBSTONE_MS` later, where nothing is left.
+    """
+
+    LOG = BagStateSpec("log", BytesCoder())
+    CELL = ReadModifyWriteStateSpec("cell", BytesCoder())
+    CLOSE = TimerSpec("close", TimeDomain.WATERMARK)
+
+    def __init__(self, plan: Plan, spec: TileSpec, lateness_ms: int, trigger: Trigger) -> None:
+        self._plan = plan
+        self._spec = spec
+        self._lateness_ms = lateness_ms
+        self._trigger = trigger
+        # Made here and so shared by all copies of this transform, but by no other job.
+        self._job = uuid.uuid4().hex
+
+    def setup(self) -> None:
+        self._rows = self._plan.row_aggregator(self._spec, offset=2)
+        self._codec = self._plan.tiles
+
+    def process(
+        self,
+        element: tuple[bytes, bytes],
+        window: Any = beam.DoFn.WindowParam,
+        log: Any = beam.DoFn.StateParam(LOG),
+        cell: Any = beam.DoFn.StateParam(CELL),
+        close: Any = beam.DoFn.TimerParam(CLOSE),
+    ) -> Iterator[Any]:
+        live = self._live(element[0], window)
+        batch = ShardBatch.unpack(element[1])
+        with live.lock:
+            output = self._receive(batch, window, live, log, cell, close)
+            _put(live.commit(), log, cell)
+        # Yielded after the lock: an error downstream must not leave it held.
+        yield output
+
+    @on_timer(CLOSE)
+    def on_close(
+        self,
+        shard: Any = beam.DoFn.KeyParam,
+        window: Any = beam.DoFn.WindowParam,
+        at: Any = beam.DoFn.TimestampParam,
+        log: Any = beam.DoFn.StateParam(LOG),
+        cell: Any = beam.DoFn.StateParam(CELL),
+        close: Any = beam.DoFn.TimerParam(CLOSE),
+    ) -> Iterator[Any]:
+        live = self._live(shard, window)
+        last_ms = _end_ms(window) + self._lateness_ms
+        with live.lock:
+            live.sync(cell.read(), log.read)
+            if at.micros // 1000 >= last_ms + TOMBSTONE_MS:
+                log.clear()
+                cell.clear()
+                _live_logs.drop(self._job, shard, _start_ms(window))
+                return
+            closing = live.close() if live.phase is Phase.OPEN else None
+            grace = self._lateness_ms > 0 and live.phase is Phase.OPEN
+            live.phase = Phase.GRACE if grace else Phase.GONE
+            _put(live.commit() if grace else live.discard(), log, cell)
+            close.set(_timestamp(last_ms if grace else last_ms + TOMBSTONE_MS))
+        if closing and closing.keys:
+            yield self._tiles(closing, window)
+
+    def _live(self, shard: bytes, window: IntervalWindow) -> TileLog:
+        empty = TileLog(self._rows, self._codec)
+        return _live_logs.get(self._job, shard, _start_ms(window), empty)
+
+    def _receive(
+        self, batch: ShardBatch, window: Any, live: TileLog, log: Any, cell: Any, close: Any
+    ) -> Any:
+        """The output of a batch; `live` holds its rows, but for those that it cannot take."""
+        known = live.sync(cell.read(), log.read)
+        late = _end_ms(window) - 1 + self._lateness_ms <= batch.watermark_ms
+        if not known:
+            close.set(window.max_timestamp())
+            # A late tile may be in the store from before: merged into, never overwritten.
+            live.phase = Phase.GONE if late else Phase.OPEN
+        if live.phase is Phase.GONE:
+            return TaggedOutput(REPAIRS, self._repairs(batch, window))
+        written = self._aggregate(live, batch.rows)
+        return self._tiles(written, window, len(batch.rows) if late else 0)
+
+    def _aggregate(self, live: TileLog, rows: list[Any]) -> Written:
+        return live.aggregate_each(rows)
+
+    def _tiles(self, written: Written, window: IntervalWindow, late: int = 0) -> Tiles:
+        return Tiles(*written, _start_ms(window), self._spec.size_ms, late)
+
+    def _repairs(self, batch: ShardBatch, window: IntervalWindow) -> list[Repair]:
+        positions = batch.positions or [-1] * len(batch.rows)
+        return [
+            Repair(
+                key_bytes=row[0],
+                tile=self._tile_of(row),
+                ts_ms=row[1],
+                start_ms=_start_ms(window),
+                size_ms=self._spec.size_ms,
+                position=f"{batch.source}@{position}",
+            )
+            for row, position in zip(batch.rows, positions, strict=True)
+        ]
+
+    def _tile_of(self, row: Any) -> bytes:
+        accumulator = self._rows.zero()
+        self._rows.update(accumulator, row, row[1])
+        return self._codec.encode(accumulator)
+
+
+@beam.typehints.with_input_types(Tuple[bytes, bytes])
+class BufferedFn(EveryEventFn):
+    """ShardBatches to Tiles, each tile at most once an interval.
+
+    Timer:
+        flush: processing time; set by the first batch after a flush, an interval ahead. When it
+            fires, the tiles that changed since are written. What is left is written at the close.
+    """
+
+    FLUSH = TimerSpec("flush", TimeDomain.REAL_TIME)
+
+    def process(
+        self,
+        element: tuple[bytes, bytes],
+        window: Any = beam.DoFn.WindowParam,
+        log: Any = beam.DoFn.StateParam(EveryEventFn.LOG),
+        cell: Any = beam.DoFn.StateParam(EveryEventFn.CELL),
+        close: Any = beam.DoFn.TimerParam(EveryEventFn.CLOSE),
+        flush: Any = beam.DoFn.TimerParam(FLUSH),
+    ) -> Iterator[Any]:
+        live = self._live(element[0], window)
+        batch = ShardBatch.unpack(element[1])
+        with live.lock:
+            output = self._receive(batch, window, live, log, cell, close)
+            if not live.flush_armed and live.phase is not Phase.GONE:
+                flush.set(Timestamp.now() + (self._trigger.interval_ms or 0) / 1000)
+                live.flush_armed = True
+            _put(live.commit(), log, cell)
+        yield output
+
+    @on_timer(FLUSH)
+    def on_flush(
+        self,
+        shard: Any = beam.DoFn.KeyParam,
+        window: Any = beam.DoFn.WindowParam,
+        log: Any = beam.DoFn.StateParam(EveryEventFn.LOG),
+        cell: Any = beam.DoFn.StateParam(EveryEventFn.CELL),
+    ) -> Iterator[Tiles]:
+        live = self._live(shard, window)
+        with live.lock:
+            if not live.sync(cell.read(), log.read):
+                return
+            due = live.flush()
+            live.flush_armed = False
+            _put(live.commit(), log, cell)
+        if due.keys:
+            yield self._tiles(due, window)
+
+    def _aggregate(self, live: TileLog, rows: list[Any]) -> Written:
+        live.aggregate(rows)
+        return Written([], [], [])
+
+
+def _put(commit: Commit, log: Any, cell: Any) -> None:
+    if commit.replaces:
+        log.clear()
+    if commit.blob is not None:
+        log.add(commit.blob)
+    cell.write(commit.cell)
+
+
+def _start_ms(window: IntervalWindow) -> int:
+    return window.start.micros // 1000
+
+
+def _end_ms(window: IntervalWindow) -> int:
+    return window.end.micros // 1000
+
+
+def _timestamp(ms: int) -> Timestamp:
+    return Timestamp(micros=ms * 1000)
