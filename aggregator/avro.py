@@ -7,7 +7,7 @@ schema for every value (benchmarks/encoding.py). Decoding is fastavro's.
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import fastavro
@@ -129,6 +129,38 @@ def encode_long(number: int) -> bytes:
     return encoded + _LAST[zigzag]
 
 
+class _HighBits(dict[int, bytes]):
+    """What stands after the lowest 14 bits of a time; it is the same for 8 seconds."""
+
+    _MOST = 50_000
+
+    def __missing__(self, high: int) -> bytes:
+        if len(self) >= self._MOST:
+            self.clear()
+        encoded = b""
+        rest = high
+        while rest >= 16384:
+            encoded += _MORE[rest & 16383]
+            rest >>= 14
+        encoded = self[high] = encoded + _LAST[rest]
+        return encoded
+
+
+_high_bits = _HighBits()
+
+
+def encode_time(ts_ms: int) -> bytes:
+    """A long, fast for times near each other.
+
+    >>> encode_time(1_700_000_000_000) == encode_long(1_700_000_000_000)
+    True
+    """
+    zigzag = (ts_ms << 1) ^ (ts_ms >> 63)
+    if zigzag < 16384:
+        return _LAST[zigzag]
+    return _MORE[zigzag & 16383] + _high_bits[zigzag >> 14]
+
+
 class _Strings(dict[str, bytes]):
     """Encoded strings by value: features repeat theirs. Bounded by number and by length."""
 
@@ -181,9 +213,9 @@ def encoder(data_type: DataType) -> Encoder:
     if isinstance(data_type, StructType):
         return _struct_encoder(data_type)
     if isinstance(data_type, ListType):
-        return _list_encoder(encoder(data_type.element))
+        return list_encoder(encoder(data_type.element))
     if isinstance(data_type, MapType):
-        return _map_encoder(encoder(data_type.value))
+        return map_encoder(encoder(data_type.value))
     return _ENCODERS[data_type]
 
 
@@ -206,24 +238,35 @@ def _struct_encoder(struct_type: StructType) -> Encoder:
     return encode
 
 
+def encode_items(encoded: Collection[bytes]) -> bytes:
+    """A list or map of items that are encoded already."""
+    if not encoded:
+        return NULL
+    return encode_long(len(encoded)) + b"".join(encoded) + NULL
+
+
 def nullable(encode: Encoder, value: Any) -> bytes:
     """The union [null, T] of a value."""
     return NULL if value is None else PRESENT + encode(value)
 
 
-def _list_encoder(encode: Encoder) -> Encoder:
+def list_encoder(encode: Encoder) -> Encoder:
+    """The encoder of lists whose elements `encode` encodes."""
+
     def encode_list(values: list[Any]) -> bytes:
         if not values:
             return NULL
         try:
-            return encode_long(len(values)) + b"".join([encode(v) for v in values]) + NULL
+            return encode_items([encode(value) for value in values])
         except TypeError as error:
             raise AvroError(_null_inside("list", values, error)) from error
 
     return encode_list
 
 
-def _map_encoder(encode: Encoder) -> Encoder:
+def map_encoder(encode: Encoder) -> Encoder:
+    """The encoder of maps from strings to what `encode` encodes."""
+
     def encode_map(values: Any) -> bytes:
         items = values.items() if isinstance(values, dict) else values
         if not items:
@@ -232,7 +275,7 @@ def _map_encoder(encode: Encoder) -> Encoder:
             entries = [encode_string(key) + encode(value) for key, value in items]
         except (TypeError, AttributeError) as error:
             raise AvroError(_null_inside("map", values, error)) from error
-        return encode_long(len(entries)) + b"".join(entries) + NULL
+        return encode_items(entries)
 
     return encode_map
 

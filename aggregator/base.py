@@ -1,8 +1,8 @@
 """What one operation is: Chronon's `BaseAggregator`, with nulls kept away from it.
 
-An IR is what the operation has accumulated. It is a value that Avro can hold (see `ir_type`), or
-one that `to_avro` turns into such a value. `update` and `merge` return the new IR and may change
-the old one in place.
+An IR is what the operation has accumulated, in whatever form is fast to update and to encode: a
+tile is encoded for every event, so several operations keep what they have encoded already.
+`update` and `merge` return the new IR and may change the old one in place.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Aggregator:
         update: (IR, input, ts_ms) to the next IR.
         merge: (IR, IR) to their union; only the first may be changed.
         finalize: IR to the final value.
-        to_avro: IR to the value that is encoded.
+        encode: IR to its Avro bytes, of `ir_type`.
         from_avro: the decoded value to an IR.
         clone: a copy that shares nothing that `update` or `merge` would change.
         simple: the operation does not look at time; lists and maps are taken apart for it.
@@ -48,8 +48,8 @@ class Aggregator:
     prepare: Callable[[Any, int], Any]
     update: Callable[[Any, Any, int], Any]
     merge: Callable[[Any, Any], Any]
+    encode: Callable[[Any], bytes]
     finalize: Callable[[Any], Any] = _same
-    to_avro: Callable[[Any], Any] = _same
     from_avro: Callable[[Any], Any] = _same
     clone: Callable[[Any], Any] = _same
     simple: bool = True

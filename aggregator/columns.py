@@ -7,8 +7,10 @@ Source: `DirectColumnAggregator`, `BucketedColumnAggregator`, `MapColumnAggregat
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from chronon_beam.aggregator.avro import map_encoder
 from chronon_beam.aggregator.base import Aggregator
 from chronon_beam.aggregator.operations import TIMED, aggregator, is_scalar
 from chronon_beam.api.data_types import STRING, DataType, ListType, MapType, map_of
@@ -26,12 +28,14 @@ class Column:
     Attributes:
         part: what was declared.
         operation: IR type, merge and so on; over a map when bucketed or over a map input.
-        update: (IR or None, input that is not null, ts_ms) to IR; the bucket comes before ts_ms
-            for a bucketed column.
+        prepare: (input that is not null, ts_ms) to the first IR.
+        update: (IR, input that is not null, ts_ms) to the next IR. For a bucketed column the
+            bucket comes before ts_ms, here and in `prepare`.
     """
 
     part: AggregationPart
     operation: Aggregator
+    prepare: Callable[..., Any]
     update: Callable[..., Any]
 
     def merge(self, a: Any, b: Any) -> Any:
@@ -62,16 +66,23 @@ def column(
     _check_shape(part, bucket_type, is_map)
     if is_list and isinstance(input_type, ListType):
         operation = aggregator(part, input_type.element, dialect)
-        update = _over_list(operation)
+        add = _over_list(operation)
     elif is_map and isinstance(input_type, MapType):
         operation = aggregator(part, input_type.value, dialect)
-        return Column(part, _by_key(operation), _over_map(operation))
+        return _column(part, _by_key(operation), _over_map(operation))
     else:
         operation = aggregator(part, input_type, dialect)
-        update = _direct(operation)
+        if bucket_type is None:
+            return Column(part, operation, operation.prepare, operation.update)
+        add = _direct(operation)
     if bucket_type is None:
-        return Column(part, operation, update)
-    return Column(part, _by_key(operation), _by_bucket(update))
+        return _column(part, operation, add)
+    return _column(part, _by_key(operation), _by_bucket(add))
+
+
+def _column(part: AggregationPart, operation: Aggregator, add: Callable[..., Any]) -> Column:
+    """A column whose `add` takes None for an IR that there is none of yet."""
+    return Column(part, operation, partial(add, None), add)
 
 
 def _check_shape(part: AggregationPart, bucket_type: DataType | None, is_map: bool) -> None:
@@ -153,7 +164,7 @@ def _by_key(operation: Aggregator) -> Aggregator:
         output_type=map_of(operation.output_type),
         merge=merge,
         finalize=each(operation.finalize),
-        to_avro=each(operation.to_avro),
+        encode=map_encoder(operation.encode),
         from_avro=each(operation.from_avro),
         clone=each(operation.clone),
     )

@@ -5,7 +5,8 @@ elements; then it is sorted once, worst first, and kept as a heap with the worst
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import ge, gt, le, lt
 from typing import Any
 
 
@@ -24,17 +25,23 @@ class MinHeap:
     rank: Callable[[Any], Any]
     sort_rank: Callable[[Any], Any]
     largest: bool
+    _better: Callable[[Any, Any], bool] = field(init=False, repr=False)
+    _as_good: Callable[[Any, Any], bool] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        better, as_good = (gt, ge) if self.largest else (lt, le)
+        object.__setattr__(self, "_better", better)
+        object.__setattr__(self, "_as_good", as_good)
 
     def insert(self, heap: list[Any], element: Any) -> list[Any]:
         """Add an element in place; of equal ones the newest stays."""
-        if len(heap) < self.k - 1:
+        size = len(heap)
+        if size < self.k:
             heap.append(element)
-        elif len(heap) == self.k - 1:
-            heap.append(element)
-            heap.sort(key=self.sort_rank, reverse=not self.largest)
-        elif len(heap) == self.k and self._at_least_as_good(element, heap[0]):
-            heap[0] = element
-            self._sift_down(heap)
+            if size == self.k - 1:
+                heap.sort(key=self.sort_rank, reverse=not self.largest)
+        elif self._as_good(self.rank(element), self.rank(heap[0])):
+            self._replace_worst(heap, element)
         return heap
 
     def merge(self, heap: list[Any], other: list[Any]) -> list[Any]:
@@ -50,22 +57,16 @@ class MinHeap:
         """The elements, best first; of equal ones the order of the list."""
         return sorted(heap, key=self.sort_rank, reverse=self.largest)
 
-    def _at_least_as_good(self, a: Any, b: Any) -> bool:
-        return self.rank(a) >= self.rank(b) if self.largest else self.rank(a) <= self.rank(b)
-
-    def _worse(self, a: Any, b: Any) -> bool:
-        return self.rank(a) < self.rank(b) if self.largest else self.rank(a) > self.rank(b)
-
-    def _sift_down(self, heap: list[Any]) -> None:
-        parent, child = 0, 1
-        while child < len(heap):
-            right = child + 1
-            if right < len(heap) and self._worse(heap[right], heap[child]):
-                child = right
-            if self._no_better(heap[parent], heap[child]):
-                return
-            heap[parent], heap[child] = heap[child], heap[parent]
+    def _replace_worst(self, heap: list[Any], element: Any) -> None:
+        """Put an element in the place of the root, and let it sink to where it belongs."""
+        rank, better, as_good, size = self.rank, self._better, self._as_good, len(heap)
+        its_rank, parent, child = rank(element), 0, 1
+        while child < size:
+            worst, right = rank(heap[child]), child + 1
+            if right < size and better(worst, rank(heap[right])):
+                child, worst = right, rank(heap[right])
+            if as_good(worst, its_rank):
+                break
+            heap[parent] = heap[child]
             parent, child = child, 2 * child + 1
-
-    def _no_better(self, a: Any, b: Any) -> bool:
-        return self.rank(a) <= self.rank(b) if self.largest else self.rank(a) >= self.rank(b)
+        heap[parent] = element

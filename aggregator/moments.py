@@ -6,13 +6,20 @@ the bits are the same.
 """
 
 import math
+import struct
 from collections.abc import Callable
 
+from chronon_beam.aggregator.avro import PRESENT, encode_long
 from chronon_beam.aggregator.base import Aggregator, ir_record, record_from_avro
 from chronon_beam.api.data_types import DOUBLE, INT, LONG, list_of
 
 Variance = tuple[int, float, float]
 Moments = tuple[float, float, float, float, float]
+
+# Fields are [null, T]: 2 says that the value is present.
+_SUM_THEN_COUNT = struct.Struct("<BdB").pack
+_MEAN_THEN_M2 = struct.Struct("<BdBd").pack
+_FIVE_DOUBLES = struct.Struct("<B5dB").pack
 
 
 def average(long_counts: bool) -> Aggregator:
@@ -23,6 +30,7 @@ def average(long_counts: bool) -> Aggregator:
         prepare=lambda value, ts_ms: (float(value), 1),
         update=lambda ir, value, ts_ms: (ir[0] + value, ir[1] + 1),
         merge=lambda a, b: (a[0] + b[0], a[1] + b[1]),
+        encode=lambda ir: _SUM_THEN_COUNT(2, ir[0], 2) + encode_long(ir[1]),
         finalize=lambda ir: ir[0] / ir[1] if ir[1] else math.nan,
         from_avro=record_from_avro,
     )
@@ -37,6 +45,7 @@ def variance(long_counts: bool) -> Aggregator:
         prepare=lambda value, ts_ms: _welford((0, 0.0, 0.0), value, ts_ms),
         update=_welford,
         merge=_merge_welford,
+        encode=lambda ir: PRESENT + encode_long(ir[0]) + _MEAN_THEN_M2(2, ir[1], 2, ir[2]),
         finalize=lambda ir: ir[2] / ir[0] if ir[0] else math.nan,
         from_avro=record_from_avro,
     )
@@ -90,6 +99,7 @@ def _moments(finalize: Callable[[Moments], float]) -> Aggregator:
         prepare=lambda value, ts_ms: _add_moment((0.0, 0.0, 0.0, 0.0, 0.0), value, ts_ms),
         update=_add_moment,
         merge=_merge_moments,
+        encode=lambda ir: _FIVE_DOUBLES(10, *ir, 0),
         finalize=finalize,
         from_avro=tuple,
     )

@@ -6,6 +6,7 @@ Source: `ai.chronon.aggregator.base.SimpleAggregators`.
 import struct
 from typing import Any
 
+from chronon_beam.aggregator.avro import encode_items, encode_long, encode_string, encoder
 from chronon_beam.aggregator.base import Aggregator
 from chronon_beam.aggregator.min_heap import MinHeap
 from chronon_beam.aggregator.ordering import larger, smaller, sort_key, utf16, wrapping_add
@@ -31,6 +32,7 @@ def count() -> Aggregator:
         prepare=lambda value, ts_ms: 1,
         update=lambda ir, value, ts_ms: ir + 1,
         merge=lambda a, b: a + b,
+        encode=encode_long,
     )
 
 
@@ -43,6 +45,7 @@ def sum_of(input_type: DataType) -> Aggregator:
             prepare=lambda value, ts_ms: value,
             update=lambda ir, value, ts_ms: ir + value,
             merge=lambda a, b: a + b,
+            encode=encoder(DOUBLE),
         )
     return Aggregator(
         ir_type=LONG,
@@ -50,6 +53,7 @@ def sum_of(input_type: DataType) -> Aggregator:
         prepare=lambda value, ts_ms: int(value),
         update=lambda ir, value, ts_ms: wrapping_add(ir, value),
         merge=wrapping_add,
+        encode=encode_long,
     )
 
 
@@ -62,6 +66,7 @@ def extreme(input_type: DataType, largest: bool) -> Aggregator:
         prepare=lambda value, ts_ms: value,
         update=lambda ir, value, ts_ms: better(ir, value),
         merge=better,
+        encode=encoder(input_type),
     )
 
 
@@ -75,6 +80,7 @@ def best_k(input_type: DataType, k: int, largest: bool) -> Aggregator:
         prepare=lambda value, ts_ms: [value],
         update=lambda ir, value, ts_ms: heap.insert(ir, value),
         merge=heap.merge,
+        encode=encoder(list_of(input_type)),
         finalize=heap.best_first,
         clone=list,
     )
@@ -85,61 +91,75 @@ def _identity(value: Any) -> Any:
 
 
 def unique_count(input_type: DataType) -> Aggregator:
-    """UNIQUE_COUNT; the IR is a dict of the distinct values in order of arrival.
+    """UNIQUE_COUNT; the IR is a dict from each distinct value to its bytes, in order of arrival.
 
     Doubles are told apart by their bits, as `Double.equals` does: NaN is one value, -0.0 is not
     0.0. Bytes are compared by content (Chronon compares Java arrays by identity, and so counts
     every one; that is not copied).
     """
     identity = _DOUBLE_BITS if input_type in FLOATS else _identity
+    encode = encoder(input_type)
 
-    def update(ir: dict[Any, Any], value: Any, ts_ms: int) -> dict[Any, Any]:
-        ir.setdefault(identity(value), value)
+    def update(ir: dict[Any, bytes], value: Any, ts_ms: int) -> dict[Any, bytes]:
+        key = identity(value)
+        if key not in ir:
+            ir[key] = encode(value)
         return ir
 
-    def merge(a: dict[Any, Any], b: dict[Any, Any]) -> dict[Any, Any]:
-        for key, value in b.items():
-            a.setdefault(key, value)
+    def merge(a: dict[Any, bytes], b: dict[Any, bytes]) -> dict[Any, bytes]:
+        for key, encoded in b.items():
+            a.setdefault(key, encoded)
         return a
 
     return Aggregator(
         ir_type=list_of(input_type),
         output_type=LONG,
-        prepare=lambda value, ts_ms: {identity(value): value},
+        prepare=lambda value, ts_ms: {identity(value): encode(value)},
         update=update,
         merge=merge,
+        encode=lambda ir: encode_items(ir.values()),
         finalize=len,
-        to_avro=lambda ir: list(ir.values()),
-        from_avro=lambda decoded: {identity(value): value for value in decoded},
+        from_avro=lambda decoded: {identity(value): encode(value) for value in decoded},
         clone=dict,
     )
+
+
+Counted = tuple[int, bytes]
+"""How often a value came, and the bytes of value and count."""
+
+
+def _counted(value: str, times: int) -> Counted:
+    return times, encode_string(value) + encode_long(times)
 
 
 def histogram(k: int) -> Aggregator:
     """HISTOGRAM of strings; the k most frequent at the end, all of them for k = 0."""
 
-    def update(ir: dict[str, int], value: str, ts_ms: int) -> dict[str, int]:
-        ir[value] = ir.get(value, 0) + 1
+    def update(ir: dict[str, Counted], value: str, ts_ms: int) -> dict[str, Counted]:
+        ir[value] = _counted(value, ir[value][0] + 1 if value in ir else 1)
         return ir
 
-    def merge(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
-        for value, times in b.items():
-            a[value] = a.get(value, 0) + times
+    def merge(a: dict[str, Counted], b: dict[str, Counted]) -> dict[str, Counted]:
+        for value, counted in b.items():
+            a[value] = _counted(value, a[value][0] + counted[0]) if value in a else counted
         return a
 
-    def finalize(ir: dict[str, int]) -> dict[str, int]:
-        if not 0 < k < len(ir):
-            return ir
+    def finalize(ir: dict[str, Counted]) -> dict[str, int]:
+        times = {value: counted[0] for value, counted in ir.items()}
+        if not 0 < k < len(times):
+            return times
         # Of equally frequent values Chronon keeps those that its Java map has first.
-        frequent = sorted(ir.items(), key=lambda item: (-item[1], utf16(item[0])))
+        frequent = sorted(times.items(), key=lambda item: (-item[1], utf16(item[0])))
         return dict(frequent[:k])
 
     return Aggregator(
         ir_type=map_of(INT),
         output_type=map_of(INT),
-        prepare=lambda value, ts_ms: {value: 1},
+        prepare=lambda value, ts_ms: {value: _counted(value, 1)},
         update=update,
         merge=merge,
+        encode=lambda ir: encode_items([counted[1] for counted in ir.values()]),
         finalize=finalize,
+        from_avro=lambda decoded: {v: _counted(v, times) for v, times in decoded.items()},
         clone=dict,
     )

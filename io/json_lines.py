@@ -19,6 +19,9 @@ _COMPRESSED_CHUNK = 1 << 14
 _LONGEST = 1 << 26
 """Bytes of a line; a longer one is taken for a file that has no lines."""
 
+_KEPT = 1 << 16
+"""Bytes kept of the line that a file is damaged in."""
+
 _BOM = b"\xef\xbb\xbf"
 
 _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
@@ -31,7 +34,9 @@ COMPRESSIONS = tuple(_DECOMPRESSORS)
 
 
 class Damaged(ValueError):
-    """The file cannot be read on from here."""
+    """The file cannot be read on from here; `rest` is what is known of the line it broke in."""
+
+    rest: bytes = b""
 
 
 def read_lines(file: BinaryIO, name: str, rows: int) -> Iterator[Messages]:
@@ -57,11 +62,12 @@ def read_lines(file: BinaryIO, name: str, rows: int) -> Iterator[Messages]:
                     batch, positions = [], []
         damage = None
     except Damaged as error:
-        damage = f"{name} is damaged after line {number}: {error}; the rest of it was not read"
+        damage = error
     if batch:
         yield Messages(name, positions, batch)
     if damage:
-        yield Messages(name, [number + 1], [b""], error=damage)
+        reason = f"{name} is damaged after line {number}: {damage}; the rest of it was not read"
+        yield Messages(name, [number + 1], [damage.rest], error=reason)
 
 
 def chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
@@ -97,14 +103,18 @@ def split_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         Damaged: a line is longer than 64 MiB.
     """
     rest, first = b"", True
-    for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        if first and lines:
-            lines[0], first = lines[0].removeprefix(_BOM), False
-        for line in lines:
-            yield line.removesuffix(b"\r")
-        if len(rest) > _LONGEST:
-            raise Damaged(f"the next line is longer than {_LONGEST >> 20} MiB")
+    try:
+        for piece in pieces:
+            *lines, rest = (rest + piece).split(b"\n")
+            if first and lines:
+                lines[0], first = lines[0].removeprefix(_BOM), False
+            for line in lines:
+                yield line.removesuffix(b"\r")
+            if len(rest) > _LONGEST:
+                raise Damaged(f"the next line is longer than {_LONGEST >> 20} MiB")
+    except Damaged as error:
+        error.rest = rest[:_KEPT]
+        raise
     if rest:
         yield (rest.removeprefix(_BOM) if first else rest).removesuffix(b"\r")
 

@@ -35,7 +35,7 @@ class Write(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, requests: beam.PCollection[list[PutRequest]]) -> DoOutputsTuple:
+    def expand(self, requests: beam.PCollection[list[PutRequest]]) -> Any:
         """One step, with the store opened once a worker thread."""
         return requests | "Write" >> beam.ParDo(
             _WriteFn(self.store_uri, self.dataset)

@@ -132,6 +132,7 @@ class JobServer:
 _PYTHON_TRACE = re.compile(
     r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(?P<error>[A-Za-z_][\w.]*(?:: .*)?)"
 )
+_RUNNING = "[while running"
 _JAVA_CAUSE = re.compile(
     r"^(?:Caused by: |Exception in thread \"[^\"]*\" )?(?P<error>(?:[a-z]\w*\.)+[A-Z][\w$]*"
     r"(?:Exception|Error|Throwable|Failure)\b(?:: .*)?)$",
@@ -142,8 +143,8 @@ _JAVA_CAUSE = re.compile(
 def root_cause(text: str) -> str:
     """The one line of a Java or Python failure that tells what went wrong.
 
-    A Python error that a worker sent is the cause of every Java exception around it; else it is the
-    last `Caused by`; else the last line that says ERROR.
+    A Python error that a worker sent is the cause of every Java exception around it, and the one
+    that names its step is the user's; else it is the last `Caused by`; else the last ERROR line.
 
     >>> root_cause('java.lang.RuntimeException: failed\\n\\tat a.B.c(B.java:1)\\n'
     ...            'Caused by: java.net.ConnectException: Connection refused')
@@ -151,7 +152,7 @@ def root_cause(text: str) -> str:
     """
     python = [found["error"] for found in _PYTHON_TRACE.finditer(text)]
     if python:
-        return python[-1].strip()
+        return max(python, key=lambda error: _RUNNING in error).strip()
     java = [found["error"] for found in _JAVA_CAUSE.finditer(text)]
     if java:
         name, colon, message = java[-1].partition(":")

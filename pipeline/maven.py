@@ -23,7 +23,9 @@ ATTEMPTS = 3
 
 _THREADS = 8
 _PROGRESS_INTERVAL_S = 2.0
-_LINE = re.compile(r"(?P<coordinate>[^\s:]+:[^\s:]+:[^\s:]+(?::[^\s:]+)?)\s+(?P<sha256>[0-9a-f]{64})")
+_LINE = re.compile(
+    r"(?P<coordinate>[^\s:]+:[^\s:]+:[^\s:]+(?::[^\s:]+)?)\s+(?P<sha256>[0-9a-f]{64})"
+)
 
 
 class FetchError(RuntimeError):
@@ -48,7 +50,11 @@ class Jar(NamedTuple):
     def url(self) -> str:
         """Where Maven Central has it."""
         return JavaJarServer.path_to_maven_jar(
-            self.artifact, self.group, self.version, classifier=self.classifier
+            self.artifact,
+            self.group,
+            self.version,
+            repository=JavaJarServer.MAVEN_CENTRAL_REPOSITORY,
+            classifier=self.classifier,
         )
 
 
@@ -118,12 +124,16 @@ def fetch(
     directory.mkdir(parents=True, exist_ok=True)
     say = say or to_stderr
     paths, said = [], time.monotonic()
-    with _quiet_beam(), ThreadPoolExecutor(_THREADS) as threads:
-        for path in threads.map(lambda jar: fetch_one(jar, directory), jars):
-            paths.append(path)
-            if time.monotonic() - said > _PROGRESS_INTERVAL_S:
-                said = time.monotonic()
-                say(f"  {len(paths)} of {len(jars)} jars")
+    threads = ThreadPoolExecutor(_THREADS)
+    try:
+        with _quiet_beam():
+            for path in threads.map(lambda jar: fetch_one(jar, directory), jars):
+                paths.append(path)
+                if time.monotonic() - said > _PROGRESS_INTERVAL_S:
+                    said = time.monotonic()
+                    say(f"  {len(paths)} of {len(jars)} jars")
+    finally:
+        threads.shutdown(cancel_futures=True)
     return paths
 
 

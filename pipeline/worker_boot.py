@@ -47,6 +47,8 @@ def main(argv: Sequence[str]) -> None:
     flags, _ = parser.parse_known_args(argv)
     environment = {**os.environ, **worker_environment(flags)}
     worker = [sys.executable, "-m", "apache_beam.runners.worker.sdk_worker_main"]
+    # From here on the worker logs to the runner; the file would repeat it and never end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     os.execve(sys.executable, worker, environment)
 
 
@@ -64,9 +66,14 @@ def worker_environment(flags: argparse.Namespace) -> dict[str, str]:
         return text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url))
 
     with grpc.insecure_channel(flags.provision_endpoint) as channel:
-        info = beam_provision_api_pb2_grpc.ProvisionServiceStub(channel).GetProvisionInfo(
-            beam_provision_api_pb2.GetProvisionInfoRequest(), metadata=(("worker_id", flags.id),)
-        ).info
+        info = (
+            beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
+            .GetProvisionInfo(
+                beam_provision_api_pb2.GetProvisionInfoRequest(),
+                metadata=(("worker_id", flags.id),),
+            )
+            .info
+        )
     environment = {
         "WORKER_ID": flags.id,
         "SEMI_PERSISTENT_DIRECTORY": flags.semi_persist_dir,

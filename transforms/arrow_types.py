@@ -1,6 +1,7 @@
 """Between Arrow's types and those that Spark's columns can have."""
 
 import inspect
+from typing import Any
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
@@ -9,8 +10,10 @@ from pyspark.sql.types import StructType
 
 from chronon_beam.transforms.sql_errors import QueryError, spark_reason
 
-_UTC = "timezone" if "timezone" in inspect.signature(to_arrow_schema).parameters else None
-"""pyspark 4.0 has no such argument and always takes UTC."""
+_IN_UTC: dict[str, Any] = (
+    {"timezone": "UTC"} if "timezone" in inspect.signature(to_arrow_schema).parameters else {}
+)
+"""pyspark's older releases have no such argument and always take UTC."""
 
 _WIDER = {
     pa.uint8(): pa.int16(),
@@ -80,7 +83,7 @@ def to_arrow(schema: StructType) -> pa.Schema:
     fields = []
     for column in schema.fields:
         try:
-            arrow = to_arrow_schema(StructType([column]), **({_UTC: "UTC"} if _UTC else {}))
+            arrow = to_arrow_schema(StructType([column]), **_IN_UTC)
         except PySparkException as error:
             raise QueryError(
                 f"column `{column.name}` has Spark type {column.dataType.simpleString()}, which "

@@ -175,10 +175,18 @@ def _cast_each(
         try:
             values.append(column.slice(index, 1).cast(options=options))
         except pa.ArrowException:
-            found = column[index].as_py()
-            reasons.setdefault(index, Mismatch(sql_name(field.type), found).reason(field.name))
+            mismatch = Mismatch(sql_name(field.type), python_value(column, index))
+            reasons.setdefault(index, mismatch.reason(field.name))
             values.append(pa.nulls(1, field.type))
     return pa.concat_arrays(values)
+
+
+def python_value(column: pa.Array | pa.ChunkedArray, index: int) -> Any:
+    """The value, or Arrow's text of it where Python has none: nanoseconds, the year 12000."""
+    try:
+        return column[index].as_py()
+    except (ValueError, OverflowError):
+        return column.slice(index, 1).to_string(skip_new_lines=True)
 
 
 _KINDS: list[Callable[[pa.DataType], bool]] = [

@@ -23,7 +23,7 @@ import pyarrow as pa
 from apache_beam.pvalue import DoOutputsTuple, TaggedOutput
 
 from chronon_beam.api.records import MIN_MS, Failure, Messages
-from chronon_beam.transforms.columns import JsonColumns, TableColumns
+from chronon_beam.transforms.columns import JsonColumns, TableColumns, python_value
 from chronon_beam.transforms.counters import count
 
 STEP = "Decode"
@@ -72,7 +72,7 @@ class Decode(beam.PTransform):
         super().__init__()
         columns_of(self.schema)
 
-    def expand(self, messages: beam.PCollection[Messages]) -> DoOutputsTuple:
+    def expand(self, messages: beam.PCollection[Messages]) -> Any:
         """One Events a Messages; none where no event is left and no watermark moved."""
         return messages | "Decode" >> beam.ParDo(_DecodeFn(self.schema)).with_outputs(
             FAILURES, main="events"
@@ -167,7 +167,8 @@ def _decode_table(messages: Messages, schema: pa.Schema) -> tuple[Events, list[F
 
 
 def _row_json(table: pa.Table, index: int) -> bytes:
-    return json.dumps(table.slice(index, 1).to_pylist()[0], default=str).encode()
+    row = {name: python_value(table[i], index) for i, name in enumerate(table.column_names)}
+    return json.dumps(row, default=str).encode()
 
 
 def _unread(messages: Messages) -> list[Failure]:

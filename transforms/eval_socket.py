@@ -19,11 +19,14 @@ class EvaluationFailed(Exception):  # noqa: N818, it is the batch that failed, n
 class EvalSocket:
     """Sends batches to the evaluator that listens at a path, on a connection of each thread's own.
 
+    Attributes:
+        path: where it listens.
+
     The JVM keeps a pipeline for each connection, so threads do not wait for one another.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._of_thread = threading.local()
 
     def evaluate(self, plan: int, batch: pa.RecordBatch) -> pa.Buffer:
@@ -52,7 +55,7 @@ class EvalSocket:
         # A forked child must not speak on the connection that its parent's thread left it.
         if getattr(mine, "owner", None) != os.getpid():
             mine.connection = socket.socket(socket.AF_UNIX)
-            mine.connection.connect(str(self._path))
+            mine.connection.connect(str(self.path))
             mine.owner = os.getpid()
         return mine.connection
 

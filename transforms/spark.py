@@ -77,7 +77,7 @@ class LocalSpark:
 
     @property
     def gateway(self) -> Any:
-        """pyspark's connection to the JVM, for planning."""
+        """Pyspark's connection to the JVM, for planning."""
         return self.session.sparkContext._gateway
 
     def last_words(self) -> str:
@@ -105,7 +105,7 @@ class LocalSpark:
         """
         with _lock:
             if setups not in self._prepared:
-                session = self.session._jsparkSession.cloneSession()
+                session = _java(self.session).cloneSession()
                 for name, value in SQL_CONFS.items():
                     session.conf().set(name, value)
                 for statement in setups:
@@ -197,7 +197,7 @@ def _equipped(session: SparkSession, directory: Path, jvm: Jvm | None) -> LocalS
     gateway: Any = session.sparkContext._gateway
     compiler = gateway.jvm.org.codehaus.janino.SimpleCompiler()
     compiler.setTargetVersion(8)
-    compiler.setParentClassLoader(session._jsparkSession.getClass().getClassLoader())
+    compiler.setParentClassLoader(_java(session).getClass().getClassLoader())
     compiler.cook(Path(__file__).with_name("SqlEval.java").read_text(encoding="utf-8"))
     constructor = compiler.getClassLoader().loadClass(_EVALUATOR).getConstructors()[0]
     evaluator = constructor.newInstance(gateway.new_array(gateway.jvm.Object, 0))
@@ -206,9 +206,15 @@ def _equipped(session: SparkSession, directory: Path, jvm: Jvm | None) -> LocalS
     return LocalSpark(session, evaluator, EvalSocket(path), jvm)
 
 
+def _java(session: SparkSession) -> Any:
+    """The session in the JVM."""
+    return session._jsparkSession
+
+
 def _runs(context: SparkContext) -> bool:
     try:
-        return context._jsc is not None and not context._jsc.sc().isStopped()
+        java: Any = context._jsc
+        return java is not None and not java.sc().isStopped()
     except (Py4JError, OSError):
         return False
 

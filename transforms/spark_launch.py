@@ -17,8 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import pyspark
-from pyspark.java_gateway import launch_gateway
+from pyspark import java_gateway
 
 from chronon_beam.transforms.java import java_home
 
@@ -91,7 +90,8 @@ def launch(confs: Mapping[str, str], directory: Path) -> Jvm:
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
-        env=os.environ | {"_PYSPARK_DRIVER_CONN_INFO_PATH": str(info), "SPARK_LOCAL_IP": "127.0.0.1"},
+        env=os.environ
+        | {"_PYSPARK_DRIVER_CONN_INFO_PATH": str(info), "SPARK_LOCAL_IP": "127.0.0.1"},
         # Ctrl-C in a terminal is for Python; the JVM follows when Python ends.
         process_group=0 if sys.platform != "win32" else None,
     )
@@ -131,7 +131,7 @@ def _command(confs: Mapping[str, str], directory: Path) -> list[str]:
     return [
         str(Path(java_home(), "bin", "java")),
         "-cp",
-        str(Path(pyspark.__file__).with_name("jars") / "*"),
+        str(Path(java_gateway.__file__).with_name("jars") / "*"),
         f"-Xmx{HEAP}",
         "-XX:+UseSerialGC",
         "-XX:-UsePerfData",
@@ -177,7 +177,7 @@ def _connect(info: Path) -> Any:
     }
     os.environ.update(there)
     try:
-        return launch_gateway()
+        return java_gateway.launch_gateway()
     finally:
         for name in there:
             del os.environ[name]

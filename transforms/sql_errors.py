@@ -1,8 +1,9 @@
-"""What goes wrong with a query, in its author's terms: Spark's words without its stacks and plans."""
+"""What is wrong with a query, in its author's terms: Spark's words without stacks and plans."""
 
 import contextlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -23,10 +24,8 @@ class QueryError(ValueError):
 
 def spark_reason(error: Exception) -> str:
     """Spark's own message: suggestions and carets stay, plan dumps and Java stacks go."""
-    if isinstance(error, Py4JJavaError):
-        text = str(error.java_exception.toString())
-    else:
-        text = str(error)
+    java: Any = getattr(error, "java_exception", None)  # what pyspark did not translate
+    text = str(error if java is None else java.toString())
     text = text.split("\n\nJVM stacktrace:")[0].strip()
     text = re.sub(rf"(, )?`{EVENT}`", "", text)
     if "== SQL" in text:
@@ -36,9 +35,7 @@ def spark_reason(error: Exception) -> str:
 
 def error_condition(error: Exception) -> str:
     """Spark's name of the error, such as `ROUTINE_ALREADY_EXISTS`; empty if it has none."""
-    if not isinstance(error, PySparkException):
-        return ""
-    return error.getCondition() or ""
+    return (isinstance(error, PySparkException) and error.getCondition()) or ""
 
 
 @contextlib.contextmanager

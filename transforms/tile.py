@@ -12,7 +12,12 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms import trigger
-from apache_beam.transforms.window import GlobalWindow, SlidingWindows, TimestampedValue
+from apache_beam.transforms.window import (
+    GlobalWindow,
+    GlobalWindows,
+    SlidingWindows,
+    TimestampedValue,
+)
 from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
@@ -60,13 +65,14 @@ class Tile(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, rows: beam.PCollection[Rows]) -> dict[str, Any]:
+    def expand(self, rows: beam.PCollection[Rows]) -> Any:
         """A branch for each family of tiles, all alike."""
         branches = [
             rows | f"Tiles{spec.size_ms}" >> _TileFamily(self, spec) for spec in self.plan.specs
         ]
         return {
-            tag: tuple(branch[tag] for branch in branches) | f"All-{tag}" >> beam.Flatten()
+            tag: tuple(branch[tag] for branch in branches)
+            | f"All-{tag}" >> beam.Flatten()
             for tag in ("tiles", REPAIRS, FAILURES)
         }
 
@@ -79,7 +85,7 @@ class _TileFamily(beam.PTransform):
         self._tile = tile
         self._spec = spec
 
-    def expand(self, rows: beam.PCollection[Rows]) -> dict[str, beam.PCollection[Any]]:
+    def expand(self, rows: beam.PCollection[Rows]) -> Any:
         split = rows | "Split" >> beam.ParDo(_SplitFn(self._tile, self._spec)).with_outputs(
             FAILURES, main="batches"
         )
@@ -88,7 +94,12 @@ class _TileFamily(beam.PTransform):
             | "Window" >> _window_into(self._spec)
             | "Aggregate" >> _aggregate(self._tile, self._spec)
         )
-        return {"tiles": tiled.tiles, REPAIRS: tiled[REPAIRS], FAILURES: split[FAILURES]}
+        # From here on windows mean nothing: a batch knows its tile.
+        return {
+            "tiles": tiled.tiles | "Tiles" >> beam.WindowInto(GlobalWindows()),
+            REPAIRS: tiled[REPAIRS] | "Repairs" >> beam.WindowInto(GlobalWindows()),
+            FAILURES: split[FAILURES],
+        }
 
 
 def _window_into(spec: TileSpec) -> beam.WindowInto:

@@ -148,7 +148,9 @@ def test_timestamp_before_the_epoch_in_every_unit(unit):
 
 
 def test_date_from_iso_text_and_days():
-    assert column(pa.date32(), b'"1970-01-02"', b"1", b'"soon"', b"1.5")[0] == [date(1970, 1, 2)] * 2
+    assert (
+        column(pa.date32(), b'"1970-01-02"', b"1", b'"soon"', b"1.5")[0] == [date(1970, 1, 2)] * 2
+    )
 
 
 def test_decimal_is_rounded_half_up_and_refused_out_of_range():
@@ -178,7 +180,9 @@ def test_nested_values_are_converted_and_reasons_name_the_path():
         b'{"a": {"n": [1, "2"]}}',
         b"[1]",
     )
-    assert values == [[("a", {"at": datetime(1970, 1, 1, 0, 0, 0, 5000), "n": [1, None, 2]}), ("b", None)]]  # noqa: E501
+    assert values == [
+        [("a", {"at": datetime(1970, 1, 1, 0, 0, 0, 5000), "n": [1, None, 2]}), ("b", None)]
+    ]  # noqa: E501
     assert reasons[0] == "column \"x['a'].n[1]\": expected INT, found '2'"
 
 

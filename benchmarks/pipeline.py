@@ -1,0 +1,364 @@
+"""What an event costs: the product's real job, from JSON bytes in memory to the store.
+
+    python benchmarks/pipeline.py --runner direct --group_by light --events 200000
+
+Every stage is in it; final values are checked against a fold in plain Python, and a difference
+fails the run. CPU of all processes counts: this one, workers, JVMs. The last line is one JSON
+object (`cpu_us_per_event` is after warm-up, the last two thirds of the events;
+`cpu_us_per_event_total` has start-up in it).
+"""
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.transforms.core import RestrictionProvider
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Duration, Timestamp
+from processes import cpu_s
+from workload import BEGIN_MS, DDL, QUERY_MS, Workload, folded, same
+
+from chronon_beam.api.records import MIN_MS, Messages, PutRequest
+from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.io import repair, write
+from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.io.kv_store import NullStore, open_store
+from chronon_beam.pipeline.job import Job, build
+from chronon_beam.pipeline.progress import tally
+from chronon_beam.pipeline.runners import runner_of
+from chronon_beam.transforms import convert, decode, evaluate, tile, tile_fn
+from chronon_beam.transforms.evaluate import plan_of, sql_query
+from chronon_beam.transforms.sql import compile_query, parse_ddl
+from chronon_beam.transforms.triggers import parse_trigger
+
+ANCHOR = {
+    ("light", "tiled"): 33.18,
+    ("heavy", "tiled"): 56.92,
+    ("light", "untiled"): 10.5,
+    ("heavy", "untiled"): 13.9,
+}
+"""Chronon's own FlinkJob on a MiniCluster, us of CPU an event after warm-up, in-memory source of
+decoded rows, store that does nothing, 10,000 keys; measured on a machine of the same kind."""
+
+_parts: list[list[Messages]] = []
+"""What the source reads: it runs in this process with every runner that is offered here."""
+
+
+class _Provider(RestrictionProvider):
+    def initial_restriction(self, element: int) -> OffsetRange:
+        return OffsetRange(0, len(_parts[element]))
+
+    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
+        return OffsetRestrictionTracker(restriction)
+
+    def restriction_size(self, element: int, restriction: OffsetRange) -> int:
+        return restriction.size()
+
+    def split(self, element: int, restriction: OffsetRange) -> Iterator[OffsetRange]:
+        yield restriction
+
+
+class _ReadFn(beam.DoFn):
+    """One batch of messages a bundle, as a live source would give them."""
+
+    @beam.DoFn.unbounded_per_element()
+    def process(
+        self,
+        element: int,
+        tracker: Any = beam.DoFn.RestrictionParam(_Provider()),
+        watermark: Any = beam.DoFn.WatermarkEstimatorParam(
+            ManualWatermarkEstimator.default_provider()
+        ),
+    ) -> Iterator[Any]:
+        at = tracker.current_restriction().start
+        if not tracker.try_claim(at):
+            return
+        batch = _parts[element][at]
+        promised = Timestamp(micros=batch.watermark_ms * 1000)
+        yield TimestampedValue(batch, promised)
+        watermark.set_watermark(promised)
+        if at + 1 < len(_parts[element]):
+            tracker.defer_remainder(Duration(0))
+        else:
+            tracker.try_claim(at + 1)
+
+
+class ReadMemory(beam.PTransform):
+    """The parts: each batch in a bundle of its own, or on the embedded runner all in one.
+
+    The embedded runner lets all timers of a bundle fire with the first of them, so a source that
+    pauses between bundles would see its windows closed early there.
+    """
+
+    def __init__(self, pauses: bool) -> None:
+        super().__init__()
+        self._pauses = pauses
+
+    def expand(self, root: Any) -> Any:
+        """One element a part."""
+        parts = root | beam.Create(range(len(_parts)), reshuffle=False) | beam.Reshuffle()
+        return parts | (beam.ParDo(_ReadFn()) if self._pauses else beam.FlatMap(_batches))
+
+
+def _batches(part: int) -> list[Messages]:
+    # Without pauses there are no watermarks either: nothing is late before the end.
+    return [batch._replace(watermark_ms=MIN_MS) for batch in _parts[part]]
+
+
+def fill(workload: Workload, bundle: int, parts: int) -> None:
+    """Put the events into memory, in batches of `bundle`."""
+    lines = workload.lines()
+    share = -(-len(lines) // parts)
+    for part in range(parts):
+        mine = lines[part * share : (part + 1) * share]
+        batches = []
+        for begin in range(0, len(mine), bundle):
+            payloads = mine[begin : begin + bundle]
+            # With several parts the others' progress is not known, so nothing is promised.
+            promised = workload.promised_ms(begin) if parts == 1 else BEGIN_MS - 1
+            positions = list(range(begin, begin + len(payloads)))
+            batches.append(Messages(f"part-{part}", positions, payloads, None, promised))
+        _parts.append(batches)
+
+
+class StageClock:
+    """CPU of each stage's own code, without what it calls downstream."""
+
+    STAGES = (
+        ("read", _ReadFn, ("process",)),
+        ("decode", decode._DecodeFn, ("process",)),  # noqa: SLF001
+        ("evaluate", evaluate._EvaluateFn, ("process",)),  # noqa: SLF001
+        ("split", tile._SplitFn, ("process", "finish_bundle")),  # noqa: SLF001
+        ("tile", tile_fn.EveryEventFn, ("process",)),
+        ("tile", tile_fn.BufferedFn, ("process",)),
+        ("convert", convert._ConvertRowsFn, ("process",)),  # noqa: SLF001
+        ("repair", repair._RepairFn, ("process",)),  # noqa: SLF001
+        ("write", write._WriteFn, ("process", "finish_bundle")),  # noqa: SLF001
+    )
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        for name, kind, methods in self.STAGES:
+            for method in methods:
+                if method in vars(kind):
+                    original = getattr(kind, method)
+                    timed = self._timed(name, original)
+                    timed.__dict__.update(original.__dict__)
+                    timed.__wrapped__ = original  # Beam reads the parameters of the original
+                    setattr(kind, method, timed)
+        self._time_tile_requests()
+
+    def _time_tile_requests(self) -> None:
+        original = convert.tile_requests
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            began = time.thread_time()
+            result = original(*args, **kwargs)
+            self._add("convert", time.thread_time() - began)
+            return result
+
+        convert.tile_requests = timed
+
+    def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            began = time.thread_time()
+            outputs = iter(method(*args, **kwargs) or ())
+            while True:
+                try:
+                    output = next(outputs)
+                except StopIteration:
+                    self._add(name, time.thread_time() - began)
+                    return
+                self._add(name, time.thread_time() - began)
+                yield output
+                began = time.thread_time()
+
+        return call
+
+    def _add(self, name: str, seconds: float) -> None:
+        with self._lock:
+            self.seconds[name] += seconds
+
+
+class Reading:
+    """All clocks at one moment."""
+
+    def __init__(self, done: int, clock: StageClock) -> None:
+        self.done = done
+        self.wall_s = time.monotonic()
+        self.cpu_s = cpu_s()
+        self.stages = Counter(clock.seconds)
+
+
+class Meter(threading.Thread):
+    """Reads the clocks when a third, and when all, of the events have been written."""
+
+    def __init__(self, events: int, every_event: bool, clock: StageClock) -> None:
+        super().__init__(daemon=True)
+        self._events, self._every_event, self._clock = events, every_event, clock
+        self.warm: Reading | None = None
+        self.end: Reading | None = None
+        self.over = threading.Event()
+
+    def _done(self) -> int:
+        rows = tally["rows"] + tally["filtered"]
+        return min(rows, tally["written"]) if self._every_event else rows
+
+    def run(self) -> None:
+        """Poll until all is written, or the job is over."""
+        while self.end is None:
+            over = self.over.wait(0.02)
+            done = self._done()
+            if self.warm is None and done >= self._events // 3:
+                self.warm = Reading(done, self._clock)
+            if over or (self._every_event and done >= self._events):
+                self.end = Reading(min(done, self._events), self._clock)
+
+
+def flags(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The benchmark's flags, and what is left for Beam."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--runner", choices=("direct", "flink", "prism"), default="direct")
+    parser.add_argument("--group_by", choices=("light", "heavy"), default="light")
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--keys", type=int, default=10_000)
+    parser.add_argument("--skew", type=float, default=0.0, help="0 uniform, 1 Zipf")
+    parser.add_argument("--bundle", type=int, default=1000, help="events a bundle of the source")
+    parser.add_argument("--parts", type=int, default=1, help="partitions of the source")
+    parser.add_argument("--trigger", default="every_event")
+    parser.add_argument("--tiling", choices=("tiled", "untiled"), default="tiled")
+    parser.add_argument("--store", choices=("null", "sqlite", "memory"), default="null")
+    parser.add_argument("--shards", type=int, default=4)
+    return parser.parse_known_args(argv)
+
+
+_kept: list[list[PutRequest]] = []
+
+
+def keep_writes() -> None:
+    """Let the null store remember what it was given, to be checked: a list append a batch."""
+
+    def multi_put(self: NullStore, requests: list[PutRequest]) -> list[str | None]:
+        _kept.append(requests)
+        return [None] * len(requests)
+
+    NullStore.multi_put = multi_put
+
+
+def prepared(workload: Workload, arguments: argparse.Namespace) -> Job:
+    """The job, as `chronon-beam run` would make it."""
+    group_by = workload.group_by
+    query = sql_query(group_by, parse_ddl(DDL[workload.kind]))
+    tiled = arguments.tiling == "tiled"
+    plan = plan_of(group_by, compile_query(query), "tumbling").checked(tiled)
+    directory = tempfile.mkdtemp(prefix="chronon-beam-bench-")
+    stores = {"null": "null:", "memory": "memory:bench", "sqlite": f"sqlite:{directory}/bench.db"}
+    trigger = parse_trigger(arguments.trigger)
+    return Job(plan, query, stores[arguments.store], tiled, trigger, shards=arguments.shards)
+
+
+def run(job: Job, runner: str, bundle: int, beam_flags: list[str]) -> None:
+    """Run the job to its end."""
+    streaming = [*beam_flags] if runner == "direct" else ["--streaming", *beam_flags]
+    name = {"direct": "DirectRunner", "flink": "FlinkRunner", "prism": "PrismRunner"}[runner]
+    with runner_of(name, job.tiled and not job.trigger.every_event, streaming) as chosen:
+        pipeline = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
+        if runner == "direct":
+            # One bundle holds all batches here: what is collected goes on after each of them.
+            tile._FLUSH_ROWS = bundle  # noqa: SLF001
+        build(pipeline, job, ReadMemory(pauses=runner != "direct"), open_dead_letters(None))
+        pipeline.run().wait_until_finish()
+
+
+def check(job: Job, workload: Workload) -> list[str]:
+    """Differences between what was written and the fold; an event lost or doubled is one."""
+    store = open_store("memory:checked" if job.store_uri == "null:" else job.store_uri)
+    for requests in _kept:
+        store.multi_put(requests)
+    fetcher = Fetcher(job.plan, store, job.tiled)
+    expected = folded(workload)
+    found = fetcher.fetch([{"customer_id": name} for name in expected], QUERY_MS)
+    differences = [
+        f"{name}: {feature} is {values[feature]!r}, not {wanted!r}"
+        for (name, features), values in zip(expected.items(), found, strict=True)
+        for feature, wanted in features.items()
+        if not same(values[feature], wanted)
+    ]
+    for difference in differences[:5]:
+        print(difference, file=sys.stderr)
+    return differences
+
+
+def result(
+    arguments: argparse.Namespace, meter: Meter, before: Reading, wrong: list[str]
+) -> dict[str, Any]:
+    """What the last line says."""
+    assert meter.end is not None
+    warm = meter.warm or before
+    end, events = meter.end, meter.end.done - warm.done
+    anchor = ANCHOR[arguments.group_by, arguments.tiling]
+    processes = {
+        name: _us(end.cpu_s[name] - warm.cpu_s.get(name, 0.0), events) for name in end.cpu_s
+    }
+    stages = {
+        name: _us(seconds - warm.stages[name], events) for name, seconds in end.stages.items()
+    }
+    python = processes.get("python", 0.0)
+    stages["python_runner"] = round(python - sum(stages.values()), 2)
+    stages |= {f"{name}_process": us for name, us in processes.items() if name != "python"}
+    cost = _us(sum(end.cpu_s.values()) - sum(warm.cpu_s.values()), events)
+    return {
+        "benchmark": "pipeline",
+        "settings": vars(arguments),
+        "events": arguments.events,
+        "events_per_s": round(events / (end.wall_s - warm.wall_s)),
+        "cpu_us_per_event": cost,
+        "cpu_us_per_event_total": _us(sum(end.cpu_s.values()), end.done),
+        "stages": stages,
+        "values_wrong": len(wrong),
+        "anchor": {
+            "name": "Chronon's FlinkJob (JVM, MiniCluster, rows in memory, no-op store)",
+            "cpu_us_per_event": anchor,
+            "ratio": round(cost / anchor, 2),
+        },
+    }
+
+
+def _us(seconds: float, events: int) -> float:
+    return round(seconds * 1e6 / max(events, 1), 2)
+
+
+def main(argv: list[str]) -> int:
+    """Run once; print the result."""
+    logging.basicConfig(level=logging.ERROR)
+    arguments, beam_flags = flags(argv)
+    workload = Workload(arguments.group_by, arguments.events, arguments.keys, arguments.skew)
+    fill(workload, arguments.bundle, arguments.parts)
+    keep_writes()
+    clock = StageClock()
+    job = prepared(workload, arguments)
+    before = Reading(0, clock)
+    meter = Meter(arguments.events, job.trigger.every_event or not job.tiled, clock)
+    meter.start()
+    run(job, arguments.runner, arguments.bundle, beam_flags)
+    meter.over.set()
+    meter.join()
+    wrong = check(job, workload)
+    print(json.dumps(result(arguments, meter, before, wrong)))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,75 @@
+"""Beam's runners, each ready to be used without a second thought."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from apache_beam.runners.runner import PipelineRunner
+from apache_beam.version import __version__ as beam_version
+
+from chronon_beam.pipeline.options import UsageError
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A runner, by name or as an object, and the flags that Beam is given for it."""
+
+    runner: PipelineRunner | str
+    flags: list[str]
+
+
+@contextmanager
+def runner_of(name: str, buffered: bool, flags: Sequence[str]) -> Iterator[Chosen]:
+    """The runner called `name`; what it started ends with the context.
+
+    Args:
+        name: DirectRunner, PrismRunner, FlinkRunner or any other of Beam's.
+        buffered: whether the job has processing-time timers.
+        flags: what the user gives Beam.
+
+    Raises:
+        UsageError: what the runner needs is not on this machine.
+    """
+    if name == "DirectRunner":
+        yield Chosen(_embedded(buffered), list(flags))
+    elif name == "PrismRunner":
+        yield Chosen(name, with_default(flags, "prism_location", _prism))
+    else:
+        yield Chosen(name, list(flags))
+
+
+def _embedded(buffered: bool) -> PipelineRunner:
+    """Beam's DirectRunner tries Prism first, and downloads it; these are embedded."""
+    if buffered:
+        # Of the two, only the older one knows processing-time timers.
+        from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+
+        return BundleBasedDirectRunner()
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    return FnApiRunner()
+
+
+def with_default(flags: Sequence[str], name: str, value: Callable[[], str]) -> list[str]:
+    """The flags, with `--name` added unless they have it."""
+    given = any(flag == f"--{name}" or flag.startswith(f"--{name}=") for flag in flags)
+    return list(flags) if given else [*flags, f"--{name}={value()}"]
+
+
+def _prism() -> str:
+    places = [
+        shutil.which("prism"),
+        Path(os.environ.get("GOBIN", ".")) / "prism",
+        Path.home() / "go" / "bin" / "prism",
+    ]
+    found = next((place for place in places if place and Path(place).is_file()), None)
+    if found is None:
+        raise UsageError(
+            "--runner=PrismRunner: no prism on this machine: install it with `go install "
+            f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}`, or give "
+            "--prism_location=PATH"
+        )
+    return str(found)

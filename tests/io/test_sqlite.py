@@ -1,0 +1,136 @@
+import os
+import pickle
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.io.sqlite import SqliteStore, open_sqlite
+
+
+def put(number: int, value: bytes = b"v", dataset: str = "D") -> PutRequest:
+    return PutRequest(b"k%d" % number, value, dataset, 1, 0, 5)
+
+
+def get(number: int) -> GetRequest:
+    return GetRequest(b"k%d" % number, "D", 0, 9, 5)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "s.db")
+
+
+def test_missing_file_says_how_to_make_one(path):
+    store = SqliteStore(path)
+    for read in (lambda: store.multi_get([get(1)]), lambda: list(store.scan("D"))):
+        with pytest.raises(FileNotFoundError, match=f"no KV store at {path}: run a job"):
+            read()
+    assert not os.path.exists(path)
+
+
+def test_missing_folder_and_folder_instead_of_file_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no folder .*no"):
+        open_sqlite(f"sqlite:{tmp_path}/no/s.db")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        open_sqlite(f"sqlite:{tmp_path}")
+
+
+def test_file_of_another_kind_is_named(tmp_path):
+    (tmp_path / "a.txt").write_text("hello, this is no database " * 50)
+    with pytest.raises(sqlite3.DatabaseError, match=r"a\.txt: file is not a database"):
+        open_sqlite(f"sqlite:{tmp_path}/a.txt").create("D")
+
+
+def test_request_that_cannot_be_stored_fails_alone(path):
+    store = SqliteStore(path)
+    reasons = store.multi_put([put(1), put(2)._replace(ts_ms=2**70), put(3)])
+    assert reasons[0] is reasons[2] is None
+    assert "too large" in (reasons[1] or "")
+    assert [each.key_bytes for each in store.scan("D")] == [b"k1", b"k3"]
+
+
+def test_dataset_names_of_any_kind(path):
+    store = SqliteStore(path)
+    name = 'my "odd".name; DROP TABLE'
+    store.multi_put([put(1, dataset=name)])
+    assert len(list(store.scan(name))) == 1
+
+
+def test_reader_sees_the_last_commit_while_a_writer_is_busy(path):
+    store, writer = SqliteStore(path), sqlite3.connect(path, isolation_level=None)
+    store.multi_put([put(1, b"old")])
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("UPDATE D SET value = 'new'")
+    assert store.multi_get([get(1)]) == [[TimedValue(b"old", 0)]]
+    assert len(list(store.scan("D"))) == 1
+    writer.execute("COMMIT")
+    writer.close()
+
+
+def test_scan_left_halfway_does_not_hinder_writing(path):
+    store = SqliteStore(path)
+    store.multi_put([put(i) for i in range(10)])
+    scan = store.scan("D")
+    next(scan)
+    assert store.multi_put([put(1, b"new")]) == [None]
+    assert store.multi_get([get(1)]) == [[TimedValue(b"new", 0)]]
+
+
+def test_threads_write_and_read_one_store(path):
+    store = SqliteStore(path)
+
+    def work(thread: int) -> None:
+        for batch in range(10):
+            numbers = [thread * 1000 + batch * 10 + i for i in range(10)]
+            assert store.multi_put([put(number) for number in numbers]) == [None] * 10
+            assert all(store.multi_get([get(number) for number in numbers]))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(4)))
+    assert len(list(store.scan("D"))) == 400
+    store.close()
+    assert not os.path.exists(path + "-wal")
+
+
+WRITER = """
+import sys
+from chronon_beam.api.records import PutRequest
+from chronon_beam.io.sqlite import SqliteStore
+path, worker = sys.argv[1], int(sys.argv[2])
+store = SqliteStore(path)
+store.create("D")
+for batch in range(10):
+    puts = [PutRequest(b"%d-%d-%d" % (worker, batch, i), b"v", "D", 1, 0, 5) for i in range(20)]
+    assert store.multi_put(puts) == [None] * 20
+store.close()
+"""
+
+
+def test_processes_that_start_together_write_one_file(path):
+    workers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, path, str(worker)]) for worker in range(3)
+    ]
+    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+    assert len(list(SqliteStore(path).scan("D"))) == 600
+
+
+def test_store_works_on_both_sides_of_a_fork(path):
+    store = SqliteStore(path)
+    store.multi_put([put(1)])
+    child = os.fork()
+    if child == 0:
+        # No assert here: a failing child must not run the rest of pytest.
+        os._exit(0 if store.multi_put([put(2)]) == [None] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert store.multi_put([put(3)]) == [None]
+    assert len(list(store.scan("D"))) == 3
+
+
+def test_store_pickles_as_its_path(path):
+    store = SqliteStore(path)
+    store.multi_put([put(1)])
+    assert len(list(pickle.loads(pickle.dumps(store)).scan("D"))) == 1

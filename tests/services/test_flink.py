@@ -1,0 +1,166 @@
+"""Jobs on real Flink: embedded in the job server, and on a cluster with workers as processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from chronon_beam.pipeline.flink import flink
+from chronon_beam.pipeline.job_server import JobServerFailed, root_cause
+
+WORDS = ["to be or", "not to be"]
+COUNTS = [("be", 2), ("not", 1), ("or", 1), ("to", 2)]
+
+LAUNCHER = """
+import time
+from chronon_beam.pipeline.flink import flink
+with flink([]):
+    print("up", flush=True)
+    time.sleep(600)
+"""
+
+
+def processes_with(text: str) -> list[int]:
+    """Ids of the processes whose command line or environment holds `text`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            if text.encode() in told and int(process.name) != os.getpid():
+                found.append(int(process.name))
+    return found
+
+
+def eventually_none(text: str, within_s: float = 15.0) -> bool:
+    deadline = time.monotonic() + within_s
+    while processes_with(text):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def count_words(argv: list[str], directory: Path) -> list[tuple[str, int]]:
+    with beam.Pipeline(options=PipelineOptions(argv)) as root:
+        _ = (
+            root
+            | beam.Create(WORDS)
+            | beam.FlatMap(str.split)
+            | beam.combiners.Count.PerElement()
+            | beam.Map(lambda pair: f"{pair[0]} {pair[1]}")
+            | beam.io.WriteToText(str(directory / "counts"))
+        )
+    lines = [line for path in directory.glob("counts*") for line in path.read_text().splitlines()]
+    return sorted((word, int(number)) for word, number in map(str.split, lines))
+
+
+@pytest.fixture
+def marked(monkeypatch, tmp_path):
+    """A text that every process started from here, and its children, carries in its environment."""
+    monkeypatch.setenv("CHRONON_BEAM_TEST", str(tmp_path))
+    return f"CHRONON_BEAM_TEST={tmp_path}"
+
+
+def test_local_flink_counts_words_and_leaves_no_process(tmp_path, marked):
+    with flink([]) as argv:
+        assert processes_with(marked)
+        assert count_words(argv, tmp_path) == COUNTS
+    assert not processes_with(marked)
+
+
+def test_failure_on_local_flink_tells_the_users_error_only():
+    with flink([]) as argv, pytest.raises(RuntimeError) as failed:
+        with beam.Pipeline(options=PipelineOptions(argv)) as root:
+            _ = root | beam.Create(["x"]) | beam.Map(int)
+    assert root_cause(str(failed.value)).startswith("ValueError: invalid literal for int()")
+
+
+def test_job_server_that_cannot_start_tells_why(tmp_path):
+    (tmp_path / "no.jar").write_bytes(b"no jar")
+    with (
+        pytest.raises(JobServerFailed, match="no.jar"),
+        flink([f"--flink_job_server_jar={tmp_path / 'no.jar'}"]),
+    ):
+        pass
+
+
+def test_job_server_dies_with_a_launcher_that_is_killed(marked):
+    with subprocess.Popen([sys.executable, "-c", LAUNCHER], stdout=subprocess.PIPE) as launcher:
+        assert launcher.stdout
+        assert launcher.stdout.readline() == b"up\n"
+        launcher.kill()
+    assert eventually_none(marked)
+
+
+def test_cluster_counts_words_by_worker_processes_and_leaves_none(tmp_path, flink_cluster):
+    with flink([f"--flink_master={flink_cluster.master}"]) as argv:
+        assert count_words(argv, tmp_path) == COUNTS
+    assert eventually_none("sdk_worker_main")
+    assert set(flink_cluster.jobs().values()) == {"FINISHED"}
+
+
+class Announce(beam.DoFn):
+    """Starts a process of its own, as Spark's JVM is one, then says so and stays."""
+
+    def process(self, path):
+        subprocess.Popen(["sleep", "613"], start_new_session=True)
+        Path(path).touch()
+        time.sleep(600)
+
+
+def start_staying_job(flink_cluster, announced):
+    """Runs a job whose worker never ends, until that worker has started."""
+
+    def run() -> None:
+        with suppress(RuntimeError), flink([f"--flink_master={flink_cluster.master}"]) as argv:
+            with beam.Pipeline(options=PipelineOptions(argv)) as root:
+                _ = root | beam.Create([str(announced)]) | beam.ParDo(Announce())
+
+    known = set(flink_cluster.jobs())
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 120
+    while not announced.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert announced.exists()
+    assert processes_with("sdk_worker_main")
+    (job_id,) = set(flink_cluster.jobs()) - known
+    return job_id, thread
+
+
+def test_cancelled_job_leaves_no_worker(tmp_path, flink_cluster):
+    job_id, thread = start_staying_job(flink_cluster, tmp_path / "announced")
+    flink_cluster.cancel(job_id)
+    assert eventually_none("sdk_worker_main", within_s=60)
+    assert eventually_none("sleep\0613")
+    thread.join(60)
+
+
+def test_killed_task_manager_takes_its_workers_along(tmp_path, flink_cluster):
+    job_id, thread = start_staying_job(flink_cluster, tmp_path / "announced")
+    flink_cluster.kill_task_manager()
+    assert eventually_none("sdk_worker_main")
+    assert eventually_none("sleep\0613")
+    flink_cluster.cancel(job_id)
+    thread.join(60)
+    flink_cluster.start_task_manager()
+    assert flink_cluster.jobs()[job_id] == "CANCELED"
+
+
+def test_ctrl_c_ends_launcher_and_job_server(marked):
+    with subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as launcher:
+        assert launcher.stdout
+        assert launcher.stdout.readline() == b"up\n"
+        launcher.send_signal(signal.SIGINT)
+        assert launcher.wait(30) != 0
+    assert not processes_with(marked)
