@@ -3,6 +3,7 @@
 Source: `ai.chronon.online.TileCodec`, `ai.chronon.flink.AvroCodecFn`, `ai.chronon.api.TilingUtils`.
 """
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -120,8 +121,9 @@ class RecordCodec:
         """The bytes of values in column order; raises AvroError when one does not fit."""
         try:
             return b"".join(map(nullable, self._encoders, values))
-        except (TypeError, AttributeError) as error:
-            raise AvroError(f"{list(values)!r} does not fit {list(self.columns)}: {error}") from error
+        except (TypeError, AttributeError, OverflowError, struct.error) as error:
+            found = f"{list(values)!r} does not fit {list(self.columns)}: {error}"
+            raise AvroError(found) from error
 
     def decode(self, payload: bytes) -> tuple[Any, ...]:
         """The values in column order; raises AvroError on other bytes."""

@@ -15,6 +15,7 @@ Two layouts give the same features.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.group_by import Feature, GroupBy, Window
@@ -74,16 +75,22 @@ def tile_specs(group_by: GroupBy, layout: str) -> tuple[TileSpec, ...]:
     if layout == "tumbling":
         size_ms = group_by.tile_size_ms
         return (TileSpec(size_ms, size_ms, _columns(features)),)
+    # Windows of equal length share tiles: a store tells families apart by the tiles' size.
+    by_length = {window.millis: window for window in group_by.windows}
     specs = [
         TileSpec(
             window.millis + window.hop_ms,
             window.hop_ms,
-            _columns(feature for feature in features if feature.part.window == window),
+            _columns(f for f in features if f.part.window and f.part.window.millis == length_ms),
         )
-        for window in group_by.windows
+        for length_ms, window in by_length.items()
     ]
     unbounded = _columns(feature for feature in features if feature.part.window is None)
-    return (*specs, TileSpec(DAY_MS, DAY_MS, unbounded)) if unbounded else tuple(specs)
+    if unbounded:
+        taken = {spec.size_ms for spec in specs}
+        size_ms = next(size for size in count(DAY_MS, DAY_MS) if size not in taken)
+        specs.append(TileSpec(size_ms, size_ms, unbounded))
+    return tuple(specs)
 
 
 def _columns(features: Iterable[Feature]) -> frozenset[int]:

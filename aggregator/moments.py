@@ -112,9 +112,7 @@ def _add_moment(ir: Moments, value: float, ts_ms: int) -> Moments:
     delta_n = delta / n
     delta_n2 = delta_n * delta_n
     term1 = delta * delta_n * n1
-    new_m4 = (
-        m4 + term1 * delta_n2 * (n * n - 3 * n + 3) + 6 * delta_n2 * m2 - 4 * delta_n * m3
-    )
+    new_m4 = m4 + term1 * delta_n2 * (n * n - 3 * n + 3) + 6 * delta_n2 * m2 - 4 * delta_n * m3
     new_m3 = m3 + term1 * delta_n * (n - 2) - 3 * delta_n * m2
     return n, m1 + delta_n, m2 + term1, new_m3, new_m4
 

@@ -41,9 +41,7 @@ _OPERATIONS: dict[Operation, _Entry] = {
     Operation.KURTOSIS: _Entry(lambda t, part, d: moments.kurtosis(), NUMBERS),
     Operation.MIN: _Entry(lambda t, part, d: simple.extreme(t, largest=False), _ORDERED),
     Operation.MAX: _Entry(lambda t, part, d: simple.extreme(t, largest=True), _ORDERED),
-    Operation.TOP_K: _Entry(
-        lambda t, part, d: simple.best_k(t, _k(part), largest=True), _ORDERED
-    ),
+    Operation.TOP_K: _Entry(lambda t, part, d: simple.best_k(t, _k(part), largest=True), _ORDERED),
     Operation.BOTTOM_K: _Entry(
         lambda t, part, d: simple.best_k(t, _k(part), largest=False), _ORDERED
     ),
@@ -51,9 +49,7 @@ _OPERATIONS: dict[Operation, _Entry] = {
     Operation.LAST: _Entry(lambda t, part, d: timed.last(t), None),
     Operation.FIRST_K: _Entry(lambda t, part, d: timed.first_k(t, _k(part)), None),
     Operation.LAST_K: _Entry(lambda t, part, d: timed.last_k(t, _k(part)), None),
-    Operation.UNIQUE_COUNT: _Entry(
-        lambda t, part, d: simple.unique_count(t), (*_ORDERED, BINARY)
-    ),
+    Operation.UNIQUE_COUNT: _Entry(lambda t, part, d: simple.unique_count(t), (*_ORDERED, BINARY)),
     Operation.HISTOGRAM: _Entry(
         lambda t, part, d: simple.histogram(part.argument("k", default=0)), (STRING,)
     ),

@@ -1,7 +1,7 @@
 """Orders and arithmetic as the JVM has them, where Python's differ.
 
-Strings: Java compares UTF-16 code units, Python code points. Doubles: `Math.max` and `Double.compare`
-know -0.0 and NaN. Longs: sums wrap at 64 bits.
+Strings: Java compares UTF-16 code units, Python code points. Doubles: `Math.max` and
+`Double.compare` know -0.0 and NaN. Longs: sums wrap at 64 bits.
 """
 
 import math
@@ -27,7 +27,7 @@ def wrapping_add(a: int, b: int) -> int:
     return (total - _LONG_MIN) % (1 << 64) + _LONG_MIN
 
 
-def utf16(text: str) -> bytes | str:
+def utf16(text: str) -> bytes:
     """A key that sorts as Java's `String.compareTo`."""
     return text.encode("utf-16-be", "surrogatepass")
 

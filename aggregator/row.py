@@ -43,8 +43,8 @@ def _unrolled(steps: Sequence[_Step]) -> Callable[[Accumulator, Row, int], None]
         lines += [f" v = row[{position}]", *([] if bucket is None else [f" b = row[{bucket}]"])]
         lines += [" if v is not None" + (":" if bucket is None else " and b is not None:")]
         arguments = "v, ts_ms" if bucket is None else "v, b, ts_ms"
-        for i, *_, column in group:
-            names |= {f"prepare_{i}": column.prepare, f"update_{i}": column.update}
+        for i, *_, made in group:
+            names |= {f"prepare_{i}": made.prepare, f"update_{i}": made.update}
             lines.append(f"  a = accumulator[{i}]")
             prepared, updated = f"prepare_{i}({arguments})", f"update_{i}(a, {arguments})"
             lines.append(f"  accumulator[{i}] = {prepared} if a is None else {updated}")
@@ -85,7 +85,7 @@ class RowAggregator:
     ) -> None:
         self.columns = [_column(part, inputs, group_by) for part in parts]
         self.width = len(self.columns)
-        self._merges = [column.merge for column in self.columns]
+        self._merges = [made.merge for made in self.columns]
         positions = {name: index for index, name in enumerate(inputs, start=offset)}
         chosen = range(self.width) if only is None else sorted(only)
         self.update = _unrolled(
@@ -108,9 +108,7 @@ class RowAggregator:
         return a
 
 
-def _column(
-    part: AggregationPart, inputs: Mapping[str, DataType], group_by: GroupBy
-) -> Column:
+def _column(part: AggregationPart, inputs: Mapping[str, DataType], group_by: GroupBy) -> Column:
     for name in (part.input_column, part.bucket):
         if name is not None and name not in inputs:
             raise GroupByError(

@@ -74,9 +74,7 @@ def EntitySource(  # noqa: N802
     mutationTopic: str | None = None,  # noqa: N803
 ) -> records.Source:
     """Entities: rows that change over time."""
-    return records.Source(
-        kind="entities", query=query, table=snapshotTable, topic=mutationTopic
-    )
+    return records.Source(kind="entities", query=query, table=snapshotTable, topic=mutationTopic)
 
 
 def Source(  # noqa: N802
@@ -148,5 +146,5 @@ def _refuse_unknown(what: str, given: Mapping[str, Any], known: set[str]) -> Non
 
 
 def with_dialect(group_by: records.GroupBy, name: str) -> records.GroupBy:
-    """The same GroupBy in the dialect `name`."""
-    return replace(group_by, dialect=dialect(name))
+    """The same GroupBy in the dialect `name`; raises GroupByError if it makes no sense there."""
+    return validated(replace(group_by, dialect=dialect(name)), group_by.name or "GroupBy")

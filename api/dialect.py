@@ -44,6 +44,7 @@ class Operation(Enum):
     UNIQUE_TOP_K = "unique_top_k"
 
     def __call__(self, k: int, **arguments: str) -> "tuple[Operation, dict[str, str]]":
+        """The operation with its arguments, for example `Operation.LAST_K(5)`."""
         return self, {"k": str(k), **arguments}
 
 

@@ -2,6 +2,8 @@
 
 import runpy
 from pathlib import Path
+from traceback import extract_tb
+from typing import Any
 
 from chronon_beam.api.declare import with_dialect
 from chronon_beam.api.dialect import AIRBNB, dialect
@@ -18,7 +20,8 @@ def load_group_by(place: str, dialect_name: str | None = None) -> GroupBy:
             overrides; compiled JSON carries none and is airbnb's unless said.
 
     Raises:
-        GroupByError: no such file or variable, or what `parse_group_by` raises.
+        GroupByError: no such file or variable, a Python file that fails, or what
+            `parse_group_by` raises.
     """
     path, _, variable = place.partition(":") if ".py" in place else (place, "", "")
     file = Path(path)
@@ -41,11 +44,7 @@ def _from_json(file: Path, dialect_name: str | None) -> GroupBy:
 
 
 def _from_python(file: Path, variable: str) -> GroupBy:
-    found = {
-        name: value
-        for name, value in runpy.run_path(str(file)).items()
-        if isinstance(value, GroupBy)
-    }
+    found = {name: value for name, value in _names_in(file).items() if isinstance(value, GroupBy)}
     if variable and variable not in found:
         raise GroupByError(
             f"{file} has no GroupBy called {variable!r}: it declares {', '.join(found) or 'none'}"
@@ -58,4 +57,19 @@ def _from_python(file: Path, variable: str) -> GroupBy:
         )
     name = variable or next(iter(found))
     group_by = found[name]
-    return group_by if group_by.name else group_by.named(f"{file.parent.name}.{name}")
+    # Of the resolved path: the name must not depend on where the command is run.
+    team = file.resolve().parent.name
+    return group_by if group_by.name else group_by.named(f"{team}.{name}")
+
+
+def _names_in(file: Path) -> dict[str, Any]:
+    try:
+        return runpy.run_path(str(file))
+    except GroupByError as error:
+        raise GroupByError(f"{file}: {error}") from error
+    except Exception as error:  # whatever the user's own code raises
+        steps = [step for step in extract_tb(error.__traceback__) if step.filename == str(file)]
+        at = error.lineno if isinstance(error, SyntaxError) else (steps[-1].lineno if steps else 0)
+        raise GroupByError(
+            f"{file}:{at}: cannot be loaded: {type(error).__name__}: {error}"
+        ) from error

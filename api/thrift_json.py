@@ -5,7 +5,7 @@ Enums are ids, as Chronon's compilers write them, or names. Fields that are not 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -54,19 +54,15 @@ def parse_group_by(text: str | bytes, dialect: Dialect, origin: str = "GroupBy")
 
 
 def _group_by(conf: Mapping[str, Any], dialect: Dialect, origin: str) -> GroupBy:
-    meta = conf.get("metaData") or {}
-    aggregations = _list(conf, "aggregations", origin)
+    meta = _object(conf.get("metaData") or {}, f"{origin}: metaData")
     accuracy = conf.get("accuracy")
     return GroupBy(
         name=str(meta.get("name") or ""),
-        sources=tuple(
-            _source(source, f"{origin}: sources[{i}]")
-            for i, source in enumerate(_list(conf, "sources", origin))
-        ),
-        keys=tuple(_list(conf, "keyColumns", origin)),
+        sources=tuple(_source(*source) for source in _objects(conf, "sources", f"{origin}: ")),
+        keys=_texts(conf, "keyColumns", origin),
         aggregations=tuple(
-            _aggregation(aggregation, dialect, f"{origin}: aggregations[{i}]")
-            for i, aggregation in enumerate(aggregations)
+            _aggregation(aggregation, dialect, where)
+            for aggregation, where in _objects(conf, "aggregations", f"{origin}: ")
         ),
         accuracy=None
         if accuracy is None
@@ -83,6 +79,27 @@ def _list(conf: Mapping[str, Any], name: str, where: str) -> list[Any]:
     if not isinstance(value, list):
         raise GroupByError(f"{where}: {name} must be a list, found {value!r}")
     return value
+
+
+def _texts(conf: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    values = _list(conf, name, where)
+    for index, value in enumerate(values):
+        if not isinstance(value, str):
+            raise GroupByError(f"{where}: {name}[{index}] must be a string, found {value!r}")
+    return tuple(values)
+
+
+def _object(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise GroupByError(f"{where}: a JSON object is expected, found {value!r}")
+    return value
+
+
+def _objects(conf: Mapping[str, Any], name: str, prefix: str) -> Iterator[tuple[Any, str]]:
+    """The objects in a list, each with what errors call it."""
+    for index, value in enumerate(_list(conf, name, prefix.rstrip(".: "))):
+        where = f"{prefix}{name}[{index}]"
+        yield _object(value, where), where
 
 
 def _enum(value: Any, members: Mapping[int, _E], where: str) -> _E:
@@ -102,10 +119,11 @@ def _source(conf: Mapping[str, Any], where: str) -> Source:
         )
     kind = kinds[0]
     table, topic = _SOURCES[kind]
-    body = conf[kind]
+    query = f"{where}.{kind}.query"
+    body = _object(conf[kind], f"{where}.{kind}")
     return Source(
         kind=kind,
-        query=_query(body.get("query") or {}, f"{where}.{kind}.query"),
+        query=_query(_object(body.get("query") or {}, query), query),
         table=body.get(table) if table else None,
         topic=body.get(topic) if topic else None,
     )
@@ -113,41 +131,45 @@ def _source(conf: Mapping[str, Any], where: str) -> Source:
 
 def _query(conf: Mapping[str, Any], where: str) -> Query:
     selects = conf.get("selects")
-    if selects is not None and not isinstance(selects, dict):
+    texts = list(selects.values()) if isinstance(selects, dict) else [selects]
+    if selects is not None and not all(isinstance(text, str) for text in texts):
         raise GroupByError(f"{where}: selects must be a map of name to Spark SQL, found {selects}")
     return Query(
         selects=None if selects is None else tuple(selects.items()),
-        wheres=tuple(_list(conf, "wheres", where)),
+        wheres=_texts(conf, "wheres", where),
         time_column=conf.get("timeColumn"),
-        setups=tuple(_list(conf, "setups", where)),
+        setups=_texts(conf, "setups", where),
         mutation_time_column=conf.get("mutationTimeColumn"),
         reversal_column=conf.get("reversalColumn"),
     )
 
 
 def _aggregation(conf: Mapping[str, Any], dialect: Dialect, where: str) -> Aggregation:
-    if not conf.get("inputColumn"):
+    column = conf.get("inputColumn")
+    if not column:
         raise GroupByError(f"{where}: inputColumn is missing: name the column to aggregate")
+    if not isinstance(column, str):
+        raise GroupByError(f"{where}: inputColumn must be a string, found {column!r}")
     if conf.get("operation") is None:
         raise GroupByError(f"{where}: operation is missing: for example 6 (COUNT)")
     where_operation = f"{where}.operation (dialect {dialect.name})"
     windows = [
-        _window(window, dialect, f"{where}.windows[{i}]")
-        for i, window in enumerate(_list(conf, "windows", where))
+        _window(window, dialect, place) for window, place in _objects(conf, "windows", f"{where}.")
     ]
+    arguments = _object(conf.get("argMap") or {}, f"{where}.argMap")
     return Aggregation(
-        input_column=conf["inputColumn"],
+        input_column=column,
         operation=_enum(conf["operation"], dialect.operations, where_operation),
         windows=_bounded(windows, where),
-        buckets=tuple(_list(conf, "buckets", where)) or None,
-        arguments=tuple((k, str(v)) for k, v in (conf.get("argMap") or {}).items()),
+        buckets=_texts(conf, "buckets", where) or None,
+        arguments=tuple((name, str(value)) for name, value in arguments.items()),
         element_wise=bool(conf.get("elementWise")),
     )
 
 
 def _window(conf: Mapping[str, Any], dialect: Dialect, where: str) -> Window:
     length = conf.get("length")
-    if not isinstance(length, int):
+    if not isinstance(length, int) or isinstance(length, bool):
         raise GroupByError(f"{where}.length: an int is expected, found {length!r}")
     where_unit = f"{where}.timeUnit (dialect {dialect.name})"
     unit: TimeUnit = _enum(conf.get("timeUnit"), dialect.time_units, where_unit)

@@ -18,8 +18,12 @@ def validated(group_by: GroupBy, origin: str) -> GroupBy:
         raise GroupByError(f"{origin}: sources is empty: a GroupBy needs one events source")
     if not group_by.keys:
         raise GroupByError(f"{origin}: keyColumns is empty: name at least one key")
+    twice = next((key for key in group_by.keys if group_by.keys.count(key) > 1), None)
+    if twice is not None:
+        raise GroupByError(f"{origin}: key {twice!r} is declared twice: name each key once")
     if not group_by.aggregations:
         raise GroupByError(f"{origin}: aggregations is empty: there is nothing to compute")
+    _check_windows(group_by, origin)
     _check_columns(group_by, origin)
     _check_names(group_by, origin)
     if group_by.accuracy is Accuracy.SNAPSHOT and group_by.source.topic:
@@ -28,6 +32,21 @@ def validated(group_by: GroupBy, origin: str) -> GroupBy:
             "made by batch jobs; set accuracy to TEMPORAL to stream it"
         )
     return group_by
+
+
+def _check_windows(group_by: GroupBy, origin: str) -> None:
+    for window in group_by.windows:
+        if window.length < 1:
+            raise GroupByError(
+                f"{origin}: window length {window.length} ({window.timeUnit.name}): at least 1 is "
+                "expected; leave windows out for an unbounded aggregation"
+            )
+        if window.timeUnit not in group_by.dialect.time_units.values():
+            raise GroupByError(
+                f"{origin}: window {window.suffix[1:]}: dialect {group_by.dialect.name} has no "
+                f"{window.timeUnit.name}: choose a longer unit, or declare the GroupBy in dialect "
+                "zipline"
+            )
 
 
 def _check_columns(group_by: GroupBy, origin: str) -> None:

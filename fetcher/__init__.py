@@ -1,1 +1,1 @@
-
+"""Reading back: from stored tiles or rows to feature values."""

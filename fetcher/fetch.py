@@ -11,7 +11,17 @@ from typing import Any, Protocol
 from chronon_beam.aggregator.layout import Span
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.aggregator.sawtooth import Sawtooth, TiledIr, WindowedRows
-from chronon_beam.api.data_types import BINARY, BOOLEAN, FLOATS, INTEGERS, STRING, DataType
+from chronon_beam.api.data_types import (
+    BINARY,
+    BOOLEAN,
+    BYTE,
+    FLOATS,
+    INT,
+    LONG,
+    SHORT,
+    STRING,
+    DataType,
+)
 from chronon_beam.api.records import MIN_MS, GetRequest, TimedValue
 
 
@@ -125,6 +135,9 @@ class Fetcher:
         return min(at_ms - window.millis - window.hop_ms for window in bounded)
 
 
+_BITS = {BYTE: 7, SHORT: 15, INT: 31, LONG: 63}
+
+
 def _expected(columns: Mapping[str, DataType]) -> str:
     return ", ".join(f"{name} ({data_type.name})" for name, data_type in columns.items())
 
@@ -139,8 +152,8 @@ def _fits(value: Any, data_type: DataType) -> bool:
     kinds = {STRING: str, BINARY: bytes}
     if data_type in kinds:
         return isinstance(value, kinds[data_type])
-    bits = 63 if data_type not in INTEGERS or data_type.name == "long" else 31
-    return isinstance(value, int) and not isinstance(value, bool) and -(1 << bits) <= value < 1 << bits
+    most = 1 << _BITS[data_type]
+    return isinstance(value, int) and not isinstance(value, bool) and -most <= value < most
 
 
 def parse_key(texts: Sequence[str], columns: Mapping[str, DataType]) -> dict[str, Any]:

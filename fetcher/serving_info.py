@@ -14,6 +14,11 @@ from chronon_beam.api.group_by import GroupBy, GroupByError
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 
 DATASET = "CHRONON_METADATA"
+_DECLARED = {
+    "key_schema": "with other keys",
+    "schema": "with other aggregations",
+    "tile_sizes_ms": "in tiles of other sizes, for other windows",
+}
 _SIZE_MS = 1  # metadata is one value a GroupBy, replaced when it is written again
 
 
@@ -49,6 +54,7 @@ class ServingInfo:
                 "dialect": plan.group_by.dialect.name,
                 "tiling": "tiled" if self.tiled else "untiled",
                 "layout": plan.layout,
+                "key_schema": plan.keys.schema,
                 "types": {name: to_json(kind) for name, kind in plan.types.items()},
                 "schema": plan.tiles.schema if self.tiled else plan.rows.schema,
                 "tile_sizes_ms": [spec.size_ms for spec in plan.specs] if self.tiled else [],
@@ -75,10 +81,10 @@ def save(store: Store, info: ServingInfo) -> None:
 
 
 def _check_same(old: dict[str, object], new: dict[str, object], group_by: GroupBy) -> None:
-    for field in ("tiling", "layout", "dialect", "schema", "tile_sizes_ms"):
+    for field in ("tiling", "layout", "dialect", "key_schema", "schema", "tile_sizes_ms"):
         if old[field] != new[field]:
             was, becomes = (
-                ("another", "this") if field == "schema" else (old[field], new[field])
+                ("another", "this") if field.endswith("schema") else (old[field], new[field])
             )
             raise GroupByError(
                 f"{group_by.name}: the store holds data with {field} {was}, this job would write "
@@ -102,15 +108,26 @@ def load(store: Store, group_by: GroupBy) -> ServingInfo:
             f"add --dialect={found['dialect']}"
         )
     types = {name: from_json(kind) for name, kind in found["types"].items()}
-    plan = Plan(group_by, types, found["layout"])
-    tiled = found["tiling"] == "tiled"
-    schema = plan.checked(tiled).tiles.schema if tiled else plan.rows.schema
-    if schema != found["schema"]:
+    info = ServingInfo(Plan(group_by, types, found["layout"]), found["tiling"] == "tiled")
+    _check_declared(info, found)
+    return info
+
+
+def _check_declared(info: ServingInfo, found: dict[str, object]) -> None:
+    """Refuse a GroupBy that is not the one of which the store holds data."""
+    group_by, types = info.plan.group_by, info.plan.types
+    unknown = [name for name in (*group_by.keys, *group_by.aggregation_inputs) if name not in types]
+    if unknown:
+        different = f"without column {unknown[0]!r}"
+    else:
+        now = json.loads(info.to_bytes())
+        differs = {field: now[field] != found[field] for field in _DECLARED}
+        different = next((what for field, what in _DECLARED.items() if differs[field]), None)
+    if different is not None:
         raise GroupByError(
-            f"{group_by.name}: its data was written with other aggregations: give the GroupBy as "
-            "it was when the job ran"
+            f"{group_by.name}: its data was written {different}: give the GroupBy as it was when "
+            "the job ran, or run the job again into another store"
         )
-    return ServingInfo(plan, tiled)
 
 
 def _stored(store: Store, group_by: GroupBy) -> bytes | None:

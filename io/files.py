@@ -1,7 +1,7 @@
 """The `file:` source: JSON lines, Avro and Parquet files by path or pattern.
 
-Paths are those of Beam's file systems. A file is one unit of work: files are spread over the
-workers, each is read in order, batch by batch, whatever its size.
+Paths are those of Beam's file systems. Files, and the parts of large ones, are spread over the
+workers; each is read in order, batch by batch, whatever its size.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +13,10 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import PBegin
 
 from chronon_beam.api.records import Messages
+from chronon_beam.io import parts
 from chronon_beam.io.json_lines import (
     COMPRESSIONS,
     Damaged,
@@ -23,6 +25,7 @@ from chronon_beam.io.json_lines import (
     read_lines,
     split_lines,
 )
+from chronon_beam.io.parts import Part, line_parts, parquet_parts
 from chronon_beam.io.sources import Format, Source
 from chronon_beam.io.tables import avro_schema, parquet_schema, read_avro, read_parquet
 from chronon_beam.io.uri import local_path, parse_uri, refuse_unknown
@@ -41,10 +44,15 @@ _FORMATS = {
     ".parquet": "parquet",
 }
 
-_READERS: dict[str, Callable[[BinaryIO, str, int], Iterator[Messages]]] = {
+_READERS: dict[str, Callable[[BinaryIO, Part, int], Iterator[Messages]]] = {
     "jsonl": read_lines,
     "avro": read_avro,
     "parquet": read_parquet,
+}
+
+_DIVIDERS: dict[str, Callable[[BinaryIO, str, int], Iterator[Part]]] = {
+    "jsonl": line_parts,
+    "parquet": parquet_parts,
 }
 
 _SCHEMAS: dict[str, Callable[[BinaryIO], pa.Schema]] = {
@@ -136,15 +144,31 @@ class ReadFiles(beam.PTransform):
         super().__init__()
         matching(self.pattern)
 
-    def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Messages]:
+    def expand(self, root: PBegin) -> beam.PCollection[Messages]:
         """Files are matched when the job runs, since a template may run later."""
         return (
             root
             | "Pattern" >> beam.Create([self.pattern], reshuffle=False)
             | "Match" >> beam.FlatMap(matching)
+            | "Divide" >> beam.ParDo(_PartsFn(self.file_format))
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.ParDo(_ReadFn(self.file_format, self.rows))
         )
+
+
+class _PartsFn(beam.DoFn):
+    def __init__(self, file_format: str) -> None:
+        self._format = file_format
+
+    def process(self, path: str) -> Iterator[Part]:
+        divide = _DIVIDERS.get(self._format)
+        compressed = path.lower().endswith(COMPRESSIONS)
+        size = FileSystems.get_filesystem(path).size(path)
+        if divide is None or compressed or size <= parts.SIZE:
+            yield Part(path)
+        else:
+            with open_stored(path) as file:
+                yield from divide(file, path, parts.SIZE)
 
 
 class _ReadFn(beam.DoFn):
@@ -152,9 +176,9 @@ class _ReadFn(beam.DoFn):
         self._read = _READERS[file_format]
         self._rows = rows
 
-    def process(self, path: str) -> Iterator[Messages]:
-        with open_stored(path) as file:
-            yield from self._read(file, path, self._rows)
+    def process(self, part: Part) -> Iterator[Messages]:
+        with open_stored(part.path) as file:
+            yield from self._read(file, part, self._rows)
 
 
 def matching(pattern: str) -> list[str]:
@@ -214,7 +238,7 @@ def _sample(paths: list[str]) -> Iterator[bytes]:
     for path in paths:
         with open_stored(path) as file:
             try:
-                yield from split_lines(chunks(file, path))
+                yield from split_lines(chunks(file, Part(path)))
             except Damaged:
                 continue
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import zstandard
 
 from chronon_beam.api.records import Messages
+from chronon_beam.io.parts import Part
 
 _CHUNK = 1 << 20
 _COMPRESSED_CHUNK = 1 << 14
@@ -39,18 +40,20 @@ class Damaged(ValueError):
     rest: bytes = b""
 
 
-def read_lines(file: BinaryIO, name: str, rows: int) -> Iterator[Messages]:
-    """The lines of a file in batches of up to `rows`; blank lines are only counted.
+def read_lines(file: BinaryIO, part: Part, rows: int) -> Iterator[Messages]:
+    """The lines of a part in batches of up to `rows`; blank lines are only counted.
 
     A damaged file ends with one Messages that has an `error`: what was read before stays.
 
     Args:
-        file: its bytes as stored; the end of `name` tells how they are compressed.
-        name: goes into `Messages.source`.
+        file: all its bytes as stored; the end of its path tells how they are compressed.
+        part: what to read of it.
         rows: the most lines a batch.
     """
-    batch, positions, number = [], [], 0
-    lines = split_lines(chunks(file, name))
+    name, number = part.path, part.before
+    batch: list[bytes] = []
+    positions: list[int] = []
+    lines = split_lines(chunks(file, part))
     try:
         for line in lines:
             number += 1
@@ -70,13 +73,21 @@ def read_lines(file: BinaryIO, name: str, rows: int) -> Iterator[Messages]:
         yield Messages(name, [number + 1], [damage.rest], error=reason)
 
 
-def chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """The bytes of the file, decompressed; raises Damaged once they cannot be."""
-    make = next((make for end, make in _DECOMPRESSORS.items() if name.endswith(end)), None)
-    if make is None:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-        return
+def chunks(file: BinaryIO, part: Part) -> Iterator[bytes]:
+    """The bytes of the part, decompressed; raises Damaged once they cannot be."""
+    for end, make in _DECOMPRESSORS.items():
+        if part.path.lower().endswith(end):
+            yield from _decompress(file, make)
+            return
+    if part.start:
+        file.seek(part.start)
+    at = part.start
+    while chunk := file.read(min(_CHUNK, part.stop - at)):
+        yield chunk
+        at += len(chunk)
+
+
+def _decompress(file: BinaryIO, make: Callable[[], Any]) -> Iterator[bytes]:
     decompressor, fresh = make(), True
     while data := file.read(_COMPRESSED_CHUNK):
         while data:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from chronon_beam.api.records import Messages
 from chronon_beam.io.avro_types import arrow_schema
+from chronon_beam.io.parts import Part
 
 _UNREADABLE = (
     ValueError,
@@ -42,13 +43,14 @@ def parquet_schema(file: BinaryIO) -> pa.Schema:
     return pa.schema([pa.field(each.name, _plain(each.type)) for each in schema])
 
 
-def read_avro(file: BinaryIO, name: str, rows: int) -> Iterator[Messages]:
+def read_avro(file: BinaryIO, part: Part, rows: int) -> Iterator[Messages]:
     """The records of an Avro container in batches of up to `rows`.
 
     A damaged file ends with one Messages that has an `error`: what was read before stays.
     """
+    name, done, damage = part.path, 0, None
     records: list[Any] = []
-    done, damage, schema = 0, None, pa.schema([])
+    schema = pa.schema([])
     try:
         reader = fastavro.block_reader(file)
         schema = arrow_schema(_writer_schema(reader))
@@ -67,11 +69,13 @@ def read_avro(file: BinaryIO, name: str, rows: int) -> Iterator[Messages]:
         yield _damaged(name, done + len(records), damage)
 
 
-def read_parquet(file: BinaryIO, name: str, rows: int) -> Iterator[Messages]:
-    """The rows of a Parquet file in batches of up to `rows`; damage as in `read_avro`."""
-    done, damage = 0, None
+def read_parquet(file: BinaryIO, part: Part, rows: int) -> Iterator[Messages]:
+    """The rows of a part in batches of up to `rows`; damage as in `read_avro`."""
+    name, done, damage = part.path, part.before, None
     try:
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=rows):
+        parquet = pq.ParquetFile(file)
+        groups = list(range(part.start, min(part.stop, parquet.num_row_groups)))
+        for batch in parquet.iter_batches(rows, groups):
             yield _table(batch, name, done)
             done += batch.num_rows
     except (pa.ArrowException, OSError) as error:

@@ -1,6 +1,7 @@
 """Flags that Beam and its runners know, to tell a misspelt flag from one that is theirs."""
 
 import argparse
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -18,12 +19,12 @@ _FLINK = """
     retain_externalized_checkpoints_on_cancellation savepoint_path
     shutdown_sources_after_idle_ms state_backend state_backend_factory
     state_backend_storage_path stream_pipeline_options use_data_stream_for_batch
-""".split()
+""".split()  # noqa: SIM905 - fifty quoted words are no easier to read
 
 
 def known(runner: str) -> list[str]:
     """All `--flags` that a job on `runner` may be given besides our own."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser: Any = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for options in (PipelineOptions, *PipelineOptions.__subclasses__()):
         try:
             options._add_argparse_args(parser)  # noqa: SLF001 - Beam has no public list

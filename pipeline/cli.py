@@ -1,14 +1,16 @@
 """The `chronon-beam` command. Exit codes: 0 done, 1 the job or check failed, 2 wrong use."""
 
 import argparse
+import base64
 import json
 import logging
+import math
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.pipeline import options as flags
@@ -26,7 +28,8 @@ _FETCH_EXAMPLE = """example:
   chronon-beam fetch --group_by examples/ice_cream/group_by.py --store sqlite:features.db \\
       --key customer_id=Alice --at 2000
 
-Prints one JSON object a line, nothing else. --keys FILE has one JSON object of key columns a line."""
+Prints one JSON object a line, nothing else. --keys FILE has one JSON object of key columns a
+line."""
 
 _TRACE_EXAMPLE = """example:
   chronon-beam trace --group_by examples/ice_cream/group_by.py \\
@@ -46,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments, unknown = parser.parse_known_args(argv)
         if unknown and arguments.command is not _run:
-            parser.error(f"unknown argument {unknown[0]!r}: see --help")
+            arguments.parser.error(f"unknown argument {unknown[0]!r}")
         return arguments.command(arguments, unknown)
     except BrokenPipeError:
         # The reader of our output has seen enough; what is left must not fail at exit.
@@ -68,8 +71,28 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors name the flag that a misspelt one is nearest to."""
+
+    _given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._given = sys.argv[1:] if args is None else args
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        flags_given = [word.split("=", 1)[0] for word in self._given if word.startswith("--")]
+        hints = [
+            f": {flag}: did you mean {near}?"
+            for flag in flags_given
+            if flag not in self._option_string_actions
+            and (near := flags.nearest(flag, list(self._option_string_actions)))
+        ]
+        super().error(message + "".join(hints[:1]))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="chronon-beam",
         description="Chronon GroupBys as a Beam pipeline: events in, fresh features out.",
         allow_abbrev=False,
@@ -102,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, what: str, example: str) -> argparse.ArgumentParser:
-    return commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=what,
         description=what[0].upper() + what[1:] + ".",
@@ -110,6 +133,8 @@ def _command(commands: Any, name: str, what: str, example: str) -> argparse.Argu
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(parser=parser)
+    return parser
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
@@ -165,7 +190,7 @@ def _fetch(arguments: argparse.Namespace, _: list[str]) -> int:
         at_ms = int(time.time() * 1000) if arguments.at is None else arguments.at
         for keys in _keys(arguments, info.plan.keys.columns):
             for values in fetcher.fetch(keys, at_ms):
-                print(json.dumps(values, ensure_ascii=False, default=_plain))
+                print(_json(values))
     finally:
         store.close()
     return DONE
@@ -204,13 +229,21 @@ def _key_of(line: str, where: str) -> dict[str, Any]:
     return key
 
 
-def _plain(value: Any) -> Any:
-    """Bytes as text where they are text, else in base64."""
-    if isinstance(value, bytes):
-        import base64
+def _json(value: Any) -> str:
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
 
+
+def _plain(value: Any) -> Any:
+    """What JSON can say: null for NaN and infinities, base64 for bytes, dates and so on as text."""
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return str(value)
+    return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
 def _trace(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -219,7 +252,7 @@ def _trace(arguments: argparse.Namespace, _: list[str]) -> int:
     tiled = arguments.tiling == "tiled"
     tracer = Tracer(arguments.group_by, arguments.dialect, arguments.source, tiled)
     for line in tracer.lines():
-        print(json.dumps(line, ensure_ascii=False, default=_plain))
+        print(_json(line))
     return DONE
 
 

@@ -59,7 +59,6 @@ def _spec(spec: TileSpec) -> str:
 
 def reads(group_by: GroupBy, specs: tuple[TileSpec, ...], query_ms: int = 0) -> int | None:
     """Most tiles a request for one key reads; None when an unbounded feature reads them all."""
-    most = 0
     by_size: dict[int, int] = {}
     for feature in group_by.features:
         wanted = span(feature, specs, query_ms)
@@ -69,7 +68,7 @@ def reads(group_by: GroupBy, specs: tuple[TileSpec, ...], query_ms: int = 0) -> 
         # A window begins somewhere in its first tile, and ends somewhere in its last.
         tiles = -(-length_ms // wanted.spec.period_ms) + (length_ms > 1)
         by_size[wanted.spec.size_ms] = max(by_size.get(wanted.spec.size_ms, 0), tiles)
-    return most + sum(by_size.values())
+    return sum(by_size.values())
 
 
 def _row_layout(group_by: GroupBy) -> dict[str, str]:
@@ -92,7 +91,7 @@ def _schemas(plan: Plan) -> dict[str, Any]:
 def warnings(group_by: GroupBy) -> list[str]:
     """What a careful reader would point out."""
     found = []
-    clashing = [pair[0 if group_by.dialect.name == "airbnb" else 1] for pair in clashing_ids().values()]
+    clashing = {operation for pair in clashing_ids().values() for operation in pair}
     for part in group_by.tile_parts:
         if part.operation in clashing:
             found.append(

@@ -167,9 +167,9 @@ def _beam_url(flink_version: str) -> str:
 
 def _cached_by_beam(flink_version: str, _say: Say) -> tuple[str, str]:
     path = Path(JavaJarServer.JAR_CACHE, _beam_url(flink_version).rsplit("/", 1)[-1])
-    return (
-        (str(path), "in Beam's jar cache") if path.is_file() else ("", "none in Beam's jar cache")
-    )
+    if path.is_file():
+        return str(path), "in Beam's jar cache"
+    return "", "none in Beam's jar cache"
 
 
 def _published(flink_version: str, say: Say) -> tuple[str, str]:

@@ -40,7 +40,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start `command` under a guard that this process is the parent of.
 
-    It has a session of its own: Ctrl-C reaches the launcher alone, which then stops things in order.
+    It has a session of its own: Ctrl-C reaches the launcher alone, which stops things in order.
 
     Args:
         command: the program and its arguments.

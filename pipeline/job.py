@@ -55,12 +55,12 @@ def build(
 ) -> beam.PCollection[int]:
     """Lay the job onto `root`; gives the counts of what was written."""
     messages = root | "Read" >> source | "CountMessages" >> Counted()
-    decoded = messages | "Decode" >> Decode(job.query.schema)
-    evaluated = decoded.events | "Evaluate" >> Evaluate(job.query)
+    decoded: Any = messages | "Decode" >> Decode(job.query.schema)
+    evaluated: Any = decoded.events | "Evaluate" >> Evaluate(job.query)
     rows = evaluated.rows | "CountRows" >> Counted()
     converted = _tiled(rows, job) if job.tiled else _untiled(rows, job)
     dataset = job.plan.group_by.streaming_dataset
-    responses = converted.requests | "Write" >> Write(job.store_uri, dataset)
+    responses: Any = converted.requests | "Write" >> Write(job.store_uri, dataset)
     failures = (decoded.failures, evaluated.failures, *converted.failures, responses.failures)
     _ = failures | beam.Flatten() | "CountDead" >> Counted() | "DeadLetters" >> dead_letters
     return responses.written | "CountWritten" >> Counted()
@@ -75,14 +75,14 @@ class _Converted:
 
 
 def _tiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
-    tiled = rows | "Tile" >> Tile(job.plan, job.trigger, job.lateness_ms, job.late, job.shards)
+    tiled: Any = rows | "Tile" >> Tile(job.plan, job.trigger, job.lateness_ms, job.late, job.shards)
     tiles = tiled["tiles"] | "CountTiles" >> Counted()
     late = tiled["repairs"] | "CountLate" >> Counted()
-    repaired = late | "Repair" >> RepairTiles(job.plan, job.store_uri)
+    repaired: Any = late | "Repair" >> RepairTiles(job.plan, job.store_uri)
     requests = tiles | "Convert" >> ConvertTiles(job.plan)
     return _Converted(requests, (tiled["failures"], repaired.failures))
 
 
 def _untiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
-    converted = rows | "Convert" >> ConvertRows(job.plan)
+    converted: Any = rows | "Convert" >> ConvertRows(job.plan)
     return _Converted(converted.requests, (converted.failures,))

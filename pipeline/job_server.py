@@ -132,6 +132,7 @@ class JobServer:
 _PYTHON_TRACE = re.compile(
     r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(?P<error>[A-Za-z_][\w.]*(?:: .*)?)"
 )
+_ERROR_LINE = re.compile(r"^(?:Error: |.*\bERROR |Error occurred .*\n)(?P<error>.+)", re.MULTILINE)
 _RUNNING = "[while running"
 _JAVA_CAUSE = re.compile(
     r"^(?:Caused by: |Exception in thread \"[^\"]*\" )?(?P<error>(?:[a-z]\w*\.)+[A-Z][\w$]*"
@@ -141,12 +142,12 @@ _JAVA_CAUSE = re.compile(
 
 
 def root_cause(text: str) -> str:
-    """The one line of a Java or Python failure that tells what went wrong.
+    r"""The one line of a Java or Python failure that tells what went wrong.
 
     A Python error that a worker sent is the cause of every Java exception around it, and the one
     that names its step is the user's; else it is the last `Caused by`; else the last ERROR line.
 
-    >>> root_cause('java.lang.RuntimeException: failed\\n\\tat a.B.c(B.java:1)\\n'
+    >>> root_cause('java.lang.RuntimeException: failed\n\tat a.B.c(B.java:1)\n'
     ...            'Caused by: java.net.ConnectException: Connection refused')
     'ConnectException: Connection refused'
     """
@@ -157,5 +158,5 @@ def root_cause(text: str) -> str:
     if java:
         name, colon, message = java[-1].partition(":")
         return f"{name.rpartition('.')[2]}{colon}{message}".strip()
-    errors = [line.partition("ERROR")[2] for line in text.splitlines() if "ERROR" in line]
+    errors = [found["error"] for found in _ERROR_LINE.finditer(text)]
     return errors[-1].strip() if errors else ""

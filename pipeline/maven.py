@@ -1,4 +1,6 @@
-"""Jars from a Maven repository, pinned by a lock file: `group:artifact:version[:classifier] sha256`.
+"""Jars from a Maven repository, pinned by a lock file.
+
+Each of its lines is `group:artifact:version[:classifier] sha256`.
 
 The jars come through Beam's own fetcher, so whatever makes Beam find its jars (a proxy, a mirror)
 makes these found too.
@@ -59,7 +61,7 @@ class Jar(NamedTuple):
 
 
 def cache_directory() -> Path:
-    """$CHRONON_BEAM_CACHE, else `chronon_beam` in $XDG_CACHE_HOME, else in ~/.cache; made if new."""
+    """$CHRONON_BEAM_CACHE, else `chronon_beam` in $XDG_CACHE_HOME or ~/.cache; made if new."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     path = Path(os.environ.get("CHRONON_BEAM_CACHE") or Path(home, "chronon_beam"))
     path.mkdir(parents=True, exist_ok=True)

@@ -99,8 +99,8 @@ def add_tiling(parser: argparse.ArgumentParser) -> None:
         "--late",
         choices=("repair", "dead_letter"),
         default="repair",
-        help="what becomes of events later than that: merged into the stored tile, or dead-lettered "
-        "(default: repair)",
+        help="what becomes of events later than that: merged into the stored tile, or "
+        "dead-lettered (default: repair)",
     )
     parser.add_argument(
         "--shards",
@@ -135,9 +135,19 @@ def job_options(arguments: argparse.Namespace) -> JobOptions:
     if not 1 <= arguments.shards <= 4096:
         raise UsageError(f"--shards={arguments.shards}: 1 to 4096 is expected")
     if arguments.allowed_lateness_ms < 0:
-        raise UsageError(f"--allowed_lateness_ms={arguments.allowed_lateness_ms}: must not be negative")
+        given = arguments.allowed_lateness_ms
+        raise UsageError(f"--allowed_lateness_ms={given}: must not be negative")
     known = {name: getattr(arguments, name) for name in JobOptions.__dataclass_fields__}
     return JobOptions(**{**known, "trigger": trigger})
+
+
+def nearest(flag: str, known: Sequence[str]) -> str | None:
+    """The flag of `known` that `flag` was probably meant to be.
+
+    >>> nearest("--stroe", ["--store", "--source"])
+    '--store'
+    """
+    return next(iter(difflib.get_close_matches(flag, known, n=1, cutoff=0.7)), None)
 
 
 def check_flags(unknown: Sequence[str], known: Sequence[str]) -> None:
@@ -155,6 +165,6 @@ def check_flags(unknown: Sequence[str], known: Sequence[str]) -> None:
         if not flag.startswith("--"):
             continue
         if flag not in known:
-            near = difflib.get_close_matches(flag, known, n=1)
-            hint = f": did you mean {near[0]}?" if near else ": see --help"
+            near = nearest(flag, known)
+            hint = f": did you mean {near}?" if near else ": see --help"
             raise UsageError(f"unknown flag {flag}{hint}")

@@ -51,7 +51,7 @@ def counts_of(element: Any) -> dict[str, int]:
 class Counted(beam.PTransform):
     """The same elements, counted."""
 
-    def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
+    def expand(self, elements: beam.PCollection[Any]) -> Any:
         """Count each element by its kind."""
         return elements | beam.ParDo(_CountFn())
 

@@ -48,8 +48,9 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> dict[str
     _say(f"{prepared.job.plan.group_by.name}: running on {runner}")
     before = dict(tally)
     buffered = prepared.job.tiled and not prepared.job.trigger.every_event
-    with runner_of(runner, buffered, beam_flags) as chosen, ProgressLine(
-        lambda: tallied_since(before)
+    with (
+        runner_of(runner, buffered, beam_flags) as chosen,
+        ProgressLine(lambda: tallied_since(before)),
     ):
         result = _run(prepared, dead_letters, chosen)
     counts = committed(result, before)

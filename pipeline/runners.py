@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from apache_beam.runners.runner import PipelineRunner
 from apache_beam.version import __version__ as beam_version
 
+from chronon_beam.pipeline.flink import dangers, flink
 from chronon_beam.pipeline.options import UsageError
 
 
@@ -22,13 +24,16 @@ class Chosen:
 
 
 @contextmanager
-def runner_of(name: str, buffered: bool, flags: Sequence[str]) -> Iterator[Chosen]:
+def runner_of(
+    name: str, buffered: bool, flags: Sequence[str], live: bool = False
+) -> Iterator[Chosen]:
     """The runner called `name`; what it started ends with the context.
 
     Args:
         name: DirectRunner, PrismRunner, FlinkRunner or any other of Beam's.
         buffered: whether the job has processing-time timers.
         flags: what the user gives Beam.
+        live: whether the source never ends.
 
     Raises:
         UsageError: what the runner needs is not on this machine.
@@ -37,6 +42,11 @@ def runner_of(name: str, buffered: bool, flags: Sequence[str]) -> Iterator[Chose
         yield Chosen(_embedded(buffered), list(flags))
     elif name == "PrismRunner":
         yield Chosen(name, with_default(flags, "prism_location", _prism))
+    elif name == "FlinkRunner":
+        with flink(flags, live=live) as complete:
+            for danger in dangers(complete, live=live):
+                print(f"warning: {danger}", file=sys.stderr, flush=True)
+            yield Chosen(name, complete)
     else:
         yield Chosen(name, list(flags))
 

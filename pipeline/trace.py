@@ -10,14 +10,16 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from chronon_beam.aggregator.avro import AvroError
 from chronon_beam.aggregator.layout import floor_to
+from chronon_beam.aggregator.row import Accumulator
 from chronon_beam.api.records import Failure, Messages
-from chronon_beam.pipeline.prepare import loaded_group_by, source_schema
 from chronon_beam.io.sources import Source, open_source
+from chronon_beam.pipeline.prepare import loaded_group_by, source_schema
 from chronon_beam.transforms.convert import row_requests, tile_requests
 from chronon_beam.transforms.decode import Events, decode_messages
 from chronon_beam.transforms.evaluate import evaluate_events, plan_of, sql_query
-from chronon_beam.transforms.rows import Rows, Tiles
+from chronon_beam.transforms.rows import Rows, Tiles, dead_row
 from chronon_beam.transforms.sql import compile_query
 
 Step = dict[str, Any]
@@ -40,7 +42,7 @@ class Tracer:
         self._schema = query.schema
         self._plan = plan_of(group_by, self._compiled, "tumbling").checked(tiled)
         self._tiled = tiled
-        self._live: dict[tuple[bytes, int], list[Any]] = {}
+        self._live: dict[tuple[bytes, int], Accumulator] = {}
 
     def lines(self) -> Iterator[Step]:
         """One object an event, in the order of the source."""
@@ -65,36 +67,49 @@ class Tracer:
             yield {**line, "2_evaluate": one.batch.to_pylist()[0], **self._row(one)}
 
     def _row(self, row: Rows) -> Step:
-        if not self._tiled:
-            keys, values = self._plan.keys, self._plan.rows
-            requests, failures = row_requests(row, keys, values, self._dataset)
-            return _dead(failures[0]) if failures else {"4_convert": _put(requests[0])}
+        if self._tiled:
+            return self._tile(row)
+        keys, values = self._plan.keys, self._plan.rows
+        requests, failures = row_requests(row, keys, values, self._dataset)
+        return _dead(failures[0]) if failures else {"4_convert": _put(requests[0])}
+
+    def _tile(self, row: Rows) -> Step:
         values = row.batch.to_pylist()[0]
-        key = [values[name] for name in self._plan.group_by.keys]
-        key_bytes, ts_ms = self._plan.keys.encode(key), values["ts"]
+        inputs, ts_ms = [values[name] for name in self._plan.inputs], values["ts"]
+        aggregator = self._plan.aggregator
+        try:
+            key_bytes = self._plan.keys.encode([values[name] for name in self._plan.keys.columns])
+            # Tried on a tile of its own first: what cannot be written must leave no trace.
+            self._plan.tiles.encode(self._added(aggregator.zero(), inputs, ts_ms))
+        except AvroError as error:
+            return _dead(dead_row(row, 0, "Tile", str(error)))
         spec = self._plan.specs[0]
         start_ms = floor_to(ts_ms, spec.size_ms)
-        aggregator = self._plan.aggregator
         tile = self._live.setdefault((key_bytes, start_ms), aggregator.zero())
-        aggregator.update(tile, [values[name] for name in self._plan.inputs], ts_ms)
-        tiles = Tiles(
-            [key_bytes], [self._plan.tiles.encode(tile)], [ts_ms], start_ms, spec.size_ms
-        )
-        window = {
-            "key": dict(zip(self._plan.group_by.keys, key, strict=True)),
-            "tile_start_ms": start_ms,
-            "tile_end_ms": start_ms + spec.size_ms,
-            "pre_aggregates": {
-                column.part.column: column.finalize(ir)
-                for column, ir in zip(aggregator.columns, tile, strict=True)
-            },
-        }
+        encoded = self._plan.tiles.encode(self._added(tile, inputs, ts_ms))
+        tiles = Tiles([key_bytes], [encoded], [ts_ms], start_ms, spec.size_ms)
+        return self._put_tile(tiles, tile, {name: values[name] for name in self._plan.keys.columns})
+
+    def _added(self, tile: Accumulator, inputs: list[Any], ts_ms: int) -> Accumulator:
+        self._plan.aggregator.update(tile, inputs, ts_ms)
+        return tile
+
+    def _put_tile(self, tiles: Tiles, tile: Accumulator, key: dict[str, Any]) -> Step:
         request = tile_requests(tiles, self._dataset)[0]
+        columns = self._plan.aggregator.columns
         place = {"tile_size_ms": request.tile_size_ms, "tile_start_ms": request.tile_start_ms}
         return {
-            "3_window": window,
+            "3_window": {
+                "key": key,
+                "tile_start_ms": tiles.start_ms,
+                "tile_end_ms": tiles.start_ms + tiles.size_ms,
+                "pre_aggregates": {
+                    column.part.column: column.finalize(ir)
+                    for column, ir in zip(columns, tile, strict=True)
+                },
+            },
             "4_convert": _put(request),
-            "5_write": {"dataset": request.dataset, "key": window["key"], **place},
+            "5_write": {"dataset": request.dataset, "key": key, **place},
         }
 
     @property

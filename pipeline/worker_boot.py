@@ -12,6 +12,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import grpc
+from apache_beam.portability.api import (
+    beam_provision_api_pb2,
+    beam_provision_api_pb2_grpc,
+    endpoints_pb2,
+)
+from google.protobuf import json_format, text_format
 
 from chronon_beam.pipeline import guard
 
@@ -54,26 +63,7 @@ def main(argv: Sequence[str]) -> None:
 
 def worker_environment(flags: argparse.Namespace) -> dict[str, str]:
     """What Beam's worker reads from its environment, as the runner's provision service tells it."""
-    import grpc
-    from apache_beam.portability.api import (
-        beam_provision_api_pb2,
-        beam_provision_api_pb2_grpc,
-        endpoints_pb2,
-    )
-    from google.protobuf import json_format, text_format
-
-    def descriptor(url: str) -> str:
-        return text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url))
-
-    with grpc.insecure_channel(flags.provision_endpoint) as channel:
-        info = (
-            beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
-            .GetProvisionInfo(
-                beam_provision_api_pb2.GetProvisionInfoRequest(),
-                metadata=(("worker_id", flags.id),),
-            )
-            .info
-        )
+    info = _provision_info(flags.provision_endpoint, flags.id)
     environment = {
         "WORKER_ID": flags.id,
         "SEMI_PERSISTENT_DIRECTORY": flags.semi_persist_dir,
@@ -83,8 +73,21 @@ def worker_environment(flags: argparse.Namespace) -> dict[str, str]:
     for name in ("logging", "control", "status"):
         url = getattr(flags, f"{name}_endpoint", "") or getattr(info, f"{name}_endpoint").url
         if url:
-            environment[f"{name.upper()}_API_SERVICE_DESCRIPTOR"] = descriptor(url)
+            descriptor = text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url))
+            environment[f"{name.upper()}_API_SERVICE_DESCRIPTOR"] = descriptor
     return environment
+
+
+def _provision_info(endpoint: str, worker_id: str) -> Any:
+    with grpc.insecure_channel(endpoint) as channel:
+        return (
+            beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
+            .GetProvisionInfo(
+                beam_provision_api_pb2.GetProvisionInfoRequest(),
+                metadata=(("worker_id", worker_id),),
+            )
+            .info
+        )
 
 
 if __name__ == "__main__":

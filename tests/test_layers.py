@@ -37,7 +37,9 @@ def test_imports_go_one_way(path: Path) -> None:
     room = path.relative_to(ROOT).parts[0]
     for module in imports(path):
         package, _, rest = module.partition(".")
-        assert package not in MAY_IMPORT, f"{path}: imports {module}; write chronon_beam.{module}"
+        # `io` alone is the standard library's; `io.files` would be ours under a wrong name.
+        ours = package in MAY_IMPORT and module != "io"
+        assert not ours, f"{path}: imports {module}; write chronon_beam.{module}"
         if package == "chronon_beam":
             assert rest.split(".")[0] in MAY_IMPORT[room], f"{path} imports {module}"
         if room in PURE:

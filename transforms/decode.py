@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import orjson
 import pyarrow as pa
-from apache_beam.pvalue import DoOutputsTuple, TaggedOutput
+from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.api.records import MIN_MS, Failure, Messages
 from chronon_beam.transforms.columns import JsonColumns, TableColumns, python_value

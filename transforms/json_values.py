@@ -260,7 +260,8 @@ def _array(data_type: pa.DataType) -> Converter:
             return value
         return [_at(inner, each, f"[{i}]") for i, each in enumerate(value)]
 
-    return Converter(convert, trusted=item.trusted)
+    # Arrow takes a text for the list of its letters, so it is not trusted with what is no list.
+    return Converter(convert, as_is=frozenset({list}) if item.trusted else frozenset())
 
 
 def _map(data_type: pa.DataType) -> Converter:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,16 +48,24 @@ def local_jars(setup: str) -> list[str]:
     return [url2pathname(url.path) for url in urls if url.scheme in ("", "file")]
 
 
+def check_jars(setups: Iterable[str]) -> None:
+    """Checks that the jars are there: Spark itself would log a missing one and go on.
+
+    Raises:
+        QueryError: naming the statement and the file.
+    """
+    for setup in setups:
+        for jar in local_jars(setup):
+            if not Path(jar).is_file():
+                raise QueryError(f"setup `{setup}`: there is no file {jar} on this machine")
+
+
 def run_setup(session: Any, setup: str) -> None:
     """Runs the statement in the JVM's session; what exists already is left as it is.
 
     Raises:
-        QueryError: if the statement fails or a jar that it names is missing.
+        QueryError: if the statement fails.
     """
-    for jar in local_jars(setup):
-        # Spark itself logs this and goes on.
-        if not Path(jar).is_file():
-            raise QueryError(f"setup `{setup}`: there is no file {jar} on this machine")
     try:
         session.sql(setup)
     except SPARK_ERRORS as error:

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -80,6 +81,11 @@ class LocalSpark:
         """Pyspark's connection to the JVM, for planning."""
         return self.session.sparkContext._gateway
 
+    def clear_away(self) -> None:
+        """Removes what a JVM that was killed could not remove itself."""
+        if self.jvm is not None and self.jvm.process.poll() is not None:
+            shutil.rmtree(self.socket.path.parent, ignore_errors=True)
+
     def last_words(self) -> str:
         """What the JVM said last, if it is ours."""
         return self.jvm.last_words() if self.jvm else "(see the log of your own SparkSession)"
@@ -134,6 +140,7 @@ def local_spark(setups: tuple[str, ...] = ()) -> LocalSpark:
     hive_for = next(filter(needs_hive, setups), None)
     with _lock:
         if _running is not None and not _running.alive():
+            _running.clear_away()
             _forget()
         if _running is None:
             _running = _adopted()

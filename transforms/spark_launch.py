@@ -140,6 +140,8 @@ def _command(confs: Mapping[str, str], directory: Path) -> list[str]:
         "--sun-misc-unsafe-memory-access=allow",
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
         "-Dio.netty.tryReflectionSetAccessible=true",
+        # Spark asks for null before it reads a value; Arrow need not ask again.
+        "-Darrow.enable_null_check_for_get=false",
         f"-Djava.io.tmpdir={directory}",
         f"-Dderby.system.home={directory}",
         *(f"-D{name}={value}" for name, value in confs.items()),

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from chronon_beam.transforms.eval_socket import EvaluationFailed
+from chronon_beam.transforms.setups import check_jars
 from chronon_beam.transforms.spark import LocalSpark, local_spark, parse_ddl
 from chronon_beam.transforms.spark_launch import JvmFailed
 from chronon_beam.transforms.sql_errors import EVENT, QueryError, unlogged
@@ -157,6 +158,7 @@ def compile_query(query: SqlQuery) -> CompiledQuery:
     with _lock, unlogged():
         compiled = _compiled.get(query)
         if compiled is None or not compiled.alive():
+            check_jars(query.setups)
             spark = local_spark(query.setups)
             compiled = CompiledQuery(query, spark, plan_query(spark, query))
             compiled.warm_up()

@@ -13,8 +13,11 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from chronon_beam.api.records import Messages
+from chronon_beam.io import parts
 from chronon_beam.io.files import FileSource, format_of
+from chronon_beam.io.json_lines import read_lines
 from chronon_beam.io.memory import MemorySource
+from chronon_beam.io.parts import Part
 from chronon_beam.io.sources import Source, open_source
 
 
@@ -46,6 +49,21 @@ def test_files_of_a_pattern_are_read_in_batches(tmp_path, streaming):
         ("b.jsonl", 1, 3, True),
     ]
     check(open_source(f"file:{tmp_path}/*.jsonl"), expected, streaming=streaming)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_large_files_are_read_in_parts(tmp_path, monkeypatch, streaming):
+    monkeypatch.setattr(parts, "SIZE", 20_000)
+    (tmp_path / "a.jsonl").write_bytes(lines(3_000))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines(3_000)))
+    expected = [
+        ("a.jsonl", 1, 1000, True),
+        ("a.jsonl", 1001, 760, True),
+        ("a.jsonl", 1761, 1000, True),
+        ("a.jsonl", 2761, 240, True),
+        *[("b.jsonl.gz", at, 1000, True) for at in (1, 1001, 2001)],
+    ]
+    check(open_source(f"file:{tmp_path}/*"), expected, streaming=streaming)
 
 
 def test_uri_carries_the_ddl_and_the_format(tmp_path):
@@ -163,9 +181,7 @@ def test_reading_holds_a_batch_and_not_the_file():
         def read(self, size: int = -1) -> bytes:
             return b"{}\n" * 1000
 
-    from chronon_beam.io.json_lines import read_lines
-
-    batches = read_lines(Endless(), "endless.jsonl", 1000)
+    batches = read_lines(Endless(), Part("endless.jsonl"), 1000)
     assert len(next(batches).payloads) == 1000
 
 

@@ -9,14 +9,15 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chronon_beam.io import json_lines
+from chronon_beam.io import json_lines, parts
 from chronon_beam.io.json_lines import infer_schema, read_lines, split_lines
+from chronon_beam.io.parts import Part, line_parts
 
 COMPRESS = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": zstandard.compress, "": bytes}
 
 
 def read(data: bytes, name: str = "a.jsonl", rows: int = 1000):
-    return list(read_lines(io.BytesIO(data), name, rows))
+    return list(read_lines(io.BytesIO(data), Part(name), rows))
 
 
 def test_positions_are_line_numbers_and_blank_lines_are_only_counted():
@@ -125,3 +126,25 @@ def test_type_is_what_most_values_have(values, expected):
 def test_lines_that_are_no_objects_do_not_count_and_order_is_of_first_sight():
     schema = infer_schema([b"{bad", b"[1]", b'{"b": 1}', b'{"a": 1, "b": 2}'])
     assert schema.names == ["b", "a"]
+
+
+@given(st.lists(st.sampled_from([b"a", b"", b"bcd", b"\r"])), st.booleans(), st.integers(1, 9))
+def test_parts_together_are_the_file_with_its_line_numbers(texts, ended, size):
+    data = b"\n".join(texts) + (b"\n" if ended and texts else b"")
+    whole = [
+        pair for each in read(data) for pair in zip(each.positions, each.payloads, strict=True)
+    ]
+    divided = list(line_parts(io.BytesIO(data), "a.jsonl", size))
+    found = [
+        pair
+        for part in divided
+        for each in read_lines(io.BytesIO(data), part, 2)
+        for pair in zip(each.positions, each.payloads, strict=True)
+    ]
+    assert found == whole
+    assert all(part.stop - part.start >= size for part in divided)
+
+
+def test_parts_of_files_larger_than_a_chunk(monkeypatch):
+    monkeypatch.setattr(parts, "_CHUNK", 7)
+    test_parts_together_are_the_file_with_its_line_numbers()

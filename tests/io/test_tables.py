@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chronon_beam.io.avro_types import arrow_schema
+from chronon_beam.io.parts import Part, parquet_parts
 from chronon_beam.io.tables import avro_schema, parquet_schema, read_avro, read_parquet
 
 RECORD = {
@@ -93,7 +94,7 @@ def test_avro_types_have_their_columns():
 
 
 def test_avro_records_are_read_as_they_were_written():
-    (messages,) = read_avro(io.BytesIO(avro(RECORD, [EVENT, EVENT])), "a.avro", 1000)
+    (messages,) = read_avro(io.BytesIO(avro(RECORD, [EVENT, EVENT])), Part("a.avro"), 1000)
     expected = EVENT | {"counts": [("k", 1)], "uuid": str(UUID(int=5))}
     assert table_of(messages).to_pylist() == [expected, expected]
     assert (messages.positions, messages.source) == ([1, 2], "a.avro")
@@ -127,7 +128,7 @@ def test_record_within_itself_is_refused():
 
 def test_avro_batches_cross_blocks_and_count_records():
     data = avro(SMALL, [{"i": i} for i in range(25)], sync_interval=20, codec="deflate")
-    batches = list(read_avro(io.BytesIO(data), "a.avro", 10))
+    batches = list(read_avro(io.BytesIO(data), Part("a.avro"), 10))
     assert [len(batch.positions) for batch in batches] == [10, 10, 5]
     assert batches[2].positions[0] == 21
     assert [i for batch in batches for i in table_of(batch)["i"].to_pylist()] == list(range(25))
@@ -139,7 +140,7 @@ def test_damaged_avro_keeps_what_was_read_and_ends_with_an_error(codec, how):
     data = avro(SMALL, [{"i": i} for i in range(1000)], sync_interval=100, codec=codec)
     middle = len(data) // 2
     broken = data[:middle] if how == "cut" else data[:middle] + b"\xff" * 40 + data[middle + 40 :]
-    *good, last = read_avro(io.BytesIO(broken), "a.avro", 10)
+    *good, last = read_avro(io.BytesIO(broken), Part("a.avro"), 10)
     numbers = [i for batch in good for i in table_of(batch)["i"].to_pylist()]
     assert len(numbers) > 200
     assert numbers[:200] == list(range(200))
@@ -148,7 +149,7 @@ def test_damaged_avro_keeps_what_was_read_and_ends_with_an_error(codec, how):
 
 
 def test_no_avro_at_all_is_an_error():
-    (only,) = read_avro(io.BytesIO(b"{}\n"), "a.avro", 10)
+    (only,) = read_avro(io.BytesIO(b"{}\n"), Part("a.avro"), 10)
     assert "after record 0" in (only.error or "")
     with pytest.raises(ValueError, match="header"):
         avro_schema(io.BytesIO(b"{}\n"))
@@ -158,7 +159,7 @@ def test_parquet_columns_and_rows():
     table = pa.table({"i": list(range(25)), "s": pa.array(["a"] * 25).dictionary_encode()})
     data = parquet(table, row_group_size=7)
     assert parquet_schema(io.BytesIO(data)) == pa.schema([("i", pa.int64()), ("s", pa.string())])
-    batches = list(read_parquet(io.BytesIO(data), "a.parquet", 10))
+    batches = list(read_parquet(io.BytesIO(data), Part("a.parquet"), 10))
     assert [i for batch in batches for i in table_of(batch)["i"].to_pylist()] == list(range(25))
     assert [p for batch in batches for p in batch.positions] == list(range(1, 26))
     assert max(len(batch.positions) for batch in batches) <= 10
@@ -169,12 +170,28 @@ def test_damaged_parquet_keeps_what_was_read_and_ends_with_an_error():
     data = bytearray(parquet(table, row_group_size=1000, compression="gzip", use_dictionary=False))
     middle = len(data) // 2
     data[middle - 200 : middle + 200] = b"\xff" * 400
-    *good, last = read_parquet(io.BytesIO(bytes(data)), "a.parquet", 1000)
+    *good, last = read_parquet(io.BytesIO(bytes(data)), Part("a.parquet"), 1000)
     assert [i for batch in good for i in table_of(batch)["i"].to_pylist()] == list(range(1000))
     assert last.error
     assert last.positions == [1001]
 
 
 def test_no_parquet_at_all_is_an_error():
-    (only,) = read_parquet(io.BytesIO(b"{}\n"), "a.parquet", 10)
+    (only,) = read_parquet(io.BytesIO(b"{}\n"), Part("a.parquet"), 10)
     assert only.error
+
+
+def test_parquet_parts_are_row_groups_with_the_records_before_them():
+    data = parquet(pa.table({"i": list(range(25))}), row_group_size=7)
+    parts = list(parquet_parts(io.BytesIO(data), "a.parquet", size=1))
+    assert [(part.start, part.stop, part.before) for part in parts] == [
+        (0, 1, 0),
+        (1, 2, 7),
+        (2, 3, 14),
+        (3, 4, 21),
+    ]
+    batches = [each for part in parts for each in read_parquet(io.BytesIO(data), part, 5)]
+    assert [i for batch in batches for i in table_of(batch)["i"].to_pylist()] == list(range(25))
+    assert [p for batch in batches for p in batch.positions] == list(range(1, 26))
+    assert list(parquet_parts(io.BytesIO(data), "a.parquet")) == [Part("a.parquet", 0, 4, 0)]
+    assert list(parquet_parts(io.BytesIO(b"none"), "a.parquet")) == [Part("a.parquet")]

@@ -7,7 +7,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from chronon_beam.api.records import Failure, PutRequest
-from chronon_beam.io import kv_store, write
+from chronon_beam.io import kv_store
 from chronon_beam.io.kv_store import MemoryStore, open_store
 from chronon_beam.io.write import Write, request_failure, write_all
 
@@ -100,7 +100,6 @@ def test_pipeline_writes_and_counts():
 
 def test_pipeline_dead_letters_what_keeps_failing(monkeypatch):
     monkeypatch.setitem(kv_store.BUILT_IN, "flaky", f"{__name__}:open_flaky")
-    monkeypatch.setattr(write, "PAUSES_S", (0.0, 0.0))
     counters = run("flaky:", [[put(0), put(1), put(2)]], [2], [b"k1"])
     assert counters == {"requests": 3, "written": 2, "retried": 3, "failed": 1}
 

@@ -133,3 +133,9 @@ def test_root_cause_without_exceptions_is_the_last_error_line():
     text = "[main] INFO a - up\n[main] ERROR Could not reserve enough space\n[main] INFO b - x\n"
     assert root_cause(text) == "Could not reserve enough space"
     assert root_cause("[main] INFO a - up\n") == ""
+
+
+def test_root_cause_of_a_jvm_that_does_not_start_is_what_it_says():
+    assert root_cause("Error: Invalid or corrupt jarfile a.jar\n").startswith("Invalid or corrupt")
+    no_heap = "Error occurred during initialization of VM\nCould not reserve enough space\n"
+    assert root_cause(no_heap) == "Could not reserve enough space"

@@ -68,12 +68,13 @@ class FlinkCluster:
             raise
 
     def start_task_manager(self) -> None:
-        """Start a TaskManager and wait until the JobManager counts its slots."""
+        """Start a TaskManager and wait until the JobManager knows it."""
         jvm = ["-Xmx768m", "-XX:MaxDirectMemorySize=400m", "-XX:MaxMetaspaceSize=256m"]
         entry = f"{_RUNTIME}.taskexecutor.TaskManagerRunner"
-        before = self._slots()
+        before = self._task_managers()
         self._task_manager = self._start("task_manager", jvm, entry, _MEMORY)
-        self._wait(lambda: self._slots() > before)
+        # The one killed last is counted until its heartbeat times out.
+        self._wait(lambda: self._task_managers() - before)
 
     def kill_task_manager(self) -> None:
         """Kill -9 the TaskManager, as a machine that fails would."""
@@ -129,11 +130,11 @@ class FlinkCluster:
         text = "".join(f"{key}: {value}\n" for key, value in lines.items())
         (self._directory / "flink-conf.yaml").write_text(text, encoding="utf-8")
 
-    def _slots(self) -> int:
+    def _task_managers(self) -> set[str]:
         try:
-            return self._call("/overview")["slots-total"]
+            return {one["id"] for one in self._call("/taskmanagers")["taskmanagers"]}
         except OSError:
-            return 0
+            return set()
 
     def _call(self, path: str, method: str = "GET") -> Any:
         request = urllib.request.Request(self.rest_url + path, method=method)

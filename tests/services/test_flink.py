@@ -77,9 +77,12 @@ def test_local_flink_counts_words_and_leaves_no_process(tmp_path, marked):
 
 
 def test_failure_on_local_flink_tells_the_users_error_only():
-    with flink([]) as argv, pytest.raises(RuntimeError) as failed:
-        with beam.Pipeline(options=PipelineOptions(argv)) as root:
-            _ = root | beam.Create(["x"]) | beam.Map(int)
+    with (
+        flink([]) as argv,
+        pytest.raises(RuntimeError) as failed,
+        beam.Pipeline(options=PipelineOptions(argv)) as root,
+    ):
+        _ = root | beam.Create(["x"]) | beam.Map(int)
     assert root_cause(str(failed.value)).startswith("ValueError: invalid literal for int()")
 
 
@@ -101,7 +104,7 @@ def test_job_server_dies_with_a_launcher_that_is_killed(marked):
 
 
 def test_cluster_counts_words_by_worker_processes_and_leaves_none(tmp_path, flink_cluster):
-    with flink([f"--flink_master={flink_cluster.master}"]) as argv:
+    with flink([f"--flink_master={flink_cluster.master}", "--parallelism=1"]) as argv:
         assert count_words(argv, tmp_path) == COUNTS
     assert eventually_none("sdk_worker_main")
     assert set(flink_cluster.jobs().values()) == {"FINISHED"}
@@ -120,9 +123,12 @@ def start_staying_job(flink_cluster, announced):
     """Runs a job whose worker never ends, until that worker has started."""
 
     def run() -> None:
-        with suppress(RuntimeError), flink([f"--flink_master={flink_cluster.master}"]) as argv:
-            with beam.Pipeline(options=PipelineOptions(argv)) as root:
-                _ = root | beam.Create([str(announced)]) | beam.ParDo(Announce())
+        with (
+            suppress(RuntimeError),
+            flink([f"--flink_master={flink_cluster.master}"]) as argv,
+            beam.Pipeline(options=PipelineOptions(argv)) as root,
+        ):
+            _ = root | beam.Create([str(announced)]) | beam.ParDo(Announce())
 
     known = set(flink_cluster.jobs())
     thread = threading.Thread(target=run, daemon=True)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from chronon_beam.api.records import MIN_MS, Failure, Messages
 from chronon_beam.transforms.decode import Decode, Events, decode_messages
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ICE_CREAM = pa.schema([("customer_id", pa.string()), ("created", pa.int64())])
 
 
@@ -181,8 +182,11 @@ def test_nested_values_are_converted_and_reasons_name_the_path():
         b"[1]",
     )
     assert values == [
-        [("a", {"at": datetime(1970, 1, 1, 0, 0, 0, 5000), "n": [1, None, 2]}), ("b", None)]
-    ]  # noqa: E501
+        [
+            ("a", {"at": EPOCH.replace(tzinfo=None, microsecond=5000), "n": [1, None, 2]}),
+            ("b", None),
+        ]
+    ]
     assert reasons[0] == "column \"x['a'].n[1]\": expected INT, found '2'"
 
 
@@ -316,3 +320,15 @@ def test_decode_in_a_pipeline_gives_events_failures_and_counters():
 
 def _seen(events: Events) -> tuple[list[int], int]:
     return events.positions, events.watermark_ms
+
+
+@pytest.mark.parametrize("value", ['"ab"', '{"a": 1}', "7"])
+@pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.struct({"x": pa.list_(pa.string())})])
+def test_what_is_no_list_is_refused_where_a_list_is_expected(value, kind):
+    nested = value if pa.types.is_list(kind) else f'{{"x": {value}}}'
+    line = f'{{"tags": {nested}}}'.encode()
+    events, failures = decode_messages(
+        Messages("here", [1], [line]), pa.schema({"tags": kind})
+    )
+    assert events.batch.num_rows == 0
+    assert "expected ARRAY<STRING>" in failures[0].reason

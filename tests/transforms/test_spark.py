@@ -31,6 +31,7 @@ def value(compiled):
 A_LONG_LIFE = """
 compiled = compile_query(query("upper(s)"))
 first = local_spark().jvm.process
+files = compiled._spark.socket.path.parent
 first.kill()
 first.wait()
 try:
@@ -39,6 +40,7 @@ except JvmFailed as error:
     assert "the next compile_query starts another" in str(error), error
 compiled = compile_query(query("upper(s)"))
 assert value(compiled) == "A"
+assert not files.exists()
 interrupt = signal.getsignal(signal.SIGINT)
 assert interrupt is signal.default_int_handler, interrupt
 jvm = local_spark().jvm

@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 import pytest
-from pyspark.sql.functions import udf
+from pyspark.sql.types import LongType
+from pyspark.sql.udf import UserDefinedFunction
 
 from chronon_beam.transforms.spark import local_spark
 from chronon_beam.transforms.sql import EVENT, QueryError, SqlQuery, compile_query, parse_ddl
@@ -120,10 +121,9 @@ def test_wheres_that_span_events_are_refused(where):
     assert text.startswith(f"where {where}: needs a")
 
 
-@pytest.mark.filterwarnings("ignore:Arrow optimization")
 def test_a_python_function_is_refused():
     setups = ("SET its.own=session",)
-    function = udf(lambda n: n, "long")
+    function = UserDefinedFunction(lambda n: n, LongType())
     local_spark().prepare(setups).udf().registerPython("slow", function._judf)
     assert "needs a Python function" in refusal(query({"a": "slow(n)"}, setups=setups))
 

@@ -1,0 +1,65 @@
+"""Large files in parts that can be read on their own, so that workers share the reading of one.
+
+JSON lines that are not compressed are divided at line ends, which takes one quick look through the
+file to know the line numbers; Parquet between row groups. Other files are one part.
+"""
+
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SIZE = 32 << 20
+"""Bytes of a part, about; smaller files are not looked into."""
+
+_CHUNK = 1 << 20
+END = 1 << 62
+
+
+class Part(NamedTuple):
+    """A part of a file.
+
+    Attributes:
+        path: the file.
+        start: the first byte, or row group.
+        stop: the one after the last; `END`: all that is left.
+        before: how many lines or records come before it.
+    """
+
+    path: str
+    start: int = 0
+    stop: int = END
+    before: int = 0
+
+
+def line_parts(file: BinaryIO, path: str, size: int = SIZE) -> Iterator[Part]:
+    """Parts of at least `size` bytes, each of whole lines."""
+    start, before, at, number = 0, 0, 0, 0
+    while chunk := file.read(_CHUNK):
+        cut = chunk.find(b"\n", max(start + size - at - 1, 0)) + 1
+        if cut:
+            number += chunk.count(b"\n", 0, cut)
+            yield Part(path, start, at + cut, before)
+            start, before = at + cut, number
+        number += chunk.count(b"\n", cut)
+        at += len(chunk)
+    if at > start:
+        yield Part(path, start, END, before)
+
+
+def parquet_parts(file: BinaryIO, path: str, size: int = SIZE) -> Iterator[Part]:
+    """Parts of row groups that are `size` bytes together; a file that is damaged is one part."""
+    try:
+        footer = pq.read_metadata(file)
+    except (pa.ArrowException, OSError):
+        yield Part(path)
+        return
+    start, before, number, held = 0, 0, 0, 0
+    for index in range(footer.num_row_groups):
+        group = footer.row_group(index)
+        number += group.num_rows
+        held += group.total_byte_size
+        if held >= size or index + 1 == footer.num_row_groups:
+            yield Part(path, start, index + 1, before)
+            start, before, held = index + 1, number, 0

@@ -1,0 +1,353 @@
+"""Every operation over every input type: parts, wholes and bytes agree."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chronon_beam.aggregator.avro import Decoder, reading_schema
+from chronon_beam.aggregator.columns import Column, column
+from chronon_beam.aggregator.operations import SUPPORTED, TIMED
+from chronon_beam.api import GroupByError, Operation
+from chronon_beam.api.data_types import (
+    BINARY,
+    BOOLEAN,
+    BYTE,
+    DATE,
+    DOUBLE,
+    FLOAT,
+    INT,
+    LONG,
+    SHORT,
+    STRING,
+    TIMESTAMP,
+    DataType,
+    list_of,
+    map_of,
+    struct_of,
+)
+from chronon_beam.api.dialect import AIRBNB, DIALECTS
+from chronon_beam.api.group_by import AggregationPart
+
+NUMBERS = [SHORT, INT, LONG, FLOAT, DOUBLE]
+NESTED = [list_of(STRING), map_of(DOUBLE), struct_of("PStruct", (("x", LONG), ("y", STRING)))]
+ANY = [*NUMBERS, STRING, BINARY, BOOLEAN, BYTE]
+ORDERED = [*NUMBERS, STRING]
+K = (("k", "3"),)
+K_OPERATIONS = {Operation.FIRST_K, Operation.LAST_K, Operation.TOP_K, Operation.BOTTOM_K}
+
+INPUTS: dict[Operation, list[DataType]] = {
+    Operation.COUNT: ANY,
+    Operation.SUM: [*NUMBERS, BOOLEAN],
+    Operation.AVERAGE: NUMBERS,
+    Operation.VARIANCE: NUMBERS,
+    Operation.SKEW: NUMBERS,
+    Operation.KURTOSIS: NUMBERS,
+    Operation.MIN: ORDERED,
+    Operation.MAX: ORDERED,
+    Operation.TOP_K: ORDERED,
+    Operation.BOTTOM_K: ORDERED,
+    Operation.FIRST: [*ANY, *NESTED],
+    Operation.LAST: [*ANY, *NESTED],
+    Operation.FIRST_K: [*ANY, *NESTED],
+    Operation.LAST_K: [*ANY, *NESTED],
+    Operation.UNIQUE_COUNT: [*ORDERED, BINARY],
+    Operation.HISTOGRAM: [STRING],
+}
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+FLOATS = st.floats(-1000, 1000, width=32)
+VALUES: dict[DataType, st.SearchStrategy[Any]] = {
+    BYTE: st.integers(-128, 127),
+    SHORT: st.integers(-(1 << 15), (1 << 15) - 1),
+    INT: st.integers(-(1 << 31), (1 << 31) - 1),
+    LONG: st.integers(-(1 << 63), (1 << 63) - 1),
+    FLOAT: FLOATS,
+    DOUBLE: FLOATS,
+    STRING: TEXTS,
+    BINARY: st.binary(max_size=6),
+    BOOLEAN: st.booleans(),
+    NESTED[0]: st.lists(TEXTS, max_size=3),
+    NESTED[1]: st.dictionaries(TEXTS, FLOATS, max_size=3),
+    NESTED[2]: st.fixed_dictionaries({"x": st.none() | st.integers(-9, 9), "y": TEXTS}),
+}
+
+CASES = [
+    pytest.param(operation, data_type, id=f"{operation.name}-{data_type.name}")
+    for operation, types in INPUTS.items()
+    for data_type in types
+]
+
+
+@dataclass(frozen=True)
+class Event:
+    ts_ms: int
+    value: Any
+
+
+def column_of(operation: Operation, data_type: DataType, bucket: DataType | None = None) -> Column:
+    arguments = K if operation in K_OPERATIONS else ()
+    part = AggregationPart("v", operation, arguments, None, "b" if bucket else None, False)
+    return column(part, data_type, bucket, AIRBNB)
+
+
+def aggregated(made: Column, events: list[Event]) -> Any:
+    ir = None
+    for event in events:
+        prepared = ir is None
+        ir = (
+            made.prepare(event.value, event.ts_ms)
+            if prepared
+            else made.update(ir, event.value, event.ts_ms)
+        )
+    return ir
+
+
+def drawn_events(data: st.DataObject, operation: Operation, data_type: DataType) -> list[Event]:
+    """Events with distinct times; of moments over longs, numbers that keep their digits."""
+    values = VALUES[data_type]
+    if operation in {Operation.AVERAGE, Operation.VARIANCE, Operation.SKEW, Operation.KURTOSIS}:
+        values = st.integers(-1000, 1000) if data_type in (INT, LONG, SHORT) else FLOATS
+    drawn = data.draw(st.lists(values, max_size=9))
+    # Nested values cannot be in a set: repr tells them apart as well.
+    if operation in K_OPERATIONS:
+        drawn = list({repr(value): value for value in drawn}.values())
+    times = data.draw(
+        st.lists(st.integers(-(10**6), 10**13), min_size=len(drawn), max_size=len(drawn), unique=True)
+    )
+    return [Event(ts_ms, value) for ts_ms, value in zip(times, drawn, strict=True)]
+
+
+def parts_of(data: st.DataObject, events: list[Event], count: int) -> list[list[Event]]:
+    cuts = sorted(data.draw(st.integers(0, len(events))) for _ in range(count - 1))
+    return [events[a:b] for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True)]
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, float) and isinstance(b, float):
+        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-6) or a == b
+    return a == b
+
+
+def encoded(made: Column, ir: Any) -> bytes | None:
+    return None if ir is None else made.operation.encode(ir)
+
+
+def decoded(made: Column, payload: bytes) -> Any:
+    record = struct_of("R", (("ir", made.operation.ir_type),))
+    return Decoder(reading_schema(record))(b"\x02" + payload)["ir"]
+
+
+def test_every_supported_operation_is_here() -> None:
+    assert set(INPUTS) == SUPPORTED
+
+
+@pytest.mark.parametrize(("operation", "data_type"), CASES)
+@given(data=st.data())
+def test_merge_of_parts_is_the_aggregate_of_the_whole(
+    operation: Operation, data_type: DataType, data: st.DataObject
+) -> None:
+    made = column_of(operation, data_type)
+    events = drawn_events(data, operation, data_type)
+    merged = None
+    for part in parts_of(data, events, 3):
+        merged = made.merge(merged, aggregated(made, part))
+    whole = aggregated(made, events)
+    assert same(made.finalize(merged), made.finalize(whole))
+
+
+@pytest.mark.parametrize(("operation", "data_type"), CASES)
+@given(data=st.data())
+def test_merge_is_associative(
+    operation: Operation, data_type: DataType, data: st.DataObject
+) -> None:
+    made = column_of(operation, data_type)
+    events = drawn_events(data, operation, data_type)
+    parts = parts_of(data, events, 3)
+    a, b, c = (aggregated(made, part) for part in parts)
+    left = made.merge(made.merge(a, b), c)
+    a, b, c = (aggregated(made, part) for part in parts)
+    right = made.merge(a, made.merge(b, c))
+    assert same(made.finalize(left), made.finalize(right))
+
+
+@pytest.mark.parametrize(("operation", "data_type"), CASES)
+@given(data=st.data())
+def test_merge_leaves_its_second_argument_alone(
+    operation: Operation, data_type: DataType, data: st.DataObject
+) -> None:
+    made = column_of(operation, data_type)
+    first, second, third = parts_of(data, drawn_events(data, operation, data_type), 3)
+    b = aggregated(made, second)
+    before = encoded(made, b)
+    merged = made.merge(aggregated(made, first), b)
+    made.merge(merged, aggregated(made, third))
+    for event in third:
+        merged = event if merged is None else made.update(merged, event.value, event.ts_ms)
+        if merged is event:
+            merged = made.prepare(event.value, event.ts_ms)
+    assert encoded(made, b) == before
+
+
+@pytest.mark.parametrize(("operation", "data_type"), CASES)
+@given(data=st.data())
+def test_bytes_survive_a_decode_and_are_what_fastavro_writes(
+    operation: Operation, data_type: DataType, data: st.DataObject
+) -> None:
+    made = column_of(operation, data_type)
+    ir = aggregated(made, drawn_events(data, operation, data_type))
+    if ir is None:
+        return
+    ours = made.operation.encode(ir)
+    plain = decoded(made, ours)
+    assert made.operation.encode(made.operation.from_avro(plain)) == ours
+    record = struct_of("R", (("ir", made.operation.ir_type),))
+    schema = fastavro.parse_schema(reading_schema(record))
+    stream = BytesIO()
+    fastavro.schemaless_writer(stream, schema, {"ir": plain})
+    assert stream.getvalue() == b"\x02" + ours
+
+
+@pytest.mark.parametrize(("operation", "data_type"), CASES)
+@given(data=st.data())
+def test_an_ir_that_was_stored_goes_on_as_the_live_one(
+    operation: Operation, data_type: DataType, data: st.DataObject
+) -> None:
+    made = column_of(operation, data_type)
+    before, after = parts_of(data, drawn_events(data, operation, data_type), 2)
+    live = aggregated(made, before)
+    if live is None:
+        return
+    stored = made.operation.from_avro(decoded(made, made.operation.encode(live)))
+    for event in after:
+        live = made.update(live, event.value, event.ts_ms)
+        stored = made.update(stored, event.value, event.ts_ms)
+    assert made.operation.encode(stored) == made.operation.encode(live)
+
+
+@given(st.lists(st.integers(-50, 50), unique=True, max_size=9), st.permutations(range(9)))
+def test_k_operations_keep_the_right_ones(values: list[int], times: list[int]) -> None:
+    events = [Event(ts_ms, value) for ts_ms, value in zip(times, values, strict=False)]
+    by_time = [event.value for event in sorted(events, key=lambda event: event.ts_ms)]
+    expected = {
+        Operation.TOP_K: sorted(values, reverse=True)[:3],
+        Operation.BOTTOM_K: sorted(values)[:3],
+        Operation.FIRST_K: by_time[:3],
+        Operation.LAST_K: by_time[::-1][:3],
+    }
+    for operation, wanted in expected.items():
+        made = column_of(operation, LONG)
+        assert (made.finalize(aggregated(made, events)) or []) == wanted
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=20))
+def test_moments_are_those_of_the_textbook(values: list[float]) -> None:
+    n, mean = len(values), sum(values) / len(values)
+    m2, m3, m4 = (sum((v - mean) ** p for v in values) for p in (2, 3, 4))
+    events = [Event(0, value) for value in values]
+
+    def ours(operation: Operation) -> Any:
+        made = column_of(operation, DOUBLE)
+        return made.finalize(aggregated(made, events))
+
+    assert ours(Operation.AVERAGE) == pytest.approx(mean, abs=1e-9)
+    assert ours(Operation.VARIANCE) == pytest.approx(m2 / n, abs=1e-9)
+    if n >= 3 and m2 > 1e-3:
+        assert ours(Operation.SKEW) == pytest.approx(math.sqrt(n) * m3 / m2**1.5, abs=1e-6)
+    if n >= 4 and m2 > 1e-3:
+        assert ours(Operation.KURTOSIS) == pytest.approx(n * m4 / m2**2 - 3, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("operation", "values"),
+    [
+        (Operation.SKEW, [1.0, 2.0]),
+        (Operation.SKEW, [2.0, 2.0, 2.0]),
+        (Operation.KURTOSIS, [1.0, 2.0, 4.0]),
+        (Operation.SUM, [math.inf, -math.inf]),
+        (Operation.AVERAGE, [math.inf]),
+        (Operation.LAST, [math.nan]),
+    ],
+)
+def test_what_is_not_a_number_is_null(operation: Operation, values: list[float]) -> None:
+    made = column_of(operation, DOUBLE)
+    events = [Event(i, value) for i, value in enumerate(values)]
+    assert made.finalize(aggregated(made, events)) is None
+
+
+@pytest.mark.parametrize(("operation", "expected"), [(Operation.FIRST, "a"), (Operation.LAST, "a")])
+def test_of_equal_times_the_event_that_came_first_counts(
+    operation: Operation, expected: str
+) -> None:
+    made = column_of(operation, STRING)
+    assert made.finalize(aggregated(made, [Event(5, "a"), Event(5, "b")])) == expected
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "😀", "\uffff"]), min_size=1, max_size=20))
+def test_histogram_counts_and_keeps_the_most_frequent(values: list[str]) -> None:
+    made = column_of(Operation.HISTOGRAM, STRING)
+    events = [Event(i, value) for i, value in enumerate(values)]
+    assert made.finalize(aggregated(made, events)) == Counter(values)
+    part = AggregationPart("v", Operation.HISTOGRAM, (("k", "2"),), None, None, False)
+    two = column(part, STRING, None, AIRBNB)
+    counts = sorted(Counter(values).values(), reverse=True)
+    assert sorted(two.finalize(aggregated(two, events)).values(), reverse=True) == counts[:2]
+
+
+def test_unique_count_tells_doubles_apart_by_their_bits() -> None:
+    made = column_of(Operation.UNIQUE_COUNT, DOUBLE)
+    values = [0.0, -0.0, math.nan, math.nan, 1.0, 1.0]
+    assert made.finalize(aggregated(made, [Event(0, value) for value in values])) == 4
+
+
+def test_sum_of_longs_wraps_as_javas() -> None:
+    made = column_of(Operation.SUM, LONG)
+    assert made.finalize(aggregated(made, [Event(0, 2**63 - 1), Event(1, 1)])) == -(2**63)
+
+
+WRONG = [
+    (Operation.SUM, STRING, "SUM does not take 'v' of type string: it takes"),
+    (Operation.MIN, BOOLEAN, "MIN does not take 'v' of type bool"),
+    (Operation.MAX, BINARY, "MAX does not take 'v' of type binary"),
+    (Operation.HISTOGRAM, INT, "HISTOGRAM does not take 'v' of type int"),
+    (Operation.AVERAGE, BYTE, "AVERAGE does not take 'v' of type byte"),
+    (Operation.COUNT, DATE, "type date cannot be aggregated: select it as a BIGINT"),
+    (Operation.LAST, TIMESTAMP, "type timestamp cannot be aggregated"),
+    (Operation.LAST, list_of(DATE), "date has no form in a tile: cast it"),
+    (Operation.LAST, map_of(STRING, INT), "int has no form in a tile"),
+    (Operation.APPROX_HISTOGRAM_K, STRING, "APPROX_HISTOGRAM_K over 'v' is not supported yet"),
+]
+
+
+@pytest.mark.parametrize(("operation", "data_type", "message"), WRONG)
+def test_operation_that_does_not_take_a_type(
+    operation: Operation, data_type: DataType, message: str
+) -> None:
+    with pytest.raises(GroupByError, match=message):
+        column_of(operation, data_type)
+
+
+@pytest.mark.parametrize("k", ["0", "-1"])
+def test_k_must_be_positive(k: str) -> None:
+    part = AggregationPart("v", Operation.TOP_K, (("k", k),), None, None, False)
+    with pytest.raises(GroupByError, match="k must be at least 1, found"):
+        column(part, LONG, None, AIRBNB)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+def test_counts_of_averages_are_declared_as_the_dialect_does(dialect: Any) -> None:
+    part = AggregationPart("v", Operation.AVERAGE, (), None, None, False)
+    ir_type: Any = column(part, DOUBLE, None, dialect).operation.ir_type
+    assert dict(ir_type.fields)["count"] == (LONG if dialect.long_counts else INT)
+
+
+def test_timed_operations_take_lists_whole() -> None:
+    assert TIMED == {Operation.FIRST, Operation.LAST, Operation.FIRST_K, Operation.LAST_K}
+    made = column_of(Operation.LAST, list_of(STRING))
+    assert made.finalize(aggregated(made, [Event(1, ["a", "b"])])) == ["a", "b"]

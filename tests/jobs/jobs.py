@@ -1,0 +1,132 @@
+"""Running whole jobs in tests: source and sink swapped, everything between them the product's."""
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.group_by import GroupBy
+from chronon_beam.api.records import Failure, Messages, PutRequest
+from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.io import kv_store
+from chronon_beam.io.kv_store import MemoryStore, open_store
+from chronon_beam.pipeline.job import Job, build
+from chronon_beam.pipeline.progress import tallied_since, tally
+from chronon_beam.transforms.evaluate import plan_of, sql_query
+from chronon_beam.transforms.sql import compile_query
+from chronon_beam.transforms.triggers import Trigger
+
+_numbers = itertools.count()
+_dead: dict[str, list[Failure]] = {}
+_written: dict[str, list[PutRequest]] = {}
+
+
+class Recording(MemoryStore):
+    """A store that remembers every write in order."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.writes = _written.setdefault(name, [])
+
+    def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
+        self.writes += requests
+        return super().multi_put(requests)
+
+
+def open_recording(uri: str) -> Recording:
+    """Found by its URI, as third parties' stores are."""
+    return Recording(uri)
+
+
+kv_store.BUILT_IN["recording"] = "jobs:open_recording"
+
+
+class CollectDead(beam.PTransform):
+    """Dead letters into a list of this process."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def expand(self, failures: Any) -> Any:
+        return failures | beam.Map(_bury, self._name)
+
+
+def _bury(failure: Failure, name: str) -> None:
+    _dead.setdefault(name, []).append(failure)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job has done."""
+
+    plan: Plan
+    store: Recording
+    dead: list[Failure]
+    counts: Mapping[str, int]
+    tiled: bool
+
+    @property
+    def writes(self) -> list[PutRequest]:
+        return [w for w in self.store.writes if w.dataset == self.plan.group_by.streaming_dataset]
+
+    def features(self, keys: Sequence[Mapping[str, Any]], at_ms: int) -> list[dict[str, Any]]:
+        return Fetcher(self.plan, self.store, self.tiled).fetch(keys, at_ms)
+
+    def nothing_is_missing(self) -> bool:
+        counts = self.counts
+        gone = counts.get("filtered", 0) + counts.get("dead", 0)
+        return counts["messages"] == counts.get("rows", 0) + gone
+
+
+def batches_of(events: Iterable[Any], size: int = 1000, source: str = "test") -> list[Messages]:
+    """Events (dicts, or lines as they are) as messages with positions from 1."""
+    lines = [e if isinstance(e, bytes) else json.dumps(e).encode() for e in events]
+    return [
+        Messages(source, list(range(at + 1, at + 1 + len(part))), part)
+        for at in range(0, len(lines), size)
+        if (part := lines[at : at + size])
+    ]
+
+
+def job_of(
+    group_by: GroupBy,
+    schema: pa.Schema,
+    *,
+    tiled: bool = True,
+    layout: str = "tumbling",
+    trigger: Trigger | None = None,
+    lateness_ms: int = 0,
+    late: str = "repair",
+    shards: int = 2,
+) -> Job:
+    """A job that writes to a recording store of its own."""
+    query = sql_query(group_by, schema)
+    plan = plan_of(group_by, compile_query(query), layout).checked(tiled)
+    name = f"recording:{next(_numbers)}"
+    return Job(plan, query, name, tiled, trigger or Trigger(), lateness_ms, late, shards)
+
+
+def run(job: Job, source: beam.PTransform, runner: Any = None, **options: Any) -> Outcome:
+    """Run to the end."""
+    before = dict(tally)
+    pipeline_options = PipelineOptions([], **options)
+    with beam.Pipeline(runner=runner or FnApiRunner(), options=pipeline_options) as root:
+        build(root, job, source, CollectDead(job.store_uri))
+    store = open_store(job.store_uri)
+    assert isinstance(store, Recording)
+    return Outcome(
+        job.plan, store, _dead.get(job.store_uri, []), tallied_since(before), job.tiled
+    )
+
+
+def run_batches(job: Job, batches: list[Messages]) -> Outcome:
+    """Run over messages in memory."""
+    return run(job, beam.Create(batches, reshuffle=False))
