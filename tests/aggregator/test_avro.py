@@ -136,7 +136,7 @@ def test_map_may_be_pairs_as_arrow_gives_them() -> None:
     assert encode([("a", 1), ("b", 2)]) == encode({"a": 1, "b": 2})
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x02", b"\x07", b"\x02\x02\x00", b"\x02\x05\x61"])
+@pytest.mark.parametrize("payload", [b"", b"\x02", b"\x07", b"\x02\x02a\x00", b"\x02\x05\x61"])
 def test_other_bytes_are_an_error_that_names_the_schema(payload: bytes) -> None:
     record = struct_of("ClicksRow", (("a", STRING),))
     with pytest.raises(AvroError, match="not of schema .*ClicksRow"):

@@ -71,7 +71,9 @@ def test_ttypes_has_the_names_that_chronon_files_import() -> None:
 
 
 def test_snapshot_is_taken_from_entity_sources() -> None:
-    source = Source(entities=EntitySource(Query(select("user", "price")), "db.users", None, "topic"))
+    source = Source(
+        entities=EntitySource(Query(select("user", "price")), "db.users", None, "topic")
+    )
     declared = group_by(sources=source)
     assert (declared.source.table, declared.source.topic) == ("db.users", "topic")
     with pytest.raises(GroupByError, match="kind 'entities': only events"):
