@@ -14,7 +14,6 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from apache_beam.pvalue import AsSingleton
 
 from chronon_beam.api.records import Failure
 from chronon_beam.io.uri import local_path, parse_uri, refuse_unknown, registered
@@ -79,8 +78,10 @@ def from_line(line: bytes) -> Failure:
 class FileDeadLetters(beam.PTransform):
     """Failures to a local file, one JSON object a line, written as each bundle ends.
 
-    When the job starts it empties the file, unless `append`. Workers on other machines write to a
-    file of this path there.
+    The file is emptied when the job is laid out, unless `append`: what it holds is of one job. (A
+    step of the job that does so would have to hold back the others by a side input, and with one
+    a job on Flink that makes checkpoints fails and restarts for ever.) Workers on other machines
+    write to a file of this path there.
     """
 
     path: str
@@ -105,18 +106,9 @@ class FileDeadLetters(beam.PTransform):
         return cls(local_path(parsed.location, uri), append == "true")
 
     def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[Any]:
-        """An empty PCollection; no failure is written before the file is ready for it."""
-        ready = (
-            failures.pipeline
-            | "Start" >> beam.Impulse()
-            | "File" >> beam.Map(_start_file, self.path, self.append)
-        )
-        return failures | "Append" >> beam.ParDo(_AppendFn(self.path), AsSingleton(ready))
-
-
-def _start_file(_: bytes, path: str, append: bool) -> str:
-    with open(path, "ab" if append else "wb"):
-        return path
+        """An empty PCollection."""
+        with open(self.path, "ab" if self.append else "wb"):
+            return failures | "Append" >> beam.ParDo(_AppendFn(self.path))
 
 
 class _AppendFn(beam.DoFn):
@@ -127,7 +119,7 @@ class _AppendFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._lines: list[bytes] = []
 
-    def process(self, failure: Failure, ready: str) -> None:
+    def process(self, failure: Failure) -> None:
         _count(failure)
         self._lines.append(to_line(failure, self._clock()))
         if len(self._lines) >= _BATCH:

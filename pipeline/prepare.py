@@ -82,5 +82,6 @@ def prepare(options: JobOptions) -> Prepared:
         lateness_ms=options.allowed_lateness_ms,
         late=options.late,
         shards=options.shards,
+        bounded=source.bounded,
     )
     return Prepared(job, source)

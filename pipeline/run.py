@@ -49,11 +49,13 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> dict[str
     before = dict(tally)
     buffered = prepared.job.tiled and not prepared.job.trigger.every_event
     with (
-        runner_of(runner, buffered, beam_flags) as chosen,
+        runner_of(
+        runner, buffered, beam_flags, live=not prepared.source.bounded
+    ) as chosen,
         ProgressLine(lambda: tallied_since(before)),
     ):
         result = _run(prepared, dead_letters, chosen)
-    counts = committed(result, before)
+        counts = committed(result, before)
     _say(summary(counts, time.monotonic() - began))
     return counts
 

@@ -30,7 +30,7 @@ from chronon_beam.api.data_types import ListType, MapType, StructType
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.rows import Rows, dead_row
 from chronon_beam.transforms.shards import Check, Pane, ShardBatch, Splitter, null_inside
-from chronon_beam.transforms.tile_fn import REPAIRS, BufferedFn, EveryEventFn
+from chronon_beam.transforms.tile_fn import REPAIRS, BufferedFn, EveryEventFn, Lives
 from chronon_beam.transforms.triggers import Trigger
 
 FAILURES = "failures"
@@ -54,6 +54,7 @@ class Tile(beam.PTransform):
         lateness_ms: how long after its end a tile still takes events.
         late: `repair` late events in the store, or `dead_letter` them.
         shards: how many parts the keys are split into; fixed for the life of the job's state.
+        remembers: see `tile_fn.Lives`; only a source that ends can do without.
     """
 
     plan: Plan
@@ -61,6 +62,7 @@ class Tile(beam.PTransform):
     lateness_ms: int = 0
     late: str = "repair"
     shards: int = 4
+    remembers: bool = True
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -113,7 +115,7 @@ def _window_into(spec: TileSpec) -> beam.WindowInto:
 
 def _aggregate(tile: Tile, spec: TileSpec) -> beam.ParDo:
     kind = EveryEventFn if tile.trigger.every_event else BufferedFn
-    fn = kind(tile.plan, spec, tile.lateness_ms, tile.trigger)
+    fn = kind(tile.plan, spec, Lives(tile.lateness_ms, tile.remembers), tile.trigger)
     return beam.ParDo(fn).with_outputs(REPAIRS, main="tiles")
 
 

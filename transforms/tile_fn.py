@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -31,6 +32,30 @@ REPAIRS = "repairs"
 TOMBSTONE_MS = 24 * 60 * 60 * 1000
 """How long a window is remembered after its last event was taken. Sources that carry a watermark
 with their messages do not need it; for others, it keeps a late row from starting a tile anew."""
+
+
+@dataclass(frozen=True)
+class Lives:
+    """How long a (shard, window) lives.
+
+    Attributes:
+        lateness_ms: how long after its end it takes events.
+        remembers: whether it is known for `TOMBSTONE_MS` more that it was there.
+    """
+
+    lateness_ms: int
+    remembers: bool
+
+    def last_ms(self, window: IntervalWindow) -> int:
+        """When it has taken its last event."""
+        return _end_ms(window) + self.lateness_ms
+
+    def next_ms(self, window: IntervalWindow, phase: Phase, now_ms: int) -> int | None:
+        """When `phase`, which began at `now_ms`, ends; None: it is over."""
+        if phase is Phase.GRACE:
+            return self.last_ms(window)
+        forgotten_ms = self.last_ms(window) + TOMBSTONE_MS
+        return forgotten_ms if self.remembers and now_ms < forgotten_ms else None
 
 
 class _LiveLogs:
@@ -70,10 +95,10 @@ class EveryEventFn(beam.DoFn):
     CELL = ReadModifyWriteStateSpec("cell", BytesCoder())
     CLOSE = TimerSpec("close", TimeDomain.WATERMARK)
 
-    def __init__(self, plan: Plan, spec: TileSpec, lateness_ms: int, trigger: Trigger) -> None:
+    def __init__(self, plan: Plan, spec: TileSpec, lives: Lives, trigger: Trigger) -> None:
         self._plan = plan
         self._spec = spec
-        self._lateness_ms = lateness_ms
+        self._lives = lives
         self._trigger = trigger
         # Made here and so shared by all copies of this transform, but by no other job.
         self._job = uuid.uuid4().hex
@@ -109,19 +134,19 @@ class EveryEventFn(beam.DoFn):
         close: Any = beam.DoFn.TimerParam(CLOSE),
     ) -> Iterator[Any]:
         live = self._live(shard, window)
-        last_ms = _end_ms(window) + self._lateness_ms
         with live.lock:
             live.sync(cell.read(), log.read)
-            if at.micros // 1000 >= last_ms + TOMBSTONE_MS:
+            closing = live.close() if live.phase is Phase.OPEN else None
+            grace = self._lives.lateness_ms > 0 and live.phase is Phase.OPEN
+            live.phase = Phase.GRACE if grace else Phase.GONE
+            next_ms = self._lives.next_ms(window, live.phase, at.micros // 1000)
+            if next_ms is None:
                 log.clear()
                 cell.clear()
                 _live_logs.drop(self._job, shard, _start_ms(window))
-                return
-            closing = live.close() if live.phase is Phase.OPEN else None
-            grace = self._lateness_ms > 0 and live.phase is Phase.OPEN
-            live.phase = Phase.GRACE if grace else Phase.GONE
-            _put(live.commit() if grace else live.discard(), log, cell)
-            close.set(_timestamp(last_ms if grace else last_ms + TOMBSTONE_MS))
+            else:
+                _put(live.commit() if grace else live.discard(), log, cell)
+                close.set(_timestamp(next_ms))
         if closing and closing.keys:
             yield self._tiles(closing, window)
 
@@ -134,7 +159,7 @@ class EveryEventFn(beam.DoFn):
     ) -> Any:
         """The output of a batch; `live` holds its rows, but for those that it cannot take."""
         known = live.sync(cell.read(), log.read)
-        late = _end_ms(window) - 1 + self._lateness_ms <= batch.watermark_ms
+        late = self._lives.last_ms(window) - 1 <= batch.watermark_ms
         if not known:
             close.set(window.max_timestamp())
             # A late tile may be in the store from before: merged into, never overwritten.

@@ -80,7 +80,7 @@ VALUES: dict[DataType, st.SearchStrategy[Any]] = {
 }
 
 OPERATIONS = pytest.mark.parametrize("operation", INPUTS, ids=lambda operation: operation.name)
-FEW = settings(max_examples=50)
+FEW = settings(max_examples=30)
 
 
 @dataclass(frozen=True)

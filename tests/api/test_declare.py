@@ -70,7 +70,7 @@ def test_ttypes_has_the_names_that_chronon_files_import() -> None:
     assert ttypes.EventSource is EventSource
 
 
-def test_snapshot_is_taken_from_entity_sources() -> None:
+def test_entity_source_is_declared_and_cannot_be_streamed() -> None:
     source = Source(
         entities=EntitySource(Query(select("user", "price")), "db.users", None, "topic")
     )

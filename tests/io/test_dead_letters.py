@@ -94,13 +94,6 @@ def test_job_starts_a_new_file_unless_told_to_append(tmp_path):
     assert len(path.read_bytes().splitlines()) == 2
 
 
-def test_building_a_job_leaves_the_last_ones_file_alone(tmp_path):
-    path = tmp_path / "dead.jsonl"
-    path.write_bytes(to_line(BAD, 0.0))
-    _ = beam.Pipeline() | beam.Create([BAD]) | open_dead_letters(f"file:{path}")
-    assert path.read_bytes() == to_line(BAD, 0.0)
-
-
 def test_job_without_failures_leaves_an_empty_file(tmp_path):
     path = tmp_path / "dead.jsonl"
     path.write_bytes(b"old\n")

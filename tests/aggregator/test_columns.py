@@ -1,0 +1,137 @@
+"""Buckets, lists and maps around an operation, against brute force."""
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chronon_beam.aggregator.row import RowAggregator
+from chronon_beam.api import (
+    Aggregation,
+    EventSource,
+    GroupBy,
+    GroupByError,
+    Operation,
+    Query,
+    Source,
+)
+from chronon_beam.api import group_by as records
+from chronon_beam.api.data_types import DOUBLE, INT, LONG, STRING, DataType, list_of, map_of
+
+KEYS = st.sampled_from(["a", "b", "é"])
+NUMBERS = st.none() | st.integers(-100, 100)
+
+
+def group_by(*aggregations: records.Aggregation) -> records.GroupBy:
+    return GroupBy(Source(EventSource(Query())), ["k"], aggregations, name="t.columns")
+
+
+def rows_of(types: dict[str, DataType], *aggregations: records.Aggregation) -> RowAggregator:
+    declared = group_by(*aggregations)
+    return RowAggregator(declared.tile_parts, types, declared)
+
+
+def values(aggregator: RowAggregator, rows: list[tuple[Any, ...]]) -> list[Any]:
+    accumulator = aggregator.zero()
+    for ts_ms, row in enumerate(rows):
+        aggregator.update(accumulator, row, ts_ms)
+    return [column.finalize(ir) for column, ir in zip(aggregator.columns, accumulator, strict=True)]
+
+
+@given(st.lists(st.tuples(NUMBERS, st.none() | KEYS), max_size=12))
+def test_buckets_are_aggregated_apart(rows: list[tuple[int | None, str | None]]) -> None:
+    aggregator = rows_of(
+        {"v": LONG, "b": STRING},
+        Aggregation("v", Operation.SUM, buckets=["b"]),
+        Aggregation("v", Operation.LAST, buckets=["b"]),
+        Aggregation("v", Operation.COUNT),
+    )
+    sums: dict[str, int] = defaultdict(int)
+    last: dict[str, int] = {}
+    for number, bucket in rows:
+        if number is not None and bucket is not None:
+            sums[bucket] += number
+            last[bucket] = number
+    count = sum(number is not None for number, _ in rows)
+    assert values(aggregator, rows) == [dict(sums) or None, last or None, count or None]
+
+
+@given(st.lists(st.tuples(st.none() | st.lists(NUMBERS, max_size=4)), max_size=8))
+def test_lists_are_taken_apart_and_their_nulls_left_out(rows: list[tuple[Any]]) -> None:
+    aggregator = rows_of(
+        {"v": list_of(LONG)},
+        Aggregation("v", Operation.COUNT),
+        Aggregation("v", Operation.MAX),
+        Aggregation("v", Operation.BOTTOM_K(2)),
+    )
+    flat = [number for (numbers,) in rows for number in numbers or [] if number is not None]
+    expected = [len(flat), max(flat), sorted(flat)[:2]] if flat else [None, None, None]
+    assert values(aggregator, rows) == expected
+
+
+@pytest.mark.parametrize("as_pairs", [False, True])
+@given(rows=st.lists(st.none() | st.dictionaries(KEYS, NUMBERS, max_size=3), max_size=8))
+def test_maps_are_aggregated_by_key(as_pairs: bool, rows: list[dict[str, Any] | None]) -> None:
+    aggregator = rows_of({"v": map_of(LONG)}, Aggregation("v", Operation.SUM))
+    sums: dict[str, int] = defaultdict(int)
+    for row in rows:
+        for key, number in (row or {}).items():
+            if number is not None:
+                sums[key] += number
+    given_rows = [(list(row.items()) if row is not None and as_pairs else row,) for row in rows]
+    assert (values(aggregator, given_rows)[0] or {}) == dict(sums)
+
+
+def test_merge_of_accumulators_is_column_by_column() -> None:
+    aggregator = rows_of(
+        {"v": LONG, "b": STRING},
+        Aggregation("v", Operation.SUM, buckets=["b"]),
+        Aggregation("v", Operation.MIN),
+    )
+    a, b = aggregator.zero(), aggregator.zero()
+    aggregator.update(a, (5, "x"), 0)
+    aggregator.update(b, (3, "y"), 0)
+    aggregator.update(b, (4, "x"), 0)
+    merged = aggregator.merge(a, b)
+    assert [c.finalize(ir) for c, ir in zip(aggregator.columns, merged, strict=True)] == [
+        {"x": 9, "y": 3},
+        3,
+    ]
+
+
+def test_columns_not_chosen_stay_null_and_rows_may_have_more_before() -> None:
+    declared = group_by(Aggregation("v", Operation.SUM), Aggregation("v", Operation.COUNT))
+    aggregator = RowAggregator(declared.tile_parts, {"v": LONG}, declared, frozenset({1}), offset=2)
+    accumulator = aggregator.zero()
+    aggregator.update(accumulator, (b"key", 0, 7), 0)
+    assert accumulator == [None, 1]
+
+
+@pytest.mark.parametrize(
+    ("types", "aggregation", "message"),
+    [
+        ({"v": LONG, "b": INT}, Aggregation("v", buckets=["b"]), "bucket 'b' is of type int"),
+        (
+            {"v": map_of(LONG), "b": STRING},
+            Aggregation("v", Operation.SUM, buckets=["b"]),
+            "buckets over a map column are not supported",
+        ),
+        ({"v": LONG}, Aggregation("w"), r"w_last needs column 'w', which .* \(it gives v\)"),
+        ({"v": LONG}, Aggregation("v", buckets=["b"]), "v_last_by_b needs column 'b'"),
+        (
+            {"v": list_of(DOUBLE)},
+            Aggregation("v", Operation.SUM, element_wise=True),
+            "elementWise is not supported yet",
+        ),
+        ({"v": list_of(STRING)}, Aggregation("v", Operation.SUM), "SUM does not take 'v'"),
+        ({"v": map_of(STRING)}, Aggregation("v", Operation.SUM), "SUM does not take 'v'"),
+        ({"v": map_of(LONG, INT)}, Aggregation("v", Operation.SUM), "SUM does not take 'v'"),
+    ],
+)
+def test_shapes_that_do_not_go_together(
+    types: dict[str, DataType], aggregation: records.Aggregation, message: str
+) -> None:
+    with pytest.raises(GroupByError, match=f"^t.columns: .*{message}"):
+        rows_of(types, aggregation)
