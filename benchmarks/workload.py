@@ -1,6 +1,6 @@
 """Events, GroupBys and a fold in plain Python that says what must come out.
 
-light: COUNT and LAST, the ice cream example. heavy: 11 aggregations, one where, two SQL expressions.
+light: COUNT and LAST, the ice cream example. heavy: 11 aggregations, a where, two expressions.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""Reading back: from stored tiles or rows to feature values."""
+"""Reading back: from tiles or rows of a key to the values of its features."""

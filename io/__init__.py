@@ -1,1 +1,1 @@
-
+"""The edges: sources, KV stores, dead letters."""

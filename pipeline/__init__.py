@@ -1,1 +1,1 @@
-"""The job: its flags, its page of data flow, running it, and the command line."""
+"""The job: options, the page, running it, the command line."""

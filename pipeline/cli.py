@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -47,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=os.environ.get("CHRONON_BEAM_LOG", "ERROR"), format=_LOG_FORMAT)
     parser = _parser()
     try:
-        arguments, unknown = parser.parse_known_args(argv)
+        arguments, unknown = parser.parse_known_args(
+            _expanded(sys.argv[1:] if argv is None else argv)
+        )
         if unknown and arguments.command is not _run:
             arguments.parser.error(f"unknown argument {unknown[0]!r}")
         return arguments.command(arguments, unknown)
@@ -59,8 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain("stopped", FAILED)
     except (GroupByError, UsageError, ValueError) as error:
         return _complain(str(error), WRONG_USE)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, sqlite3.Error) as error:
         return _complain(str(error), FAILED)
+
+
+def _expanded(argv: Sequence[str]) -> list[str]:
+    if not any(word.startswith("--runner_config") for word in argv):
+        return list(argv)
+    from chronon_beam.pipeline.runner_config import with_config
+
+    return with_config(argv)
 
 
 _LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
@@ -105,6 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     flags.add_dead_letters(run)
     flags.add_tiling(run)
     run.add_argument("--runner", default="DirectRunner", help="Beam runner (default: DirectRunner)")
+    run.add_argument(
+        "--runner_config",
+        metavar="NAME_OR_PATH",
+        help="flags from a YAML file: direct, prism, flink_local, flink_cluster or a path; "
+        "what is given here wins",
+    )
     run.set_defaults(command=_run)
     fetch = _command(commands, "fetch", "read the features of keys", _FETCH_EXAMPLE)
     flags.add_group_by(fetch)
@@ -247,7 +264,7 @@ def _plain(value: Any) -> Any:
 
 
 def _trace(arguments: argparse.Namespace, _: list[str]) -> int:
-    from chronon_beam.pipeline.trace import Tracer
+    from chronon_beam.pipeline.tracing import Tracer
 
     tiled = arguments.tiling == "tiled"
     tracer = Tracer(arguments.group_by, arguments.dialect, arguments.source, tiled)

@@ -57,17 +57,18 @@ def _spec(spec: TileSpec) -> str:
     return f"{duration(spec.size_ms)} every {duration(spec.period_ms)}"
 
 
-def reads(group_by: GroupBy, specs: tuple[TileSpec, ...], query_ms: int = 0) -> int | None:
+def reads(group_by: GroupBy, specs: tuple[TileSpec, ...]) -> int | None:
     """Most tiles a request for one key reads; None when an unbounded feature reads them all."""
     by_size: dict[int, int] = {}
     for feature in group_by.features:
-        wanted = span(feature, specs, query_ms)
-        if feature.part.window is None:
+        window = feature.part.window
+        if window is None:
             return None
-        length_ms = max(wanted.end_ms - wanted.start_ms, 1)
-        # A window begins somewhere in its first tile, and ends somewhere in its last.
-        tiles = -(-length_ms // wanted.spec.period_ms) + (length_ms > 1)
-        by_size[wanted.spec.size_ms] = max(by_size.get(wanted.spec.size_ms, 0), tiles)
+        spec = span(feature, specs, 0).spec
+        # Where tiles do not overlap, a window's tail stands up to a hop further back.
+        length_ms = window.millis + window.hop_ms if spec.tiles_per_event == 1 else spec.period_ms
+        tiles = length_ms // spec.period_ms
+        by_size[spec.size_ms] = max(by_size.get(spec.size_ms, 0), tiles)
     return sum(by_size.values())
 
 

@@ -28,7 +28,7 @@ class JobOptions:
     trigger: Trigger = Trigger()
     allowed_lateness_ms: int = 0
     late: str = "repair"
-    shards: int = 4
+    shards: int | None = None
 
 
 def add_group_by(parser: argparse.ArgumentParser) -> None:
@@ -105,10 +105,9 @@ def add_tiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shards",
         type=int,
-        default=4,
         metavar="N",
         help="parts that keys are split into, about 2 a worker thread; fixed for the life of a "
-        "job's state (default: 4)",
+        "job's state (default: 4, and 1 on DirectRunner, which has one thread)",
     )
 
 
@@ -132,7 +131,7 @@ def job_options(arguments: argparse.Namespace) -> JobOptions:
         trigger = parse_trigger(arguments.trigger)
     except ValueError as error:
         raise UsageError(f"--trigger: {error}") from error
-    if not 1 <= arguments.shards <= 4096:
+    if arguments.shards is not None and not 1 <= arguments.shards <= 4096:
         raise UsageError(f"--shards={arguments.shards}: 1 to 4096 is expected")
     if arguments.allowed_lateness_ms < 0:
         given = arguments.allowed_lateness_ms
@@ -147,7 +146,7 @@ def nearest(flag: str, known: Sequence[str]) -> str | None:
     >>> nearest("--stroe", ["--store", "--source"])
     '--store'
     """
-    return next(iter(difflib.get_close_matches(flag, known, n=1, cutoff=0.7)), None)
+    return next(iter(difflib.get_close_matches(flag, known, n=1, cutoff=0.75)), None)
 
 
 def check_flags(unknown: Sequence[str], known: Sequence[str]) -> None:

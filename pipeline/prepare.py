@@ -16,6 +16,8 @@ from chronon_beam.pipeline.options import JobOptions, UsageError
 from chronon_beam.transforms.evaluate import plan_of, sql_query
 from chronon_beam.transforms.sql import compile_query, parse_ddl
 
+_SHARDS = 4
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -81,7 +83,7 @@ def prepare(options: JobOptions) -> Prepared:
         trigger=options.trigger,
         lateness_ms=options.allowed_lateness_ms,
         late=options.late,
-        shards=options.shards,
+        shards=options.shards or _SHARDS,
         bounded=source.bounded,
     )
     return Prepared(job, source)

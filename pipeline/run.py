@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -43,15 +44,15 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> dict[str
     """
     began = time.monotonic()
     _say(f"{options.group_by}: planning the query with Spark")
-    prepared = prepare(options)
     dead_letters = open_dead_letters(options.dead_letters)
+    if options.shards is None and runner == "DirectRunner":
+        options = replace(options, shards=1)
+    prepared = prepare(options)
     _say(f"{prepared.job.plan.group_by.name}: running on {runner}")
     before = dict(tally)
     buffered = prepared.job.tiled and not prepared.job.trigger.every_event
     with (
-        runner_of(
-        runner, buffered, beam_flags, live=not prepared.source.bounded
-    ) as chosen,
+        runner_of(runner, buffered, beam_flags, live=not prepared.source.bounded) as chosen,
         ProgressLine(lambda: tallied_since(before)),
     ):
         result = _run(prepared, dead_letters, chosen)
@@ -66,8 +67,8 @@ def _run(prepared: Prepared, dead_letters: beam.PTransform, chosen: Chosen) -> P
     try:
         result = pipeline.run()
         state = result.wait_until_finish()
-    except RuntimeError as error:
-        raise JobFailed(f"the job failed: {error}") from error
+    except Exception as error:  # the embedded runners raise whatever a stage has raised
+        raise JobFailed(f"the job failed: {type(error).__name__}: {error}") from error
     if state not in (PipelineState.DONE, None):
         raise JobFailed(f"the job ended {state}")
     return result

@@ -1,1 +1,1 @@
-
+"""The stages between source and store, as PTransforms over batches."""

@@ -73,8 +73,7 @@ class Tile(beam.PTransform):
             rows | f"Tiles{spec.size_ms}" >> _TileFamily(self, spec) for spec in self.plan.specs
         ]
         return {
-            tag: tuple(branch[tag] for branch in branches)
-            | f"All-{tag}" >> beam.Flatten()
+            tag: tuple(branch[tag] for branch in branches) | f"All-{tag}" >> beam.Flatten()
             for tag in ("tiles", REPAIRS, FAILURES)
         }
 
@@ -179,9 +178,7 @@ def _payload_check(plan: Plan) -> Check | None:
     )
 
 
-def _without_late(
-    rows: Rows, spec: TileSpec, lateness_ms: int
-) -> tuple[Rows, list[Failure]]:
+def _without_late(rows: Rows, spec: TileSpec, lateness_ms: int) -> tuple[Rows, list[Failure]]:
     """Rows that are in time for at least one window, and the others as failures."""
     times = rows.batch.column("ts").to_numpy(zero_copy_only=False)
     last_ms = times - times % spec.period_ms + spec.size_ms - 1 + lateness_ms
@@ -201,5 +198,3 @@ def _without_late(
     return rows._replace(
         batch=rows.batch.take(kept), positions=[rows.positions[i] for i in kept]
     ), failures
-
-

@@ -117,7 +117,9 @@ class TileLog:
                 raise ValueError(f"tile log of version {blob[0]}; this code knows {_VERSION}")
             keys, times, values = pickle.loads(memoryview(blob)[1:])
             self._logged += len(keys)
-            self._tiles.update(zip(keys, map(_Entry, [None] * len(keys), times, values), strict=True))
+            self._tiles.update(
+                zip(keys, map(_Entry, [None] * len(keys), times, values), strict=True)
+            )
 
     def aggregate_each(self, rows: Iterable[tuple[Any, ...]]) -> Written:
         """Add rows; one cumulative tile for every row."""

@@ -1,4 +1,4 @@
-"""How late are the flights of an airline from an airport? (keys: carrier, origin)
+"""How late are the flights of an airline from an airport, by carrier and origin?
 
 The data is of the flights that left New York on 1 to 3 January 2013: see README.md beside this.
 """

@@ -222,9 +222,7 @@ def test_some_columns_are_chronons_where_others_are_not_supported_yet(vector: Ve
         plan.aggregator.update(accumulator, [everything[n] for n in plan.inputs], int(row["ts"]))
         theirs = theirs_by_column(vector, base64.b64decode(event["tile_bytes"]))
         ours = Decoder(plan.tiles.schema)(plan.tiles.encode(accumulator))["collapsedIr"]
-        for position, ((index, part), ir) in enumerate(
-            zip(known, ours.values(), strict=True)
-        ):
+        for position, ((index, part), ir) in enumerate(zip(known, ours.values(), strict=True)):
             if position not in defects:
                 ours_plain, theirs_plain = plain(_values(ir)), plain(_values(theirs[index]))
                 assert same(normal(part, ours_plain), normal(part, theirs_plain)), part.column

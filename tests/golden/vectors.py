@@ -56,7 +56,11 @@ def value_of(value: Any, data_type: DataType) -> Any:
         return base64.b64decode(value["b64"] if isinstance(value, dict) else value)
     if data_type in types.FLOATS:
         number = float(value)
-        return struct.unpack("<f", struct.pack("<f", number))[0] if data_type == types.FLOAT else number
+        return (
+            struct.unpack("<f", struct.pack("<f", number))[0]
+            if data_type == types.FLOAT
+            else number
+        )
     if isinstance(data_type, types.ListType):
         return [value_of(item, data_type.element) for item in value]
     if isinstance(data_type, types.MapType):

@@ -85,9 +85,7 @@ def aggregations(draw: st.DrawFn) -> list[Any]:
         bucketed = column != "tags" and draw(st.integers(0, 4)) == 0
         buckets = ["s"] if bucketed and column != "s" else None
         made.append(
-            Aggregation(
-                column, operation(2) if operation in _K else operation, windows, buckets
-            )
+            Aggregation(column, operation(2) if operation in _K else operation, windows, buckets)
         )
     return made
 

@@ -122,9 +122,7 @@ def run(job: Job, source: beam.PTransform, runner: Any = None, **options: Any) -
         build(root, job, source, CollectDead(job.store_uri))
     store = open_store(job.store_uri)
     assert isinstance(store, Recording)
-    return Outcome(
-        job.plan, store, _dead.get(job.store_uri, []), tallied_since(before), job.tiled
-    )
+    return Outcome(job.plan, store, _dead.get(job.store_uri, []), tallied_since(before), job.tiled)
 
 
 def run_batches(job: Job, batches: list[Messages]) -> Outcome:

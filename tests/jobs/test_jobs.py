@@ -128,7 +128,11 @@ def test_100_000_lines_of_which_a_tenth_are_damaged_lose_nothing_else() -> None:
     outcome = run_batches(job_of(group_by, parse_ddl(DDL)), batches_of(lines))
     known = [e for e in sound if e["user"] is not None or e["shop"] is not None]
     at_ms = BEGIN_MS + 200_001
-    for key in ({"user": "ann", "shop": 1}, {"user": None, "shop": 2}, {"user": "böb", "shop": None}):
+    for key in (
+        {"user": "ann", "shop": 1},
+        {"user": None, "shop": 2},
+        {"user": "böb", "shop": None},
+    ):
         expected = brute_force(group_by, known, key, at_ms)
         assert alike(outcome.features([key], at_ms)[0], expected)
     counts = outcome.counts
@@ -156,9 +160,7 @@ def test_null_inside_a_kept_list_is_dead_lettered_alone() -> None:
         outcome = run_batches(job_of(group_by, parse_ddl(DDL), tiled=tiled), batches_of(drawn))
         values = outcome.features([{"user": "ann", "shop": 1}], BEGIN_MS + 10)
         assert values == [{"tags_last_1h": ["c"]}]
-        assert [(f.step, f.position) for f in outcome.dead] == [
-            ("Tile" if tiled else "Convert", 2)
-        ]
+        assert [(f.step, f.position) for f in outcome.dead] == [("Tile" if tiled else "Convert", 2)]
         assert "null inside" in outcome.dead[0].reason
 
 

@@ -1,4 +1,4 @@
-"""All stages between Spark and the store without a runner: split, aggregate, retry, write, fetch."""
+"""All stages between Spark and the store without a runner, with workers that fail."""
 
 import itertools
 import random

@@ -327,8 +327,6 @@ def _seen(events: Events) -> tuple[list[int], int]:
 def test_what_is_no_list_is_refused_where_a_list_is_expected(value, kind):
     nested = value if pa.types.is_list(kind) else f'{{"x": {value}}}'
     line = f'{{"tags": {nested}}}'.encode()
-    events, failures = decode_messages(
-        Messages("here", [1], [line]), pa.schema({"tags": kind})
-    )
+    events, failures = decode_messages(Messages("here", [1], [line]), pa.schema({"tags": kind}))
     assert events.batch.num_rows == 0
     assert "expected ARRAY<STRING>" in failures[0].reason

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query, Source, Window, select
+from chronon_beam.api import (
+    Aggregation,
+    EventSource,
+    GroupBy,
+    Operation,
+    Query,
+    Source,
+    Window,
+    select,
+)
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
 from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.transforms.tile_log import TileLog

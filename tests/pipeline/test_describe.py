@@ -1,0 +1,137 @@
+"""What `plan` says of a GroupBy."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chronon_beam.aggregator.layout import span, tile_specs
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api import (
+    Aggregation,
+    EventSource,
+    GroupBy,
+    Operation,
+    Query,
+    Source,
+    TimeUnit,
+    Window,
+)
+from chronon_beam.api.data_types import DOUBLE, LONG, STRING
+from chronon_beam.pipeline.describe import as_text, describe, duration, reads, warnings
+
+
+def windows(*lengths: str) -> list[Window]:
+    units = {"h": TimeUnit.HOURS, "d": TimeUnit.DAYS}
+    return [Window(int(text[:-1]), units[text[-1]]) for text in lengths]
+
+
+def group_by(*aggregations: Any, time_column: str | None = "t", dialect: str = "airbnb") -> Any:
+    source = Source(EventSource(Query(time_column=time_column)))
+    chosen = aggregations or [Aggregation("n", Operation.SUM, windows("6h"))]
+    return GroupBy(source, ["user"], chosen, name="t.described", dialect=dialect)
+
+
+def test_tile_is_explained_by_the_window_that_forces_it() -> None:
+    described = describe(group_by(Aggregation("n", windows=windows("30d", "6h"))), None)
+    assert described["tile"] == {
+        "size": "5 min",
+        "size_ms": 300_000,
+        "why": "window 6h has the smallest tail hop",
+    }
+    assert described["dataset"] == "T_DESCRIBED_STREAMING"
+    assert described["features"] == ["n_last_30d", "n_last_6h"]
+    assert described["schemas"] is None
+
+
+def test_layouts_say_what_they_cost() -> None:
+    layouts = describe(group_by(), None)["layouts"]
+    assert layouts["tumbling"] == {
+        "tiles": ["5 min every 5 min"],
+        "writes_an_event": 1,
+        "tiles_read_a_request": 73,
+    }
+    assert layouts["sliding"] == {
+        "tiles": ["365 min every 5 min"],
+        "writes_an_event": 73,
+        "tiles_read_a_request": 1,
+    }
+
+
+def test_without_windows_the_reason_and_the_remedy_are_said() -> None:
+    unbounded = group_by(Aggregation("n"))
+    described = describe(unbounded, None)
+    assert described["tile"]["size"] is None
+    assert "add windows, or run with --tiling=untiled" in described["tile"]["why"]
+    assert described["layouts"]["tumbling"] is None
+    assert describe(group_by(Aggregation("n"), dialect="zipline"), None)["tile"]["size"] == "1 d"
+    assert "  tile      none: " in as_text(described)
+
+
+def test_request_reads_no_more_tiles_than_said() -> None:
+    described = group_by(Aggregation("n", windows=windows("6h", "1d")))
+    (spec,) = tile_specs(described, "tumbling")
+    feature = described.features[1]
+    spans = [span(feature, (spec,), query_ms) for query_ms in range(0, 86_400_000, 299_999)]
+    most = max(len(range(read.start_ms, read.end_ms, spec.period_ms)) for read in spans)
+    assert reads(described, (spec,)) == most == 24 * 12 + 12
+
+
+def test_unbounded_feature_reads_all() -> None:
+    described = group_by(Aggregation("n", windows=windows("6h")), Aggregation("n", Operation.MAX))
+    assert reads(described, tile_specs(described, "tumbling")) is None
+    assert "all tiles a request" in as_text(describe(described, None))
+
+
+def test_schemas_are_shown_once_types_are_known() -> None:
+    declared = group_by()
+    plan = Plan(declared, {"user": STRING, "n": DOUBLE, "ts": LONG})
+    described = describe(declared, plan)
+    assert described["schemas"]["columns"] == {"user": "string", "n": "double", "ts": "long"}
+    assert described["schemas"]["key"]["name"] == "Key"
+    assert json.loads(json.dumps(described)) == described
+    assert "  types     user string, n double, ts long" in as_text(described)
+    assert "add --source to see the types" in as_text(describe(declared, None))
+
+
+@pytest.mark.parametrize(
+    ("declared", "warning"),
+    [
+        (group_by(time_column=None), "the query has no time column: events must have a column ts"),
+        (
+            group_by(Aggregation("n", windows=windows("6h", "30d"))),
+            "window 6h forces 5 min tiles on window 30d",
+        ),
+        (
+            group_by(Aggregation("n", windows=windows("6h")), Aggregation("n", Operation.MAX)),
+            "an unbounded feature reads every tile of its key",
+        ),
+        (
+            group_by(Aggregation("n", Operation.UNIQUE_COUNT, windows("6h"))),
+            "n_unique_count: UNIQUE_COUNT keeps every distinct value",
+        ),
+        (
+            group_by(Aggregation("n", Operation.APPROX_HISTOGRAM_K(3), windows("6h"))),
+            "make sure that airbnb compiled this GroupBy",
+        ),
+        (
+            group_by(Aggregation("n", Operation.APPROX_PERCENTILE, windows("6h"))),
+            "APPROX_PERCENTILE is not supported yet",
+        ),
+    ],
+)
+def test_careful_reader_is_warned(declared: Any, warning: str) -> None:
+    assert any(warning in found for found in warnings(declared))
+    assert f"  warning: {warnings(declared)[0]}" in as_text(describe(declared, None))
+
+
+def test_plain_group_by_has_no_warnings() -> None:
+    assert warnings(group_by()) == []
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(86_400_000, "1 d"), (3_600_000, "1 h"), (300_000, "5 min"), (7_000, "7 s"), (5, "5 ms")],
+)
+def test_duration_is_in_the_largest_whole_unit(ms: int, text: str) -> None:
+    assert duration(ms) == text

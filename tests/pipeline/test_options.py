@@ -1,0 +1,88 @@
+"""Flags: what they give, and what is said of those that make no sense."""
+
+import argparse
+
+import pytest
+
+from chronon_beam.pipeline import beam_flags
+from chronon_beam.pipeline import options as flags
+from chronon_beam.pipeline.options import UsageError, check_flags, job_options
+from chronon_beam.transforms.triggers import Trigger
+
+REQUIRED = ["--group_by=g.py", "--source=file:e.jsonl", "--store=sqlite:f.db"]
+
+
+def parsed(*given: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    flags.add_group_by(parser)
+    flags.add_source(parser, required=True)
+    flags.add_store(parser)
+    flags.add_dead_letters(parser)
+    flags.add_tiling(parser)
+    return parser.parse_args([*REQUIRED, *given])
+
+
+def test_defaults_are_chronons_tiles_for_every_event() -> None:
+    options = job_options(parsed())
+    assert (options.tiling, options.layout, options.trigger) == ("tiled", "tumbling", Trigger())
+    assert (options.late, options.allowed_lateness_ms, options.shards) == ("repair", 0, None)
+    assert (options.dead_letters, options.dialect) == (None, None)
+
+
+def test_flags_become_options() -> None:
+    options = job_options(
+        parsed(
+            "--dialect=zipline",
+            "--tiling=untiled",
+            "--layout=sliding",
+            "--trigger=buffered:250ms",
+            "--late=dead_letter",
+            "--allowed_lateness_ms=60000",
+            "--shards=16",
+            "--dead_letters=file:d.jsonl",
+        )
+    )
+    assert options.trigger == Trigger(250)
+    assert options.group_by == "g.py"
+    assert (options.dialect, options.tiling, options.layout) == ("zipline", "untiled", "sliding")
+    assert (options.late, options.allowed_lateness_ms, options.shards) == (
+        "dead_letter",
+        60_000,
+        16,
+    )
+    assert options.dead_letters == "file:d.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--trigger=sometimes", "--trigger: "),
+        ("--trigger=buffered:", "--trigger: "),
+        ("--shards=0", "--shards=0: 1 to 4096 is expected"),
+        ("--shards=5000", "--shards=5000"),
+        ("--allowed_lateness_ms=-1", "--allowed_lateness_ms=-1: must not be negative"),
+    ],
+)
+def test_value_that_makes_no_sense_is_named(flag: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}"):
+        job_options(parsed(flag))
+
+
+@pytest.mark.parametrize("flag", ["--tiling=some", "--layout=x", "--late=x", "--dialect=lyft"])
+def test_choice_that_does_not_exist_is_refused(flag: str) -> None:
+    with pytest.raises(argparse.ArgumentError, match="invalid choice"):
+        parsed(flag)
+
+
+def test_misspelt_flag_names_the_nearest() -> None:
+    known = beam_flags.known("DirectRunner")
+    check_flags(["--streaming", "--direct_num_workers=2", "value"], known)
+    with pytest.raises(UsageError, match="unknown flag --streming: did you mean --streaming"):
+        check_flags(["--streming"], known)
+    with pytest.raises(UsageError, match="unknown flag --zzzzzz: see --help"):
+        check_flags(["--zzzzzz=1"], known)
+
+
+def test_flinks_flags_are_known_on_flink_only() -> None:
+    assert "--checkpointing_interval" in beam_flags.known("FlinkRunner")
+    assert "--checkpointing_interval" not in beam_flags.known("DirectRunner")

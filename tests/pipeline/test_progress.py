@@ -1,0 +1,91 @@
+"""Counts: by kind of element, as a line while the job runs, as a summary at its end."""
+
+import io
+import time
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from chronon_beam.api.records import Failure, Messages
+from chronon_beam.pipeline.progress import (
+    Counted,
+    ProgressLine,
+    committed,
+    counts_of,
+    summary,
+    tallied_since,
+    tally,
+)
+from chronon_beam.transforms.decode import Events
+from chronon_beam.transforms.rows import Repair, Rows, Tiles
+
+BATCH = pa.record_batch({"ts": [1, 2, 3]})
+REPAIR = Repair(b"k", b"t", 1, 0, 300_000, "memory@1")
+FAILURE = Failure("Decode", "not JSON", b"{", "memory", 1)
+
+
+@pytest.mark.parametrize(
+    ("element", "counts"),
+    [
+        (Messages("s", [1, 2], [b"", b""]), {"messages": 2}),
+        (Messages("s", [1], [b""], error="gone"), {"messages": 0}),
+        (Events(BATCH, "s", [1, 2, 3], None, 0), {"events": 3}),
+        (Rows(BATCH, "s", [1, 2, 3], filtered=4), {"rows": 3, "filtered": 4}),
+        (Tiles([b"a", b"b"], [b"", b""], [1, 2], 0, 300_000, late=1), {"tiles": 2, "late": 1}),
+        ([REPAIR, REPAIR], {"late": 2}),
+        ([], {}),
+        (FAILURE, {"dead": 1}),
+        (7, {"written": 7}),
+        ("else", {}),
+    ],
+)
+def test_element_is_counted_by_its_kind(element: Any, counts: dict[str, int]) -> None:
+    assert counts_of(element) == counts
+
+
+def test_job_counts_what_passes() -> None:
+    before = dict(tally)
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    _ = pipeline | beam.Create([3, 4]) | Counted()
+    result = pipeline.run()
+    result.wait_until_finish()
+    assert committed(result, before) == {"written": 7}
+    assert tallied_since(before)["written"] == 7
+
+
+def test_runner_without_metrics_is_counted_by_the_process() -> None:
+    class NoMetrics:
+        def metrics(self) -> Any:
+            raise NotImplementedError
+
+    tally["written"] += 5
+    before = {**tally, "written": tally["written"] - 5}
+    assert committed(NoMetrics(), before)["written"] == 5  # pyright: ignore[reportArgumentType]
+
+
+def test_line_shows_counts_and_rate_until_it_is_left() -> None:
+    out, counts = io.StringIO(), {"messages": 1500, "written": 1200, "dead": 3}
+    with ProgressLine(lambda: counts, interval_s=0.01, to=out):
+        deadline_s = time.monotonic() + 5
+        while not out.getvalue() and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+    line = out.getvalue().splitlines()[0]
+    assert "events 1,500  rows 0  tiles 0  late 0  dead 3  written 1,200" in line
+    assert line.endswith("events/s")
+    shown = out.getvalue()
+    time.sleep(0.05)
+    assert out.getvalue() == shown
+
+
+def test_summary_accounts_for_every_event() -> None:
+    counts = {"messages": 1000, "rows": 900, "filtered": 90, "dead": 10, "tiles": 900, "late": 5}
+    text = summary({**counts, "written": 905}, 2.0)
+    assert text.splitlines() == [
+        "1,000 events in 2.0 s (500 a second, start-up included)",
+        "  900 rows, 90 events filtered out, 10 dead letters",
+        "  900 tiles, 5 late events, 905 writes",
+    ]
+    assert summary({}, 0.0).startswith("0 events in 0.0 s (0 a second")
