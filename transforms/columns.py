@@ -162,7 +162,7 @@ def _cast(column: pa.Array, field: pa.Field, reasons: Reasons) -> pa.Array:
     reason = (
         f"column {field.name!r}: {sql_name(column.type)} is no {sql_name(field.type)}: {remedy}"
     )
-    for index in pc.indices_nonzero(column.is_valid()).to_pylist():
+    for index in column.is_valid().to_numpy(zero_copy_only=False).nonzero()[0].tolist():
         reasons.setdefault(index, reason)
     return pa.nulls(len(column), field.type)
 

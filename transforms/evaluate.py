@@ -9,7 +9,7 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.aggregator.plan import Plan
@@ -22,6 +22,12 @@ from chronon_beam.transforms.sql import CompiledQuery, SqlQuery, compile_query
 
 FAILURES = "failures"
 TIME = "ts"
+
+# Beam counts microseconds in 64 bits, and a tile, its lateness and a day must fit after a time.
+_LATEST_MS = 8_000_000_000_000_000
+
+compute: Any = pyarrow.compute
+"""Its functions are made at run time, where no type checker sees them."""
 
 
 def sql_query(group_by: GroupBy, schema: pa.Schema) -> SqlQuery:
@@ -67,29 +73,43 @@ def evaluate_events(compiled: CompiledQuery, events: Events) -> tuple[Rows, list
     evaluated = compiled.evaluate(events.batch)
     failures = [_dead_event(events, index, reason) for index, reason in evaluated.failures]
     batch, indices = _with_time(evaluated.rows), evaluated.events
-    gave_rows = len(set(indices))
+    filtered = events.batch.num_rows - len(set(indices)) - len(evaluated.failures)
     times = batch.column(TIME)
-    if times.null_count:
-        untimed = {indices[i] for i in pc.indices_nonzero(times.is_null()).to_pylist()}
-        failures += [
-            _dead_event(events, index, "the time column is null") for index in sorted(untimed)
-        ]
-        timed = times.is_valid()
-        batch = batch.filter(timed)
-        indices = [indices[i] for i in pc.indices_nonzero(timed).to_pylist()]
+    extremes = compute.min_max(times)
+    if times.null_count or not _is_time(extremes["min"]) or not _is_time(extremes["max"]):
+        usable = [_is_time(time) for time in times]
+        reasons = {
+            index: _why_no_time(time)
+            for index, time, good in zip(indices, times.to_pylist(), usable, strict=True)
+            if not good
+        }
+        failures += [_dead_event(events, index, reason) for index, reason in reasons.items()]
+        batch = batch.filter(pa.array(usable, pa.bool_()))
+        indices = [index for index, good in zip(indices, usable, strict=True) if good]
     positions = [events.positions[index] for index in indices]
-    filtered = events.batch.num_rows - gave_rows - len(evaluated.failures)
     return Rows(batch, events.source, positions, events.watermark_ms, filtered), failures
 
 
+def _is_time(time: Any) -> bool:
+    return time.is_valid and abs(time.as_py()) <= _LATEST_MS
+
+
+def _why_no_time(time_ms: int | None) -> str:
+    if time_ms is None:
+        return "the time column is null"
+    return f"the time {time_ms} is none: milliseconds since the epoch are expected"
+
+
 def _with_time(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with `ts` as int64: doubles are truncated as Chronon does, NaN is null."""
+    """The batch with `ts` as int64: doubles are truncated as Chronon does; NaN is null."""
     times = batch.column(TIME)
     if times.type == pa.int64():
         return batch
     if pa.types.is_floating(times.type):
-        finite = pc.if_else(pc.is_finite(times), times, None)
-        times = pc.trunc(finite)
+        # What a long cannot hold becomes one that is no time either.
+        bounded = compute.min_element_wise(times, 2.0 * _LATEST_MS, skip_nulls=False)
+        bounded = compute.max_element_wise(bounded, -2.0 * _LATEST_MS, skip_nulls=False)
+        times = compute.trunc(compute.if_else(compute.is_nan(times), None, bounded))
     index = batch.schema.get_field_index(TIME)
     return batch.set_column(index, TIME, times.cast(pa.int64()))
 

@@ -81,7 +81,8 @@ class _Planner:
         self._input = pa.schema([*map(readable_field, query.schema), event])
         types = spark.gateway.jvm.org.apache.spark.sql.types
         schema = types.DataType.fromJson(to_spark(self._input).json())
-        source = spark.evaluator.source(spark.session._jsc.sc())
+        context: Any = spark.session._jsc
+        source = spark.evaluator.source(context.sc())
         self._events = self._session.internalCreateDataFrame(source, schema.asNullable(), False)
 
     def plan(self) -> Plan:

@@ -38,7 +38,7 @@ FAILURES = "failures"
 _FLUSH_ROWS = 10_000
 # Beam itself never drops a late row: whether it is late is decided from what the source had
 # promised (see `Rows.watermark_ms`), so that every runner and every replay decides alike.
-_BEAM_LATENESS = Duration(seconds=50 * 365 * 24 * 60 * 60)
+_BEAM_LATENESS: Any = Duration(seconds=50 * 365 * 24 * 60 * 60)
 _ROW_OFFSET = 2  # rows are (key bytes, ts_ms, inputs...)
 
 
@@ -87,10 +87,10 @@ class _TileFamily(beam.PTransform):
         self._spec = spec
 
     def expand(self, rows: beam.PCollection[Rows]) -> Any:
-        split = rows | "Split" >> beam.ParDo(_SplitFn(self._tile, self._spec)).with_outputs(
+        split: Any = rows | "Split" >> beam.ParDo(_SplitFn(self._tile, self._spec)).with_outputs(
             FAILURES, main="batches"
         )
-        tiled = (
+        tiled: Any = (
             split.batches
             | "Window" >> _window_into(self._spec)
             | "Aggregate" >> _aggregate(self._tile, self._spec)

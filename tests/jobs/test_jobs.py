@@ -195,3 +195,22 @@ def test_zipline_filters_events_without_time_and_airbnb_buries_them() -> None:
     outcome = run_batches(job_of(zipline, parse_ddl(DDL)), batches_of(drawn))
     assert not outcome.dead
     assert outcome.counts["filtered"] == 1
+
+
+@pytest.mark.parametrize("kind", ["BIGINT", "DOUBLE"])
+def test_absurd_times_are_dead_lettered_and_stop_nothing(kind: str) -> None:
+    ddl = DDL.replace("created BIGINT", f"created {kind}")
+    times = [
+        BEGIN_MS,
+        9 * 10**18,
+        -9 * 10**18,
+        BEGIN_MS + 1,
+        *([1e300] if kind == "DOUBLE" else []),
+    ]
+    drawn = [{"user": "ann", "shop": 1, "d": 1.0, "created": time} for time in times]
+    made = [Aggregation("d", Operation.SUM, [Window(1, TimeUnit.HOURS)])]
+    outcome = run_batches(job_of(group_by_of(made), parse_ddl(ddl)), batches_of(drawn))
+    assert outcome.features([{"user": "ann", "shop": 1}], BEGIN_MS + 9) == [{"d_sum_1h": 2.0}]
+    assert sorted(failure.position for failure in outcome.dead) == [2, 3, 5][: len(times) - 2]
+    assert all("milliseconds since the epoch" in failure.reason for failure in outcome.dead)
+    assert outcome.nothing_is_missing()
