@@ -19,6 +19,9 @@ from chronon_beam.api.data_types import FLOATS
 from chronon_beam.api.records import MIN_MS
 from chronon_beam.transforms.rows import Rows
 
+INPUTS_FROM = 3
+"""Where the inputs begin in a row: it is (key bytes, ts_ms, position, inputs...)."""
+
 _CACHED_KEYS = 200_000
 
 Row = tuple[Any, ...]
@@ -30,14 +33,12 @@ class ShardBatch(NamedTuple):
     Attributes:
         watermark_ms: what the source had promised; only kept for rows that may be late.
         source: see `Messages.source`.
-        rows: (key bytes, ts_ms, inputs...).
-        positions: of each row; only for rows that may be late, empty otherwise.
+        rows: (key bytes, ts_ms, position, inputs...).
     """
 
     watermark_ms: int
     source: str
     rows: list[Row]
-    positions: list[int]
 
     def pack(self) -> bytes:
         """As bytes. Marshal is fast and holds all that Avro can; both ends run the same Python."""
@@ -113,7 +114,7 @@ class Splitter:
         self._spec = spec
         self._lateness_ms = lateness_ms
         self._check = check
-        self._panes: dict[Pane, tuple[list[Row], list[int]]] = {}
+        self._panes: dict[Pane, list[Row]] = {}
         self.pending = 0
 
     def add(self, rows: Rows) -> Iterator[tuple[int, str]]:
@@ -125,7 +126,8 @@ class Splitter:
         times = rows.batch.column("ts").to_numpy(zero_copy_only=False)
         found = self._found.of([columns[name] for name in self._keys])
         inputs = [columns[name] for name in self._inputs]
-        taken = zip([key for key, _ in found], times.tolist(), *inputs, strict=True)
+        keys = [key for key, _ in found]
+        taken = zip(keys, times.tolist(), rows.positions, *inputs, strict=True)
         pane_starts = times - times % self._spec.period_ms
         self.pending += len(times)
         if self._check is None and self._in_one_pane(rows, pane_starts):
@@ -155,11 +157,7 @@ class Splitter:
             else:
                 by_shard[shard] = [row]
         for shard, collected in by_shard.items():
-            pane = Pane(shard, start_ms, MIN_MS, "")
-            if pane in self._panes:
-                self._panes[pane][0].extend(collected)
-            else:
-                self._panes[pane] = (collected, [])
+            self._panes.setdefault(Pane(shard, start_ms, MIN_MS, source), []).extend(collected)
 
     def _add_each(
         self,
@@ -175,22 +173,15 @@ class Splitter:
                 continue
             start_ms = pane_starts[index]
             late = rows.watermark_ms >= self._late_from_ms(start_ms)
-            pane = Pane(
-                found[index][1],
-                start_ms,
-                rows.watermark_ms if late else MIN_MS,
-                rows.source if late else "",
-            )
-            collected, positions = self._panes.setdefault(pane, ([], []))
-            collected.append(row)
-            if late:
-                positions.append(rows.positions[index])
+            promised_ms = rows.watermark_ms if late else MIN_MS
+            pane = Pane(found[index][1], start_ms, promised_ms, rows.source)
+            self._panes.setdefault(pane, []).append(row)
 
     def drain(self) -> Iterator[tuple[Pane, ShardBatch]]:
         """All collected rows, and start anew."""
         panes, self._panes, self.pending = self._panes, {}, 0
-        for pane, (rows, positions) in panes.items():
-            yield pane, ShardBatch(pane.watermark_ms, pane.source, rows, positions)
+        for pane, rows in panes.items():
+            yield pane, ShardBatch(pane.watermark_ms, pane.source, rows)
 
 
 def null_inside(codecs: list[tuple[int, Callable[[Any], bytes]]]) -> Check | None:

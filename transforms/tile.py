@@ -29,7 +29,14 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.data_types import ListType, MapType, StructType
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.rows import Rows, dead_row
-from chronon_beam.transforms.shards import Check, Pane, ShardBatch, Splitter, null_inside
+from chronon_beam.transforms.shards import (
+    INPUTS_FROM,
+    Check,
+    Pane,
+    ShardBatch,
+    Splitter,
+    null_inside,
+)
 from chronon_beam.transforms.tile_fn import REPAIRS, BufferedFn, EveryEventFn, Lives
 from chronon_beam.transforms.triggers import Trigger
 
@@ -39,7 +46,6 @@ _FLUSH_ROWS = 10_000
 # Beam itself never drops a late row: whether it is late is decided from what the source had
 # promised (see `Rows.watermark_ms`), so that every runner and every replay decides alike.
 _BEAM_LATENESS: Any = Duration(seconds=50 * 365 * 24 * 60 * 60)
-_ROW_OFFSET = 2  # rows are (key bytes, ts_ms, inputs...)
 
 
 @dataclass
@@ -172,7 +178,7 @@ def _payload_check(plan: Plan) -> Check | None:
     return null_inside(
         [
             (index, encoder(data_type))
-            for index, (name, data_type) in enumerate(plan.inputs.items(), start=_ROW_OFFSET)
+            for index, (name, data_type) in enumerate(plan.inputs.items(), start=INPUTS_FROM)
             if name in nested
         ]
     )

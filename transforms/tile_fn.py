@@ -23,7 +23,7 @@ from apache_beam.utils.timestamp import Timestamp
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.transforms.rows import Repair, Tiles
-from chronon_beam.transforms.shards import ShardBatch
+from chronon_beam.transforms.shards import INPUTS_FROM, ShardBatch
 from chronon_beam.transforms.tile_log import Commit, Phase, TileLog, Written
 from chronon_beam.transforms.triggers import Trigger
 
@@ -104,7 +104,7 @@ class EveryEventFn(beam.DoFn):
         self._job = uuid.uuid4().hex
 
     def setup(self) -> None:
-        self._rows = self._plan.row_aggregator(self._spec, offset=2)
+        self._rows = self._plan.row_aggregator(self._spec, INPUTS_FROM)
         self._codec = self._plan.tiles
 
     def process(
@@ -163,7 +163,8 @@ class EveryEventFn(beam.DoFn):
         if not known:
             close.set(window.max_timestamp())
             # A late tile may be in the store from before: merged into, never overwritten.
-            live.phase = Phase.GONE if late else Phase.OPEN
+            # (A source that ends is read whole, so its tiles are whole as well.)
+            live.phase = Phase.GONE if late and self._lives.remembers else Phase.OPEN
         if live.phase is Phase.GONE:
             return TaggedOutput(REPAIRS, self._repairs(batch, window))
         written = self._aggregate(live, batch.rows)
@@ -176,7 +177,6 @@ class EveryEventFn(beam.DoFn):
         return Tiles(*written, _start_ms(window), self._spec.size_ms, late)
 
     def _repairs(self, batch: ShardBatch, window: IntervalWindow) -> list[Repair]:
-        positions = batch.positions or [-1] * len(batch.rows)
         return [
             Repair(
                 key_bytes=row[0],
@@ -184,9 +184,9 @@ class EveryEventFn(beam.DoFn):
                 ts_ms=row[1],
                 start_ms=_start_ms(window),
                 size_ms=self._spec.size_ms,
-                position=f"{batch.source}@{position}",
+                position=f"{batch.source}@{row[2]}",
             )
-            for row, position in zip(batch.rows, positions, strict=True)
+            for row in batch.rows
         ]
 
     def _tile_of(self, row: Any) -> bytes:

@@ -72,7 +72,7 @@ class TileLog:
     """The live tiles of one (shard, window); use it under its `lock`.
 
     A batch is `sync`, then `aggregate`, then `commit`; what `commit` returns goes into the state.
-    Rows are (key bytes, ts_ms, inputs...).
+    Rows begin with (key bytes, ts_ms).
     """
 
     def __init__(self, rows: RowAggregator, codec: TileCodec) -> None:

@@ -16,7 +16,7 @@ from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.transforms.convert import row_requests, tile_requests
 from chronon_beam.transforms.rows import Rows, Tiles
-from chronon_beam.transforms.shards import ShardBatch, Splitter
+from chronon_beam.transforms.shards import INPUTS_FROM, ShardBatch, Splitter
 from chronon_beam.transforms.tile_log import TileLog
 
 SCHEMA = pa.schema(
@@ -83,7 +83,7 @@ class TiledJob:
             cell, log = self._states.get(place, (None, []))
             if self._chance.random() < 0.2:
                 self._live.pop(place, None)
-            aggregator = self._plan.row_aggregator(spec, offset=2)
+            aggregator = self._plan.row_aggregator(spec, INPUTS_FROM)
             live = self._live.setdefault(place, TileLog(aggregator, self._plan.tiles))
             live.sync(cell, lambda log=log: list(log))
             written = live.aggregate_each(ShardBatch.unpack(blob).rows)

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing import test_stream
 from apache_beam.utils.timestamp import Timestamp
 from jobs import Outcome, job_of, run
 from vectors import Vector, vectors
@@ -39,7 +39,7 @@ class Line:
     """A time line: events and watermarks in the order they happen."""
 
     def __init__(self) -> None:
-        self.stream = TestStream()
+        self.stream = test_stream.TestStream()
         self._watermark_ms = MIN_MS
         self._position = 0
 
