@@ -20,16 +20,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
-from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.transforms.core import RestrictionProvider
-from apache_beam.transforms.window import TimestampedValue
-from apache_beam.utils.timestamp import Duration, Timestamp
+from memory_source import ReadFn, ReadMemory, fill
 from processes import cpu_s
-from workload import BEGIN_MS, DDL, QUERY_MS, Workload, folded, same
+from workload import DDL, QUERY_MS, Workload, folded, same
 
-from chronon_beam.api.records import MIN_MS, Messages, PutRequest
+from chronon_beam.api.records import PutRequest
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io import repair, write
 from chronon_beam.io.dead_letters import open_dead_letters
@@ -51,92 +47,12 @@ ANCHOR = {
 """Chronon's own FlinkJob on a MiniCluster, us of CPU an event after warm-up, in-memory source of
 decoded rows, store that does nothing, 10,000 keys; measured on a machine of the same kind."""
 
-_parts: list[list[Messages]] = []
-"""What the source reads: it runs in this process with every runner that is offered here."""
-
-
-class _Provider(RestrictionProvider):
-    def initial_restriction(self, element: int) -> OffsetRange:
-        return OffsetRange(0, len(_parts[element]))
-
-    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
-        return OffsetRestrictionTracker(restriction)
-
-    def restriction_size(self, element: int, restriction: OffsetRange) -> int:
-        return restriction.size()
-
-    def split(self, element: int, restriction: OffsetRange) -> Iterator[OffsetRange]:
-        yield restriction
-
-
-class _ReadFn(beam.DoFn):
-    """One batch of messages a bundle, as a live source would give them."""
-
-    @beam.DoFn.unbounded_per_element()
-    def process(
-        self,
-        element: int,
-        tracker: Any = beam.DoFn.RestrictionParam(_Provider()),
-        watermark: Any = beam.DoFn.WatermarkEstimatorParam(
-            ManualWatermarkEstimator.default_provider()
-        ),
-    ) -> Iterator[Any]:
-        at = tracker.current_restriction().start
-        if not tracker.try_claim(at):
-            return
-        batch = _parts[element][at]
-        promised = Timestamp(micros=batch.watermark_ms * 1000)
-        yield TimestampedValue(batch, promised)
-        watermark.set_watermark(promised)
-        if at + 1 < len(_parts[element]):
-            tracker.defer_remainder(Duration(0))
-        else:
-            tracker.try_claim(at + 1)
-
-
-class ReadMemory(beam.PTransform):
-    """The parts: each batch in a bundle of its own, or on the embedded runner all in one.
-
-    The embedded runner lets all timers of a bundle fire with the first of them, so a source that
-    pauses between bundles would see its windows closed early there.
-    """
-
-    def __init__(self, pauses: bool) -> None:
-        super().__init__()
-        self._pauses = pauses
-
-    def expand(self, root: Any) -> Any:
-        """One element a part."""
-        parts = root | beam.Create(range(len(_parts)), reshuffle=False) | beam.Reshuffle()
-        return parts | (beam.ParDo(_ReadFn()) if self._pauses else beam.FlatMap(_batches))
-
-
-def _batches(part: int) -> list[Messages]:
-    # Without pauses there are no watermarks either: nothing is late before the end.
-    return [batch._replace(watermark_ms=MIN_MS) for batch in _parts[part]]
-
-
-def fill(workload: Workload, bundle: int, parts: int) -> None:
-    """Put the events into memory, in batches of `bundle`."""
-    lines = workload.lines()
-    share = -(-len(lines) // parts)
-    for part in range(parts):
-        mine = lines[part * share : (part + 1) * share]
-        batches = []
-        for begin in range(0, len(mine), bundle):
-            payloads = mine[begin : begin + bundle]
-            # With several parts the others' progress is not known, so nothing is promised.
-            promised = workload.promised_ms(begin) if parts == 1 else BEGIN_MS - 1
-            positions = list(range(begin, begin + len(payloads)))
-            batches.append(Messages(f"part-{part}", positions, payloads, None, promised))
-        _parts.append(batches)
-
 
 class StageClock:
     """CPU of each stage's own code, without what it calls downstream."""
 
     STAGES = (
-        ("read", _ReadFn, ("process",)),
+        ("read", ReadFn, ("process",)),
         ("decode", decode._DecodeFn, ("process",)),  # noqa: SLF001
         ("evaluate", evaluate._EvaluateFn, ("process",)),  # noqa: SLF001
         ("split", tile._SplitFn, ("process", "finish_bundle")),  # noqa: SLF001
