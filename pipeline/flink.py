@@ -63,7 +63,8 @@ def flink_arguments(argv: Sequence[str], live: bool = False) -> list[str]:
     }
     if master in LOCAL_MASTERS:
         defaults["parallelism"] = "1"
-    if live:
+    if live or master not in LOCAL_MASTERS:
+        # As batch, a cluster would end the workers, and Spark with them, after each stage.
         defaults["streaming"] = None
     if live and master not in LOCAL_MASTERS:
         defaults["checkpointing_interval"] = str(CHECKPOINT_INTERVAL_MS)

@@ -56,7 +56,9 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> dict[str
         ProgressLine(lambda: tallied_since(before)),
     ):
         result = _run(prepared, dead_letters, chosen)
-        counts = committed(result, before)
+        # Prism's counters are those of the last bundle; its workers are threads of this process.
+        in_process = runner == "PrismRunner"
+        counts = tallied_since(before) if in_process else committed(result, before)
     _say(summary(counts, time.monotonic() - began))
     return counts
 

@@ -67,3 +67,24 @@ def test_cancelled_flights_are_filtered(outcome: Outcome) -> None:
     assert outcome.counts["messages"] == 2699
     assert outcome.counts["filtered"] == 22
     assert outcome.nothing_is_missing()
+
+
+@pytest.mark.parametrize("runner", ["FnApiRunner", "BundleBasedDirectRunner"])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_ice_cream_from_its_file_in_batch_and_streaming(runner: str, streaming: bool) -> None:
+    """Both of Beam's embedded runners: the second one runs jobs with a buffered trigger."""
+    from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    folder = FLIGHTS.parent / "ice_cream"
+    source = open_source(f"file:{folder / 'events.jsonl'}")
+    schema = source.schema()
+    assert schema is not None
+    job = job_of(load_group_by(str(folder / "group_by.py")), schema)
+    embedded = FnApiRunner() if runner == "FnApiRunner" else BundleBasedDirectRunner()
+    found = run(job, source.transform(), embedded, streaming=streaming)
+    assert found.features([{"customer_id": "Alice"}, {"customer_id": "Bob"}], 2000) == [
+        {"customer_id_count_6h": 2, "flavor_last_6h": "olive oil"},
+        {"customer_id_count_6h": 1, "flavor_last_6h": "strawberry"},
+    ]
+    assert found.nothing_is_missing()
