@@ -189,7 +189,8 @@ def _next_steps(arguments: argparse.Namespace) -> str:
     wanted = " ".join(f"--key {name}=..." for name in keys)
     return (
         f"Look at a value: chronon-beam fetch --group_by {arguments.group_by} "
-        f"--store {arguments.store} {wanted}"
+        f"--store {arguments.store} {wanted}\n"
+        "(features are as of now; --at MS gives those of another time)"
     )
 
 

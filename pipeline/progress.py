@@ -132,8 +132,7 @@ def summary(counts: Counts, elapsed_s: float) -> str:
     """What the job did, and that nothing is missing."""
     get = counts.get
     lines = [
-        f"{get('messages', 0):,} events in {elapsed_s:.1f} s "
-        f"({get('messages', 0) / max(elapsed_s, 0.001):,.0f} a second, start-up included)",
+        f"{get('messages', 0):,} events in {elapsed_s:.1f} s, start-up included",
         f"  {get('rows', 0):,} rows, {get('filtered', 0):,} events filtered out, "
         f"{get('dead', 0):,} dead letters",
         f"  {get('tiles', 0):,} tiles, {get('late', 0):,} late events, "
