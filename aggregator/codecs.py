@@ -35,7 +35,7 @@ INCOMPLETE, COMPLETE = b"\x02\x00", b"\x02\x01"
 
 
 def _unrolled(encoders: Sequence[Encoder]) -> Callable[[Accumulator], bytes]:
-    """The function that encodes a tile, as one expression: a loop over columns costs twice that."""
+    """The function that encodes a tile, as one expression: a loop costs up to twice that."""
     irs = [f"i{index}" for index in range(len(encoders))]
     fields = [f"NULL if {ir} is None else PRESENT + encode_{ir}({ir})" for ir in irs]
     names: dict[str, Any] = {
