@@ -6,7 +6,7 @@ tile is encoded for every event, so several operations keep what they have encod
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chronon_beam.api.data_types import DataType, StructType
@@ -40,6 +40,8 @@ class Aggregator:
         encode: IR to its Avro bytes, of `ir_type`.
         from_avro: the decoded value to an IR.
         clone: a copy that shares nothing that `update` or `merge` would change.
+        delete: (IR, input, ts_ms) to the IR without that input; None where Chronon's operation
+            cannot (`BaseAggregator.isDeletable`). It may change the IR in place.
         simple: the operation does not look at time; lists and maps are taken apart for it.
     """
 
@@ -52,7 +54,22 @@ class Aggregator:
     finalize: Callable[[Any], Any] = _same
     from_avro: Callable[[Any], Any] = _same
     clone: Callable[[Any], Any] = _same
+    delete: Callable[[Any, Any, int], Any] | None = None
     simple: bool = True
+
+    def inverse(self) -> "Aggregator | None":
+        """The operation that takes inputs away; None where it cannot.
+
+        What is taken away from nothing is owed: COUNT becomes -1 (`inversePrepare`).
+        """
+        delete, prepare = self.delete, self.prepare
+        if delete is None:
+            return None
+
+        def owe(value: Any, ts_ms: int) -> Any:
+            return delete(delete(prepare(value, ts_ms), value, ts_ms), value, ts_ms)
+
+        return replace(self, prepare=owe, update=delete)
 
 
 def record_from_avro(decoded: dict[str, Any]) -> tuple[Any, ...]:

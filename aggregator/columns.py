@@ -31,12 +31,14 @@ class Column:
         prepare: (input that is not null, ts_ms) to the first IR.
         update: (IR, input that is not null, ts_ms) to the next IR. For a bucketed column the
             bucket comes before ts_ms, here and in `prepare`.
+        undo: the column whose `update` takes rows out of an IR; None where the operation cannot.
     """
 
     part: AggregationPart
     operation: Aggregator
     prepare: Callable[..., Any]
     update: Callable[..., Any]
+    undo: "Column | None" = None
 
     def merge(self, a: Any, b: Any) -> Any:
         """The union of two IRs, either of them None; only `a` may be changed."""
@@ -61,28 +63,33 @@ def column(
         GroupByError: operation, type, bucket or shape do not go together.
     """
     exploded = part.operation not in TIMED
-    is_list = exploded and isinstance(input_type, ListType) and is_scalar(input_type.element)
     is_map = exploded and isinstance(input_type, MapType) and input_type.key == STRING
     _check_shape(part, bucket_type, is_map)
-    if is_list and isinstance(input_type, ListType):
-        operation = aggregator(part, input_type.element, dialect)
-        add = _over_list(operation)
+    value_type, around = input_type, _direct
+    if exploded and isinstance(input_type, ListType) and is_scalar(input_type.element):
+        value_type, around = input_type.element, _over_list
     elif is_map and isinstance(input_type, MapType):
-        operation = aggregator(part, input_type.value, dialect)
-        return _column(part, _by_key(operation), _over_map(operation))
-    else:
-        operation = aggregator(part, input_type, dialect)
-        if bucket_type is None:
-            return Column(part, operation, operation.prepare, operation.update)
-        add = _direct(operation)
-    if bucket_type is None:
-        return _column(part, operation, add)
-    return _column(part, _by_key(operation), _by_bucket(add))
+        value_type, around = input_type.value, _over_map
+    operation = aggregator(part, value_type, dialect)
+    made = _column(part, operation, around, bucket_type is not None)
+    undo = operation.inverse()
+    return replace(made, undo=undo and _column(part, undo, around, bucket_type is not None))
 
 
-def _column(part: AggregationPart, operation: Aggregator, add: Callable[..., Any]) -> Column:
-    """A column whose `add` takes None for an IR that there is none of yet."""
-    return Column(part, operation, partial(add, None), add)
+def _column(
+    part: AggregationPart,
+    operation: Aggregator,
+    around: Callable[[Aggregator], Update],
+    bucketed: bool,
+) -> Column:
+    if around is _direct and not bucketed:
+        return Column(part, operation, operation.prepare, operation.update)
+    add: Callable[..., Any] = around(operation)
+    if bucketed:
+        add = _by_bucket(add)
+    around_keys = bucketed or around is _over_map
+    # `add` takes None for an IR that there is none of yet.
+    return Column(part, _by_key(operation) if around_keys else operation, partial(add, None), add)
 
 
 def _check_shape(part: AggregationPart, bucket_type: DataType | None, is_map: bool) -> None:

@@ -33,6 +33,7 @@ def average(long_counts: bool) -> Aggregator:
         encode=lambda ir: _SUM_THEN_COUNT(2, ir[0], 2) + encode_long(ir[1]),
         finalize=lambda ir: ir[0] / ir[1] if ir[1] else math.nan,
         from_avro=record_from_avro,
+        delete=lambda ir, value, ts_ms: (ir[0] - value, ir[1] - 1),
     )
 
 

@@ -88,18 +88,37 @@ class RowAggregator:
         self._merges = [made.merge for made in self.columns]
         positions = {name: index for index, name in enumerate(inputs, start=offset)}
         chosen = range(self.width) if only is None else sorted(only)
-        self.update = _unrolled(
-            [
-                _Step(index, positions[part.input_column], positions.get(part.bucket or ""), column)
-                for index in chosen
-                for column in (self.columns[index],)
-                for part in (column.part,)
-            ]
-        )
+        steps = [
+            _Step(index, positions[part.input_column], positions.get(part.bucket or ""), column)
+            for index in chosen
+            for column in (self.columns[index],)
+            for part in (column.part,)
+        ]
+        self.update = _unrolled(steps)
+        self._undo = _unrolled([s._replace(column=s.column.undo) for s in steps if s.column.undo])
+        self._lasting = [step for step in steps if step.column.undo is None]
 
     def zero(self) -> Accumulator:
         """An accumulator that has seen nothing."""
         return [None] * self.width
+
+    def delete(self, accumulator: Accumulator, row: Row, ts_ms: int) -> tuple[str, ...]:
+        """Take a row that was added out again, in place (`RowAggregator.delete`).
+
+        What was not added yet is owed: a COUNT of nothing becomes -1, so that the order of an
+        entity's events does not matter.
+
+        Returns:
+            The columns that hold on to the row, because their operation cannot delete (LAST, MAX
+            and so on); Chronon leaves them as they are without a word. A column whose input or
+            bucket is null is not among them.
+        """
+        self._undo(accumulator, row, ts_ms)
+        return tuple(
+            column.part.column
+            for _, position, bucket, column in self._lasting
+            if row[position] is not None and (bucket is None or row[bucket] is not None)
+        )
 
     def merge(self, a: Accumulator, b: Accumulator) -> Accumulator:
         """The union of both; changes `a` only."""

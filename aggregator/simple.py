@@ -33,6 +33,7 @@ def count() -> Aggregator:
         update=lambda ir, value, ts_ms: ir + 1,
         merge=lambda a, b: a + b,
         encode=encode_long,
+        delete=lambda ir, value, ts_ms: ir - 1,
     )
 
 
@@ -46,6 +47,7 @@ def sum_of(input_type: DataType) -> Aggregator:
             update=lambda ir, value, ts_ms: ir + value,
             merge=lambda a, b: a + b,
             encode=encoder(DOUBLE),
+            delete=lambda ir, value, ts_ms: ir - value,
         )
     return Aggregator(
         ir_type=LONG,
@@ -54,6 +56,7 @@ def sum_of(input_type: DataType) -> Aggregator:
         update=lambda ir, value, ts_ms: wrapping_add(ir, value),
         merge=wrapping_add,
         encode=encode_long,
+        delete=lambda ir, value, ts_ms: wrapping_add(ir, -value),
     )
 
 
@@ -135,13 +138,19 @@ def _counted(value: str, times: int) -> Counted:
 def histogram(k: int) -> Aggregator:
     """HISTOGRAM of strings; the k most frequent at the end, all of them for k = 0."""
 
-    def update(ir: dict[str, Counted], value: str, ts_ms: int) -> dict[str, Counted]:
-        ir[value] = _counted(value, ir[value][0] + 1 if value in ir else 1)
+    def add(ir: dict[str, Counted], value: str, times: int) -> dict[str, Counted]:
+        known = ir.get(value)
+        total = times if known is None else known[0] + times
+        # After deletes a count can be negative, and come back to nothing.
+        if total:
+            ir[value] = _counted(value, total)
+        else:
+            ir.pop(value, None)
         return ir
 
     def merge(a: dict[str, Counted], b: dict[str, Counted]) -> dict[str, Counted]:
         for value, counted in b.items():
-            a[value] = _counted(value, a[value][0] + counted[0]) if value in a else counted
+            add(a, value, counted[0])
         return a
 
     def finalize(ir: dict[str, Counted]) -> dict[str, int]:
@@ -156,10 +165,11 @@ def histogram(k: int) -> Aggregator:
         ir_type=map_of(INT),
         output_type=map_of(INT),
         prepare=lambda value, ts_ms: {value: _counted(value, 1)},
-        update=update,
+        update=lambda ir, value, ts_ms: add(ir, value, 1),
         merge=merge,
         encode=lambda ir: encode_items([counted[1] for counted in ir.values()]),
         finalize=finalize,
         from_avro=lambda decoded: {v: _counted(v, times) for v, times in decoded.items()},
         clone=dict,
+        delete=lambda ir, value, ts_ms: add(ir, value, -1),
     )

@@ -101,6 +101,62 @@ def test_merge_of_accumulators_is_column_by_column() -> None:
     ]
 
 
+ROWS = st.tuples(
+    NUMBERS,
+    st.none() | KEYS,
+    st.none() | st.lists(NUMBERS, max_size=3),
+    st.none() | st.dictionaries(KEYS, NUMBERS, max_size=2),
+)
+
+
+@given(st.lists(ROWS, max_size=5), st.lists(ROWS, min_size=1, max_size=5), st.booleans())
+def test_deleted_rows_are_as_if_they_had_never_been(
+    kept: list[Any], gone: list[Any], deletes_first: bool
+) -> None:
+    aggregator = rows_of(
+        {"v": LONG, "b": STRING, "l": list_of(LONG), "m": map_of(LONG)},
+        Aggregation("v", Operation.SUM),
+        Aggregation("v", Operation.COUNT, buckets=["b"]),
+        Aggregation("l", Operation.AVERAGE),
+        Aggregation("m", Operation.SUM),
+    )
+    accumulator = aggregator.zero()
+    for is_before in (deletes_first, not deletes_first):
+        for row in gone:
+            if is_before:
+                assert aggregator.delete(accumulator, row, 0) == ()
+            else:
+                aggregator.update(accumulator, row, 0)
+    for row in kept:
+        aggregator.update(accumulator, row, 0)
+    found = [c.finalize(ir) for c, ir in zip(aggregator.columns, accumulator, strict=True)]
+    assert [without_zeros(value) for value in found] == [
+        without_zeros(value) for value in values(aggregator, kept)
+    ]
+
+
+def without_zeros(value: Any) -> Any:
+    """What was added and deleted leaves a 0 behind, also under its bucket."""
+    if isinstance(value, dict):
+        value = {key: number for key, number in value.items() if number}
+    return value or None
+
+
+def test_delete_names_the_columns_that_hold_on_to_the_row() -> None:
+    aggregator = rows_of(
+        {"v": LONG, "w": LONG, "b": STRING},
+        Aggregation("v", Operation.MAX),
+        Aggregation("v", Operation.COUNT),
+        Aggregation("w", Operation.LAST),
+        Aggregation("v", Operation.MIN, buckets=["b"]),
+    )
+    accumulator = aggregator.zero()
+    aggregator.update(accumulator, (5, None, "x"), 0)
+    assert aggregator.delete(accumulator, (5, None, "x"), 0) == ("v_max", "v_min_by_b")
+    assert accumulator == [5, 0, None, {"x": 5}]
+    assert aggregator.delete(accumulator, (5, 1, None), 0) == ("v_max", "w_last")
+
+
 def test_columns_not_chosen_stay_null_and_rows_may_have_more_before() -> None:
     declared = group_by(Aggregation("v", Operation.SUM), Aggregation("v", Operation.COUNT))
     aggregator = RowAggregator(declared.tile_parts, {"v": LONG}, declared, frozenset({1}), offset=2)

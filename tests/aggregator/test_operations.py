@@ -220,6 +220,32 @@ def test_an_ir_that_was_stored_goes_on_as_the_live_one(
     assert made.operation.encode(stored) == made.operation.encode(live)
 
 
+DELETABLE = {Operation.COUNT, Operation.SUM, Operation.AVERAGE, Operation.HISTOGRAM}
+
+
+@OPERATIONS
+@given(data=st.data())
+@FEW
+def test_delete_undoes_update_in_any_order(operation: Operation, data: st.DataObject) -> None:
+    """Where Chronon can delete. Whole numbers, since sums of floats round."""
+    data_type = data.draw(st.sampled_from(INPUTS[operation]))
+    made = column_of(operation, data_type)
+    assert (made.undo is not None) == (operation in DELETABLE)
+    if made.undo is None:
+        return
+    values = VALUES[data_type]
+    if data_type in (FLOAT, DOUBLE):
+        values = st.integers(-1000, 1000).map(float)
+    drawn = [data.draw(st.lists(values, max_size=6)) for _ in range(2)]
+    kept, gone = ([Event(0, value) for value in chosen] for chosen in drawn)
+    steps = [*((made, e) for e in kept + gone), *((made.undo, e) for e in gone)]
+    ir = None
+    for which, event in data.draw(st.permutations(steps)):
+        ir = aggregated(which, [event], ir)
+    expected = made.finalize(aggregated(made, kept))
+    assert (made.finalize(ir) or None) == (expected or None)
+
+
 @given(st.lists(st.integers(-50, 50), unique=True, max_size=9), st.permutations(range(9)))
 def test_k_operations_keep_the_right_ones(values: list[int], times: list[int]) -> None:
     events = [Event(ts_ms, value) for ts_ms, value in zip(times, values, strict=False)]
