@@ -147,3 +147,9 @@ def row_codec(group_by: GroupBy, types: Mapping[str, DataType]) -> RecordCodec:
     columns = {name: types[name] for name in group_by.aggregation_inputs}
     name = f"{group_by.clean_name}_INPUT_COLS"
     return RecordCodec(name, columns, group_by.dialect, f"{group_by.name}: column")
+
+
+def output_codec(group_by: GroupBy, types: Mapping[str, DataType]) -> RecordCodec:
+    """The codec of feature values; `types` has one for each feature, in order."""
+    name = f"{group_by.clean_name}_OUTPUT"
+    return RecordCodec(name, types, group_by.dialect, f"{group_by.name}: feature")

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from chronon_beam.aggregator.codecs import RecordCodec, TileCodec, key_codec, row_codec
+from chronon_beam.aggregator.batch_ir import BatchIrCodec
+from chronon_beam.aggregator.codecs import (
+    RecordCodec,
+    TileCodec,
+    key_codec,
+    output_codec,
+    row_codec,
+)
 from chronon_beam.aggregator.layout import TileSpec, tile_specs
 from chronon_beam.aggregator.row import RowAggregator
 from chronon_beam.api.data_types import DataType
@@ -70,6 +77,23 @@ class Plan:
     def tiles(self) -> TileCodec:
         """The tile's codec."""
         return TileCodec(self.group_by, self.aggregator)
+
+    @cached_property
+    def batch_irs(self) -> BatchIrCodec:
+        """The codec of batch values of accuracy TEMPORAL."""
+        return BatchIrCodec(self.group_by, self.aggregator.columns, self.tiles)
+
+    @cached_property
+    def outputs(self) -> RecordCodec:
+        """The codec of batch values of accuracy SNAPSHOT: the features themselves."""
+        columns = self.aggregator.columns
+        return output_codec(
+            self.group_by,
+            {
+                feature.name: columns[feature.tile_index].operation.output_type
+                for feature in self.group_by.features
+            },
+        )
 
     def checked(self, tiled: bool) -> "Plan":
         """This plan, after everything in it was made once.

@@ -1,16 +1,18 @@
-"""Tiles or rows to feature values at a time.
+"""Tiles or rows, and batch values, to feature values at a time.
 
-Source: `SawtoothOnlineAggregator.lambdaAggregateIrTiled` and `lambdaAggregateIr`, without batch.
+Source: `SawtoothOnlineAggregator.lambdaAggregateIrTiled` and `lambdaAggregateIr`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from chronon_beam.aggregator.batch_ir import HOP_SIZES_MS, TAIL_BUFFER_MS, FinalBatchIr
 from chronon_beam.aggregator.columns import Column
 from chronon_beam.aggregator.layout import Span, TileSpec, span, tail_ms
 from chronon_beam.aggregator.row import Accumulator, Row, RowAggregator
 from chronon_beam.api.group_by import Feature, GroupBy
+from chronon_beam.api.records import MIN_MS
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,25 @@ class TiledIr:
     accumulator: Accumulator
 
 
+class Batch(NamedTuple):
+    """The batch values of a key, and when they end; streamed values count from there on."""
+
+    end_ms: int = MIN_MS
+    ir: FinalBatchIr | None = None
+
+
+NO_BATCH = Batch()
+
+
+def is_degraded(group_by: GroupBy, batch_end_ms: int, query_ms: int) -> bool:
+    """Whether the batch is too old for exact windows (`FetcherBase.checkLateBatchData`).
+
+    From two days after the batch's end on, the tail of the longer windows stands still.
+    """
+    late = query_ms > batch_end_ms + TAIL_BUFFER_MS
+    return late and any(window.millis > TAIL_BUFFER_MS for window in group_by.windows)
+
+
 class Sawtooth:
     """Chronon's rule for windows: the head is exact, the tail jumps by hops."""
 
@@ -31,24 +52,50 @@ class Sawtooth:
         ]
 
     def spans(self, specs: tuple[TileSpec, ...], query_ms: int) -> dict[str, Span]:
-        """The tiles that each feature reads."""
+        """The tiles that each feature reads, were there no batch values."""
         return {feature.name: span(feature, specs, query_ms) for feature, _ in self._features}
 
     def of_tiles(
-        self, tiles: Iterable[TiledIr], specs: tuple[TileSpec, ...], query_ms: int
+        self,
+        tiles: Iterable[TiledIr],
+        specs: tuple[TileSpec, ...],
+        query_ms: int,
+        batch: Batch = NO_BATCH,
     ) -> dict[str, Any]:
         """Feature values at `query_ms`. A tile that has begun by then counts whole."""
-        ordered = sorted(tiles, key=lambda tile: tile.start_ms)
+        ordered = sorted(
+            (tile for tile in tiles if tile.start_ms >= batch.end_ms), key=lambda t: t.start_ms
+        )
         values = {}
-        for feature, column in self._features:
+        for index, (feature, column) in enumerate(self._features):
             wanted = span(feature, specs, query_ms)
-            ir = None
+            ir = collapsed(column, batch, index)
             for tile in ordered:
                 in_span = wanted.start_ms <= tile.start_ms < wanted.end_ms
                 if in_span and tile.spec == wanted.spec:
                     ir = column.merge(ir, tile.accumulator[feature.tile_index])
-            values[feature.name] = column.finalize(ir)
+            values[feature.name] = column.finalize(
+                with_tail_hops(ir, column, feature, batch, query_ms)
+            )
         return values
+
+
+def collapsed(column: Column, batch: Batch, index: int) -> Any:
+    """A feature's IR up to the batch's end, but for the tail hops; the caller's own."""
+    return None if batch.ir is None else column.merge(None, batch.ir.collapsed[index])
+
+
+def with_tail_hops(ir: Any, column: Column, feature: Feature, batch: Batch, query_ms: int) -> Any:
+    """`ir` with those of the batch's tail hops that the window still covers at `query_ms`."""
+    window = feature.part.window
+    if window is None or batch.ir is None:
+        return ir
+    first_ms = tail_ms(window, query_ms)
+    until_ms = batch.end_ms - window.millis + TAIL_BUFFER_MS
+    for hop in batch.ir.tail_hops[HOP_SIZES_MS.index(window.hop_ms)]:
+        if first_ms <= hop.start_ms < until_ms:
+            ir = column.merge(ir, hop.accumulator[feature.tile_index])
+    return ir
 
 
 class WindowedRows:
@@ -60,15 +107,19 @@ class WindowedRows:
             RowAggregator([feature.part], inputs, group_by) for feature in self._features
         ]
 
-    def of_rows(self, rows: Iterable[tuple[int, Row]], query_ms: int) -> dict[str, Any]:
+    def of_rows(
+        self, rows: Iterable[tuple[int, Row]], query_ms: int, batch: Batch = NO_BATCH
+    ) -> dict[str, Any]:
         """Feature values at `query_ms` of (ts_ms, row) pairs; later rows do not count."""
-        ordered = list(rows)
+        streamed = [(ts_ms, row) for ts_ms, row in rows if batch.end_ms <= ts_ms < query_ms]
         values = {}
-        for feature, single in zip(self._features, self._singles, strict=True):
+        for index, (feature, single) in enumerate(zip(self._features, self._singles, strict=True)):
+            column = single.columns[0]
             start_ms = tail_ms(feature.part.window, query_ms)
-            accumulator = single.zero()
-            for ts_ms, row in ordered:
-                if start_ms <= ts_ms < query_ms:
+            accumulator = [collapsed(column, batch, index)]
+            for ts_ms, row in streamed:
+                if start_ms <= ts_ms:
                     single.update(accumulator, row, ts_ms)
-            values[feature.name] = single.columns[0].finalize(accumulator[0])
+            ir = with_tail_hops(accumulator[0], column, feature, batch, query_ms)
+            values[feature.name] = column.finalize(ir)
         return values

@@ -199,6 +199,11 @@ class GroupBy:
         return f"{self.clean_name.upper()}_STREAMING"
 
     @property
+    def batch_dataset(self) -> str:
+        """The dataset that batch values are written to, for example `DEMO_X_BATCH`."""
+        return f"{self.clean_name.upper()}_BATCH"
+
+    @property
     def source(self) -> Source:
         """The source that is streamed: the first with a topic, else the first."""
         return next((source for source in self.sources if source.topic), self.sources[0])

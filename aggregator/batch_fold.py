@@ -1,0 +1,202 @@
+"""Rows folded into batch values, in memory that grows with keys and hops and not with rows.
+
+What is kept of a key is a *partial*: one accumulator of a tile's columns for each *slot* that its
+rows fell into. A slot is a tail hop, or a zone: a stretch of time whose rows are in the collapsed
+part of the same windows. Partials merge in any grouping; only the last step makes values of them.
+
+    windows 7 d and 30 d     E-30d   E-28d        E-7d  E-5d              E
+    hops                     |-|-|                |-|-|
+    zones                           |-- zone 0 --------|---- zone 1 -----|
+"""
+
+import pickle
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from chronon_beam.aggregator.batch_ir import HOP_SIZES_MS, TAIL_BUFFER_MS, hop_bytes
+from chronon_beam.aggregator.codecs import TileCodec
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.aggregator.row import Accumulator, RowAggregator
+from chronon_beam.api.dialect import DAY_MS
+from chronon_beam.api.group_by import Accuracy, Feature, GroupByError
+from chronon_beam.api.records import MIN_MS
+
+ZONE = len(HOP_SIZES_MS)
+"""Kind of a zone's slot; the kinds below it are indices of `HOP_SIZES_MS`."""
+
+
+class Slot(NamedTuple):
+    """Where a row is accumulated: (hop size's index, hop start), or (ZONE, zone's number)."""
+
+    kind: int
+    start: int
+
+
+Partial = dict[Slot, Accumulator]
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """The stretch of time whose rows a feature has: hops from `first_ms`, then collapsed."""
+
+    feature: Feature
+    first_ms: int
+    collapsed_ms: int
+
+
+class _Target(NamedTuple):
+    """One thing to do with a row of a band: the slot is fixed for zones."""
+
+    kind: int
+    hop_ms: int
+    zone: Slot | None
+    update: Callable[[Accumulator, Any, int], None]
+
+
+class BatchFold:
+    """Folds rows of one GroupBy for a batch that ends at `batch_end_ms`.
+
+    Args:
+        plan: the GroupBy and its types.
+        batch_end_ms: rows from here on are outside, since they are streamed.
+        offset: how many values stand before the inputs in a row.
+
+    Raises:
+        GroupByError: accuracy SNAPSHOT and a window that is not of days.
+    """
+
+    def __init__(self, plan: Plan, batch_end_ms: int, offset: int = 0) -> None:
+        self._plan = plan
+        self._offset = offset
+        self._end_ms = batch_end_ms
+        self._snapshot = plan.group_by.accuracy is Accuracy.SNAPSHOT
+        self._reaches = [self._reach(feature) for feature in plan.group_by.features]
+        starts = {reach.collapsed_ms for reach in self._reaches}
+        self._zones = sorted(start for start in starts if start < batch_end_ms)
+        firsts = {reach.first_ms for reach in self._reaches}
+        self._cuts = sorted({*firsts, *self._zones, batch_end_ms})
+        self._bands = [self._band(start) for start in (MIN_MS, *self._cuts)]
+
+    def _reach(self, feature: Feature) -> _Reach:
+        window = feature.part.window
+        if window is None:
+            return _Reach(feature, MIN_MS, MIN_MS)
+        tail_ms = self._end_ms - window.millis
+        if self._snapshot:
+            if window.millis % DAY_MS or window.timeUnit.millis != DAY_MS:
+                raise GroupByError(
+                    f"{self._plan.group_by.name}: {feature.name}: snapshot features are made once "
+                    "a day, so their windows must be of days: change the window, or set accuracy "
+                    "to TEMPORAL"
+                )
+            return _Reach(feature, tail_ms, tail_ms)
+        # Chronon leaves out a row exactly at the tail (`rowTs > batchTail`).
+        return _Reach(feature, tail_ms + 1, tail_ms + TAIL_BUFFER_MS)
+
+    def _band(self, start_ms: int) -> list[_Target]:
+        """What to do with rows from `start_ms` to the next cut."""
+        if start_ms >= self._end_ms:
+            return []
+        reached = [r for r in self._reaches if start_ms >= r.first_ms]
+        collapsed = {r.feature.tile_index for r in reached if start_ms >= r.collapsed_ms}
+        targets = []
+        if collapsed:
+            zone = Slot(ZONE, bisect_right(self._zones, start_ms) - 1)
+            targets.append(_Target(ZONE, 1, zone, self._update(collapsed)))
+        for kind, hop_ms in enumerate(HOP_SIZES_MS):
+            tails = {
+                r.feature.tile_index
+                for r in reached
+                if start_ms < r.collapsed_ms and _hop_ms(r.feature) == hop_ms
+            }
+            if tails:
+                targets.append(_Target(kind, hop_ms, None, self._update(tails)))
+        return targets
+
+    def _update(self, columns: set[int]) -> Callable[[Accumulator, Any, int], None]:
+        plan = self._plan
+        parts, only = plan.group_by.tile_parts, frozenset(columns)
+        return RowAggregator(parts, plan.inputs, plan.group_by, only, self._offset).update
+
+    def add(self, partial: Partial, row: Any, ts_ms: int) -> int:
+        """Add a row to the partial of its key; how many slots are new, -1 if it is outside."""
+        targets = self._bands[bisect_right(self._cuts, ts_ms)]
+        if not targets:
+            return -1
+        known = len(partial)
+        for kind, hop_ms, zone, update in targets:
+            slot = zone or Slot(kind, ts_ms - ts_ms % hop_ms)
+            accumulator = partial.get(slot)
+            if accumulator is None:
+                accumulator = partial[slot] = self._plan.aggregator.zero()
+            update(accumulator, row, ts_ms)
+        return len(partial) - known
+
+    def value(self, partials: Iterable[bytes]) -> bytes | None:
+        """The value to store for a key, of its packed partials.
+
+        A batch IR, or with accuracy SNAPSHOT the features as they were at the batch's end; None
+        when all of these are null.
+
+        Raises:
+            AvroError: a partial is not of this GroupBy.
+        """
+        slots = _merged(partials, self._plan)
+        collapsed = self._collapsed(slots)
+        if not self._snapshot:
+            return self._plan.batch_irs.encode_with(collapsed, _hops(slots, self._plan.tiles))
+        columns = self._plan.aggregator.columns
+        values = [
+            columns[reach.feature.tile_index].finalize(ir)
+            for reach, ir in zip(self._reaches, collapsed, strict=True)
+        ]
+        return None if not any(v is not None for v in values) else self._plan.outputs.encode(values)
+
+    def _collapsed(self, slots: dict[Slot, Accumulator]) -> list[Any]:
+        """One IR a feature: its zones merged, the oldest first."""
+        columns = self._plan.aggregator.columns
+        zones = [(slot.start, slots[slot]) for slot in sorted(slots) if slot.kind == ZONE]
+        collapsed = []
+        for reach in self._reaches:
+            ir, index = None, reach.feature.tile_index
+            first = bisect_left(self._zones, reach.collapsed_ms)
+            for number, accumulator in zones:
+                if number >= first:
+                    ir = columns[index].merge(ir, accumulator[index])
+            collapsed.append(ir)
+        return collapsed
+
+
+def pack(partial: Partial, tiles: TileCodec) -> bytes:
+    """A partial as bytes, to be sent to where the others of its key are."""
+    return pickle.dumps(
+        [(*slot, tiles.encode(accumulator)) for slot, accumulator in partial.items()], protocol=5
+    )
+
+
+def _merged(partials: Iterable[bytes], plan: Plan) -> Partial:
+    """The union of packed partials."""
+    merged: Partial = {}
+    for packed in partials:
+        for kind, start, tile in pickle.loads(packed):
+            slot = Slot(kind, start)
+            accumulator, _ = plan.tiles.decode(tile)
+            known = merged.get(slot)
+            merged[slot] = (
+                accumulator if known is None else plan.aggregator.merge(known, accumulator)
+            )
+    return merged
+
+
+def _hops(slots: Partial, tiles: TileCodec) -> list[list[bytes]]:
+    hops: list[list[bytes]] = [[] for _ in HOP_SIZES_MS]
+    for slot in sorted(slots):
+        if slot.kind != ZONE:
+            hops[slot.kind].append(hop_bytes(tiles.encode(slots[slot]), slot.start))
+    return hops
+
+
+def _hop_ms(feature: Feature) -> int | None:
+    return feature.part.window.hop_ms if feature.part.window else None

@@ -1,0 +1,133 @@
+"""The batch side of a GroupBy: Chronon's FinalBatchIr, its bytes, and how rows fold into it.
+
+Source: `SawtoothMutationAggregator` and `SawtoothOnlineAggregator` in
+`ai.chronon.aggregator.windowing`, `GroupByServingInfoParsed.irChrononSchema`.
+
+For a batch that ends at E a window w is stored in two parts, so that its tail can still move:
+
+    E - w        E - w + 2 d                             E
+    |--|--|--|--|-------------------------------------|
+     tail hops    collapsed: one IR
+
+A query merges the collapsed IR, what was streamed since E, and the tail hops that it still covers.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from chronon_beam.aggregator.avro import (
+    PRESENT,
+    Decoder,
+    encode_items,
+    encode_time,
+    nullable,
+    reading_schema,
+    record_schema,
+)
+from chronon_beam.aggregator.codecs import TileCodec
+from chronon_beam.aggregator.columns import Column
+from chronon_beam.aggregator.row import Accumulator
+from chronon_beam.api.data_types import LONG, DataType, StructType, list_of, struct_of
+from chronon_beam.api.dialect import DAY_MS, FIVE_MINUTES_MS, HOUR_MS
+from chronon_beam.api.group_by import GroupBy
+
+TAIL_BUFFER_MS = 2 * DAY_MS
+"""How long after its end a batch can still give exact windows (Chronon's tailBufferMillis)."""
+
+HOP_SIZES_MS = (DAY_MS, HOUR_MS, FIVE_MINUTES_MS)
+"""Chronon's order: the tail hops are stored as one list a size, the largest first."""
+
+
+class Hop(NamedTuple):
+    """What one hop of a window's tail holds."""
+
+    start_ms: int
+    accumulator: Accumulator
+
+
+class FinalBatchIr(NamedTuple):
+    """The batch values of one key.
+
+    Attributes:
+        collapsed: one IR a feature, None where nothing was seen.
+        tail_hops: for each size of `HOP_SIZES_MS` its hops, in order of time.
+    """
+
+    collapsed: list[Any]
+    tail_hops: list[list[Hop]]
+
+
+class BatchIrCodec:
+    """FinalBatchIrs to Chronon's bytes and back.
+
+    Attributes:
+        schema: the record's Avro schema, `{collapsedIr: {a feature each}, tailHopIrs: [[hop]]}`.
+    """
+
+    def __init__(self, group_by: GroupBy, columns: Sequence[Column], tiles: TileCodec) -> None:
+        features = [(f.name, columns[f.tile_index].operation) for f in group_by.features]
+        names = [(name, operation.ir_type) for name, operation in features]
+        hops = [(column.part.column, column.operation.ir_type) for column in columns]
+        self.schema = record_schema(_record(group_by, names, hops), group_by.dialect)
+        # Columns may share a name (one column and operation, twice): numbers are unique.
+        numbered = [[(f"c{i}", kind) for i, (_, kind) in enumerate(part)] for part in (names, hops)]
+        self._decode = Decoder(reading_schema(_record(group_by, *numbered)))
+        self._operations = [operation for _, operation in features]
+        self._hop_from_avro = [column.operation.from_avro for column in columns]
+        self._tiles = tiles
+
+    def encode(self, batch_ir: FinalBatchIr) -> bytes:
+        """The bytes of a batch IR."""
+        hops = [
+            [hop_bytes(self._tiles.encode(hop.accumulator), hop.start_ms) for hop in of_size]
+            for of_size in batch_ir.tail_hops
+        ]
+        return self.encode_with(batch_ir.collapsed, hops)
+
+    def encode_with(self, collapsed: Sequence[Any], hops: Sequence[Sequence[bytes]]) -> bytes:
+        """As `encode`, of hops that `hop_bytes` has encoded."""
+        fields = [nullable(o.encode, ir) for o, ir in zip(self._operations, collapsed, strict=True)]
+        lists = encode_items([encode_items(of_size) for of_size in hops])
+        return b"".join((PRESENT, *fields, PRESENT, lists))
+
+    def decode(self, payload: bytes) -> FinalBatchIr:
+        """The batch IR in `payload`; raises AvroError on other bytes."""
+        record = self._decode(payload)
+        collapsed = record["collapsedIr"] or {}
+        irs = [
+            None if ir is None else operation.from_avro(ir)
+            for ir, operation in zip(collapsed.values(), self._operations, strict=False)
+        ]
+        hops = record["tailHopIrs"] or [[] for _ in HOP_SIZES_MS]
+        return FinalBatchIr(
+            irs or [None] * len(self._operations),
+            [[self._hop(list(hop.values())) for hop in of_size] for of_size in hops],
+        )
+
+    def _hop(self, values: list[Any]) -> Hop:
+        *irs, start_ms = values
+        return Hop(
+            start_ms,
+            [
+                None if ir is None else from_avro(ir)
+                for ir, from_avro in zip(irs, self._hop_from_avro, strict=True)
+            ],
+        )
+
+
+def _record(
+    group_by: GroupBy, features: list[tuple[str, DataType]], hops: list[tuple[str, DataType]]
+) -> StructType:
+    hop = struct_of("HopIr", (*hops, ("ts", LONG)))
+    return struct_of(
+        f"{group_by.clean_name}_IR",
+        (
+            ("collapsedIr", struct_of("WindowedIr", tuple(features))),
+            ("tailHopIrs", list_of(list_of(hop))),
+        ),
+    )
+
+
+def hop_bytes(tile: bytes, start_ms: int) -> bytes:
+    """A hop's bytes from those of a tile with the same IRs: the fields are the same."""
+    return tile[1:-2] + PRESENT + encode_time(start_ms)
