@@ -6,7 +6,6 @@ stands which events it was repaired with, and an event that comes again changes 
 """
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from apache_beam.pvalue import TaggedOutput
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.records import Failure, GetRequest, PutRequest
 from chronon_beam.io.kv_store import KVStore, open_store
+from chronon_beam.io.write import with_retries
 
 FAILURES = "failures"
 REPAIRED_DATASET = "{}_REPAIRS"
@@ -73,8 +73,6 @@ class RepairTiles(beam.PTransform):
 
 
 class _RepairFn(beam.DoFn):
-    _ATTEMPTS = 3
-
     def __init__(self, plan: Plan, store_uri: str) -> None:
         self._plan = plan
         self._store_uri = store_uri
@@ -99,16 +97,10 @@ class _RepairFn(beam.DoFn):
         yield repaired
 
     def _repaired(self, late: LateEvent) -> str | None:
-        reason = None
-        for attempt in range(self._ATTEMPTS):
-            try:
-                reason = repair(self._store, self._plan, late)
-            except Exception as error:  # a client fails in ways of its own
-                reason = f"{type(error).__name__}: {error}"
-            if reason is None:
-                return None
-            time.sleep(0.1 * 4**attempt)
-        return f"late event could not be merged into its tile: {reason}"
+        # One event at a time: the next one may be of the same tile.
+        failed, _ = with_retries(lambda _: [repair(self._store, self._plan, late)], 1)
+        reason = failed.get(0)
+        return reason and f"late event could not be merged into its tile: {reason}"
 
     def _failure(self, late: LateEvent, reason: str) -> Failure:
         source, _, position = late.position.rpartition("@")

@@ -54,24 +54,51 @@ def write_all(
         The reason by index of those requests that failed at each attempt, and how many requests
         were retried.
     """
-    failed = _attempt(store, requests, range(len(requests)))
+    return with_retries(
+        lambda asked: store.multi_put([requests[index] for index in asked]),
+        len(requests),
+        pauses_s,
+        sleep,
+    )
+
+
+def with_retries(
+    attempt: Callable[[list[int]], list[str | None]],
+    number: int,
+    pauses_s: tuple[float, ...] = PAUSES_S,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[dict[int, str], int]:
+    """Attempt `number` things, and again those that failed, with pauses between.
+
+    Args:
+        attempt: takes the indices of the things to attempt; for each None if it is done, else
+            the reason. What it raises is the reason for each of them.
+        number: how many things there are.
+        pauses_s: seconds before the second attempt and each further one.
+        sleep: how to pause.
+
+    Returns:
+        The reason by index of those that failed at each attempt, and how many were retried.
+    """
+    failed = _attempted(attempt, list(range(number)))
     retried = 0
     for pause_s in pauses_s:
         if not failed:
             break
         sleep(pause_s)
         retried += len(failed)
-        failed = _attempt(store, requests, failed)
+        failed = _attempted(attempt, list(failed))
     return failed, retried
 
 
-def _attempt(store: KVStore, requests: list[PutRequest], indices: Any) -> dict[int, str]:
-    asked = list(indices)
+def _attempted(
+    attempt: Callable[[list[int]], list[str | None]], indices: list[int]
+) -> dict[int, str]:
     try:
-        reasons = store.multi_put([requests[index] for index in asked])
+        reasons = attempt(indices)
     except Exception as error:  # every client fails in ways of its own
-        return dict.fromkeys(asked, f"{type(error).__name__}: {error}")
-    return {i: reason for i, reason in zip(asked, reasons, strict=True) if reason is not None}
+        return dict.fromkeys(indices, f"{type(error).__name__}: {error}")
+    return {i: reason for i, reason in zip(indices, reasons, strict=True) if reason is not None}
 
 
 def request_failure(request: PutRequest, reason: str) -> Failure:
