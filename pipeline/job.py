@@ -35,7 +35,6 @@ class Job:
         lateness_ms: how long after its end a tile takes events.
         late: what becomes of later ones: `repair` or `dead_letter`.
         shards: see `Tile.shards`.
-        bounded: whether the source ends; then nothing comes after a tile's close.
     """
 
     plan: Plan
@@ -46,7 +45,6 @@ class Job:
     lateness_ms: int = 0
     late: str = "repair"
     shards: int = 4
-    bounded: bool = False
 
 
 def build(

@@ -60,7 +60,6 @@ class Tile(beam.PTransform):
         lateness_ms: how long after its end a tile still takes events.
         late: `repair` late events in the store, or `dead_letter` them.
         shards: how many parts the keys are split into; fixed for the life of the job's state.
-        remembers: see `tile_fn.Lives`; only a source that ends can do without.
     """
 
     plan: Plan
@@ -68,7 +67,6 @@ class Tile(beam.PTransform):
     lateness_ms: int = 0
     late: str = "repair"
     shards: int = 4
-    remembers: bool = True
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -120,7 +118,7 @@ def _window_into(spec: TileSpec) -> beam.WindowInto:
 
 def _aggregate(tile: Tile, spec: TileSpec) -> beam.ParDo:
     kind = EveryEventFn if tile.trigger.every_event else BufferedFn
-    fn = kind(tile.plan, spec, Lives(tile.lateness_ms, tile.remembers), tile.trigger)
+    fn = kind(tile.plan, spec, Lives(tile.lateness_ms), tile.trigger)
     return beam.ParDo(fn).with_outputs(REPAIRS, main="tiles")
 
 

@@ -39,12 +39,11 @@ class Lives:
     """How long a (shard, window) lives.
 
     Attributes:
-        lateness_ms: how long after its end it takes events.
-        remembers: whether it is known for `TOMBSTONE_MS` more that it was there.
+        lateness_ms: how long after its end it takes events. That it was there is known for
+            `TOMBSTONE_MS` more.
     """
 
     lateness_ms: int
-    remembers: bool
 
     def last_ms(self, window: IntervalWindow) -> int:
         """When it has taken its last event."""
@@ -55,7 +54,7 @@ class Lives:
         if phase is Phase.GRACE:
             return self.last_ms(window)
         forgotten_ms = self.last_ms(window) + TOMBSTONE_MS
-        return forgotten_ms if self.remembers and now_ms < forgotten_ms else None
+        return forgotten_ms if now_ms < forgotten_ms else None
 
 
 class _LiveLogs:
@@ -163,8 +162,7 @@ class EveryEventFn(beam.DoFn):
         if not known:
             close.set(window.max_timestamp())
             # A late tile may be in the store from before: merged into, never overwritten.
-            # (A source that ends is read whole, so its tiles are whole as well.)
-            live.phase = Phase.GONE if late and self._lives.remembers else Phase.OPEN
+            live.phase = Phase.GONE if late else Phase.OPEN
         if live.phase is Phase.GONE:
             return TaggedOutput(REPAIRS, self._repairs(batch, window))
         written = self._aggregate(live, batch.rows)

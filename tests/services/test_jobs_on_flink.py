@@ -113,7 +113,7 @@ def test_200_000_events_give_the_same_everywhere(
     plan = plan_of(GROUP_BY, compile_query(query), "tumbling").checked(tiled=True)
     store_uri = f"sqlite:{tmp_path}/features.db"
     dead_letters = tmp_path / "dead.jsonl"
-    job = Job(plan, query, store_uri, shards=2, bounded=True)
+    job = Job(plan, query, store_uri, shards=2)
     with way(name, request) as chosen:
         root = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
         build(root, job, Replay(path), open_dead_letters(f"file:{dead_letters}"))
