@@ -177,15 +177,12 @@ def _run(arguments: argparse.Namespace, beam_flags: list[str]) -> int:
     from chronon_beam.pipeline.run import run
 
     flags.check_flags(beam_flags, beams.known(arguments.runner))
-    run(options, arguments.runner, beam_flags)
-    print(_next_steps(arguments), file=sys.stderr)
+    done = run(options, arguments.runner, beam_flags)
+    print(_next_steps(arguments, done.group_by.keys), file=sys.stderr)
     return DONE
 
 
-def _next_steps(arguments: argparse.Namespace) -> str:
-    from chronon_beam.api.load import load_group_by
-
-    keys = load_group_by(arguments.group_by, arguments.dialect).keys
+def _next_steps(arguments: argparse.Namespace, keys: Sequence[str]) -> str:
     wanted = " ".join(f"--key {name}=..." for name in keys)
     return (
         f"Look at a value: chronon-beam fetch --group_by {arguments.group_by} "
@@ -279,7 +276,7 @@ def _plan(arguments: argparse.Namespace, _: list[str]) -> int:
     from chronon_beam.pipeline.prepare import loaded_group_by, planned
 
     group_by = loaded_group_by(arguments.group_by, arguments.dialect)
-    plan = planned(group_by, arguments.source) if arguments.source else None
+    plan = planned(group_by, arguments.source).plan if arguments.source else None
     found = describe(group_by, plan)
     print(json.dumps(found) if arguments.json else as_text(found))
     return DONE

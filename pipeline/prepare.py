@@ -1,5 +1,6 @@
 """From flags to a Job: everything that can be wrong with a configuration is found here."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -9,14 +10,29 @@ from chronon_beam.api.group_by import GroupBy
 from chronon_beam.api.load import load_group_by
 from chronon_beam.api.validation import require_events
 from chronon_beam.fetcher.serving_info import ServingInfo, save
-from chronon_beam.io.kv_store import open_store
+from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.sources import Source, open_source
 from chronon_beam.pipeline.job import Job
 from chronon_beam.pipeline.options import JobOptions, UsageError
 from chronon_beam.transforms.evaluate import plan_of, sql_query
-from chronon_beam.transforms.sql import compile_query, parse_ddl
+from chronon_beam.transforms.sql import SqlQuery, compile_query, parse_ddl
 
 _SHARDS = 4
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A GroupBy over the events of a source.
+
+    Attributes:
+        source: where events come from.
+        query: the selects and wheres over their schema.
+        plan: the GroupBy with the types that Spark gives its columns.
+    """
+
+    source: Source
+    query: SqlQuery
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -49,11 +65,11 @@ def loaded_group_by(place: str, dialect: str | None) -> GroupBy:
     return group_by
 
 
-def planned(group_by: GroupBy, source_uri: str) -> Plan:
-    """The plan of a GroupBy over a source's events; raises as `prepare` does."""
+def planned(group_by: GroupBy, source_uri: str, layout: str = "tumbling") -> Planned:
+    """A GroupBy over a source's events, planned by Spark; raises as `prepare` does."""
     source = open_source(source_uri)
     query = sql_query(group_by, source_schema(source, source_uri))
-    return plan_of(group_by, compile_query(query), "tumbling")
+    return Planned(source, query, plan_of(group_by, compile_query(query), layout))
 
 
 def prepare(options: JobOptions) -> Prepared:
@@ -65,25 +81,24 @@ def prepare(options: JobOptions) -> Prepared:
         UsageError, ValueError: a flag's value.
     """
     group_by = loaded_group_by(options.group_by, options.dialect)
-    source = open_source(options.source)
-    query = sql_query(group_by, source_schema(source, options.source))
-    tiled = options.tiling == "tiled"
-    plan = plan_of(group_by, compile_query(query), options.layout).checked(tiled)
-    store = open_store(options.store)
-    try:
-        store.create(group_by.streaming_dataset)
-        save(store, ServingInfo(plan, tiled))
-    finally:
-        store.close()
+    # Opened before Spark starts: what is wrong with the store is told at once.
+    with closing(open_store(options.store)) as store:
+        found = planned(group_by, options.source, options.layout)
+        info = ServingInfo(found.plan.checked(options.tiling == "tiled"), options.tiling == "tiled")
+        _note(store, info)
     job = Job(
-        plan=plan,
-        query=query,
+        plan=info.plan,
+        query=found.query,
         store_uri=options.store,
-        tiled=tiled,
+        tiled=info.tiled,
         trigger=options.trigger,
         lateness_ms=options.allowed_lateness_ms,
         late=options.late,
         shards=options.shards or _SHARDS,
-        bounded=source.bounded,
     )
-    return Prepared(job, source)
+    return Prepared(job, found.source)
+
+
+def _note(store: KVStore, info: ServingInfo) -> None:
+    store.create(info.plan.group_by.streaming_dataset)
+    save(store, info)

@@ -3,12 +3,13 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
+from chronon_beam.api.group_by import GroupBy
 from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.pipeline.job import build
 from chronon_beam.pipeline.options import JobOptions
@@ -27,16 +28,26 @@ class JobFailed(RuntimeError):
     """The job ended without being done; the message is the cause in the user's terms."""
 
 
-def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> dict[str, int]:
+@dataclass(frozen=True)
+class Done:
+    """A job that has ended well.
+
+    Attributes:
+        group_by: what it computed.
+        counts: messages, rows, filtered, tiles, late, dead, written.
+    """
+
+    group_by: GroupBy
+    counts: dict[str, int]
+
+
+def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
     """Run a job to its end and print a summary to stderr.
 
     Args:
         options: the job's flags.
         runner: Beam's name of the runner.
         beam_flags: what Beam is told besides, as flags.
-
-    Returns:
-        The counts: messages, rows, filtered, tiles, late, dead, written.
 
     Raises:
         JobFailed: it ended in another state than done.
@@ -48,7 +59,8 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> dict[str
     if options.shards is None and runner == "DirectRunner":
         options = replace(options, shards=1)
     prepared = prepare(options)
-    _say(f"{prepared.job.plan.group_by.name}: running on {runner}")
+    group_by = prepared.job.plan.group_by
+    _say(f"{group_by.name}: running on {runner}")
     before = dict(tally)
     buffered = prepared.job.tiled and not prepared.job.trigger.every_event
     with (
@@ -60,7 +72,7 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> dict[str
         in_process = runner == "PrismRunner"
         counts = tallied_since(before) if in_process else committed(result, before)
     _say(summary(counts, time.monotonic() - began))
-    return counts
+    return Done(group_by, counts)
 
 
 def _run(prepared: Prepared, dead_letters: beam.PTransform, chosen: Chosen) -> PipelineResult:

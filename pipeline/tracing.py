@@ -14,11 +14,11 @@ from chronon_beam.aggregator.avro import AvroError
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.row import Accumulator
 from chronon_beam.api.records import Failure, Messages
-from chronon_beam.io.sources import Source, open_source
-from chronon_beam.pipeline.prepare import loaded_group_by, source_schema
+from chronon_beam.io.sources import Source
+from chronon_beam.pipeline.prepare import loaded_group_by, planned
 from chronon_beam.transforms.convert import row_requests, tile_requests
 from chronon_beam.transforms.decode import Events, decode_messages
-from chronon_beam.transforms.evaluate import evaluate_events, plan_of, sql_query
+from chronon_beam.transforms.evaluate import evaluate_events
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row
 from chronon_beam.transforms.sql import compile_query
 
@@ -35,12 +35,11 @@ class Tracer:
     """
 
     def __init__(self, place: str, dialect: str | None, source_uri: str, tiled: bool) -> None:
-        self._source = open_source(source_uri)
-        group_by = loaded_group_by(place, dialect)
-        query = sql_query(group_by, source_schema(self._source, source_uri))
-        self._compiled = compile_query(query)
-        self._schema = query.schema
-        self._plan = plan_of(group_by, self._compiled, "tumbling").checked(tiled)
+        found = planned(loaded_group_by(place, dialect), source_uri)
+        self._source = found.source
+        self._schema = found.query.schema
+        self._compiled = compile_query(found.query)
+        self._plan = found.plan.checked(tiled)
         self._tiled = tiled
         self._live: dict[tuple[bytes, int], Accumulator] = {}
 

@@ -192,6 +192,19 @@ def test_wrong_use_of_run_says_what_to_do(
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.parametrize("store", ["sqlit:f.db", "f.db", "sqlite:/no/such/folder/f.db"])
+def test_wrong_store_is_told_before_spark_plans(
+    chronon_beam: Cli, declared: Callable[..., str], events: Callable[..., str], store: str
+) -> None:
+    # Spark would refuse the select; it is never asked.
+    ran = chronon_beam(
+        "run", declared(selects="'user', price='prcie'"), events(ANN), f"--store={store}"
+    )
+    assert ran.code in (1, 2)
+    assert "cannot be resolved" not in ran.err
+    assert store.removeprefix("sqlite:") in ran.err
+
+
 def test_no_command_and_a_wrong_one_are_wrong_use(chronon_beam: Cli) -> None:
     assert chronon_beam().code == 2
     ran = chronon_beam("fecth")
