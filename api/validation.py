@@ -26,11 +26,6 @@ def validated(group_by: GroupBy, origin: str) -> GroupBy:
     _check_windows(group_by, origin)
     _check_columns(group_by, origin)
     _check_names(group_by, origin)
-    if group_by.accuracy is Accuracy.SNAPSHOT and group_by.source.topic:
-        raise GroupByError(
-            f"{origin}: accuracy is SNAPSHOT but the source has a topic: snapshot features are "
-            "made by batch jobs; set accuracy to TEMPORAL to stream it"
-        )
     return group_by
 
 
@@ -88,4 +83,13 @@ def require_events(group_by: GroupBy) -> None:
         raise GroupByError(
             f"{group_by.name}: its source is of kind {group_by.source.kind!r}: only events "
             "sources can be streamed so far"
+        )
+
+
+def require_temporal(group_by: GroupBy) -> None:
+    """Raise GroupByError for features that only batch jobs make."""
+    if group_by.accuracy is Accuracy.SNAPSHOT:
+        raise GroupByError(
+            f"{group_by.name}: accuracy is SNAPSHOT: such features are made by `chronon-beam "
+            "upload` alone; set accuracy to TEMPORAL to stream them"
         )

@@ -3,14 +3,23 @@
 Source: `ai.chronon.online.FetcherBase.constructGroupByResponse`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from chronon_beam.aggregator.layout import Span
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.aggregator.sawtooth import Sawtooth, TiledIr, WindowedRows
+from chronon_beam.aggregator.sawtooth import (
+    NO_BATCH,
+    Batch,
+    Sawtooth,
+    TiledIr,
+    WindowedRows,
+    is_degraded,
+)
 from chronon_beam.api.data_types import (
     BINARY,
     BOOLEAN,
@@ -23,18 +32,17 @@ from chronon_beam.api.data_types import (
     DataType,
 )
 from chronon_beam.api.records import MIN_MS, GetRequest, TimedValue
-
-
-class Reads(Protocol):
-    """What a fetcher needs of a KV store."""
-
-    def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """Values of each request, in request order."""
-        ...
+from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo
+from chronon_beam.fetcher.serving_info import ServingInfo
+from chronon_beam.fetcher.store import Reads
 
 
 class KeyMismatch(ValueError):
     """A key that does not fit the GroupBy."""
+
+
+class QueryBeforeBatch(ValueError):
+    """A query at a time that the batch values have left behind: they cannot be taken apart."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +53,91 @@ class Fetcher:
         plan: the GroupBy and the types of its columns.
         store: where the job has written.
         tiled: whether the store holds tiles, or rows.
+        batch: the batch values to merge them with, if there are any.
+        streamed: whether there is anything but batch values.
+        counts: `degraded`: how many answers came from a batch too old for exact windows.
     """
 
     plan: Plan
     store: Reads
     tiled: bool = True
+    batch: BatchInfo | None = None
+    streamed: bool = True
+    counts: Counter[str] = field(default_factory=Counter, compare=False)
+
+    @classmethod
+    def of(cls, info: ServingInfo, store: Reads) -> "Fetcher":
+        """For what the writers have noted."""
+        return cls(info.plan, store, info.tiled, info.batch, info.streamed)
 
     def fetch(self, keys: Sequence[Mapping[str, Any]], at_ms: int) -> list[dict[str, Any]]:
         """Feature values of each key at `at_ms`; null for what was never seen.
 
         Raises:
             KeyMismatch: a key column is missing, unknown or of the wrong type.
+            QueryBeforeBatch: `at_ms` is before the end of the batch values.
             AvroError: the store holds bytes that are not of this GroupBy.
         """
         key_bytes = [self.key_bytes(key) for key in keys]
-        return self._of_tiles(key_bytes, at_ms) if self.tiled else self._of_rows(key_bytes, at_ms)
+        streams = self._requests(at_ms) if self.streamed else []
+        batches = [] if self.batch is None else [self._batch_request(self.batch, at_ms)]
+        each = [*batches, *streams]
+        found = self.store.multi_get([r._replace(key_bytes=key) for key in key_bytes for r in each])
+        answers = [found[i * len(each) : (i + 1) * len(each)] for i in range(len(key_bytes))]
+        return [self._values(answer, streams, at_ms) for answer in answers]
+
+    def _batch_request(self, batch: BatchInfo, at_ms: int) -> GetRequest:
+        if at_ms < batch.end_ms and not batch.snapshot:
+            raise QueryBeforeBatch(
+                f"a query at {at_ms} is before the end of the batch values at {batch.end_ms} "
+                f"({_day(batch.end_ms)}): ask for a later time"
+            )
+        dataset = batch.plan.group_by.batch_dataset
+        return GetRequest(b"", dataset, batch.end_ms, batch.end_ms + 1, VALUE_MS)
+
+    def _requests(self, at_ms: int) -> list[GetRequest]:
+        """What to read of the stream for each key; the key itself is still to be put in."""
+        dataset = self.plan.group_by.streaming_dataset
+        since_ms = self.batch.end_ms if self.batch else MIN_MS
+        if not self.tiled:
+            from_ms = max(self._earliest_ms(at_ms), since_ms)
+            return [GetRequest(b"", dataset, from_ms, at_ms, 0)]
+        return [
+            GetRequest(b"", dataset, max(span.start_ms, since_ms), span.end_ms, span.spec.size_ms)
+            for span in self.reads(at_ms)
+        ]
+
+    def _values(
+        self, answer: list[list[TimedValue]], streams: list[GetRequest], at_ms: int
+    ) -> dict[str, Any]:
+        """Features from what was read for a key: its batch value, if any, before the streams."""
+        streamed, batch = answer[len(answer) - len(streams) :], NO_BATCH
+        if self.batch is not None:
+            value = answer[0][0].value_bytes if answer[0] else None
+            if self.batch.snapshot:
+                return self._snapshot(value)
+            ir = None if value is None else self.plan.batch_irs.decode(value)
+            batch = Batch(self.batch.end_ms, ir)
+            self.counts["degraded"] += is_degraded(self.plan.group_by, batch.end_ms, at_ms)
+        if not self.tiled:
+            rows = [
+                (value.ts_ms, self.plan.rows.decode(value.value_bytes))
+                for timed in streamed
+                for value in timed
+            ]
+            return self._windowed_rows.of_rows(rows, at_ms, batch)
+        specs = {spec.size_ms: spec for spec in self.plan.specs}
+        tiles = [
+            TiledIr(specs[r.tile_size_ms], v.ts_ms, self.plan.tiles.decode(v.value_bytes)[0])
+            for r, timed in zip(streams, streamed, strict=True)
+            for v in timed
+        ]
+        return self._sawtooth.of_tiles(tiles, self.plan.specs, at_ms, batch)
+
+    def _snapshot(self, value: bytes | None) -> dict[str, Any]:
+        names = [feature.name for feature in self.plan.group_by.features]
+        values = self.plan.outputs.decode(value) if value else [None] * len(names)
+        return dict(zip(names, values, strict=True))
 
     def key_bytes(self, key: Mapping[str, Any]) -> bytes:
         """The bytes under which a key is stored; raises KeyMismatch as `fetch` does."""
@@ -94,45 +172,16 @@ class Fetcher:
             widest[span.spec.size_ms] = Span(span.spec, start_ms, max(known.end_ms, span.end_ms))
         return list(widest.values())
 
-    def _of_tiles(self, keys: list[bytes], at_ms: int) -> list[dict[str, Any]]:
-        spans = self.reads(at_ms)
-        dataset = self.plan.group_by.streaming_dataset
-        found = self.store.multi_get(
-            [
-                GetRequest(key, dataset, span.start_ms, span.end_ms, span.spec.size_ms)
-                for key in keys
-                for span in spans
-            ]
-        )
-        values = []
-        for index in range(len(keys)):
-            mine = found[index * len(spans) : (index + 1) * len(spans)]
-            tiles = [
-                TiledIr(span.spec, value.ts_ms, self.plan.tiles.decode(value.value_bytes)[0])
-                for span, timed in zip(spans, mine, strict=True)
-                for value in timed
-            ]
-            values.append(self._sawtooth.of_tiles(tiles, self.plan.specs, at_ms))
-        return values
-
-    def _of_rows(self, keys: list[bytes], at_ms: int) -> list[dict[str, Any]]:
-        dataset = self.plan.group_by.streaming_dataset
-        found = self.store.multi_get(
-            [GetRequest(key, dataset, self._earliest_ms(at_ms), at_ms, 0) for key in keys]
-        )
-        return [
-            self._windowed_rows.of_rows(
-                [(value.ts_ms, self.plan.rows.decode(value.value_bytes)) for value in timed], at_ms
-            )
-            for timed in found
-        ]
-
     def _earliest_ms(self, at_ms: int) -> int:
         windows = [feature.part.window for feature in self.plan.group_by.features]
         bounded = [window for window in windows if window is not None]
         if len(bounded) < len(windows):
             return MIN_MS
         return min(at_ms - window.millis - window.hop_ms for window in bounded)
+
+
+def _day(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="minutes")
 
 
 _BITS = {BYTE: 7, SHORT: 15, INT: 31, LONG: 63}

@@ -5,45 +5,37 @@ needs neither Spark nor the source.
 """
 
 import json
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.data_types import from_json, to_json
 from chronon_beam.api.group_by import GroupBy, GroupByError
-from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.api.records import GetRequest, PutRequest
+from chronon_beam.fetcher.batch_info import METADATA as DATASET
+from chronon_beam.fetcher.batch_info import VALUE_MS as _SIZE_MS
+from chronon_beam.fetcher.batch_info import BatchInfo, batch_key, read_batch
+from chronon_beam.fetcher.store import Reads, Store
 
-DATASET = "CHRONON_METADATA"
 _DECLARED = {
     "key_schema": "with other keys",
     "schema": "with other aggregations",
     "tile_sizes_ms": "in tiles of other sizes, for other windows",
 }
-_SIZE_MS = 1  # metadata is one value a GroupBy, replaced when it is written again
-
-
-class Store(Protocol):
-    """What this needs of a KV store."""
-
-    def create(self, dataset: str) -> None:
-        """Make room for a dataset."""
-        ...
-
-    def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """Values of each request."""
-        ...
-
-    def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
-        """Write; None or a reason for each."""
-        ...
 
 
 @dataclass(frozen=True)
 class ServingInfo:
-    """A job's plan, and whether it writes tiles."""
+    """A job's plan, and whether it writes tiles.
+
+    Attributes:
+        batch: the batch values to merge with, as far as a reader knows.
+        streamed: whether there is a stream, and not only batch values.
+    """
 
     plan: Plan
     tiled: bool
+    batch: BatchInfo | None = None
+    streamed: bool = True
 
     def to_bytes(self) -> bytes:
         """As JSON."""
@@ -74,6 +66,9 @@ def save(store: Store, info: ServingInfo) -> None:
     stored = _stored(store, group_by)
     if stored is not None:
         _check_same(json.loads(stored), json.loads(info.to_bytes()), group_by)
+    batch = _batch(store, group_by)
+    if batch is not None:
+        check_together(info, batch)
     key = group_by.name.encode()
     reason = store.multi_put([PutRequest(key, info.to_bytes(), DATASET, 0, 0, _SIZE_MS)])[0]
     if reason is not None:
@@ -93,24 +88,72 @@ def _check_same(old: dict[str, object], new: dict[str, object], group_by: GroupB
             )
 
 
-def load(store: Store, group_by: GroupBy) -> ServingInfo:
-    """What the job that wrote `group_by` has noted; raises GroupByError if none has."""
+def check_together(info: ServingInfo, batch: BatchInfo) -> None:
+    """Refuse a stream and batch values whose IRs cannot be merged; raises GroupByError."""
+    name, types = info.plan.group_by.name, info.plan.types
+    if info.plan.layout == "sliding":
+        raise GroupByError(
+            f"{name}: tiles of layout sliding hold whole windows, which cannot be merged with "
+            "batch values: use --layout=tumbling, or another store for one of the two"
+        )
+    if batch.snapshot:
+        raise GroupByError(
+            f"{name}: its batch values are of accuracy SNAPSHOT, which are not merged with a "
+            "stream: set accuracy to TEMPORAL and upload again, or use another store"
+        )
+    for column, kind in batch.plan.types.items():
+        if types.get(column, kind) != kind:
+            raise GroupByError(
+                f"{name}: column {column!r} is {types[column].name} in the stream and {kind.name} "
+                "in the batch: the two cannot be merged; cast it in the query's selects"
+            )
+
+
+def check_batch(store: Reads, batch: BatchInfo) -> None:
+    """Refuse batch values that cannot be merged with what is in the store; raises GroupByError."""
+    group_by = batch.plan.group_by
     stored = _stored(store, group_by)
-    if stored is None:
+    if stored is not None:
+        check_together(_read(stored, group_by), batch)
+
+
+def load(store: Reads, group_by: GroupBy) -> ServingInfo:
+    """What the jobs that wrote `group_by` have noted; raises GroupByError if none has."""
+    stored, batch = _stored(store, group_by), _batch(store, group_by)
+    if stored is None and batch is None:
         raise GroupByError(
             f"the store holds nothing of GroupBy {group_by.name!r}: run the job first, with "
             "`chronon-beam run` and the same --group_by and --store"
         )
+    if stored is None:
+        assert batch is not None
+        return ServingInfo(batch.plan, tiled=False, batch=batch, streamed=False)
+    return replace(_read(stored, group_by), batch=batch)
+
+
+def _read(stored: bytes, group_by: GroupBy) -> ServingInfo:
     found = json.loads(stored)
+    _check_dialect(found, group_by)
+    types = {name: from_json(kind) for name, kind in found["types"].items()}
+    info = ServingInfo(Plan(group_by, types, found["layout"]), found["tiling"] == "tiled")
+    _check_declared(info, found)
+    return info
+
+
+def _batch(store: Reads, group_by: GroupBy) -> BatchInfo | None:
+    noted = store.multi_get([batch_key(group_by)])[0]
+    if not noted:
+        return None
+    _check_dialect(json.loads(noted[0].value_bytes), group_by)
+    return read_batch(noted[0].value_bytes, group_by)
+
+
+def _check_dialect(found: dict[str, object], group_by: GroupBy) -> None:
     if found["dialect"] != group_by.dialect.name:
         raise GroupByError(
             f"{group_by.name}: its data was written in dialect {found['dialect']}: "
             f"add --dialect={found['dialect']}"
         )
-    types = {name: from_json(kind) for name, kind in found["types"].items()}
-    info = ServingInfo(Plan(group_by, types, found["layout"]), found["tiling"] == "tiled")
-    _check_declared(info, found)
-    return info
 
 
 def _check_declared(info: ServingInfo, found: dict[str, object]) -> None:
@@ -130,6 +173,6 @@ def _check_declared(info: ServingInfo, found: dict[str, object]) -> None:
         )
 
 
-def _stored(store: Store, group_by: GroupBy) -> bytes | None:
+def _stored(store: Reads, group_by: GroupBy) -> bytes | None:
     found = store.multi_get([GetRequest(group_by.name.encode(), DATASET, 0, 1, _SIZE_MS)])[0]
     return found[0].value_bytes if found else None

@@ -25,6 +25,13 @@ _RUN_EXAMPLE = """example:
 
 Flags that are not listed go to Beam and its runner, for example --streaming."""
 
+_UPLOAD_EXAMPLE = """example:
+  chronon-beam upload --group_by examples/flights/group_by.py \\
+      --source file:examples/flights/flights.jsonl.gz --store sqlite:flights.db --ds 2013-01-02
+
+Every event up to the end of that day (UTC) is in the values; `chronon-beam fetch` merges them with
+what `chronon-beam run` has written since. Flags that are not listed go to Beam and its runner."""
+
 _FETCH_EXAMPLE = """example:
   chronon-beam fetch --group_by examples/ice_cream/group_by.py --store sqlite:features.db \\
       --key customer_id=Alice --at 2000
@@ -51,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, unknown = parser.parse_known_args(
             _expanded(sys.argv[1:] if argv is None else argv)
         )
-        if unknown and arguments.command is not _run:
+        if unknown and arguments.command not in (_run, _upload):
             arguments.parser.error(f"unknown argument {unknown[0]!r}")
         return arguments.command(arguments, unknown)
     except BrokenPipeError:
@@ -115,14 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     flags.add_store(run)
     flags.add_dead_letters(run)
     flags.add_tiling(run)
-    run.add_argument("--runner", default="DirectRunner", help="Beam runner (default: DirectRunner)")
-    run.add_argument(
-        "--runner_config",
-        metavar="NAME_OR_PATH",
-        help="flags from a YAML file: direct, prism, flink_local, flink_cluster or a path; "
-        "what is given here wins",
-    )
+    flags.add_runner(run)
     run.set_defaults(command=_run)
+    _add_upload(commands)
     fetch = _command(commands, "fetch", "read the features of keys", _FETCH_EXAMPLE)
     flags.add_group_by(fetch)
     flags.add_store(fetch)
@@ -139,6 +141,17 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="print one JSON object")
     plan.set_defaults(command=_plan)
     return parser
+
+
+def _add_upload(commands: Any) -> None:
+    upload = _command(commands, "upload", "compute the batch values of a GroupBy", _UPLOAD_EXAMPLE)
+    flags.add_group_by(upload)
+    flags.add_source(upload, required=True)
+    flags.add_store(upload)
+    flags.add_dead_letters(upload)
+    flags.add_day(upload)
+    flags.add_runner(upload)
+    upload.set_defaults(command=_upload)
 
 
 def _command(commands: Any, name: str, what: str, example: str) -> argparse.ArgumentParser:
@@ -182,6 +195,17 @@ def _run(arguments: argparse.Namespace, beam_flags: list[str]) -> int:
     return DONE
 
 
+def _upload(arguments: argparse.Namespace, beam_flags: list[str]) -> int:
+    from chronon_beam.pipeline import beam_flags as beams
+    from chronon_beam.pipeline.upload import UploadOptions, upload
+
+    flags.check_flags(beam_flags, beams.known(arguments.runner))
+    given = {name: getattr(arguments, name) for name in UploadOptions.__dataclass_fields__}
+    done = upload(UploadOptions(**given), arguments.runner, beam_flags)
+    print(_next_steps(arguments, done.group_by.keys), file=sys.stderr)
+    return DONE
+
+
 def _next_steps(arguments: argparse.Namespace, keys: Sequence[str]) -> str:
     wanted = " ".join(f"--key {name}=..." for name in keys)
     return (
@@ -201,15 +225,22 @@ def _fetch(arguments: argparse.Namespace, _: list[str]) -> int:
     store = open_store(arguments.store)
     try:
         info = load(store, group_by)
-        fetcher = Fetcher(info.plan, store, info.tiled)
+        fetcher = Fetcher.of(info, store)
         at_ms = int(time.time() * 1000) if arguments.at is None else arguments.at
         for keys in _keys(arguments, info.plan.keys.columns):
             for values in fetcher.fetch(keys, at_ms):
                 print(_json(values))
+        if degraded := fetcher.counts["degraded"]:
+            print(_DEGRADED.format(degraded), file=sys.stderr)
     finally:
         store.close()
     return DONE
 
+
+_DEGRADED = (
+    "chronon-beam: the batch values end more than two days before the query: windows longer than "
+    "that reach too far back in {} answers; upload a later day"
+)
 
 _KEYS_AT_ONCE = 500
 

@@ -121,6 +121,30 @@ def add_dead_letters(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_day(parser: argparse.ArgumentParser) -> None:
+    """The flag that says where a batch ends."""
+    parser.add_argument(
+        "--ds",
+        "--end_date",
+        required=True,
+        metavar="YYYY-MM-DD",
+        help="the last day that is in the values, in UTC",
+    )
+
+
+def add_runner(parser: argparse.ArgumentParser) -> None:
+    """Flags that say where a job runs."""
+    parser.add_argument(
+        "--runner", default="DirectRunner", help="Beam runner (default: DirectRunner)"
+    )
+    parser.add_argument(
+        "--runner_config",
+        metavar="NAME_OR_PATH",
+        help="flags from a YAML file: direct, prism, flink_local, flink_cluster or a path; "
+        "what is given here wins",
+    )
+
+
 def job_options(arguments: argparse.Namespace) -> JobOptions:
     """The flags, checked.
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.api.load import load_group_by
-from chronon_beam.api.validation import require_events
+from chronon_beam.api.validation import require_events, require_temporal
 from chronon_beam.fetcher.serving_info import ServingInfo, save
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.sources import Source, open_source
@@ -81,6 +81,7 @@ def prepare(options: JobOptions) -> Prepared:
         UsageError, ValueError: a flag's value.
     """
     group_by = loaded_group_by(options.group_by, options.dialect)
+    require_temporal(group_by)
     # Opened before Spark starts: what is wrong with the store is told at once.
     with closing(open_store(options.store)) as store:
         found = planned(group_by, options.source, options.layout)

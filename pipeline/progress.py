@@ -16,8 +16,9 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
-from chronon_beam.api.records import Failure, Messages
+from chronon_beam.api.records import Failure, Messages, PutRequest
 from chronon_beam.transforms.decode import Events
+from chronon_beam.transforms.fold import Outside
 from chronon_beam.transforms.rows import Repair, Rows, Tiles
 
 NAMESPACE = "chronon"
@@ -43,6 +44,10 @@ def counts_of(element: Any) -> dict[str, int]:
             return {"dead": 1}
         case [Repair(), *_]:
             return {"late": len(element)}
+        case [PutRequest(), *_]:
+            return {"values": len(element)}
+        case Outside():
+            return {"outside": element.rows}
         case int():
             return {"written": element}
     return {}
@@ -131,11 +136,27 @@ class ProgressLine:
 def summary(counts: Counts, elapsed_s: float) -> str:
     """What the job did, and that nothing is missing."""
     get = counts.get
-    lines = [
-        f"{get('messages', 0):,} events in {elapsed_s:.1f} s, start-up included",
-        f"  {get('rows', 0):,} rows, {get('filtered', 0):,} events filtered out, "
-        f"{get('dead', 0):,} dead letters",
+    return (
+        f"{_taken(counts, elapsed_s)}\n"
         f"  {get('tiles', 0):,} tiles, {get('late', 0):,} late events, "
-        f"{get('written', 0):,} writes",
-    ]
-    return "\n".join(lines)
+        f"{get('written', 0):,} writes"
+    )
+
+
+def upload_summary(counts: Counts, elapsed_s: float) -> str:
+    """What an upload did, and that nothing is missing."""
+    get = counts.get
+    return (
+        f"{_taken(counts, elapsed_s)}\n"
+        f"  {get('outside', 0):,} rows in no window or after the batch's end, "
+        f"{get('written', 0):,} keys written"
+    )
+
+
+def _taken(counts: Counts, elapsed_s: float) -> str:
+    get = counts.get
+    return (
+        f"{get('messages', 0):,} events in {elapsed_s:.1f} s, start-up included\n"
+        f"  {get('rows', 0):,} rows, {get('filtered', 0):,} events filtered out, "
+        f"{get('dead', 0):,} dead letters"
+    )

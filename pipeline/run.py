@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -13,7 +14,7 @@ from chronon_beam.api.group_by import GroupBy
 from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.pipeline.job import build
 from chronon_beam.pipeline.options import JobOptions
-from chronon_beam.pipeline.prepare import Prepared, prepare
+from chronon_beam.pipeline.prepare import prepare
 from chronon_beam.pipeline.progress import (
     ProgressLine,
     committed,
@@ -54,30 +55,51 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
         GroupByError, QueryError, UsageError: as `prepare`.
     """
     began = time.monotonic()
-    _say(f"{options.group_by}: planning the query with Spark")
+    say(f"{options.group_by}: planning the query with Spark")
     dead_letters = open_dead_letters(options.dead_letters)
     if options.shards is None and runner == "DirectRunner":
         options = replace(options, shards=1)
     prepared = prepare(options)
     group_by = prepared.job.plan.group_by
-    _say(f"{group_by.name}: running on {runner}")
-    before = dict(tally)
-    buffered = prepared.job.tiled and not prepared.job.trigger.every_event
-    with (
-        runner_of(runner, buffered, beam_flags, live=not prepared.source.bounded) as chosen,
-        ProgressLine(lambda: tallied_since(before)),
-    ):
-        result = _run(prepared, dead_letters, chosen)
-        # Prism's counters are those of the last bundle; its workers are threads of this process.
-        in_process = runner == "PrismRunner"
-        counts = tallied_since(before) if in_process else committed(result, before)
-    _say(summary(counts, time.monotonic() - began))
+    say(f"{group_by.name}: running on {runner}")
+    counts = carry_out(
+        lambda root: build(root, prepared.job, prepared.source.transform(), dead_letters),
+        runner,
+        beam_flags,
+        buffered=prepared.job.tiled and not prepared.job.trigger.every_event,
+        live=not prepared.source.bounded,
+    )
+    say(summary(counts, time.monotonic() - began))
     return Done(group_by, counts)
 
 
-def _run(prepared: Prepared, dead_letters: beam.PTransform, chosen: Chosen) -> PipelineResult:
+def carry_out(
+    lay: Callable[[beam.Pipeline], Any],
+    runner: str,
+    beam_flags: Sequence[str],
+    *,
+    buffered: bool = False,
+    live: bool = False,
+) -> dict[str, int]:
+    """Run what `lay` puts on a pipeline to its end, with a line of progress; gives the counts.
+
+    Raises:
+        JobFailed: it ended in another state than done.
+    """
+    before = dict(tally)
+    with (
+        runner_of(runner, buffered, beam_flags, live=live) as chosen,
+        ProgressLine(lambda: tallied_since(before)),
+    ):
+        result = _finished(lay, chosen)
+        # Prism's counters are those of the last bundle; its workers are threads of this process.
+        in_process = runner == "PrismRunner"
+        return tallied_since(before) if in_process else committed(result, before)
+
+
+def _finished(lay: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineResult:
     pipeline = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(flags=chosen.flags))
-    build(pipeline, prepared.job, prepared.source.transform(), dead_letters)
+    lay(pipeline)
     try:
         result = pipeline.run()
         state = result.wait_until_finish()
@@ -88,5 +110,6 @@ def _run(prepared: Prepared, dead_letters: beam.PTransform, chosen: Chosen) -> P
     return result
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell the user, beside what the command prints."""
     print(text, file=sys.stderr, flush=True)

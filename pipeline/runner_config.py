@@ -11,7 +11,8 @@ import chronon_beam.runner_configs as runner_configs
 from chronon_beam.pipeline.beam_flags import known
 from chronon_beam.pipeline.options import UsageError
 
-OURS = ("shards", "trigger", "layout", "tiling", "late", "allowed_lateness_ms", "dead_letters")
+_STREAMING = ("shards", "trigger", "layout", "tiling", "late", "allowed_lateness_ms")
+OURS = (*_STREAMING, "dead_letters")
 """Our own flags that a way to run may set, besides Beam's."""
 
 
@@ -81,4 +82,7 @@ def with_config(argv: Sequence[str]) -> list[str]:
             continue
         chosen = value if equals else next(words, "")
         config += config_flags(chosen)
+    if given[:1] == ["upload"]:
+        # What a way to run says of streaming means nothing here.
+        config = [flag for flag in config if flag[2:].partition("=")[0] not in _STREAMING]
     return [*given[:1], *config, *given[1:]]

@@ -142,7 +142,7 @@ class _SplitFn(beam.DoFn):
             self._shards,
             self._spec,
             self._lateness_ms,
-            _payload_check(plan),
+            payload_check(plan),
         )
 
     def process(self, rows: Rows) -> Iterator[Any]:
@@ -165,7 +165,7 @@ def _keyed(pane: Pane, batch: ShardBatch) -> tuple[bytes, bytes]:
     return pane.shard.to_bytes(2, "big"), batch.pack()
 
 
-def _payload_check(plan: Plan) -> Check | None:
+def payload_check(plan: Plan) -> Check | None:
     """Lists, maps and structs are kept whole by the timed operations, so must fit Avro."""
     nested = {
         part.input_column

@@ -208,7 +208,6 @@ WRONG = [
     ("aggregations.1.argMap", None, "LAST_K over 'price' needs an int argument 'k'"),
     ("aggregations.1.argMap.k", "many", "found 'many': add argMap="),
     ("accuracy", 5, "accuracy: unknown value 5"),
-    ("accuracy", 1, "accuracy is SNAPSHOT but the source has a topic"),
     ("metaData", "team", "metaData: a JSON object is expected"),
 ]
 

@@ -1,0 +1,25 @@
+"""What reading back needs of a KV store; `chronon_beam.io.kv_store.KVStore` is one."""
+
+from typing import Protocol
+
+from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+
+
+class Reads(Protocol):
+    """A store that can be read."""
+
+    def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """Values of each request, in request order."""
+        ...
+
+
+class Store(Reads, Protocol):
+    """A store that can be written too."""
+
+    def create(self, dataset: str) -> None:
+        """Make room for a dataset."""
+        ...
+
+    def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
+        """Write; None or a reason for each."""
+        ...

@@ -1,0 +1,139 @@
+"""The batch side of a GroupBy: rows of files, up to the end of a day, to one value a key.
+
+Source: `ai.chronon.spark.GroupByUpload`.
+"""
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin
+
+from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo, save_batch
+from chronon_beam.fetcher.serving_info import check_batch
+from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.io.kv_store import open_store
+from chronon_beam.io.sources import Source
+from chronon_beam.io.write import Write
+from chronon_beam.pipeline.options import UsageError
+from chronon_beam.pipeline.prepare import loaded_group_by, planned
+from chronon_beam.pipeline.progress import Counted, upload_summary
+from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
+from chronon_beam.transforms.decode import Decode
+from chronon_beam.transforms.evaluate import Evaluate
+from chronon_beam.transforms.fold import Fold, Unite
+from chronon_beam.transforms.sql import SqlQuery
+
+
+@dataclass(frozen=True)
+class UploadOptions:
+    """What an upload is told; the fields are the flags.
+
+    Attributes:
+        ds: the last day that is in the batch, `YYYY-MM-DD`, in UTC.
+    """
+
+    group_by: str
+    source: str
+    store: str
+    ds: str
+    dead_letters: str | None = None
+    dialect: str | None = None
+
+    @property
+    def end_ms(self) -> int:
+        """The batch's end: the first instant after `ds`; raises UsageError if that is no day."""
+        try:
+            day = date.fromisoformat(self.ds)
+        except ValueError:
+            raise UsageError(f"--ds={self.ds}: a day is expected, for example 2026-01-31") from None
+        following = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
+        return int(following.timestamp()) * 1000
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What the page needs to know.
+
+    Attributes:
+        info: the GroupBy with the types of its columns, and the batch's end.
+        query: its selects and wheres over the source's schema.
+        store_uri: where the values are written.
+    """
+
+    info: BatchInfo
+    query: SqlQuery
+    store_uri: str
+
+
+def build_upload(
+    root: PBegin | beam.Pipeline,
+    job: Upload,
+    source: beam.PTransform,
+    dead_letters: beam.PTransform,
+) -> beam.PCollection[int]:
+    """Lay the upload onto `root`; gives the counts of what was written."""
+    plan, end_ms = job.info.plan, job.info.end_ms
+    messages = root | "Read" >> source | "CountMessages" >> Counted()
+    decoded: Any = messages | "Decode" >> Decode(job.query.schema)
+    evaluated: Any = decoded.events | "Evaluate" >> Evaluate(job.query)
+    rows = evaluated.rows | "CountRows" >> Counted()
+    folded: Any = rows | "Fold" >> Fold(plan, end_ms)
+    _ = folded.outside | "CountOutside" >> Counted()
+    united: Any = folded.partials | "Unite" >> Unite(plan, end_ms, VALUE_MS)
+    requests = united.requests | "CountValues" >> Counted()
+    dataset = plan.group_by.batch_dataset
+    responses: Any = requests | "Write" >> Write(job.store_uri, dataset)
+    failures = tuple(step.failures for step in (decoded, evaluated, folded, united, responses))
+    _ = failures | beam.Flatten() | "CountDead" >> Counted() | "DeadLetters" >> dead_letters
+    return responses.written | "CountWritten" >> Counted()
+
+
+def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Done:
+    """Run an upload to its end, and have readers take its values.
+
+    Raises:
+        JobFailed: it ended in another state than done, or some values could not be written; then
+            readers stay with the batch they have.
+        GroupByError, QueryError, UsageError: as `prepare`.
+    """
+    began = time.monotonic()
+    dead_letters = open_dead_letters(options.dead_letters)
+    say(f"{options.group_by}: planning the query with Spark")
+    job, source = prepare_upload(options)
+    group_by = job.info.plan.group_by
+    say(f"{group_by.name}: batch values up to the end of {options.ds}, running on {runner}")
+    counts = carry_out(
+        lambda root: build_upload(root, job, source.transform(), dead_letters), runner, beam_flags
+    )
+    say(upload_summary(counts, time.monotonic() - began))
+    missing = counts.get("values", 0) - counts.get("written", 0)
+    if missing > 0:
+        raise JobFailed(
+            f"{missing:,} of {counts['values']:,} values could not be written: readers stay with "
+            "the batch they have; look at the dead letters, and run the upload again"
+        )
+    with closing(open_store(options.store)) as store:
+        save_batch(store, job.info)
+    return Done(group_by, counts)
+
+
+def prepare_upload(options: UploadOptions) -> tuple[Upload, Source]:
+    """Load, compile and check an upload; raises as `upload` does."""
+    end_ms = options.end_ms
+    group_by = loaded_group_by(options.group_by, options.dialect)
+    with closing(open_store(options.store)) as store:
+        found = planned(group_by, options.source)
+        if not found.source.bounded:
+            raise UsageError(
+                f"--source={options.source}: it never ends, and batch values are made of all of "
+                "it: give files"
+            )
+        info = BatchInfo(found.plan.checked(tiled=False), end_ms)
+        store.create(group_by.batch_dataset)
+        check_batch(store, info)
+    return Upload(info, found.query, options.store), found.source

@@ -1,0 +1,125 @@
+"""What an upload notes for readers, in this project's form and in Chronon's."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api import (
+    Accuracy,
+    Aggregation,
+    EventSource,
+    GroupBy,
+    GroupByError,
+    Operation,
+    Query,
+    Source,
+    TimeUnit,
+    Window,
+    parse_group_by,
+)
+from chronon_beam.api.data_types import DOUBLE, INT, STRING
+from chronon_beam.api.dialect import DAY_MS, DIALECTS
+from chronon_beam.api.records import GetRequest, PutRequest
+from chronon_beam.fetcher.batch_info import BatchInfo, save_batch
+from chronon_beam.fetcher.serving_info import ServingInfo, check_batch, load, save
+from chronon_beam.io.kv_store import MemoryStore
+
+END_MS = 20_000 * DAY_MS
+TYPES = {"user": STRING, "n": INT, "city": STRING}
+
+
+def group_by(**changes: Any) -> Any:
+    declared: dict[str, Any] = {
+        "name": "team.batch.v1",
+        "sources": Source(
+            EventSource(
+                Query({"user": "id", "n": "n + 1", "city": "city"}, ["n > 0"], "created"),
+                table="data.events",
+                topic="events",
+            )
+        ),
+        "keys": ["user"],
+        "aggregations": [
+            Aggregation("n", Operation.SUM, [Window(7, TimeUnit.DAYS)], ["city"]),
+            Aggregation("n", Operation.LAST_K(3)),
+        ],
+    }
+    return GroupBy(**{**declared, **changes})
+
+
+def info(**changes: Any) -> BatchInfo:
+    return BatchInfo(Plan(group_by(**changes), TYPES), END_MS)
+
+
+@pytest.fixture
+def store() -> Any:
+    MemoryStore.forget("batch_info")
+    return MemoryStore("batch_info")
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_chronon_finds_its_serving_info_beside_the_values(store: Any, dialect: str) -> None:
+    save_batch(store, info(dialect=dialect))
+    asked = GetRequest(b"group_by_serving_info", "TEAM_BATCH_V1_BATCH", END_MS, END_MS + 1, 1)
+    found = json.loads(store.multi_get([asked])[0][0].value_bytes)
+    assert found["batchEndDate"] == "2024-10-04"
+    assert json.loads(found["keyAvroSchema"])["name"] == "Key"
+    selected = json.loads(found["selectedAvroSchema"])
+    assert [field["name"] for field in selected["fields"]] == ["user", "city", "n"]
+    read = parse_group_by(json.dumps(found["groupBy"]), DIALECTS[dialect])
+    assert read == replace(group_by(dialect=dialect), accuracy=Accuracy.TEMPORAL)
+
+
+def test_compiled_groupbys_are_passed_on_as_they_are() -> None:
+    conf = json.loads(info().to_chronon())["groupBy"]
+    conf["metaData"]["team"] = "growth"
+    conf["sources"][0]["events"]["query"]["startPartition"] = "2024-01-01"
+    compiled = parse_group_by(json.dumps(conf), DIALECTS["airbnb"])
+    written = json.loads(BatchInfo(Plan(compiled, TYPES), END_MS).to_chronon())
+    assert written["groupBy"] == conf
+
+
+def test_batch_alone_is_loaded(store: Any) -> None:
+    save_batch(store, info())
+    found = load(store, group_by())
+    assert found.batch == info()
+    assert not found.streamed
+
+
+def test_another_definition_is_refused(store: Any) -> None:
+    save_batch(store, info())
+    with pytest.raises(GroupByError, match="were made with other aggregations"):
+        load(store, group_by(aggregations=[Aggregation("n", Operation.MAX)]))
+    with pytest.raises(GroupByError, match="were made without column 'm'"):
+        load(store, group_by(sources=Source(EventSource(Query())),
+                             aggregations=[Aggregation("m", Operation.MAX)]))  # fmt: skip
+    with pytest.raises(GroupByError, match="dialect airbnb: add --dialect=airbnb"):
+        load(store, group_by(dialect="zipline"))
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_types_of_stream_and_batch_must_be_the_same(store: Any, batch_first: bool) -> None:
+    stream = ServingInfo(Plan(group_by(), {**TYPES, "n": DOUBLE}), tiled=True)
+    first, second = (save_batch, save) if batch_first else (save, check_batch)
+    infos: tuple[Any, Any] = (info(), stream) if batch_first else (stream, info())
+    first(store, infos[0])
+    with pytest.raises(GroupByError, match="'n' is double in the stream and int in the batch"):
+        second(store, infos[1])
+
+
+def test_snapshot_values_are_not_merged_with_a_stream(store: Any) -> None:
+    save(store, ServingInfo(Plan(group_by(), TYPES), tiled=True))
+    with pytest.raises(GroupByError, match="of accuracy SNAPSHOT, which are not merged"):
+        check_batch(store, info(accuracy=Accuracy.SNAPSHOT))
+
+
+def test_a_note_that_cannot_be_written_is_an_error() -> None:
+    class Full(MemoryStore):
+        def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
+            return ["disk full"] * len(requests)
+
+    with pytest.raises(GroupByError, match="the store cannot be written: disk full"):
+        save_batch(Full("full"), info())

@@ -1,0 +1,192 @@
+"""Rows of a bounded source to batch values: folded a bundle at a time, united a key at a time.
+
+What crosses the shuffle is one packed partial a key and bundle, not rows. A bundle that touches
+more keys and hops than fit is flushed on the way, so a worker's memory has a bound whatever the
+number of rows.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import Tuple
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
+
+from chronon_beam.aggregator.avro import AvroError
+from chronon_beam.aggregator.batch_fold import BatchFold, Partial, pack
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.records import Failure, PutRequest
+from chronon_beam.transforms.rows import Rows, dead_row
+from chronon_beam.transforms.shards import INPUTS_FROM, ShardKeys
+from chronon_beam.transforms.tile import payload_check
+
+FAILURES, OUTSIDE = "failures", "outside"
+
+_IRS = 1_000_000
+"""The most IRs that a bundle holds before it is flushed: about 200 MB of counts and sums."""
+
+_REQUESTS = 500
+"""How many values are written at once."""
+
+
+class Outside(NamedTuple):
+    """How many rows of a batch are in no window, or not before the batch's end."""
+
+    rows: int
+
+
+class Folder:
+    """The partials of a bundle.
+
+    Args:
+        plan: the GroupBy and its types.
+        end_ms: the batch's end.
+        most: see `_IRS`.
+    """
+
+    def __init__(self, plan: Plan, end_ms: int, most: int = _IRS) -> None:
+        self._fold = BatchFold(plan, end_ms, INPUTS_FROM)
+        self._tiles = plan.tiles
+        self._keys = ShardKeys(plan.keys, 1)
+        self._key_columns = list(plan.group_by.keys)
+        self._inputs = list(plan.inputs)
+        self._check = payload_check(plan)
+        self._most_slots = max(1, most // plan.aggregator.width)
+        self._slots = 0
+        self._partials: dict[bytes, Partial] = {}
+
+    def add(self, rows: Rows) -> tuple[int, list[Failure]]:
+        """Take the rows of a batch; how many are outside, and those that cannot be taken."""
+        columns = {
+            name: rows.batch.column(name).to_pylist()
+            for name in dict.fromkeys((*self._key_columns, *self._inputs, "ts"))
+        }
+        keys = [key for key, _ in self._keys.of([columns[name] for name in self._key_columns])]
+        inputs = [columns[name] for name in self._inputs]
+        outside, failures = 0, []
+        taken = zip(keys, columns["ts"], rows.positions, *inputs, strict=True)
+        for index, row in enumerate(taken):
+            reason = self._check(row) if self._check else None
+            if reason is not None:
+                failures.append(dead_row(rows, index, "Fold", reason))
+                continue
+            partial = self._partials.get(row[0])
+            if partial is None:
+                partial = self._partials[row[0]] = {}
+            new = self._fold.add(partial, row, row[1])
+            if new < 0:
+                outside += 1
+            else:
+                self._slots += new
+        return outside, failures
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to drain."""
+        return self._slots >= self._most_slots
+
+    def drain(self) -> Iterator[tuple[bytes, bytes]]:
+        """Each key with its partial, and start anew."""
+        partials, self._partials, self._slots = self._partials, {}, 0
+        while partials:
+            key, partial = partials.popitem()
+            if partial:
+                yield key, pack(partial, self._tiles)
+
+
+@dataclass
+class Fold(beam.PTransform):
+    """Rows to (key, packed partial) pairs; `outside` and `failures` beside them."""
+
+    plan: Plan
+    end_ms: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        BatchFold(self.plan, self.end_ms)
+
+    def expand(self, rows: beam.PCollection[Rows]) -> Any:
+        """One pair a key and bundle, or a few where a bundle is large."""
+        return rows | "Fold" >> beam.ParDo(_FoldFn(self.plan, self.end_ms)).with_outputs(
+            FAILURES, OUTSIDE, main="partials"
+        )
+
+
+@beam.typehints.with_output_types(Tuple[bytes, bytes])
+class _FoldFn(beam.DoFn):
+    def __init__(self, plan: Plan, end_ms: int) -> None:
+        self._plan = plan
+        self._end_ms = end_ms
+
+    def setup(self) -> None:
+        self._folder = Folder(self._plan, self._end_ms)
+
+    def start_bundle(self) -> None:
+        # What a failed attempt has left must not be counted again.
+        list(self._folder.drain())
+
+    def process(self, rows: Rows) -> Iterator[Any]:
+        outside, failures = self._folder.add(rows)
+        if outside:
+            yield TaggedOutput(OUTSIDE, Outside(outside))
+        yield from (TaggedOutput(FAILURES, failure) for failure in failures)
+        if self._folder.full:
+            yield from self._folder.drain()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for pair in self._folder.drain():
+            yield WindowedValue(pair, MIN_TIMESTAMP, (GlobalWindow(),))
+
+
+@dataclass
+class Unite(beam.PTransform):
+    """(key, packed partial) pairs to lists of PutRequests, one a key; `failures` beside them."""
+
+    plan: Plan
+    end_ms: int
+    size_ms: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, partials: beam.PCollection[tuple[bytes, bytes]]) -> Any:
+        """Nothing is sent before all rows have been read."""
+        return (
+            partials
+            | "ByKey" >> beam.GroupByKey()
+            | "Value" >> beam.ParDo(_UniteFn(self)).with_outputs(FAILURES, main="requests")
+        )
+
+
+class _UniteFn(beam.DoFn):
+    def __init__(self, unite: Unite) -> None:
+        self._unite = unite
+
+    def setup(self) -> None:
+        self._fold = BatchFold(self._unite.plan, self._unite.end_ms)
+        self._dataset = self._unite.plan.group_by.batch_dataset
+
+    def start_bundle(self) -> None:
+        self._requests: list[PutRequest] = []
+
+    def process(self, pair: tuple[bytes, Iterable[bytes]]) -> Iterator[Any]:
+        key, partials = pair
+        try:
+            value = self._fold.value(partials)
+        except AvroError as error:
+            yield TaggedOutput(FAILURES, Failure("Unite", str(error), key, self._dataset, -1))
+            return
+        if value is not None:
+            end_ms, size_ms = self._unite.end_ms, self._unite.size_ms
+            self._requests.append(PutRequest(key, value, self._dataset, end_ms, end_ms, size_ms))
+        if len(self._requests) >= _REQUESTS:
+            yield self._requests
+            self._requests = []
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._requests:
+            yield WindowedValue(self._requests, MIN_TIMESTAMP, (GlobalWindow(),))
