@@ -82,12 +82,13 @@ def _flag(name: str, value: str | None) -> str:
 
 def _environment(given: Flags, local: bool) -> dict[str, str | None]:
     """Where Python workers run: with the launcher, at the user's address, or as processes."""
-    if given.get("environment_type"):
-        return {}
+    kind = given.get("environment_type")
     if address := given.get("environment_config"):
         return {"environment_type": "PROCESS" if address.startswith("{") else "EXTERNAL"}
-    if local and not given.get("output_executable_path"):
+    if kind is None and local and not given.get("output_executable_path"):
         return {"environment_type": "LOOPBACK"}
+    if kind not in (None, "PROCESS"):
+        return {}
     command = worker_boot.write_command(maven.cache_directory())
     inherited = {"PYTHONPATH": path} if (path := os.environ.get("PYTHONPATH")) else {}
     config = json.dumps({"command": str(command), "env": inherited})

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import grpc
 from apache_beam.portability.api import (
@@ -32,15 +33,16 @@ _GRACE_S = 1.0
 def write_command(directory: Path) -> Path:
     """Write the executable that a PROCESS environment names; its path.
 
+    Each Python environment has a file of its own: a running job starts workers by it again.
     The worker is guarded: it ends with the TaskManager that started it, and Spark's JVM with it.
     What it prints before it reaches the runner's log goes to `worker.log` beside it, as runners
     throw that away.
     """
     boot = [sys.executable, "-P", "-m", "chronon_beam.pipeline.worker_boot"]
     command = shlex.join(guard.command_line(boot, "PARENT", _GRACE_S)).replace("PARENT", "$PPID")
-    path = directory / "worker"
+    path = directory / f"worker-{crc32(sys.executable.encode()):08x}"
     log = shlex.quote(str(directory / "worker.log"))
-    partial = directory / f"worker.{os.getpid()}.tmp"
+    partial = directory / f"{path.name}.{os.getpid()}.tmp"
     partial.write_text(f'#!/bin/sh\nexec {command} "$@" 2>> {log}\n', encoding="utf-8")
     partial.chmod(0o755)
     return partial.replace(path)

@@ -40,6 +40,20 @@ def test_cluster_runs_workers_as_processes_by_an_executable_command(cache):
     assert command.stat().st_mode & 0o111
 
 
+def test_process_workers_get_their_command_also_when_they_are_asked_for():
+    flags = flags_of(CLUSTER, "--environment_type=PROCESS")
+    assert json.loads(flags["environment_config"])["command"]
+    given = flags_of(CLUSTER, "--environment_type=PROCESS", '--environment_config={"command":"x"}')
+    assert given["environment_config"] == '{"command":"x"}'
+
+
+def test_python_environments_have_workers_of_their_own(cache, monkeypatch):
+    first = flags_of(CLUSTER)["environment_config"]
+    monkeypatch.setattr("sys.executable", "/another/venv/bin/python")
+    assert flags_of(CLUSTER)["environment_config"] != first
+    assert len(list(cache.glob("worker-*"))) == 2
+
+
 def test_template_never_depends_on_the_launcher():
     assert flags_of("--output_executable_path=job.jar")["environment_type"] == "PROCESS"
 
