@@ -47,7 +47,11 @@ Prints one JSON object an event. Nothing is written to a store."""
 
 _PLAN_EXAMPLE = """example:
   chronon-beam plan --group_by examples/ice_cream/group_by.py \\
-      --source file:examples/ice_cream/events.jsonl"""
+      --source file:examples/ice_cream/events.jsonl
+
+Takes the flags of `run` as well, and warns of those that would harm the job:
+  chronon-beam plan --group_by examples/ice_cream/group_by.py \\
+      --runner_config flink_cluster --flink_master=jobmanager:8081"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, unknown = parser.parse_known_args(
             _expanded(sys.argv[1:] if argv is None else argv)
         )
-        if unknown and arguments.command not in (_run, _upload):
+        if unknown and arguments.command not in (_run, _upload, _plan):
             arguments.parser.error(f"unknown argument {unknown[0]!r}")
         return arguments.command(arguments, unknown)
     except BrokenPipeError:
@@ -138,8 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     plan = _command(commands, "plan", "show tiles, schemas, cost and warnings", _PLAN_EXAMPLE)
     flags.add_group_by(plan)
     flags.add_source(plan, required=False)
+    flags.add_runner(plan)
     plan.add_argument("--json", action="store_true", help="print one JSON object")
-    plan.set_defaults(command=_plan)
+    plan.set_defaults(command=_plan, flags_of_run=list(run._option_string_actions))  # noqa: SLF001
     return parser
 
 
@@ -302,13 +307,18 @@ def _trace(arguments: argparse.Namespace, _: list[str]) -> int:
     return DONE
 
 
-def _plan(arguments: argparse.Namespace, _: list[str]) -> int:
+def _plan(arguments: argparse.Namespace, others: list[str]) -> int:
+    from chronon_beam.pipeline import beam_flags as beams
     from chronon_beam.pipeline.describe import as_text, describe
     from chronon_beam.pipeline.prepare import loaded_group_by, planned
+    from chronon_beam.pipeline.runners import warnings_of
 
+    flags.check_flags(others, [*beams.known(arguments.runner), *arguments.flags_of_run])
     group_by = loaded_group_by(arguments.group_by, arguments.dialect)
-    plan = planned(group_by, arguments.source).plan if arguments.source else None
-    found = describe(group_by, plan)
+    over = planned(group_by, arguments.source) if arguments.source else None
+    found = describe(group_by, over.plan if over else None)
+    live = not over.source.bounded if over else None
+    found["warnings"] += warnings_of(arguments.runner, others, live)
     print(json.dumps(found) if arguments.json else as_text(found))
     return DONE
 

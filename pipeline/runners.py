@@ -11,7 +11,7 @@ from pathlib import Path
 from apache_beam.runners.runner import PipelineRunner
 from apache_beam.version import __version__ as beam_version
 
-from chronon_beam.pipeline.flink import dangers, flink
+from chronon_beam.pipeline.flink import dangers, flink, flink_arguments
 from chronon_beam.pipeline.options import UsageError
 
 
@@ -43,12 +43,28 @@ def runner_of(
     elif name == "PrismRunner":
         yield Chosen(name, with_default(flags, "prism_location", _prism))
     elif name == "FlinkRunner":
+        for warning in warnings_of(name, flags, live):
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
         with flink(flags, live=live) as complete:
-            for danger in dangers(complete, live=live):
-                print(f"warning: {danger}", file=sys.stderr, flush=True)
             yield Chosen(name, complete)
     else:
         yield Chosen(name, list(flags))
+
+
+def warnings_of(name: str, flags: Sequence[str], live: bool | None) -> list[str]:
+    """What these flags would do to a job on the runner called `name`: one line each.
+
+    Args:
+        name: Beam's name of the runner.
+        flags: what the user gives Beam.
+        live: whether the source never ends; None where it is not known: then what holds for both.
+    """
+    if name != "FlinkRunner":
+        return []
+    if live is None:
+        ending = warnings_of(name, flags, live=False)
+        return [line for line in warnings_of(name, flags, live=True) if line in ending]
+    return dangers(flink_arguments(flags, live=live), live=live)
 
 
 def _embedded(buffered: bool) -> PipelineRunner:

@@ -368,6 +368,33 @@ def test_plan_for_people(chronon_beam: Cli) -> None:
     assert "add --source to see the types" in ran.out
 
 
+@pytest.mark.parametrize(
+    ("flags", "warning"),
+    [
+        (["--runner=FlinkRunner", "--object_reuse=true"], "--object_reuse=true: the job server"),
+        (["--runner_config=flink_cluster", "--environment_type=LOOPBACK"], "ends with this launch"),
+        (["--runner_config=flink_cluster", EVENTS], "Flink keeps the job open"),
+    ],
+)
+def test_plan_warns_of_flags_that_would_harm_the_job(
+    chronon_beam: Cli, flags: list[str], warning: str
+) -> None:
+    ran = chronon_beam("plan", ICE_CREAM, *flags)
+    assert (ran.code, ran.err) == (0, "")
+    (line,) = [line for line in ran.out.splitlines() if "warning: --" in line]
+    assert warning in line
+
+
+def test_plan_takes_the_flags_of_run_and_no_others(chronon_beam: Cli) -> None:
+    flags = ["--runner_config=flink_cluster", "--store=null:", "--trigger", "every_event"]
+    ran = chronon_beam("plan", ICE_CREAM, *flags)
+    assert ran.code == 0
+    assert "warning: --" not in ran.out
+    ran = chronon_beam("plan", ICE_CREAM, "--runner=FlinkRunner", "--paralelism=2")
+    assert ran.code == 2
+    assert "unknown flag --paralelism: did you mean --parallelism?" in ran.err
+
+
 def test_plan_for_programs(chronon_beam: Cli) -> None:
     ran = chronon_beam("plan", ICE_CREAM, EVENTS, "--json")
     (plan,) = ran.objects
