@@ -91,6 +91,17 @@ class FlinkCluster:
         self._call(f"/jobs/{job_id}?mode=cancel", method="PATCH")
         self._wait(lambda: self.jobs()[job_id] in ("CANCELED", "FAILED", "FINISHED"))
 
+    def checkpoints_of(self, job_id: str) -> dict[str, int]:
+        """How many checkpoints of a job were `completed`, `restored` and so on."""
+        return self._call(f"/jobs/{job_id}/checkpoints")["counts"]
+
+    def stop_with_savepoint(self, job_id: str) -> str:
+        """Stop a job where it is; what to resume it from."""
+        asked = self._call(f"/jobs/{job_id}/stop", method="POST", body={"drain": False})
+        path = f"/jobs/{job_id}/savepoints/{asked['request-id']}"
+        self._wait(lambda: self._call(path)["status"]["id"] == "COMPLETED")
+        return self._call(path)["operation"]["location"]
+
     def stop(self) -> None:
         """End both processes and all that they started."""
         for process in (self._task_manager, self._job_manager):
@@ -136,8 +147,10 @@ class FlinkCluster:
         except OSError:
             return set()
 
-    def _call(self, path: str, method: str = "GET") -> Any:
-        request = urllib.request.Request(self.rest_url + path, method=method)
+    def _call(self, path: str, method: str = "GET", body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.rest_url + path, data, method=method)
+        request.add_header("Content-Type", "application/json")
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
 

@@ -1,6 +1,5 @@
 """Jobs on real Flink: embedded in the job server, and on a cluster with workers as processes."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from processes import eventually_none, processes_with
 
 from chronon_beam.pipeline.flink import flink
 from chronon_beam.pipeline.job_server import JobServerFailed, root_cause
@@ -26,26 +26,6 @@ with flink([]):
     print("up", flush=True)
     time.sleep(600)
 """
-
-
-def processes_with(text: str) -> list[int]:
-    """Ids of the processes whose command line or environment holds `text`."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-            if text.encode() in told and int(process.name) != os.getpid():
-                found.append(int(process.name))
-    return found
-
-
-def eventually_none(text: str, within_s: float = 15.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while processes_with(text):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 def count_words(argv: list[str], directory: Path) -> list[tuple[str, int]]:
