@@ -5,6 +5,7 @@ counts events twice, since tiles of several sizes begin at the same time. The la
 wins. Untiled rows (tile size 0) are kept side by side, each under its position.
 """
 
+import asyncio
 import threading
 import uuid
 from abc import ABC, abstractmethod
@@ -18,6 +19,7 @@ BUILT_IN = {
     "sqlite": "chronon_beam.io.sqlite:open_sqlite",
     "null": "chronon_beam.io.kv_store:open_null",
     "memory": "chronon_beam.io.kv_store:open_memory",
+    "bigtable": "chronon_beam.io.bigtable:open_bigtable",
 }
 """`module:attribute` by scheme; called with the URI it returns a `KVStore`."""
 
@@ -25,8 +27,37 @@ GROUP = "chronon_beam.stores"
 """Entry points of other packages: name = scheme, object = callable from URI to `KVStore`."""
 
 
+class Bounds(NamedTuple):
+    """How long requests are collected before they are written: the first bound reached counts.
+
+    Attributes:
+        rows: so many requests; 0 writes each list as it comes.
+        bytes: so many bytes of values.
+        age_ms: the oldest has waited so long. A bundle's end writes what there is in any case.
+    """
+
+    rows: int = 0
+    bytes: int = 0
+    age_ms: int = 0
+
+
 class KVStore(ABC):
-    """Bytes by dataset, key and time; safe to use from several threads."""
+    """Bytes by dataset, key and time; safe to use from several threads.
+
+    `chronon_beam.io.testing` has the tests that every store passes.
+
+    Attributes:
+        bounds: what a job collects before it calls `multi_put`.
+        tries_again: whether `multi_put` itself tries again what may pass, so that what it gives
+            back as failed has failed for good.
+        retried: how many requests it has tried again so far.
+        patient: whether reads wait for a store that is down as long as writes do; jobs set it.
+    """
+
+    bounds = Bounds()
+    tries_again = False
+    retried = 0
+    patient = False
 
     @abstractmethod
     def create(self, dataset: str) -> None:
@@ -47,9 +78,13 @@ class KVStore(ABC):
         A key or dataset that is not there has no values.
         """
 
+    async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """`multi_get` for an event loop: in a thread, unless the store's client can do better."""
+        return await asyncio.to_thread(self.multi_get, requests)
+
     @abstractmethod
     def scan(self, dataset: str) -> Iterator["StoredValue"]:
-        """All that the dataset holds, by key, tile size and time."""
+        """All that the dataset holds, each value once, in an order that is the store's own."""
 
     @abstractmethod
     def close(self) -> None:
@@ -65,7 +100,9 @@ class StoredValue(NamedTuple):
 
 
 def open_store(uri: str) -> KVStore:
-    """The store that `uri` names: `sqlite:PATH`, `memory:NAME`, `null:` or another's.
+    """The store that `uri` names.
+
+    That is `sqlite:PATH`, `bigtable://PROJECT/INSTANCE`, `memory:NAME`, `null:` or another's.
 
     Raises:
         ValueError: unknown scheme or parameter, or a malformed URI.
@@ -156,7 +193,7 @@ class MemoryStore(KVStore):
         ]
 
     def scan(self, dataset: str) -> Iterator[StoredValue]:
-        """See `KVStore.scan`."""
+        """By key, tile size and time."""
         with _memory_lock:
             stored = [
                 StoredValue(key, size, TimedValue(value, start))

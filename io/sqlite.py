@@ -108,7 +108,7 @@ class SqliteStore(KVStore):
             connection.execute("COMMIT")
 
     def scan(self, dataset: str) -> Iterator[StoredValue]:
-        """One snapshot of the dataset; raises FileNotFoundError if there is no file."""
+        """One snapshot by key, tile size and time; raises FileNotFoundError if there is no file."""
         connection = self._existing()
         with suppress(_NoTable), closing(_select(connection, _SCAN, dataset, ())) as found:
             for key, size_ms, value, start_ms in found:

@@ -10,9 +10,11 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from chronon_beam.api.records import Failure, PutRequest
-from chronon_beam.io.kv_store import KVStore, open_store
+from chronon_beam.io.kv_store import Bounds, KVStore, open_store
 
 STEP = "Write"
 FAILURES = "failures"
@@ -22,22 +24,28 @@ PAUSES_S = (0.1, 0.4)
 
 @dataclass
 class Write(beam.PTransform):
-    """Lists of PutRequests to the store: `written` counts one a list, `failures` beside them.
+    """PutRequests, or lists of them, to the store.
+
+    They are collected within a bundle as the store's `bounds` say. Out come `written`, how many
+    were written at a time, and `failures`, both in the global window.
 
     Attributes:
         store_uri: see `open_store`.
-        dataset: made if there is none.
+        dataset: made if there is none; None leaves it to the store.
     """
 
     store_uri: str
-    dataset: str
+    dataset: str | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, requests: beam.PCollection[list[PutRequest]]) -> Any:
+    def expand(self, requests: beam.PCollection[Any]) -> Any:
         """One step, with the store opened once a worker thread."""
-        return requests | "Write" >> beam.ParDo(
+        unwindowed: Any = requests
+        if not isinstance(requests.windowing.windowfn, GlobalWindows):
+            unwindowed = requests | "Global" >> beam.WindowInto(GlobalWindows())
+        return unwindowed | "Write" >> beam.ParDo(
             _WriteFn(self.store_uri, self.dataset)
         ).with_outputs(FAILURES, main="written")
 
@@ -54,12 +62,14 @@ def write_all(
         The reason by index of those requests that failed at each attempt, and how many requests
         were retried.
     """
-    return with_retries(
+    before = store.retried
+    failed, retried = with_retries(
         lambda asked: store.multi_put([requests[index] for index in asked]),
         len(requests),
-        pauses_s,
+        () if store.tries_again else pauses_s,
         sleep,
     )
+    return failed, retried + store.retried - before
 
 
 def with_retries(
@@ -109,28 +119,86 @@ def request_failure(request: PutRequest, reason: str) -> Failure:
     return Failure(STEP, reason, json.dumps(payload).encode(), request.dataset, -1)
 
 
+class Pending:
+    """Requests that wait for company.
+
+    Args:
+        bounds: when they have waited long enough.
+        clock: seconds.
+    """
+
+    def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
+        self.requests: list[PutRequest] = []
+        self._bounds, self._clock = bounds, clock
+        self._bytes = 0
+        self._since_s = 0.0
+
+    def add(self, requests: list[PutRequest]) -> bool:
+        """Take some more; whether all of them are due now."""
+        if not self.requests:
+            self._since_s = self._clock()
+        self.requests += requests
+        if len(self.requests) >= self._bounds.rows:
+            return True
+        self._bytes += sum(len(each.value_bytes) for each in requests)
+        waited_ms = (self._clock() - self._since_s) * 1000
+        return self._bytes >= self._bounds.bytes or waited_ms >= self._bounds.age_ms
+
+    def take(self) -> list[PutRequest]:
+        """All of them, for good."""
+        taken, self.requests, self._bytes = self.requests, [], 0
+        return taken
+
+
 class _WriteFn(beam.DoFn):
-    def __init__(self, store_uri: str, dataset: str) -> None:
+    def __init__(self, store_uri: str, dataset: str | None) -> None:
         self._store_uri = store_uri
         self._dataset = dataset
 
     def setup(self) -> None:
         self._store = open_store(self._store_uri)
-        self._store.create(self._dataset)
+        if self._dataset is not None:
+            self._store.create(self._dataset)
+        self._pending = Pending(self._store.bounds)
         self._requests, self._written, self._retried, self._failed = (
             Metrics.counter(STEP, name) for name in ("requests", "written", "retried", "failed")
         )
+        self._batch_ms = Metrics.distribution(STEP, "batch_ms")
 
     def teardown(self) -> None:
         self._store.close()
 
-    def process(self, requests: list[PutRequest]) -> Iterator[Any]:
+    def start_bundle(self) -> None:
+        self._pending.take()  # of a bundle that has failed: it comes again
+
+    def process(self, requests: PutRequest | list[PutRequest]) -> Iterator[Any]:
+        if self._pending.add([requests] if isinstance(requests, PutRequest) else requests):
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        if self._pending.requests:
+            for output in self._flush():
+                if isinstance(output, TaggedOutput):
+                    yield TaggedOutput(output.tag, _at_the_end(output.value))
+                else:
+                    yield _at_the_end(output)
+
+    def _flush(self) -> Iterator[Any]:
+        requests = self._pending.take()
+        began_s = time.monotonic()
         failed, retried = write_all(self._store, requests)
+        self._batch_ms.update(int((time.monotonic() - began_s) * 1000))
         self._requests.inc(len(requests))
         self._written.inc(len(requests) - len(failed))
         if retried:
             self._retried.inc(retried)
+        if failed:
             self._failed.inc(len(failed))
         for index, reason in failed.items():
             yield TaggedOutput(FAILURES, request_failure(requests[index], reason))
         yield len(requests) - len(failed)
+
+
+def _at_the_end(value: Any) -> WindowedValue:
+    window = GlobalWindow()
+    return WindowedValue(value, window.max_timestamp(), (window,))

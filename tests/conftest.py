@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest.register_assert_rewrite("chronon_beam.io.testing")
+
 GOLDEN = Path(__file__).parent / "golden" / "vectors"
 
 settings.register_profile(

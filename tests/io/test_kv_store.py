@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
-from chronon_beam.io.kv_store import KVStore, MemoryStore, NullStore, StoredValue, open_store
+from chronon_beam.io.kv_store import MemoryStore, NullStore, StoredValue, open_store
+from chronon_beam.io.testing import KVStoreContract
 
 HOUR = 3_600_000
 names = itertools.count()
@@ -23,59 +24,24 @@ def get(key: bytes, start_ms: int, end_ms: int, size_ms: int = HOUR) -> GetReque
     return GetRequest(key, "D", start_ms, end_ms, size_ms)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
-def store(request, tmp_path):
-    where = tmp_path / "s.db" if request.param == "sqlite" else f"test-{next(names)}"
-    opened = open_store(f"{request.param}:{where}")
-    yield opened
-    opened.close()
+class TestSqlite(KVStoreContract):
+    @pytest.fixture
+    def store(self, tmp_path):
+        opened = open_store(f"sqlite:{tmp_path}/s.db")
+        yield opened
+        opened.close()
 
 
-def test_values_are_those_whose_time_is_in_the_range_sorted_by_time(store: KVStore):
-    assert store.multi_put([tile(b"k", t * HOUR, b"%d" % t) for t in (3, -1, 2, 1)]) == [None] * 4
-    assert store.multi_get([get(b"k", HOUR, 3 * HOUR), get(b"k", -HOUR, 0)]) == [
-        [TimedValue(b"1", HOUR), TimedValue(b"2", 2 * HOUR)],
-        [TimedValue(b"-1", -HOUR)],
-    ]
+class TestMemory(KVStoreContract):
+    @pytest.fixture
+    def store(self):
+        yield open_store("memory:contract")
+        MemoryStore.forget("contract")
 
 
-def test_unknown_key_and_dataset_have_no_values(store: KVStore):
-    store.create("D")
-    assert store.multi_get([get(b"k", 0, 9), get(b"k", 0, 9)._replace(dataset="other")]) == [[], []]
-    assert list(store.scan("D")) == list(store.scan("other")) == []
-
-
-def test_last_write_of_a_tile_wins_within_and_across_batches(store: KVStore):
-    store.multi_put([tile(b"k", 0, b"a"), tile(b"k", 0, b"b")])
-    assert store.multi_get([get(b"k", 0, 1)]) == [[TimedValue(b"b", 0)]]
-    store.multi_put([tile(b"k", 0, b"c")])
-    assert store.multi_get([get(b"k", 0, 1)]) == [[TimedValue(b"c", 0)]]
-
-
-def test_tiles_of_several_sizes_and_keys_do_not_touch_each_other(store: KVStore):
-    store.multi_put([tile(b"k", 0, b"h"), tile(b"k", 0, b"d", 24 * HOUR), tile(b"k\0", 0, b"x")])
-    assert store.multi_get([get(b"k", 0, 1), get(b"k", 0, 1, 24 * HOUR), get(b"k\0", 0, 1)]) == [
-        [TimedValue(b"h", 0)],
-        [TimedValue(b"d", 0)],
-        [TimedValue(b"x", 0)],
-    ]
-
-
-def test_rows_of_one_time_stand_side_by_side_and_a_repeated_write_adds_none(store: KVStore):
-    rows = [row(b"k", 5, b"a", "f@1"), row(b"k", 5, b"a", "f@2"), row(b"k", 4, b"c", "f@3")]
-    for _ in range(2):
-        store.multi_put(rows)
-    assert store.multi_get([get(b"k", 0, 9, 0)]) == [
-        [TimedValue(b"c", 4), TimedValue(b"a", 5), TimedValue(b"a", 5)]
-    ]
-
-
-def test_rows_without_a_position_are_never_replaced(store: KVStore):
-    store.multi_put([row(b"k", 5, b"a"), row(b"k", 5, b"a")])
-    assert len(store.multi_get([get(b"k", 0, 9, 0)])[0]) == 2
-
-
-def test_scan_gives_all_by_key_size_and_time(store: KVStore):
+@pytest.mark.parametrize("scheme", ["sqlite", "memory"])
+def test_scan_gives_all_by_key_size_and_time(scheme, tmp_path):
+    store = open_store(f"{scheme}:{tmp_path}/s.db")
     puts = [tile(b"b", 0, b"1"), tile(b"a", HOUR, b"2"), tile(b"a", 0, b"3"), row(b"a", 7, b"4")]
     store.multi_put([*puts, tile(b"a", 0, b"5")._replace(dataset="other")])
     assert list(store.scan("D")) == [
@@ -84,18 +50,7 @@ def test_scan_gives_all_by_key_size_and_time(store: KVStore):
         StoredValue(b"a", HOUR, TimedValue(b"2", HOUR)),
         StoredValue(b"b", HOUR, TimedValue(b"1", 0)),
     ]
-
-
-def test_one_batch_may_write_to_several_datasets(store: KVStore):
-    store.multi_put([tile(b"k", 0, b"a"), tile(b"k", 0, b"b")._replace(dataset="E")])
-    assert [each.value.value_bytes for each in store.scan("E")] == [b"b"]
-
-
-def test_nothing_to_do_is_fine(store: KVStore):
-    store.create("D")
-    store.create("D")
-    assert store.multi_put([]) == []
-    assert store.multi_get([]) == []
+    store.close()
 
 
 @given(
