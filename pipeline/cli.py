@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     except KeyboardInterrupt:
         return _complain("stopped", FAILED)
-    except (GroupByError, UsageError, ValueError) as error:
+    except (GroupByError, UsageError, ValueError, ImportError) as error:
         return _complain(str(error), WRONG_USE)
     except (RuntimeError, OSError, sqlite3.Error) as error:
         return _complain(str(error), FAILED)

@@ -3,9 +3,24 @@
 from collections.abc import Iterator
 
 import pytest
+from bigtable_emulator import BigtableEmulator
 from flink_cluster import FlinkCluster
 
 from chronon_beam.pipeline.flink_jar import job_server_jar
+
+
+@pytest.fixture(scope="session")
+def bigtable_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigtableEmulator]:
+    emulator = BigtableEmulator(tmp_path_factory.mktemp("bigtable"))
+    yield emulator
+    emulator.stop()
+
+
+@pytest.fixture
+def bigtable(bigtable_emulator: BigtableEmulator, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URI of an instance in the emulator."""
+    monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", bigtable_emulator.host)
+    return "bigtable://test-project/test-instance"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,94 @@
+"""A ReadRows call that is tried again for a while, when its error is one that passes."""
+
+import asyncio
+import time
+from typing import Any
+
+from chronon_beam.io import bigtable_codes as codes
+from chronon_beam.io.bigtable_client import BigtableClient, BigtableError, grpc
+from chronon_beam.io.bigtable_options import BigtableOptions
+from chronon_beam.io.bigtable_reads import RowsRead, Value
+
+
+class Patience:
+    """How long one read is tried."""
+
+    def __init__(self, wait_ms: int) -> None:
+        self._until_s = time.monotonic() + wait_ms / 1000
+        self._number = 0
+
+    @property
+    def left_s(self) -> float:
+        """For the next attempt."""
+        return max(0.001, self._until_s - time.monotonic())
+
+    def pause_s(self, error: Any) -> float | None:
+        """How long to wait before the next attempt; None if there is none."""
+        self._number += 1
+        pause_s = codes.pause_s(self._number)
+        passes = codes.may_pass(codes.status_of(error), self._number)
+        return pause_s if passes and pause_s < self.left_s else None
+
+
+class ReadAttempts:
+    """A read whose first attempt is under way."""
+
+    def __init__(self, client: BigtableClient, table: str, request: Any, wait_ms: int) -> None:
+        self._client, self._table, self._request = client, table, request
+        self._patience = Patience(wait_ms)
+        self._responses = self._call()
+
+    def rows(self) -> dict[bytes, list[Value]]:
+        """The rows, once they are here; raises BigtableError."""
+        while True:
+            read = RowsRead()
+            try:
+                for response in self._responses:
+                    read.add(response)
+                return read.rows
+            except grpc.RpcError as error:
+                if is_missing_table(error):
+                    return {}
+                pause_s = self._patience.pause_s(error)
+                if pause_s is None:
+                    raise BigtableError(
+                        read_failed(self._client.options, self._table, error)
+                    ) from error
+            time.sleep(pause_s)
+            self._responses = self._call()
+
+    def _call(self) -> Any:
+        timeout_s = min(self._patience.left_s, self._client.options.attempt_ms / 1000)
+        return self._client.read_rows(self._table, self._request, timeout_s)
+
+
+async def rows_async(
+    client: BigtableClient, table: str, request: Any, wait_ms: int
+) -> dict[bytes, list[Value]]:
+    """The rows of a read on the running event loop; raises BigtableError."""
+    patience = Patience(wait_ms)
+    while True:
+        read = RowsRead()
+        timeout_s = min(patience.left_s, client.options.attempt_ms / 1000)
+        try:
+            async for response in client.read_rows_async(table, request, timeout_s):
+                read.add(response)
+            return read.rows
+        except grpc.RpcError as error:
+            if is_missing_table(error):
+                return {}
+            pause_s = patience.pause_s(error)
+            if pause_s is None:
+                raise BigtableError(read_failed(client.options, table, error)) from error
+        await asyncio.sleep(pause_s)
+
+
+def is_missing_table(error: Any) -> bool:
+    """Whether there is no such table, so no values."""
+    status = codes.status_of(error)
+    return status.code == codes.NOT_FOUND and "table" in status.message.lower()
+
+
+def read_failed(options: BigtableOptions, table: str, error: Any) -> str:
+    """What to tell of a read that is given up."""
+    return f"Bigtable {options.name}: table {table} cannot be read: {codes.status_of(error)}"

@@ -1,0 +1,67 @@
+"""Writes that are tried again must not undo younger ones of the same process.
+
+    A  cell 1 --x------------------------x--(dropped)      x: an attempt that fails
+    B            cell 1 ----(waits)------|------o          o: one that is taken
+
+A write that begins (B) takes its cells from all older ones that are still under way (A): they do
+not send them again. If one of them is just being sent, the younger write waits for its outcome.
+"""
+
+import threading
+from collections.abc import Hashable, Iterator, Set
+from contextlib import contextmanager
+
+
+class OpenWrite:
+    """A write that is under way.
+
+    Attributes:
+        cells: what it writes.
+        superseded: those of them that a younger write has taken.
+    """
+
+    def __init__(self, cells: Set[Hashable], older: list["OpenWrite"]) -> None:
+        self.cells = cells
+        self.superseded: set[Hashable] = set()
+        self.sending = False
+        self.older = older
+
+
+class WriteOrder:
+    """All writes of a process to one store that are under way."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._open: list[OpenWrite] = []
+
+    @contextmanager
+    def write(self, cells: Set[Hashable]) -> Iterator[OpenWrite]:
+        """A write begins here and is over at the block's end."""
+        with self._changed:
+            write = OpenWrite(cells, [])
+            for older in self._open:
+                common = older.cells & cells
+                if common:
+                    older.superseded |= common
+                    write.older.append(older)
+            self._open.append(write)
+        try:
+            yield write
+        finally:
+            with self._changed:
+                self._open.remove(write)
+
+    @contextmanager
+    def attempt(self, write: OpenWrite) -> Iterator[Set[Hashable]]:
+        """One attempt; gives the cells that must not be sent, for a younger write has them."""
+        with self._changed:
+            self._changed.wait_for(lambda: not any(older.sending for older in write.older))
+            write.older.clear()
+            write.sending = True
+            superseded = frozenset(write.superseded)
+        try:
+            yield superseded
+        finally:
+            with self._changed:
+                write.sending = False
+                self._changed.notify_all()
