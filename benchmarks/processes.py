@@ -1,8 +1,9 @@
-"""CPU time of this process and all that it has started, by kind."""
+"""CPU time and memory of a process and all that it has started, by kind."""
 
 import os
 from collections import defaultdict
 from pathlib import Path
+from threading import Event, Thread
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -44,3 +45,50 @@ def _kind(pid: int) -> str:
         if sign in command:
             return kind
     return "other"
+
+
+class PeakMemory:
+    """Watches the resident memory of a process and its children; a context manager.
+
+    Attributes:
+        by_kind_mb: the most of each kind at any time, and of `all` together.
+    """
+
+    def __init__(self, pid: int, interval_s: float = 0.25) -> None:
+        self.by_kind_mb: dict[str, float] = defaultdict(float)
+        self._pid = pid
+        self._interval_s = interval_s
+        self._over = Event()
+        self._thread = Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(self._interval_s):
+            now = _rss_mb(self._pid)
+            for kind, megabytes in {**now, "all": sum(now.values())}.items():
+                self.by_kind_mb[kind] = max(self.by_kind_mb[kind], round(megabytes, 1))
+
+
+def _rss_mb(root: int) -> dict[str, float]:
+    parents: dict[int, int] = {}
+    pages: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue  # it has ended since
+            parents[int(entry.name)], pages[int(entry.name)] = int(fields[1]), int(fields[21])
+    total: dict[str, float] = defaultdict(float)
+    for pid, number in pages.items():
+        if _descends(pid, root, parents):
+            kind = "python" if pid == root else _kind(pid)
+            total[kind] += number * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+    return dict(total)
