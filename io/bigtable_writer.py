@@ -239,8 +239,9 @@ class BigtableWriter:
             if (passes and not over) or (made and status.code == codes.NOT_FOUND):
                 again[cell] = status
             else:
-                waited = f" (tried {trouble.attempts[cell]} times in {trouble.lasts_s:.0f} s)"
-                given_up[cell] = f"{status}{waited if passes else ''}"
+                tries = trouble.attempts[cell]
+                tried = f" (tried {tries} times in {trouble.lasts_s:.0f} s)" if tries > 1 else ""
+                given_up[cell] = f"{status}{tried}"
         return again
 
     def _pause(self, pending: Mapping[Cell, bytes], status: Status, trouble: Trouble) -> None:

@@ -79,6 +79,7 @@ class _RepairFn(beam.DoFn):
 
     def setup(self) -> None:
         self._store = open_store(self._store_uri)
+        self._store.patient = True
         dataset = self._plan.group_by.streaming_dataset
         for name in (dataset, REPAIRED_DATASET.format(dataset)):
             self._store.create(name)

@@ -1,15 +1,17 @@
 import base64
 import json
+from typing import ClassVar
 
 import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.window import FixedWindows
 
 from chronon_beam.api.records import Failure, PutRequest
 from chronon_beam.io import kv_store
-from chronon_beam.io.kv_store import MemoryStore, open_store
-from chronon_beam.io.write import Write, request_failure, write_all
+from chronon_beam.io.kv_store import Bounds, MemoryStore, open_store
+from chronon_beam.io.write import Pending, Write, request_failure, write_all
 
 
 def put(number: int, dataset: str = "D") -> PutRequest:
@@ -108,3 +110,46 @@ def test_dataset_is_made_even_when_nothing_is_written(tmp_path):
     run(f"sqlite:{tmp_path}/s.db", [[]], [0], [])
     assert list(open_store(f"sqlite:{tmp_path}/s.db").scan("D")) == []
     assert (tmp_path / "s.db").exists()
+
+
+def test_requests_wait_for_rows_bytes_or_age_whichever_comes_first():
+    now_s = [0.0]
+    pending = Pending(Bounds(rows=4, bytes=6, age_ms=200), lambda: now_s[0])
+    assert [pending.add([put(i)]) for i in range(4)] == [False, False, False, True]
+    assert pending.take() == [put(i) for i in range(4)]
+    assert not pending.add([put(1)])
+    assert pending.add([put(2)._replace(value_bytes=b"12345")])
+    pending.take()
+    now_s[0] = 5.0
+    assert not pending.add([put(1)])
+    now_s[0] = 5.3
+    assert pending.add([put(2)])
+
+
+class Collecting(Flaky):
+    """Wants three requests at a time, and tries again by itself."""
+
+    bounds = Bounds(rows=3, bytes=1 << 20, age_ms=3_600_000)
+    tries_again = True
+    batches: ClassVar[list[int]] = []
+
+    def multi_put(self, requests):
+        self.batches.append(len(requests))
+        return super().multi_put(requests)
+
+
+def test_bundle_collects_as_the_store_wishes_and_ends_with_all_written(monkeypatch):
+    monkeypatch.setitem(kv_store.BUILT_IN, "collecting", f"{__name__}:open_collecting")
+    Collecting.batches.clear()
+    elements = [put(0), [put(1), put(2)], [put(3)], put(4)]
+    with beam.Pipeline(runner=FnApiRunner()) as root:
+        requests = root | beam.Create(elements, reshuffle=False) | beam.WindowInto(FixedWindows(1))
+        responses = requests | Write("collecting:")
+        assert_that(responses.written, equal_to([2, 2]))
+        positions = responses.failures | beam.Map(lambda each: each.source)
+        assert_that(positions, equal_to(["D"]), "failures")
+    assert Collecting.batches == [3, 2]
+
+
+def open_collecting(uri: str) -> Collecting:
+    return Collecting({b"k1": 9})
