@@ -25,7 +25,9 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "apache-beam>=2.70,<3",
+        "datasketches>=5.1,<6",
         "fastavro>=1.9,<2",
+        "numpy>=1.26,<3",
         "orjson>=3.10,<4",
         "pyarrow>=16,<26",
         "pyspark>=4.0,<4.4",

@@ -13,6 +13,7 @@ from typing import Any
 import fastavro
 
 from chronon_beam.aggregator.base import IrRecord
+from chronon_beam.aggregator.java import HashOrdered, string_place
 from chronon_beam.api.data_types import (
     BINARY,
     BOOLEAN,
@@ -263,15 +264,27 @@ def list_encoder(encode: Encoder) -> Encoder:
 
 
 def map_encoder(encode: Encoder) -> Encoder:
-    """The encoder of maps from strings to what `encode` encodes."""
+    """The encoder of maps from strings to what `encode` encodes, in the order of Java's maps."""
 
     def encode_map(values: Any) -> bytes:
-        by_key = values if isinstance(values, dict) else dict(values)
+        by_key = HashOrdered(values).as_written(string_place)
         if None in by_key.values():
             raise AvroError(_null_inside("map", values))
         return encode_items([encode_string(key) + encode(by_key[key]) for key in by_key])
 
     return encode_map
+
+
+def opaque(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """A reader of an IR that Avro holds as bytes; other bytes raise AvroError."""
+
+    def from_avro(payload: bytes) -> Any:
+        try:
+            return read(payload)
+        except (ValueError, LookupError, RuntimeError, TypeError, MemoryError) as error:
+            raise AvroError(f"an IR that cannot be read: {error}") from error
+
+    return from_avro
 
 
 def _null_inside(kind: str, values: Any) -> str:

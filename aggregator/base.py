@@ -42,6 +42,8 @@ class Aggregator:
         clone: a copy that shares nothing that `update` or `merge` would change.
         delete: (IR, input, ts_ms) to the IR without that input; None where Chronon's operation
             cannot (`BaseAggregator.isDeletable`). It may change the IR in place.
+        refuse: an input to the reason why it cannot be aggregated, or None; None where every input
+            of the type can.
         simple: the operation does not look at time; lists and maps are taken apart for it.
     """
 
@@ -55,6 +57,7 @@ class Aggregator:
     from_avro: Callable[[Any], Any] = _same
     clone: Callable[[Any], Any] = _same
     delete: Callable[[Any, Any, int], Any] | None = None
+    refuse: Callable[[Any], str | None] | None = None
     simple: bool = True
 
     def inverse(self) -> "Aggregator | None":

@@ -1,7 +1,8 @@
 """One column of a tile: an operation, with what surrounds it (lists, maps, buckets).
 
 Source: `DirectColumnAggregator`, `BucketedColumnAggregator`, `MapColumnAggregator`,
-`VectorDispatcher` in `ai.chronon.aggregator.row`. A column's IR is None until a value was seen.
+`ElementWiseAggregator`, `VectorDispatcher` in `ai.chronon.aggregator.row`. A column's IR is None
+until a value was seen.
 """
 
 import math
@@ -10,15 +11,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from chronon_beam.aggregator.avro import map_encoder
+from chronon_beam.aggregator.avro import encode_items, encode_string, list_encoder
 from chronon_beam.aggregator.base import Aggregator
+from chronon_beam.aggregator.java import HashOrdered, string_place
 from chronon_beam.aggregator.operations import TIMED, aggregator, is_scalar
-from chronon_beam.api.data_types import STRING, DataType, ListType, MapType, map_of
+from chronon_beam.api.data_types import STRING, DataType, ListType, MapType, list_of, map_of
 from chronon_beam.api.dialect import Dialect
 from chronon_beam.api.group_by import AggregationPart, GroupByError
 
 Update = Callable[[Any, Any, int], Any]
 BucketUpdate = Callable[[Any, Any, str, int], Any]
+Refuse = Callable[[Any, Any], "str | None"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Column:
         update: (IR, input that is not null, ts_ms) to the next IR. For a bucketed column the
             bucket comes before ts_ms, here and in `prepare`.
         undo: the column whose `update` takes rows out of an IR; None where the operation cannot.
+        refuse: (IR or None, input that is not null) to the reason why the input cannot be added,
+            or None; None where every input of the type can.
     """
 
     part: AggregationPart
@@ -39,6 +44,7 @@ class Column:
     prepare: Callable[..., Any]
     update: Callable[..., Any]
     undo: "Column | None" = None
+    refuse: Refuse | None = None
 
     def merge(self, a: Any, b: Any) -> Any:
         """The union of two IRs, either of them None; only `a` may be changed."""
@@ -62,49 +68,89 @@ def column(
     Raises:
         GroupByError: operation, type, bucket or shape do not go together.
     """
-    exploded = part.operation not in TIMED
-    is_map = exploded and isinstance(input_type, MapType) and input_type.key == STRING
-    _check_shape(part, bucket_type, is_map)
-    value_type, around = input_type, _direct
-    if exploded and isinstance(input_type, ListType) and is_scalar(input_type.element):
-        value_type, around = input_type.element, _over_list
-    elif is_map and isinstance(input_type, MapType):
-        value_type, around = input_type.value, _over_map
+    value_type, around = _shape(part, input_type, dialect)
+    _check_bucket(part, bucket_type, around)
     operation = aggregator(part, value_type, dialect)
-    made = _column(part, operation, around, bucket_type is not None)
+    bucketed = bucket_type is not None
+    made = _column(part, operation, around, bucketed)
     undo = operation.inverse()
-    return replace(made, undo=undo and _column(part, undo, around, bucket_type is not None))
+    return replace(
+        made,
+        undo=undo and _column(part, undo, around, bucketed),
+        refuse=_refusal(operation.refuse, around),
+    )
 
 
-def _column(
-    part: AggregationPart,
-    operation: Aggregator,
-    around: Callable[[Aggregator], Update],
-    bucketed: bool,
-) -> Column:
-    if around is _direct and not bucketed:
-        return Column(part, operation, operation.prepare, operation.update)
-    add: Callable[..., Any] = around(operation)
-    if bucketed:
-        add = _by_bucket(add)
-    around_keys = bucketed or around is _over_map
-    # `add` takes None for an IR that there is none of yet.
-    return Column(part, _by_key(operation) if around_keys else operation, partial(add, None), add)
+Around = Callable[[Aggregator], Update]
 
 
-def _check_shape(part: AggregationPart, bucket_type: DataType | None, is_map: bool) -> None:
+def _shape(
+    part: AggregationPart, input_type: DataType, dialect: Dialect
+) -> tuple[DataType, Around]:
+    """What the operation aggregates of an input, and how: whole, or taken apart."""
+    if part.operation in TIMED:
+        return input_type, _direct
+    if part.element_wise and not dialect.element_wise:
+        raise GroupByError(
+            f"{part.column}: dialect {dialect.name} has no elementWise: leave it out, or declare "
+            "the GroupBy in dialect airbnb"
+        )
+    if isinstance(input_type, ListType) and is_scalar(input_type.element):
+        return input_type.element, _over_elements if part.element_wise else _over_list
     if part.element_wise:
-        raise GroupByError(f"{part.column}: elementWise is not supported yet")
+        raise GroupByError(
+            f"{part.column}: elementWise needs a list of scalars, found {part.input_column!r} of "
+            f"type {input_type.name}"
+        )
+    if isinstance(input_type, MapType) and input_type.key == STRING:
+        return input_type.value, _over_map
+    return input_type, _direct
+
+
+def _check_bucket(part: AggregationPart, bucket_type: DataType | None, around: Around) -> None:
     if bucket_type not in (None, STRING):
         raise GroupByError(
             f"{part.column}: bucket {part.bucket!r} is of type {bucket_type.name}: a bucket must "
             "be a string; cast it in the query's selects"
         )
-    if is_map and bucket_type is not None:
+    if bucket_type is not None and around in (_over_map, _over_elements):
+        found = "a map column" if around is _over_map else "elementWise"
         raise GroupByError(
-            f"{part.column}: buckets over a map column are not supported, as in Chronon: drop "
-            "the bucket, or select a value of the map"
+            f"{part.column}: buckets over {found} are not supported, as in Chronon: drop the "
+            "bucket, or select one value of the column"
         )
+
+
+def _column(part: AggregationPart, operation: Aggregator, around: Around, bucketed: bool) -> Column:
+    if around is _direct and not bucketed:
+        return Column(part, operation, operation.prepare, operation.update)
+    add: Callable[..., Any] = around(operation)
+    if bucketed:
+        add = _by_bucket(add)
+    if bucketed or around is _over_map:
+        operation = _by_key(operation)
+    elif around is _over_elements:
+        operation = _by_element(operation)
+    # `add` takes None for an IR that there is none of yet.
+    return Column(part, operation, partial(add, None), add)
+
+
+def _refusal(refuse: Callable[[Any], str | None] | None, around: Around) -> Refuse | None:
+    if around is _over_elements:
+        return _refuse_elements
+    if refuse is None:
+        return None
+    if around is _over_map:
+        return lambda ir, values: next(filter(None, map(refuse, _values(values))), None)
+    return lambda ir, value: refuse(value)
+
+
+def _refuse_elements(ir: list[Any] | None, values: list[Any]) -> str | None:
+    if None in values:
+        return f"elementWise takes no null inside a list: {values!r}"
+    if ir is not None and len(ir) != len(values):
+        return f"elementWise needs lists of one length: {len(values)} after {len(ir)}: {values!r}"
+    return None
 
 
 def _direct(operation: Aggregator) -> Update:
@@ -128,11 +174,27 @@ def _over_list(operation: Aggregator) -> Update:
     return add
 
 
+def _over_elements(operation: Aggregator) -> Update:
+    add_one = _direct(operation)
+
+    def add(ir: Any, values: list[Any], ts_ms: int) -> Any:
+        irs = [None] * len(values) if ir is None else ir
+        return [add_one(one, value, ts_ms) for one, value in zip(irs, values, strict=True)]
+
+    return add
+
+
+def _values(by_key: Any) -> list[Any]:
+    """The values of a map that are not null."""
+    pairs = by_key.items() if isinstance(by_key, dict) else by_key
+    return [value for _, value in pairs if value is not None]
+
+
 def _over_map(operation: Aggregator) -> Update:
     add_one = _direct(operation)
 
     def add(ir: Any, values: Any, ts_ms: int) -> Any:
-        by_key = {} if ir is None else ir
+        by_key = HashOrdered() if ir is None else ir
         for key, value in values.items() if isinstance(values, dict) else values:
             if value is not None:
                 by_key[key] = add_one(by_key.get(key), value, ts_ms)
@@ -147,21 +209,25 @@ def _by_bucket(add_one: Update) -> BucketUpdate:
         updated = add_one(previous, value, ts_ms)
         if updated is None:
             return ir
-        by_bucket = {} if ir is None else ir
+        by_bucket = HashOrdered() if ir is None else ir
         by_bucket[bucket] = updated
         return by_bucket
 
     return add
 
 
+Irs = HashOrdered[str, Any]
+
+
 def _by_key(operation: Aggregator) -> Aggregator:
     """The operation done for each key of a map (`MapColumnAggregatorBase`)."""
+    encode = operation.encode
 
-    def each(function: Callable[[Any], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        return lambda irs: {key: function(ir) for key, ir in irs.items()}
+    def each(function: Callable[[Any], Any]) -> Callable[[dict[str, Any]], Irs]:
+        return lambda irs: HashOrdered({key: function(ir) for key, ir in irs.items()})
 
-    def merge(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-        for key, ir in b.items():
+    def merge(a: Irs, b: Irs) -> Irs:
+        for key, ir in b.as_written(string_place).items():
             a[key] = operation.merge(a[key], ir) if key in a else operation.clone(ir)
         return a
 
@@ -171,7 +237,32 @@ def _by_key(operation: Aggregator) -> Aggregator:
         output_type=map_of(operation.output_type),
         merge=merge,
         finalize=each(operation.finalize),
-        encode=map_encoder(operation.encode),
+        encode=lambda irs: encode_items(
+            [encode_string(key) + encode(ir) for key, ir in irs.as_written(string_place).items()]
+        ),
+        from_avro=each(operation.from_avro),
+        clone=each(operation.clone),
+    )
+
+
+def _by_element(operation: Aggregator) -> Aggregator:
+    """The operation done for each element of a list (`ElementWiseAggregatorBase`)."""
+
+    def each(function: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
+        return lambda irs: [function(ir) for ir in irs]
+
+    def merge(a: list[Any], b: list[Any]) -> list[Any]:
+        if len(a) != len(b):
+            raise ValueError(f"elementWise needs lists of one length: {len(a)} and {len(b)}")
+        return [operation.merge(one, other) for one, other in zip(a, b, strict=True)]
+
+    return replace(
+        operation,
+        ir_type=list_of(operation.ir_type),
+        output_type=list_of(operation.output_type),
+        merge=merge,
+        finalize=each(operation.finalize),
+        encode=list_encoder(operation.encode),
         from_avro=each(operation.from_avro),
         clone=each(operation.clone),
     )

@@ -3,20 +3,24 @@
 The one place to add an operation: a factory and the input types it takes.
 """
 
+import json
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chronon_beam.aggregator import moments, simple, timed
+from chronon_beam.aggregator import distinct, frequent, moments, simple, sketches, timed
 from chronon_beam.aggregator.base import Aggregator
 from chronon_beam.api.data_types import (
     BINARY,
     BOOLEAN,
     DATE,
+    INT,
+    LONG,
     NUMBERS,
     SCALARS,
     STRING,
     TIMESTAMP,
     DataType,
+    StructType,
     unwritable,
 )
 from chronon_beam.api.dialect import Dialect, Operation
@@ -24,13 +28,39 @@ from chronon_beam.api.group_by import AggregationPart, GroupByError
 
 
 class _Entry(NamedTuple):
-    """A factory, and the input types it takes; None: any that Avro can hold."""
+    """A factory, and the input types it takes.
+
+    Attributes:
+        make: makes the operation.
+        inputs: the types; None: any that Avro can hold.
+        ranked_structs: it takes structs with `sort_key` (string) and `unique_id` (long) as well.
+    """
 
     make: Callable[[DataType, AggregationPart, Dialect], Aggregator]
     inputs: tuple[DataType, ...] | None
+    ranked_structs: bool = False
+
+    def takes(self, input_type: DataType) -> bool:
+        if self.inputs is None or input_type in self.inputs:
+            return True
+        if not self.ranked_structs or not isinstance(input_type, StructType):
+            return False
+        fields = dict(input_type.fields)
+        return (fields.get("sort_key"), fields.get("unique_id")) == (STRING, LONG)
+
+    @property
+    def said(self) -> str:
+        """The input types, for people."""
+        if self.inputs is None:
+            return "any type"
+        names = [input_type.name for input_type in self.inputs]
+        if self.ranked_structs:
+            names.append("struct with sort_key (string) and unique_id (long)")
+        return ", ".join(names)
 
 
 _ORDERED = (*NUMBERS, STRING)
+_HASHED = (*_ORDERED, BINARY)
 
 _OPERATIONS: dict[Operation, _Entry] = {
     Operation.COUNT: _Entry(lambda t, part, d: simple.count(), None),
@@ -49,56 +79,105 @@ _OPERATIONS: dict[Operation, _Entry] = {
     Operation.LAST: _Entry(lambda t, part, d: timed.last(t), None),
     Operation.FIRST_K: _Entry(lambda t, part, d: timed.first_k(t, _k(part)), None),
     Operation.LAST_K: _Entry(lambda t, part, d: timed.last_k(t, _k(part)), None),
-    Operation.UNIQUE_COUNT: _Entry(lambda t, part, d: simple.unique_count(t), (*_ORDERED, BINARY)),
-    Operation.HISTOGRAM: _Entry(
-        lambda t, part, d: simple.histogram(part.argument("k", default=0)), (STRING,)
+    Operation.UNIQUE_COUNT: _Entry(lambda t, part, d: distinct.unique_count(t), _HASHED),
+    Operation.BOUNDED_UNIQUE_COUNT: _Entry(
+        lambda t, part, d: distinct.bounded_unique_count(t, _k(part, 8)), _HASHED
+    ),
+    Operation.UNIQUE_TOP_K: _Entry(
+        lambda t, part, d: distinct.unique_top_k(t, _k(part)), (INT, LONG, STRING), True
+    ),
+    Operation.APPROX_UNIQUE_COUNT: _Entry(
+        lambda t, part, d: sketches.approx_unique_count(t, _k(part, 8, 4, 26)), _HASHED
+    ),
+    Operation.APPROX_PERCENTILE: _Entry(
+        lambda t, part, d: sketches.approx_percentile(
+            _k(part, 128, 8, 65535), _percentiles(part), d.inclusive_ranks
+        ),
+        NUMBERS,
+    ),
+    Operation.HISTOGRAM: _Entry(lambda t, part, d: simple.histogram(_k(part, 0, 0)), (STRING,)),
+    Operation.APPROX_HISTOGRAM_K: _Entry(
+        lambda t, part, d: frequent.approx_histogram(t, _k(part, 8)), _ORDERED
+    ),
+    Operation.APPROX_FREQUENT_K: _Entry(
+        lambda t, part, d: frequent.frequent_items(t, _k(part, 8), False), _ORDERED
+    ),
+    Operation.APPROX_HEAVY_HITTERS_K: _Entry(
+        lambda t, part, d: frequent.frequent_items(t, _k(part, 8), True), _ORDERED
     ),
 }
-
-SUPPORTED = frozenset(_OPERATIONS)
 
 TIMED = frozenset({Operation.FIRST, Operation.LAST, Operation.FIRST_K, Operation.LAST_K})
 """Operations that keep the value of an event with its time; lists and maps are one value."""
 
+_KEPT = TIMED | {Operation.UNIQUE_TOP_K}
+"""Operations that keep whole values of any shape."""
 
-def _k(part: AggregationPart) -> int:
-    k = part.argument("k")
-    if k < 1:
-        raise GroupByError(f"{part.column}: k must be at least 1, found {k}")
+
+def _k(
+    part: AggregationPart, default: int | None = None, least: int = 1, most: int | None = None
+) -> int:
+    k = part.argument("k", default)
+    if k < least:
+        raise GroupByError(f"{part.column}: k must be at least {least}, found {k}")
+    if most is not None and k > most:
+        raise GroupByError(f"{part.column}: k must be at most {most}, found {k}")
     return k
+
+
+def _percentiles(part: AggregationPart) -> list[float]:
+    text = dict(part.arguments).get("percentiles", "[0.5]")
+    try:
+        ranks = json.loads(text)
+    except ValueError:
+        ranks = None
+    numbers = isinstance(ranks, list) and all(type(rank) in (int, float) for rank in ranks)
+    if not ranks or not numbers or not all(0 <= rank <= 1 for rank in ranks):
+        raise GroupByError(
+            f"{part.column}: percentiles must be a JSON list of numbers from 0 to 1, found "
+            f"{text!r}: for example argMap={{'percentiles': '[0.5, 0.95]'}}"
+        )
+    return [float(rank) for rank in ranks]
+
+
+def taking(input_type: DataType, dialect: Dialect) -> list[str]:
+    """The names of the operations that take a type."""
+    known = dialect.operations.values()
+    return [o.name for o in known if _OPERATIONS[o].takes(input_type)]
 
 
 def aggregator(part: AggregationPart, input_type: DataType, dialect: Dialect) -> Aggregator:
     """The operation of `part` over values of `input_type`.
 
     Raises:
-        GroupByError: the operation is not known yet, or does not take the type.
+        GroupByError: the dialect does not have the operation, or it does not take the type.
     """
-    entry = _OPERATIONS.get(part.operation)
-    if entry is None:
-        known = ", ".join(sorted(operation.name for operation in SUPPORTED))
+    if part.operation not in dialect.operations.values():
         raise GroupByError(
-            f"{part.operation.name} over {part.input_column!r} is not supported yet: known are "
-            f"{known}"
+            f"{part.operation.name} over {part.input_column!r}: dialect {dialect.name} does not "
+            f"have it; it has {', '.join(known.name for known in dialect.operations.values())}"
         )
+    entry = _OPERATIONS[part.operation]
     if input_type in (DATE, TIMESTAMP):
         raise GroupByError(
             f"{part.operation.name} over {part.input_column!r}: a column of type "
             f"{input_type.name} cannot be aggregated: select it as a BIGINT, for example with "
             "unix_millis(...) or unix_date(...)"
         )
-    _check_input(part, input_type, entry)
+    _check_input(part, input_type, entry, dialect)
     return entry.make(input_type, part, dialect)
 
 
-def _check_input(part: AggregationPart, input_type: DataType, entry: _Entry) -> None:
-    if entry.inputs is not None and input_type not in entry.inputs:
+def _check_input(
+    part: AggregationPart, input_type: DataType, entry: _Entry, dialect: Dialect
+) -> None:
+    if not entry.takes(input_type):
         raise GroupByError(
             f"{part.operation.name} does not take {part.input_column!r} of type "
-            f"{input_type.name}: it takes {', '.join(t.name for t in entry.inputs)}; cast it in "
-            "the query's selects"
+            f"{input_type.name}: it takes {entry.said}, so cast it in the query's selects; "
+            f"{input_type.name} is taken by {', '.join(taking(input_type, dialect))}"
         )
-    bad = unwritable(input_type) if part.operation in TIMED else None
+    bad = unwritable(input_type) if part.operation in _KEPT else None
     if bad is not None:
         raise GroupByError(
             f"{part.operation.name} over {part.input_column!r} of type {input_type.name}: "

@@ -97,10 +97,29 @@ class RowAggregator:
         self.update = _unrolled(steps)
         self._undo = _unrolled([s._replace(column=s.column.undo) for s in steps if s.column.undo])
         self._lasting = [step for step in steps if step.column.undo is None]
+        self._choosy = [step for step in steps if step.column.refuse is not None]
 
     def zero(self) -> Accumulator:
         """An accumulator that has seen nothing."""
         return [None] * self.width
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether there are columns that `refusal` has to be asked for."""
+        return bool(self._choosy)
+
+    def refusal(self, accumulator: Accumulator, row: Row) -> str | None:
+        """Why a row cannot be added, or None when it can.
+
+        Where a column `may_refuse`, ask before `update`: it raises in the middle of the row.
+        """
+        for index, position, bucket, choosy in self._choosy:
+            value, refuse = row[position], choosy.refuse
+            if refuse and value is not None and (bucket is None or row[bucket] is not None):
+                reason = refuse(accumulator[index], value)
+                if reason is not None:
+                    return f"{choosy.part.column}: {reason}"
+        return None
 
     def delete(self, accumulator: Accumulator, row: Row, ts_ms: int) -> tuple[str, ...]:
         """Take a row that was added out again, in place (`RowAggregator.delete`).
@@ -115,8 +134,8 @@ class RowAggregator:
         """
         self._undo(accumulator, row, ts_ms)
         return tuple(
-            column.part.column
-            for _, position, bucket, column in self._lasting
+            lasting.part.column
+            for _, position, bucket, lasting in self._lasting
             if row[position] is not None and (bucket is None or row[bucket] is not None)
         )
 

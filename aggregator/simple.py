@@ -1,13 +1,13 @@
-"""Counts, sums, extremes, the k largest, distinct values: operations that do not look at time.
+"""Counts, sums, extremes, the k largest, histograms: operations that do not look at time.
 
 Source: `ai.chronon.aggregator.base.SimpleAggregators`.
 """
 
-import struct
 from typing import Any
 
 from chronon_beam.aggregator.avro import encode_items, encode_long, encode_string, encoder
 from chronon_beam.aggregator.base import Aggregator
+from chronon_beam.aggregator.java import HashOrdered, string_place, table_of_copy
 from chronon_beam.aggregator.min_heap import MinHeap
 from chronon_beam.aggregator.ordering import larger, smaller, sort_key, utf16, wrapping_add
 from chronon_beam.api.data_types import (
@@ -20,8 +20,6 @@ from chronon_beam.api.data_types import (
     list_of,
     map_of,
 )
-
-_DOUBLE_BITS = struct.Struct("<d").pack
 
 
 def count() -> Aggregator:
@@ -93,40 +91,6 @@ def _identity(value: Any) -> Any:
     return value
 
 
-def unique_count(input_type: DataType) -> Aggregator:
-    """UNIQUE_COUNT; the IR is a dict from each distinct value to its bytes, in order of arrival.
-
-    Doubles are told apart by their bits, as `Double.equals` does: NaN is one value, -0.0 is not
-    0.0. Bytes are compared by content (Chronon compares Java arrays by identity, and so counts
-    every one; that is not copied).
-    """
-    identity = _DOUBLE_BITS if input_type in FLOATS else _identity
-    encode = encoder(input_type)
-
-    def update(ir: dict[Any, bytes], value: Any, ts_ms: int) -> dict[Any, bytes]:
-        key = identity(value)
-        if key not in ir:
-            ir[key] = encode(value)
-        return ir
-
-    def merge(a: dict[Any, bytes], b: dict[Any, bytes]) -> dict[Any, bytes]:
-        for key, encoded in b.items():
-            a.setdefault(key, encoded)
-        return a
-
-    return Aggregator(
-        ir_type=list_of(input_type),
-        output_type=LONG,
-        prepare=lambda value, ts_ms: {identity(value): encode(value)},
-        update=update,
-        merge=merge,
-        encode=lambda ir: encode_items(ir.values()),
-        finalize=len,
-        from_avro=lambda decoded: {identity(value): encode(value) for value in decoded},
-        clone=dict,
-    )
-
-
 Counted = tuple[int, bytes]
 """How often a value came, and the bytes of value and count."""
 
@@ -135,41 +99,51 @@ def _counted(value: str, times: int) -> Counted:
     return times, encode_string(value) + encode_long(times)
 
 
+Counts = HashOrdered[str, Counted]
+
+
+def _add(ir: Counts, value: str, times: int) -> Counts:
+    known = ir.get(value)
+    total = times if known is None else known[0] + times
+    # After deletes a count can be negative, and come back to nothing.
+    if total:
+        ir[value] = _counted(value, total)
+    else:
+        ir.remove(value)
+    return ir
+
+
+def _merge(a: Counts, b: Counts) -> Counts:
+    for value, counted in b.as_written(string_place).items():
+        _add(a, value, counted[0])
+    return a
+
+
+def _most_frequent(ir: Counts, k: int) -> dict[str, int]:
+    """All values for k = 0, and where there are at most k; else k of them.
+
+    Chronon takes the first k in its map's order that are at least as frequent as the k-th; of
+    several that are just as frequent as that, it may so keep one rather than a more frequent one.
+    """
+    times = {value: counted[0] for value, counted in ir.as_written(string_place).items()}
+    if not 0 < k < len(times):
+        return times
+    least = sorted(times.values(), reverse=True)[k - 1]
+    frequent = [entry for entry in times.items() if entry[1] >= least]
+    return dict(sorted(frequent, key=lambda entry: string_place(entry[0]) & ir.capacity - 1)[:k])
+
+
 def histogram(k: int) -> Aggregator:
-    """HISTOGRAM of strings; the k most frequent at the end, all of them for k = 0."""
-
-    def add(ir: dict[str, Counted], value: str, times: int) -> dict[str, Counted]:
-        known = ir.get(value)
-        total = times if known is None else known[0] + times
-        # After deletes a count can be negative, and come back to nothing.
-        if total:
-            ir[value] = _counted(value, total)
-        else:
-            ir.pop(value, None)
-        return ir
-
-    def merge(a: dict[str, Counted], b: dict[str, Counted]) -> dict[str, Counted]:
-        for value, counted in b.items():
-            add(a, value, counted[0])
-        return a
-
-    def finalize(ir: dict[str, Counted]) -> dict[str, int]:
-        times = {value: counted[0] for value, counted in ir.items()}
-        if not 0 < k < len(times):
-            return times
-        # Of equally frequent values Chronon keeps those that its Java map has first.
-        frequent = sorted(times.items(), key=lambda item: (-item[1], utf16(item[0])))
-        return dict(frequent[:k])
-
+    """HISTOGRAM of strings; k of the most frequent at the end, all of them for k = 0."""
     return Aggregator(
         ir_type=map_of(INT),
         output_type=map_of(INT),
-        prepare=lambda value, ts_ms: {value: _counted(value, 1)},
-        update=lambda ir, value, ts_ms: add(ir, value, 1),
-        merge=merge,
-        encode=lambda ir: encode_items([counted[1] for counted in ir.values()]),
-        finalize=finalize,
-        from_avro=lambda decoded: {v: _counted(v, times) for v, times in decoded.items()},
-        clone=dict,
-        delete=lambda ir, value, ts_ms: add(ir, value, -1),
+        prepare=lambda value, ts_ms: HashOrdered({value: _counted(value, 1)}),
+        update=lambda ir, value, ts_ms: _add(ir, value, 1),
+        merge=_merge,
+        encode=lambda ir: encode_items([c[1] for c in ir.as_written(string_place).values()]),
+        finalize=lambda ir: _most_frequent(ir, k),
+        from_avro=lambda decoded: HashOrdered({v: _counted(v, n) for v, n in decoded.items()}),
+        clone=lambda ir: HashOrdered(ir, table_of_copy(len(ir))),
+        delete=lambda ir, value, ts_ms: _add(ir, value, -1),
     )

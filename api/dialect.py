@@ -107,6 +107,8 @@ class Dialect:
         unwindowed_tile_ms: tile size of a GroupBy without windows; None: it cannot be tiled.
         long_counts: AVERAGE and VARIANCE declare `count` as long, not int (same bytes).
         drops_null_time: events whose time is null are filtered; otherwise they are failures.
+        inclusive_ranks: a percentile's value counts into its own rank (DataSketches from 4.0 on).
+        element_wise: lists can be aggregated element by element.
         tile_keys: a put's key is a Thrift TileKey around the entity's key.
         names: makes the naming rule for one Avro schema.
     """
@@ -117,6 +119,8 @@ class Dialect:
     unwindowed_tile_ms: int | None
     long_counts: bool
     drops_null_time: bool
+    inclusive_ranks: bool
+    element_wise: bool
     tile_keys: bool
     names: Callable[[], AvroNames]
 
@@ -138,6 +142,8 @@ AIRBNB = Dialect(
     unwindowed_tile_ms=None,
     long_counts=False,
     drops_null_time=False,
+    inclusive_ranks=False,
+    element_wise=True,
     tile_keys=False,
     names=lambda: AvroNames(prefix_by_path=False),
 )
@@ -154,6 +160,8 @@ ZIPLINE = Dialect(
     unwindowed_tile_ms=DAY_MS,
     long_counts=True,
     drops_null_time=True,
+    inclusive_ranks=True,
+    element_wise=False,
     tile_keys=True,
     names=lambda: AvroNames(prefix_by_path=True),
 )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from chronon_beam.aggregator.layout import LAYOUTS, TileSpec, span, tile_specs
-from chronon_beam.aggregator.operations import SUPPORTED
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.dialect import DAY_MS, HOUR_MS, Operation, clashing_ids
 from chronon_beam.api.group_by import GroupBy, GroupByError
@@ -99,8 +98,6 @@ def warnings(group_by: GroupBy) -> list[str]:
                 f"{part.column}: the id of {part.operation.name} means another operation in the "
                 f"other dialect: make sure that {group_by.dialect.name} compiled this GroupBy"
             )
-        if part.operation not in SUPPORTED:
-            found.append(f"{part.column}: {part.operation.name} is not supported yet")
         if part.operation in (Operation.UNIQUE_COUNT, Operation.HISTOGRAM):
             found.append(
                 f"{part.column}: {part.operation.name} keeps every distinct value: tiles grow "

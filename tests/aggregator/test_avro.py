@@ -81,8 +81,10 @@ def test_bytes_are_fastavros(typed: Typed, data: st.DataObject) -> None:
     record = struct_of("R", (("a", data_type), ("b", data_type)))
     value = {"a": data.draw(st.none() | values), "b": data.draw(values)}
     ours = encoder(record)(value)
-    assert ours == fastavros(record_schema(record, ZIPLINE), value)
-    assert Decoder(reading_schema(record))(ours) == value
+    decoded = Decoder(reading_schema(record))(ours)
+    assert decoded == value
+    # The decoded one has its maps in the order in which they were written: Java's.
+    assert ours == fastavros(record_schema(record, ZIPLINE), decoded)
 
 
 @given(LONGS)

@@ -1,6 +1,7 @@
 """Buckets, lists and maps around an operation, against brute force."""
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,17 @@ from chronon_beam.api import (
     Source,
 )
 from chronon_beam.api import group_by as records
-from chronon_beam.api.data_types import DOUBLE, INT, LONG, STRING, DataType, list_of, map_of
+from chronon_beam.api.data_types import (
+    DOUBLE,
+    INT,
+    LONG,
+    STRING,
+    DataType,
+    list_of,
+    map_of,
+    struct_of,
+)
+from chronon_beam.api.dialect import DIALECTS, ZIPLINE
 
 KEYS = st.sampled_from(["a", "b", "é"])
 NUMBERS = st.none() | st.integers(-100, 100)
@@ -82,6 +93,75 @@ def test_maps_are_aggregated_by_key(as_pairs: bool, rows: list[dict[str, Any] | 
                 sums[key] += number
     given_rows = [(list(row.items()) if row is not None and as_pairs else row,) for row in rows]
     assert (values(aggregator, given_rows)[0] or {}) == dict(sums)
+
+
+@given(
+    st.integers(1, 3).flatmap(
+        lambda n: st.lists(st.none() | st.lists(st.integers(-9, 9), min_size=n, max_size=n))
+    )
+)
+def test_element_wise_aggregates_each_place_of_the_lists(rows: list[list[int] | None]) -> None:
+    aggregator = rows_of(
+        {"v": list_of(LONG)},
+        Aggregation("v", Operation.SUM, element_wise=True),
+        Aggregation("v", Operation.MAX, element_wise=True),
+        Aggregation("v", Operation.TOP_K(2), element_wise=True),
+    )
+    places = list(zip(*[row for row in rows if row is not None], strict=True))
+    expected = [
+        [sum(place) for place in places],
+        [max(place) for place in places],
+        [sorted(place, reverse=True)[:2] for place in places],
+    ]
+    assert [value or [] for value in values(aggregator, [(row,) for row in rows])] == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (([1],), "v_sum: elementWise needs lists of one length: 1 after 2"),
+        (([1, None],), "v_sum: elementWise takes no null inside a list"),
+        ((None,), None),
+        (([3, 4],), None),
+    ],
+)
+def test_lists_that_do_not_fit_are_refused_before_anything_is_added(
+    row: tuple[Any], reason: str | None
+) -> None:
+    aggregator = rows_of(
+        {"v": list_of(LONG)},
+        Aggregation("v", Operation.COUNT),
+        Aggregation("v", Operation.SUM, element_wise=True),
+    )
+    accumulator = aggregator.zero()
+    aggregator.update(accumulator, ([1, 2],), 0)
+    assert aggregator.may_refuse
+    found = aggregator.refusal(accumulator, row)
+    assert found is None if reason is None else reason in (found or "")
+    assert accumulator == [2, [1, 2]]
+
+
+def test_dialects_differ_in_what_they_have() -> None:
+    with pytest.raises(GroupByError, match="dialect zipline has no elementWise"):
+        rows_of_dialect("zipline", Aggregation("v", Operation.SUM, element_wise=True))
+    with pytest.raises(GroupByError, match="dialect zipline does not have it; it has MIN, MAX"):
+        rows_of_dialect("zipline", Aggregation("v", Operation.BOUNDED_UNIQUE_COUNT))
+    with pytest.raises(GroupByError, match="UNIQUE_TOP_K over 'v': dialect airbnb does not"):
+        rows_of_dialect("airbnb", Aggregation("v", Operation.UNIQUE_TOP_K(3)))
+
+
+def rows_of_dialect(dialect: str, *aggregations: records.Aggregation) -> RowAggregator:
+    declared = replace(group_by(*aggregations), dialect=DIALECTS[dialect])
+    return RowAggregator(declared.tile_parts, {"v": list_of(LONG)}, declared)
+
+
+def test_structs_without_what_they_are_ranked_by_are_refused() -> None:
+    ranked = struct_of("S", (("sort_key", STRING), ("unique_id", LONG)))
+    declared = replace(group_by(Aggregation("v", Operation.UNIQUE_TOP_K(1))), dialect=ZIPLINE)
+    aggregator = RowAggregator(declared.tile_parts, {"v": ranked}, declared)
+    good, bad = {"sort_key": "a", "unique_id": 1}, {"sort_key": None, "unique_id": 1}
+    assert aggregator.refusal([None], (good,)) is None
+    assert "a struct without sort_key" in (aggregator.refusal([None], (bad,)) or "")
 
 
 def test_merge_of_accumulators_is_column_by_column() -> None:
@@ -177,9 +257,14 @@ def test_columns_not_chosen_stay_null_and_rows_may_have_more_before() -> None:
         ({"v": LONG}, Aggregation("w"), r"w_last needs column 'w', which .* \(it gives v\)"),
         ({"v": LONG}, Aggregation("v", buckets=["b"]), "v_last_by_b needs column 'b'"),
         (
-            {"v": list_of(DOUBLE)},
+            {"v": list_of(DOUBLE), "b": STRING},
+            Aggregation("v", Operation.SUM, buckets=["b"], element_wise=True),
+            "buckets over elementWise are not supported",
+        ),
+        (
+            {"v": DOUBLE},
             Aggregation("v", Operation.SUM, element_wise=True),
-            "elementWise is not supported yet",
+            "elementWise needs a list of scalars, found 'v' of type double",
         ),
         ({"v": list_of(STRING)}, Aggregation("v", Operation.SUM), "SUM does not take 'v'"),
         ({"v": map_of(STRING)}, Aggregation("v", Operation.SUM), "SUM does not take 'v'"),

@@ -114,10 +114,6 @@ def test_schemas_are_shown_once_types_are_known() -> None:
             group_by(Aggregation("n", Operation.APPROX_HISTOGRAM_K(3), windows("6h"))),
             "make sure that airbnb compiled this GroupBy",
         ),
-        (
-            group_by(Aggregation("n", Operation.APPROX_PERCENTILE, windows("6h"))),
-            "APPROX_PERCENTILE is not supported yet",
-        ),
     ],
 )
 def test_careful_reader_is_warned(declared: Any, warning: str) -> None:
