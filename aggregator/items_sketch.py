@@ -7,6 +7,7 @@ full depends on their places in it, so its estimates would be others.
 
 import struct
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from chronon_beam.aggregator.java import double_bits, double_text, long_hash, string_hash
@@ -145,7 +146,9 @@ class ItemsSketch:
 
     def _purge(self) -> None:
         """Take the median of the counts from all; what is not positive then leaves."""
-        sample = [count for _, count in self.entries()][:_MOST_SAMPLES]
+        # Java samples one item less than there are: as many as the table may hold.
+        most = min(_MOST_SAMPLES, 3 << self._lg_max >> 2)
+        sample = [count for _, count in islice(self.entries(), most)]
         median = sorted(sample)[len(sample) // 2]
         self._counts = [count - median for count in self._counts]
         # From the back, beginning at the end of a cluster: a deletion moves later items forward.
