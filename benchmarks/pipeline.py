@@ -17,10 +17,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
+from emulator import bigtable_emulator
 from memory_source import ReadFn, ReadMemory, fill
 from processes import cpu_s
 from workload import DDL, QUERY_MS, Workload, folded, same
@@ -155,7 +157,8 @@ def flags(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--parts", type=int, default=1, help="partitions of the source")
     parser.add_argument("--trigger", default="every_event")
     parser.add_argument("--tiling", choices=("tiled", "untiled"), default="tiled")
-    parser.add_argument("--store", choices=("null", "sqlite", "memory"), default="null")
+    stores = ("null", "sqlite", "memory", "bigtable")
+    parser.add_argument("--store", choices=stores, default="null")
     parser.add_argument("--shards", type=int, default=4)
     return parser.parse_known_args(argv)
 
@@ -180,7 +183,12 @@ def prepared(workload: Workload, arguments: argparse.Namespace) -> Job:
     tiled = arguments.tiling == "tiled"
     plan = plan_of(group_by, compile_query(query), "tumbling").checked(tiled)
     directory = tempfile.mkdtemp(prefix="chronon-beam-bench-")
-    stores = {"null": "null:", "memory": "memory:bench", "sqlite": f"sqlite:{directory}/bench.db"}
+    stores = {
+        "null": "null:",
+        "memory": "memory:bench",
+        "sqlite": f"sqlite:{directory}/bench.db",
+        "bigtable": f"bigtable://bench/bench-{time.time_ns()}?max_age=none",
+    }
     trigger = parse_trigger(arguments.trigger)
     return Job(plan, query, stores[arguments.store], tiled, trigger, shards=arguments.shards)
 
@@ -265,13 +273,14 @@ def main(argv: list[str]) -> int:
     keep_writes()
     clock = StageClock()
     job = prepared(workload, arguments)
-    before = Reading(0, clock)
-    meter = Meter(arguments.events, job.trigger.every_event or not job.tiled, clock)
-    meter.start()
-    run(job, arguments.runner, arguments.bundle, beam_flags)
-    meter.over.set()
-    meter.join()
-    wrong = check(job, workload)
+    with bigtable_emulator() if arguments.store == "bigtable" else nullcontext():
+        before = Reading(0, clock)
+        meter = Meter(arguments.events, job.trigger.every_event or not job.tiled, clock)
+        meter.start()
+        run(job, arguments.runner, arguments.bundle, beam_flags)
+        meter.over.set()
+        meter.join()
+        wrong = check(job, workload)
     print(json.dumps(result(arguments, meter, before, wrong)))
     return 1 if wrong else 0
 

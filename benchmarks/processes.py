@@ -9,7 +9,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_s() -> dict[str, float]:
-    """Seconds of CPU so far: `python` (this one), `spark`, `flink`, `workers`, `other`."""
+    """Seconds of CPU so far: `python` (this one), `spark`, `flink`, `workers`, `other`.
+
+    An emulator does not count.
+    """
     parents: dict[int, int] = {}
     times: dict[int, float] = {}
     for entry in Path("/proc").iterdir():
@@ -25,6 +28,7 @@ def cpu_s() -> dict[str, float]:
     for pid, seconds in times.items():
         if _descends(pid, mine, parents):
             total["python" if pid == mine else _kind(pid)] += seconds
+    total.pop("emulator", None)  # it stands for a service elsewhere
     return dict(total)
 
 
@@ -41,7 +45,13 @@ def _kind(pid: int) -> str:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return "other"
-    for kind, sign in (("spark", b"spark"), ("flink", b"flink"), ("workers", b"sdk_worker")):
+    signs = {
+        "emulator": b"emulator",
+        "spark": b"spark",
+        "flink": b"flink",
+        "workers": b"sdk_worker",
+    }
+    for kind, sign in signs.items():
         if sign in command:
             return kind
     return "other"
