@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -138,6 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     flags.add_group_by(trace)
     flags.add_source(trace, required=True)
     trace.add_argument("--tiling", choices=("tiled", "untiled"), default="tiled")
+    trace.add_argument(
+        "--store", metavar="URI", help="show what this store holds now for each event's tile, too"
+    )
     trace.set_defaults(command=_trace)
     plan = _command(commands, "plan", "show tiles, schemas, cost and warnings", _PLAN_EXAMPLE)
     flags.add_group_by(plan)
@@ -298,12 +302,16 @@ def _plain(value: Any) -> Any:
 
 
 def _trace(arguments: argparse.Namespace, _: list[str]) -> int:
+    from chronon_beam.io.kv_store import open_store
     from chronon_beam.pipeline.tracing import Tracer
 
     tiled = arguments.tiling == "tiled"
-    tracer = Tracer(arguments.group_by, arguments.dialect, arguments.source, tiled)
-    for line in tracer.lines():
-        print(_json(line))
+    with ExitStack() as opened:
+        uri = arguments.store
+        store = opened.enter_context(closing(open_store(uri))) if uri else None
+        tracer = Tracer(arguments.group_by, arguments.dialect, arguments.source, tiled, store)
+        for line in tracer.lines():
+            print(_json(line))
     return DONE
 
 

@@ -13,7 +13,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from chronon_beam.aggregator.avro import AvroError
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.row import Accumulator
-from chronon_beam.api.records import Failure, Messages
+from chronon_beam.api.records import Failure, GetRequest, Messages, PutRequest
+from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.sources import Source
 from chronon_beam.pipeline.prepare import loaded_group_by, planned
 from chronon_beam.transforms.convert import row_requests, tile_requests
@@ -32,15 +33,24 @@ class Tracer:
         place, dialect: see `load_group_by`.
         source_uri: where events come from.
         tiled: whether the job would write tiles.
+        store: whose content each line shows too; None shows none.
     """
 
-    def __init__(self, place: str, dialect: str | None, source_uri: str, tiled: bool) -> None:
+    def __init__(
+        self,
+        place: str,
+        dialect: str | None,
+        source_uri: str,
+        tiled: bool,
+        store: KVStore | None = None,
+    ) -> None:
         found = planned(loaded_group_by(place, dialect), source_uri)
         self._source = found.source
         self._schema = found.query.schema
         self._compiled = compile_query(found.query)
         self._plan = found.plan.checked(tiled)
         self._tiled = tiled
+        self._store = store
         self._live: dict[tuple[bytes, int], Accumulator] = {}
 
     def lines(self) -> Iterator[Step]:
@@ -70,7 +80,9 @@ class Tracer:
             return self._tile(row)
         keys, values = self._plan.keys, self._plan.rows
         requests, failures = row_requests(row, keys, values, self._dataset)
-        return _dead(failures[0]) if failures else {"4_convert": _put(requests[0])}
+        if failures:
+            return _dead(failures[0])
+        return {"4_convert": _put(requests[0]), **self._stored(requests[0])}
 
     def _tile(self, row: Rows) -> Step:
         values = row.batch.to_pylist()[0]
@@ -95,20 +107,42 @@ class Tracer:
 
     def _put_tile(self, tiles: Tiles, tile: Accumulator, key: dict[str, Any]) -> Step:
         request = tile_requests(tiles, self._dataset)[0]
-        columns = self._plan.aggregator.columns
         place = {"tile_size_ms": request.tile_size_ms, "tile_start_ms": request.tile_start_ms}
         return {
             "3_window": {
                 "key": key,
                 "tile_start_ms": tiles.start_ms,
                 "tile_end_ms": tiles.start_ms + tiles.size_ms,
-                "pre_aggregates": {
-                    column.part.column: column.finalize(ir)
-                    for column, ir in zip(columns, tile, strict=True)
-                },
+                "pre_aggregates": self._finalized(tile),
             },
             "4_convert": _put(request),
             "5_write": {"dataset": request.dataset, "key": key, **place},
+            **self._stored(request),
+        }
+
+    def _stored(self, request: PutRequest) -> Step:
+        """What the store holds now where the request would be written."""
+        if self._store is None:
+            return {}
+        start_ms = request.tile_start_ms
+        asked = GetRequest(
+            request.key_bytes, request.dataset, start_ms, start_ms + 1, request.tile_size_ms
+        )
+        (found,) = self._store.multi_get([asked])
+        return {"stored": [self._decoded(value.value_bytes) for value in found]}
+
+    def _decoded(self, value: bytes) -> Step:
+        if not self._tiled:
+            row = self._plan.rows.decode(value)
+            return {"row": dict(zip(self._plan.inputs, row, strict=True))}
+        tile, is_complete = self._plan.tiles.decode(value)
+        return {"pre_aggregates": self._finalized(tile), "isComplete": is_complete}
+
+    def _finalized(self, tile: Accumulator) -> Step:
+        columns = self._plan.aggregator.columns
+        return {
+            column.part.column: column.finalize(ir)
+            for column, ir in zip(columns, tile, strict=True)
         }
 
     @property

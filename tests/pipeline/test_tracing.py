@@ -1,9 +1,12 @@
 """`trace`: what each operator makes of an event, good or bad, without a store."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
+from chronon_beam.api.records import PutRequest
+from chronon_beam.io.kv_store import KVStore, MemoryStore, open_store
 from chronon_beam.pipeline.tracing import Tracer
 
 GROUP_BY = """
@@ -21,12 +24,17 @@ SCHEMA = "user STRING, price DOUBLE, tags ARRAY<STRING>, t BIGINT"
 ANN = {"user": "Ann", "price": 2.0, "tags": ["a"], "t": -1}
 
 
-def traced(folder: Path, *events: dict[str, Any] | str, tiled: bool = True) -> list[dict[str, Any]]:
+def traced(
+    folder: Path,
+    *events: dict[str, Any] | str,
+    tiled: bool = True,
+    store: KVStore | None = None,
+) -> list[dict[str, Any]]:
     (folder / "g.py").write_text(GROUP_BY)
     texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
     (folder / "e.jsonl").write_text("".join(f"{text}\n" for text in texts))
     source = f"file:{folder / 'e.jsonl'}?schema={SCHEMA}"
-    return list(Tracer(str(folder / "g.py"), None, source, tiled).lines())
+    return list(Tracer(str(folder / "g.py"), None, source, tiled, store).lines())
 
 
 def test_pre_aggregates_grow_with_each_event_of_a_tile(tmp_path: Path) -> None:
@@ -57,9 +65,30 @@ def test_bad_events_say_at_which_step_and_why(tmp_path: Path) -> None:
     assert by_position[4]["3_window"]["pre_aggregates"] == {"price_count": 1, "tags_last": ["a"]}
 
 
+def test_store_is_shown_beside_each_event(tmp_path: Path) -> None:
+    store = open_store("memory:traced")
+    (line,) = traced(tmp_path, ANN, store=store)
+    assert line["stored"] == []
+    put = line["4_convert"]["PutRequest"]
+    key, value = (base64.b64decode(put[name]) for name in ("keyBytes", "valueBytes"))
+    store.multi_put([PutRequest(key, value, put["dataset"], -1, -300_000, 300_000)])
+    _, line = traced(tmp_path, ANN, {**ANN, "tags": ["b"]}, store=store)
+    assert line["stored"] == [
+        {"pre_aggregates": {"price_count": 1, "tags_last": ["a"]}, "isComplete": False}
+    ]
+    assert line["3_window"]["pre_aggregates"]["price_count"] == 2
+    MemoryStore.forget("traced")
+
+
 def test_untiled_event_becomes_a_row(tmp_path: Path) -> None:
     good, bad = traced(tmp_path, ANN, {**ANN, "tags": [None]}, tiled=False)
     request = good["4_convert"]["PutRequest"]
     assert (request["tsMillis"], request["dataset"]) == (-1, "T_TRACED_STREAMING")
     assert "3_window" not in good
     assert bad["dead_letter"]["step"] == "Convert"
+    store = open_store("memory:traced")
+    key, value = (base64.b64decode(request[name]) for name in ("keyBytes", "valueBytes"))
+    store.multi_put([PutRequest(key, value, request["dataset"], -1, -1, 0, "p")])
+    (again,) = traced(tmp_path, ANN, tiled=False, store=store)
+    assert again["stored"] == [{"row": {"price": 200.0, "tags": ["a"]}}]
+    MemoryStore.forget("traced")

@@ -78,17 +78,24 @@ def test_200_000_events_give_the_same_everywhere(
     assert counts["late"] > 500
 
 
-@pytest.mark.parametrize("name", ["local", "cluster"])
+@pytest.mark.parametrize(
+    ("name", "kept_in"), [("direct", "bigtable"), ("local", "bigtable"), ("cluster", "sqlite")]
+)
 def test_examples_run_from_the_command_line(
     name: str,
+    kept_in: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     request: pytest.FixtureRequest,
 ) -> None:
-    master = "[local]" if name == "local" else request.getfixturevalue("flink_cluster").master
     store = f"--store=sqlite:{tmp_path}/features.db"
+    if kept_in == "bigtable":
+        store = f"--store={request.getfixturevalue('bigtable')}-{name}?max_age=none"
     ice_cream = f"--group_by={EXAMPLES / 'ice_cream' / 'group_by.py'}"
-    flags = ["--runner=FlinkRunner", f"--flink_master={master}", store]
+    flags = ["--runner=DirectRunner", store]
+    if name != "direct":
+        master = "[local]" if name == "local" else request.getfixturevalue("flink_cluster").master
+        flags = ["--runner=FlinkRunner", f"--flink_master={master}", store]
     source = f"--source=file:{EXAMPLES / 'ice_cream' / 'events.jsonl'}"
     assert main(["run", ice_cream, source, *flags]) == 0
     assert "3 events" in capsys.readouterr().err
@@ -97,6 +104,9 @@ def test_examples_run_from_the_command_line(
         "customer_id_count_6h": 2,
         "flavor_last_6h": "olive oil",
     }
+    assert main(["trace", ice_cream, source, store]) == 0
+    stored = [json.loads(line)["stored"] for line in capsys.readouterr().out.splitlines()]
+    assert [tile["isComplete"] for (tile,) in stored] == [True] * 3
     delays = f"--group_by={EXAMPLES / 'flights' / 'group_by.py'}"
     source = f"--source=file:{EXAMPLES / 'flights' / 'flights.jsonl.gz'}"
     assert main(["run", delays, source, *flags]) == 0
