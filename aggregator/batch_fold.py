@@ -11,7 +11,7 @@ part of the same windows. Partials merge in any grouping; only the last step mak
 
 import pickle
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -52,7 +52,11 @@ class _Target(NamedTuple):
     kind: int
     hop_ms: int
     zone: Slot | None
-    update: Callable[[Accumulator, Any, int], None]
+    rows: RowAggregator
+
+    def slot(self, ts_ms: int) -> Slot:
+        """Where a row of this time goes."""
+        return self.zone or Slot(self.kind, ts_ms - ts_ms % self.hop_ms)
 
 
 class BatchFold:
@@ -104,7 +108,7 @@ class BatchFold:
         targets = []
         if collapsed:
             zone = Slot(ZONE, bisect_right(self._zones, start_ms) - 1)
-            targets.append(_Target(ZONE, 1, zone, self._update(collapsed)))
+            targets.append(_Target(ZONE, 1, zone, self._rows(collapsed)))
         for kind, hop_ms in enumerate(HOP_SIZES_MS):
             tails = {
                 r.feature.tile_index
@@ -112,13 +116,27 @@ class BatchFold:
                 if start_ms < r.collapsed_ms and _hop_ms(r.feature) == hop_ms
             }
             if tails:
-                targets.append(_Target(kind, hop_ms, None, self._update(tails)))
+                targets.append(_Target(kind, hop_ms, None, self._rows(tails)))
         return targets
 
-    def _update(self, columns: set[int]) -> Callable[[Accumulator, Any, int], None]:
+    def _rows(self, columns: set[int]) -> RowAggregator:
         plan = self._plan
         parts, only = plan.group_by.tile_parts, frozenset(columns)
-        return RowAggregator(parts, plan.inputs, plan.group_by, only, self._offset).update
+        return RowAggregator(parts, plan.inputs, plan.group_by, only, self._offset)
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether `refusal` has to be asked for before a row is added."""
+        return self._plan.aggregator.may_refuse
+
+    def refusal(self, partial: Partial, row: Any, ts_ms: int) -> str | None:
+        """Why a row cannot be added to the partial of its key, or None when it can."""
+        empty = self._plan.aggregator.zero()
+        for target in self._bands[bisect_right(self._cuts, ts_ms)]:
+            reason = target.rows.refusal(partial.get(target.slot(ts_ms), empty), row)
+            if reason is not None:
+                return reason
+        return None
 
     def add(self, partial: Partial, row: Any, ts_ms: int) -> int:
         """Add a row to the partial of its key; how many slots are new, -1 if it is outside."""
@@ -126,12 +144,12 @@ class BatchFold:
         if not targets:
             return -1
         known = len(partial)
-        for kind, hop_ms, zone, update in targets:
-            slot = zone or Slot(kind, ts_ms - ts_ms % hop_ms)
+        for target in targets:
+            slot = target.slot(ts_ms)
             accumulator = partial.get(slot)
             if accumulator is None:
-                accumulator = partial[slot] = self._plan.aggregator.zero()
-            update(accumulator, row, ts_ms)
+                accumulator = partial[slot] = target.rows.zero()
+            target.rows.update(accumulator, row, ts_ms)
         return len(partial) - known
 
     def value(self, partials: Iterable[bytes]) -> bytes | None:

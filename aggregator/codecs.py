@@ -21,6 +21,7 @@ from chronon_beam.aggregator.avro import (
 from chronon_beam.aggregator.row import Accumulator, RowAggregator
 from chronon_beam.api.data_types import (
     BOOLEAN,
+    LONG,
     DataType,
     ListType,
     MapType,
@@ -29,7 +30,7 @@ from chronon_beam.api.data_types import (
     unwritable,
 )
 from chronon_beam.api.dialect import Dialect
-from chronon_beam.api.group_by import GroupBy, GroupByError
+from chronon_beam.api.group_by import IS_BEFORE, GroupBy, GroupByError
 
 INCOMPLETE, COMPLETE = b"\x02\x00", b"\x02\x01"
 
@@ -143,9 +144,15 @@ def key_codec(group_by: GroupBy, types: Mapping[str, DataType]) -> RecordCodec:
 
 
 def row_codec(group_by: GroupBy, types: Mapping[str, DataType]) -> RecordCodec:
-    """The codec of an untiled row: buckets and inputs, in order."""
+    """The codec of an untiled row: buckets and inputs, in order.
+
+    Of entities also `ts` and whether the row is taken back (`mutationValueAvroSchema`).
+    """
     columns = {name: types[name] for name in group_by.aggregation_inputs}
     name = f"{group_by.clean_name}_INPUT_COLS"
+    if group_by.is_entities:
+        columns |= {"ts": LONG, IS_BEFORE: BOOLEAN}
+        name = f"{group_by.clean_name}_MUTATION_COLS"
     return RecordCodec(name, columns, group_by.dialect, f"{group_by.name}: column")
 
 

@@ -18,7 +18,7 @@ from chronon_beam.aggregator.codecs import (
 from chronon_beam.aggregator.layout import TileSpec, tile_specs
 from chronon_beam.aggregator.row import RowAggregator
 from chronon_beam.api.data_types import DataType
-from chronon_beam.api.group_by import GroupBy
+from chronon_beam.api.group_by import IS_BEFORE, GroupBy
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,12 @@ class Plan:
         return {name: self.types[name] for name in self.group_by.aggregation_inputs}
 
     @property
+    def row_columns(self) -> list[str]:
+        """What a row to be aggregated consists of: the inputs, and whether it is taken back."""
+        reversal = [IS_BEFORE] if self.group_by.is_entities else []
+        return [*self.group_by.aggregation_inputs, *reversal]
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the job needs of the query: keys, inputs, `ts`."""
         return tuple(dict.fromkeys((*self.group_by.keys, *self.group_by.aggregation_inputs, "ts")))
@@ -66,12 +72,18 @@ class Plan:
     @cached_property
     def aggregator(self) -> RowAggregator:
         """All tile columns over bare inputs."""
-        return self.row_aggregator()
+        return RowAggregator(self.group_by.tile_parts, self.inputs, self.group_by)
 
     def row_aggregator(self, spec: TileSpec | None = None, offset: int = 0) -> RowAggregator:
-        """The columns of a family of tiles, over rows with `offset` values before the inputs."""
-        only = spec.columns if spec else None
-        return RowAggregator(self.group_by.tile_parts, self.inputs, self.group_by, only, offset)
+        """The columns of a family of tiles, over `row_columns` with `offset` values before."""
+        return RowAggregator(
+            self.group_by.tile_parts,
+            self.inputs,
+            self.group_by,
+            spec.columns if spec else None,
+            offset,
+            self.group_by.is_entities,
+        )
 
     @cached_property
     def tiles(self) -> TileCodec:

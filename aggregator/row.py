@@ -13,6 +13,7 @@ from chronon_beam.api.group_by import AggregationPart, GroupBy, GroupByError
 
 Accumulator = list[Any]
 Row = Sequence[Any]
+Change = Callable[[Accumulator, Row, int], None]
 
 
 class _Step(NamedTuple):
@@ -24,7 +25,7 @@ class _Step(NamedTuple):
     column: Column
 
 
-def _unrolled(steps: Sequence[_Step]) -> Callable[[Accumulator, Row, int], None]:
+def _unrolled(steps: Sequence[_Step]) -> Change:
     """The function that adds a row, as straight-line code: a loop costs a sixth more.
 
     For COUNT and LAST it reads
@@ -52,6 +53,15 @@ def _unrolled(steps: Sequence[_Step]) -> Callable[[Accumulator, Row, int], None]
     return names["add"]
 
 
+def _reversible(update: Change, undo: Change, position: int) -> Change:
+    """`update`, or `undo` for rows that say so at `position`."""
+
+    def change(accumulator: Accumulator, row: Row, ts_ms: int) -> None:
+        (undo if row[position] else update)(accumulator, row, ts_ms)
+
+    return change
+
+
 def _places(step: _Step) -> tuple[int, int]:
     return step.position, -1 if step.bucket_position is None else step.bucket_position
 
@@ -70,6 +80,8 @@ class RowAggregator:
         group_by: gives dialect and name.
         only: indices of the columns that rows are added to; the others stay None. All by default.
         offset: how many values stand before the inputs in a row.
+        reversible: whether after the inputs stands if the row is taken back; `update` then
+            deletes it.
 
     Raises:
         GroupByError: a column cannot be made; the message names it.
@@ -82,6 +94,7 @@ class RowAggregator:
         group_by: GroupBy,
         only: frozenset[int] | None = None,
         offset: int = 0,
+        reversible: bool = False,
     ) -> None:
         self.columns = [_column(part, inputs, group_by) for part in parts]
         self.width = len(self.columns)
@@ -98,6 +111,8 @@ class RowAggregator:
         self._undo = _unrolled([s._replace(column=s.column.undo) for s in steps if s.column.undo])
         self._lasting = [step for step in steps if step.column.undo is None]
         self._choosy = [step for step in steps if step.column.refuse is not None]
+        if reversible:
+            self.update = _reversible(self.update, self._undo, offset + len(inputs))
 
     def zero(self) -> Accumulator:
         """An accumulator that has seen nothing."""

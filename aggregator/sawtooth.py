@@ -98,20 +98,48 @@ def with_tail_hops(ir: Any, column: Column, feature: Feature, batch: Batch, quer
     return ir
 
 
+class Mutation(NamedTuple):
+    """A stored row of an entity: the row's own time, its inputs and whether it is taken back."""
+
+    mutation_ms: int
+    ts_ms: int
+    row: Row
+
+
 class WindowedRows:
-    """Untiled rows to feature values: every row is added to the windows that hold it."""
+    """Untiled rows to feature values: every row is added to the windows that hold it.
+
+    Of entities a row ends with whether it is taken back (see `RowAggregator`).
+    """
 
     def __init__(self, group_by: GroupBy, inputs: Mapping[str, Any]) -> None:
         self._features = group_by.features
         self._singles = [
-            RowAggregator([feature.part], inputs, group_by) for feature in self._features
+            RowAggregator([feature.part], inputs, group_by, reversible=group_by.is_entities)
+            for feature in self._features
         ]
+
+    def of_mutations(
+        self, mutations: Iterable[Mutation], query_ms: int, batch: Batch = NO_BATCH
+    ) -> dict[str, Any]:
+        """As `of_rows`, of entities: rows that changed since the batch, by their own time."""
+        changed = [
+            (each.ts_ms, each.row)
+            for each in mutations
+            if batch.end_ms <= each.mutation_ms < query_ms and each.ts_ms < query_ms
+        ]
+        return self._windowed(changed, query_ms, batch)
 
     def of_rows(
         self, rows: Iterable[tuple[int, Row]], query_ms: int, batch: Batch = NO_BATCH
     ) -> dict[str, Any]:
         """Feature values at `query_ms` of (ts_ms, row) pairs; later rows do not count."""
         streamed = [(ts_ms, row) for ts_ms, row in rows if batch.end_ms <= ts_ms < query_ms]
+        return self._windowed(streamed, query_ms, batch)
+
+    def _windowed(
+        self, streamed: list[tuple[int, Row]], query_ms: int, batch: Batch
+    ) -> dict[str, Any]:
         values = {}
         for index, (feature, single) in enumerate(zip(self._features, self._singles, strict=True)):
             column = single.columns[0]

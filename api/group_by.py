@@ -30,6 +30,10 @@ _K_OPERATIONS = {
 }
 
 
+IS_BEFORE, MUTATION_TIME = "is_before", "mutation_ts"
+"""Chronon's names of an entity's columns: whether a row is taken back, and when it changed."""
+
+
 class GroupByError(ValueError):
     """A GroupBy that cannot be run; the message names the field, its value and the remedy."""
 
@@ -207,6 +211,11 @@ class GroupBy:
     def source(self) -> Source:
         """The source that is streamed: the first with a topic, else the first."""
         return next((source for source in self.sources if source.topic), self.sources[0])
+
+    @property
+    def is_entities(self) -> bool:
+        """Whether rows may be taken back: its source is one of entities."""
+        return self.source.kind == "entities"
 
     @property
     def tile_parts(self) -> tuple[AggregationPart, ...]:

@@ -77,12 +77,12 @@ def _check_names(group_by: GroupBy, origin: str) -> None:
         )
 
 
-def require_events(group_by: GroupBy) -> None:
-    """Raise GroupByError unless the streamed source is one of events."""
-    if group_by.source.kind != "events":
+def require_rows(group_by: GroupBy) -> None:
+    """Raise GroupByError unless the streamed source is one of events or entities."""
+    if group_by.source.kind not in ("events", "entities"):
         raise GroupByError(
-            f"{group_by.name}: its source is of kind {group_by.source.kind!r}: only events "
-            "sources can be streamed so far"
+            f"{group_by.name}: its source is of kind {group_by.source.kind!r}: only events and "
+            "entities can be read"
         )
 
 

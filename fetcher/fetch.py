@@ -15,6 +15,7 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.aggregator.sawtooth import (
     NO_BATCH,
     Batch,
+    Mutation,
     Sawtooth,
     TiledIr,
     WindowedRows,
@@ -120,12 +121,7 @@ class Fetcher:
             batch = Batch(self.batch.end_ms, ir)
             self.counts["degraded"] += is_degraded(self.plan.group_by, batch.end_ms, at_ms)
         if not self.tiled:
-            rows = [
-                (value.ts_ms, self.plan.rows.decode(value.value_bytes))
-                for timed in streamed
-                for value in timed
-            ]
-            return self._windowed_rows.of_rows(rows, at_ms, batch)
+            return self._of_rows([value for timed in streamed for value in timed], at_ms, batch)
         specs = {spec.size_ms: spec for spec in self.plan.specs}
         tiles = [
             TiledIr(specs[r.tile_size_ms], v.ts_ms, self.plan.tiles.decode(v.value_bytes)[0])
@@ -133,6 +129,13 @@ class Fetcher:
             for v in timed
         ]
         return self._sawtooth.of_tiles(tiles, self.plan.specs, at_ms, batch)
+
+    def _of_rows(self, stored: list[TimedValue], at_ms: int, batch: Batch) -> dict[str, Any]:
+        rows = [(value.ts_ms, self.plan.rows.decode(value.value_bytes)) for value in stored]
+        if not self.plan.group_by.is_entities:
+            return self._windowed_rows.of_rows(rows, at_ms, batch)
+        mutations = [Mutation(ms, row[-2], (*row[:-2], row[-1])) for ms, row in rows]
+        return self._windowed_rows.of_mutations(mutations, at_ms, batch)
 
     def _snapshot(self, value: bytes | None) -> dict[str, Any]:
         names = [feature.name for feature in self.plan.group_by.features]
@@ -173,6 +176,8 @@ class Fetcher:
         return list(widest.values())
 
     def _earliest_ms(self, at_ms: int) -> int:
+        if self.plan.group_by.is_entities:
+            return MIN_MS  # a row of any age may have changed
         windows = [feature.part.window for feature in self.plan.group_by.features]
         bounded = [window for window in windows if window is not None]
         if len(bounded) < len(windows):

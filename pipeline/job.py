@@ -17,6 +17,7 @@ from chronon_beam.pipeline.progress import Counted
 from chronon_beam.transforms.convert import ConvertRows, ConvertTiles
 from chronon_beam.transforms.decode import Decode
 from chronon_beam.transforms.evaluate import Evaluate
+from chronon_beam.transforms.mutations import ReportDeletes
 from chronon_beam.transforms.sql import SqlQuery
 from chronon_beam.transforms.tile import Tile
 from chronon_beam.transforms.triggers import Trigger
@@ -61,9 +62,17 @@ def build(
     converted = _tiled(rows, job) if job.tiled else _untiled(rows, job)
     dataset = job.plan.group_by.streaming_dataset
     responses: Any = converted.requests | "Write" >> Write(job.store_uri, dataset)
-    failures = (decoded.failures, evaluated.failures, *converted.failures, responses.failures)
+    refused = (decoded.failures, evaluated.failures, *_deletes(rows, job))
+    failures = (*refused, *converted.failures, responses.failures)
     _ = failures | beam.Flatten() | "CountDead" >> Counted() | "DeadLetters" >> dead_letters
     return responses.written | "CountWritten" >> Counted()
+
+
+def _deletes(rows: beam.PCollection[Any], job: Job) -> tuple[beam.PCollection[Any], ...]:
+    """Rows of entities that are taken back and cannot be, as failures; events have none."""
+    if not job.plan.group_by.is_entities:
+        return ()
+    return (rows | "Deletes" >> ReportDeletes(job.plan),)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.api.load import load_group_by
-from chronon_beam.api.validation import require_events, require_temporal
+from chronon_beam.api.validation import require_rows, require_temporal
 from chronon_beam.fetcher.serving_info import ServingInfo, save
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.sources import Source, open_source
@@ -61,14 +61,19 @@ def source_schema(source: Source, uri: str) -> pa.Schema:
 def loaded_group_by(place: str, dialect: str | None) -> GroupBy:
     """The GroupBy at `place`, if it can be streamed; raises GroupByError."""
     group_by = load_group_by(place, dialect)
-    require_events(group_by)
+    require_rows(group_by)
     return group_by
 
 
-def planned(group_by: GroupBy, source_uri: str, layout: str = "tumbling") -> Planned:
-    """A GroupBy over a source's events, planned by Spark; raises as `prepare` does."""
+def planned(
+    group_by: GroupBy, source_uri: str, layout: str = "tumbling", mutations: bool = True
+) -> Planned:
+    """A GroupBy over a source's events, planned by Spark; raises as `prepare` does.
+
+    Without `mutations`, rows of entities are those of a snapshot.
+    """
     source = open_source(source_uri)
-    query = sql_query(group_by, source_schema(source, source_uri))
+    query = sql_query(group_by, source_schema(source, source_uri), mutations)
     return Planned(source, query, plan_of(group_by, compile_query(query), layout))
 
 

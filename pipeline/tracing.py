@@ -51,6 +51,7 @@ class Tracer:
         self._plan = found.plan.checked(tiled)
         self._tiled = tiled
         self._store = store
+        self._rows = self._plan.row_aggregator()
         self._live: dict[tuple[bytes, int], Accumulator] = {}
 
     def lines(self) -> Iterator[Step]:
@@ -86,7 +87,7 @@ class Tracer:
 
     def _tile(self, row: Rows) -> Step:
         values = row.batch.to_pylist()[0]
-        inputs, ts_ms = [values[name] for name in self._plan.inputs], values["ts"]
+        inputs, ts_ms = [values[name] for name in self._plan.row_columns], values["ts"]
         aggregator = self._plan.aggregator
         try:
             key_bytes = self._plan.keys.encode([values[name] for name in self._plan.keys.columns])
@@ -102,7 +103,7 @@ class Tracer:
         return self._put_tile(tiles, tile, {name: values[name] for name in self._plan.keys.columns})
 
     def _added(self, tile: Accumulator, inputs: list[Any], ts_ms: int) -> Accumulator:
-        self._plan.aggregator.update(tile, inputs, ts_ms)
+        self._rows.update(tile, inputs, ts_ms)
         return tile
 
     def _put_tile(self, tiles: Tiles, tile: Accumulator, key: dict[str, Any]) -> Step:

@@ -127,7 +127,7 @@ def prepare_upload(options: UploadOptions) -> tuple[Upload, Source]:
     end_ms = options.end_ms
     group_by = loaded_group_by(options.group_by, options.dialect)
     with closing(open_store(options.store)) as store:
-        found = planned(group_by, options.source)
+        found = planned(group_by, options.source, mutations=False)
         if not found.source.bounded:
             raise UsageError(
                 f"--source={options.source}: it never ends, and batch values are made of all of "

@@ -13,6 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 from chronon_beam.aggregator.avro import AvroError
 from chronon_beam.aggregator.codecs import RecordCodec
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.group_by import MUTATION_TIME
 from chronon_beam.api.records import Failure, PutRequest
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row
 
@@ -29,10 +30,13 @@ def tile_requests(tiles: Tiles, dataset: str) -> list[PutRequest]:
 
 
 def row_requests(
-    rows: Rows, keys: RecordCodec, values: RecordCodec, dataset: str
+    rows: Rows, keys: RecordCodec, values: RecordCodec, dataset: str, time: str = "ts"
 ) -> tuple[list[PutRequest], list[Failure]]:
-    """One PutRequest for each row of an untiled job; rows that Avro cannot hold fail alone."""
-    times = rows.batch.column("ts").to_pylist()
+    """One PutRequest for each row of an untiled job; rows that Avro cannot hold fail alone.
+
+    They are stored under the column `time`: of entities that of the mutation, as in Chronon.
+    """
+    times = rows.batch.column(time).to_pylist()
     key_rows = zip(*(rows.batch.column(name).to_pylist() for name in keys.columns), strict=True)
     value_rows = zip(*(rows.batch.column(name).to_pylist() for name in values.columns), strict=True)
     requests, failures = [], []
@@ -97,6 +101,7 @@ class _ConvertRowsFn(beam.DoFn):
 
     def process(self, rows: Rows) -> Iterator[Any]:
         dataset = self._plan.group_by.streaming_dataset
-        requests, failures = row_requests(rows, self._keys, self._rows, dataset)
+        time = MUTATION_TIME if self._plan.group_by.is_entities else "ts"
+        requests, failures = row_requests(rows, self._keys, self._rows, dataset, time)
         yield requests
         yield from (TaggedOutput(FAILURES, failure) for failure in failures)

@@ -13,8 +13,8 @@ import pyarrow.compute
 from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.data_types import from_arrow
-from chronon_beam.api.group_by import GroupBy, GroupByError
+from chronon_beam.api.data_types import BOOLEAN, from_arrow
+from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupByError, Query
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.decode import Events
 from chronon_beam.transforms.rows import Rows, as_json
@@ -30,20 +30,25 @@ compute: Any = pyarrow.compute
 """Its functions are made at run time, where no type checker sees them."""
 
 
-def sql_query(group_by: GroupBy, schema: pa.Schema) -> SqlQuery:
+def sql_query(group_by: GroupBy, schema: pa.Schema, mutations: bool = True) -> SqlQuery:
     """The query of a GroupBy's source over events of `schema`.
 
-    `ts` is the time column, as Chronon adds it; without selects, the events' own columns.
+    `ts` is the time column, as Chronon adds it; without selects, the events' own columns. Of
+    entities also `is_before` and `mutation_ts`, unless they are a snapshot without `mutations`.
     """
     query = group_by.source.query
-    time_column = query.time_column or TIME
+    added = {TIME: query.time_column or TIME}
+    time_filter = (f"({added[TIME]}) IS NOT NULL",) if group_by.dialect.drops_null_time else ()
+    if group_by.is_entities and mutations:
+        added |= mutation_selects(query)
+        time_filter = (f"({added[MUTATION_TIME]}) IS NOT NULL", *time_filter)
     selects = query.selects
     if selects is None:
-        selects = tuple((name, f"`{name}`") for name in schema.names if name != TIME)
-    time_filter = (f"({time_column}) IS NOT NULL",) if group_by.dialect.drops_null_time else ()
-    wanted = (*group_by.keys, *group_by.aggregation_inputs, TIME)
+        selects = tuple((name, f"`{name}`") for name in schema.names)
+    kept = tuple((name, text) for name, text in selects if name not in added)
+    wanted = (*group_by.keys, *group_by.aggregation_inputs, *added)
     return SqlQuery(
-        selects=(*selects, (TIME, time_column)),
+        selects=(*kept, *added.items()),
         wheres=(*query.wheres, *time_filter),
         setups=query.setups,
         schema=schema,
@@ -51,21 +56,43 @@ def sql_query(group_by: GroupBy, schema: pa.Schema) -> SqlQuery:
     )
 
 
+def mutation_selects(query: Query) -> dict[str, str]:
+    """Chronon's columns of a mutation, from those that the query names, else from its selects."""
+    selects = dict(query.selects or ())
+    return {
+        IS_BEFORE: query.reversal_column or selects.get(IS_BEFORE, IS_BEFORE),
+        MUTATION_TIME: query.mutation_time_column or selects.get(MUTATION_TIME, MUTATION_TIME),
+    }
+
+
 def plan_of(group_by: GroupBy, compiled: CompiledQuery, layout: str) -> Plan:
     """The plan of a GroupBy whose query has been compiled.
 
     Raises:
-        GroupByError: the time is no number of milliseconds.
+        GroupByError: a time is no number of milliseconds, or the reversal column no boolean.
     """
     types = {field.name: from_arrow(field.name, field.type) for field in compiled.schema}
-    time_type = compiled.schema.field(TIME).type
-    if not (pa.types.is_integer(time_type) or pa.types.is_floating(time_type)):
-        raise GroupByError(
-            f"{group_by.name}: time column {group_by.source.query.time_column or TIME!r} is of "
-            f"type {time_type}: milliseconds since the epoch are expected; write for example "
-            "unix_millis(created) or CAST(created AS BIGINT)"
-        )
+    query = group_by.source.query
+    _check_time(group_by, compiled, TIME, f"time column {query.time_column or TIME!r}")
+    if MUTATION_TIME in types and group_by.is_entities:
+        chosen = mutation_selects(query)
+        role = f"mutation time column {chosen[MUTATION_TIME]!r}"
+        _check_time(group_by, compiled, MUTATION_TIME, role)
+        if types[IS_BEFORE] != BOOLEAN:
+            raise GroupByError(
+                f"{group_by.name}: reversal column {chosen[IS_BEFORE]!r} is of type "
+                f"{types[IS_BEFORE].name}: a boolean is expected; write for example op = 'delete'"
+            )
     return Plan(group_by, types, layout)
+
+
+def _check_time(group_by: GroupBy, compiled: CompiledQuery, name: str, role: str) -> None:
+    kind = compiled.schema.field(name).type
+    if not (pa.types.is_integer(kind) or (name == TIME and pa.types.is_floating(kind))):
+        raise GroupByError(
+            f"{group_by.name}: {role} is of type {kind}: milliseconds since the epoch are "
+            "expected; write for example unix_millis(created) or CAST(created AS BIGINT)"
+        )
 
 
 def evaluate_events(compiled: CompiledQuery, events: Events) -> tuple[Rows, list[Failure]]:

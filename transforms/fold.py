@@ -16,7 +16,6 @@ from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from chronon_beam.aggregator.avro import AvroError
 from chronon_beam.aggregator.batch_fold import BatchFold, Partial, pack
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.records import Failure, PutRequest
@@ -70,19 +69,25 @@ class Folder:
         outside, failures = 0, []
         taken = zip(keys, columns["ts"], rows.positions, *inputs, strict=True)
         for index, row in enumerate(taken):
-            reason = self._check(row) if self._check else None
-            if reason is not None:
-                failures.append(dead_row(rows, index, "Fold", reason))
-                continue
             partial = self._partials.get(row[0])
             if partial is None:
                 partial = self._partials[row[0]] = {}
+            reason = self._refusal(partial, row)
+            if reason is not None:
+                failures.append(dead_row(rows, index, "Fold", reason))
+                continue
             new = self._fold.add(partial, row, row[1])
             if new < 0:
                 outside += 1
             else:
                 self._slots += new
         return outside, failures
+
+    def _refusal(self, partial: Partial, row: Any) -> str | None:
+        reason = self._check(row) if self._check else None
+        if reason is None and self._fold.may_refuse:
+            return self._fold.refusal(partial, row, row[1])
+        return reason
 
     @property
     def full(self) -> bool:
@@ -177,7 +182,7 @@ class _UniteFn(beam.DoFn):
         key, partials = pair
         try:
             value = self._fold.value(partials)
-        except AvroError as error:
+        except ValueError as error:  # lists of two lengths in two bundles, for one
             yield TaggedOutput(FAILURES, Failure("Unite", str(error), key, self._dataset, -1))
             return
         if value is not None:

@@ -137,7 +137,7 @@ class _SplitFn(beam.DoFn):
         plan = self._plan
         self._splitter = Splitter(
             list(plan.group_by.keys),
-            list(plan.inputs),
+            plan.row_columns,
             plan.keys,
             self._shards,
             self._spec,

@@ -1,6 +1,7 @@
 """The Python API: Chronon's words, and contradictions found where they are written."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from chronon_beam.api import (
 )
 from chronon_beam.api.declare import with_dialect
 from chronon_beam.api.dialect import AIRBNB, ZIPLINE
-from chronon_beam.api.validation import require_events
+from chronon_beam.api.validation import require_rows
 
 SIX_HOURS = [Window(6, TimeUnit.HOURS)]
 
@@ -70,14 +71,16 @@ def test_ttypes_has_the_names_that_chronon_files_import() -> None:
     assert ttypes.EventSource is EventSource
 
 
-def test_entity_source_is_declared_and_cannot_be_streamed() -> None:
+def test_entity_source_is_declared_and_joined_sources_cannot_be_read() -> None:
     source = Source(
         entities=EntitySource(Query(select("user", "price")), "db.users", None, "topic")
     )
     declared = group_by(sources=source)
     assert (declared.source.table, declared.source.topic) == ("db.users", "topic")
-    with pytest.raises(GroupByError, match="kind 'entities': only events"):
-        require_events(declared)
+    require_rows(declared)
+    joined = replace(declared, sources=(replace(declared.source, kind="joinSource"),))
+    with pytest.raises(GroupByError, match="kind 'joinSource': only events and entities"):
+        require_rows(joined)
 
 
 WRONG: list[tuple[Callable[[], Any], str]] = [

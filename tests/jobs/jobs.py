@@ -106,9 +106,10 @@ def job_of(
     lateness_ms: int = 0,
     late: str = "repair",
     shards: int = 2,
+    mutations: bool = True,
 ) -> Job:
     """A job that writes to a recording store of its own."""
-    query = sql_query(group_by, schema)
+    query = sql_query(group_by, schema, mutations)
     plan = plan_of(group_by, compile_query(query), layout).checked(tiled)
     name = f"recording:{next(_numbers)}"
     return Job(plan, query, name, tiled, trigger or Trigger(), lateness_ms, late, shards)

@@ -15,7 +15,7 @@ from jobs import CollectDead, batches_of, job_of, run_batches
 from chronon_beam.aggregator.batch_fold import BatchFold
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import Accuracy, Aggregation, Operation, TimeUnit, Window
-from chronon_beam.api.data_types import LONG, STRING
+from chronon_beam.api.data_types import LONG, STRING, list_of
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.records import Messages
 from chronon_beam.fetcher.batch_info import BatchInfo, save_batch
@@ -48,7 +48,7 @@ def known(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [e for e in drawn if e["user"] is not None or e["shop"] is not None]
 
 
-@settings(max_examples=5)
+@settings(max_examples=4)
 @given(aggregations(), events(most=25), st.randoms(use_true_random=False))
 def test_upload_and_stream_give_the_same_features_as_brute_force(
     made: list[Any], drawn: list[dict[str, Any]], chance: random.Random
@@ -126,3 +126,21 @@ def test_a_bundle_that_is_full_is_flushed_and_nothing_is_counted_twice() -> None
     inside = sum(age_ms < 14 * DAY_MS for age_ms in ages_ms)
     assert sum(hops) + sum(collapsed) == inside
     assert min(hops) > 0
+
+
+def test_rows_that_cannot_be_added_are_dead_lettered_alone() -> None:
+    made = [Aggregation("tags", Operation.SUM, [Window(1, TimeUnit.DAYS)], element_wise=True)]
+    types = {"user": STRING, "shop": LONG, "tags": list_of(LONG)}
+    plan, end_ms = Plan(group_by_of(made), types), BEGIN_MS // DAY_MS * DAY_MS
+    tags = pa.array([[1, 2], [3], [4, 5]], pa.list_(pa.int64()))
+    columns = [["ann"] * 3, [1] * 3, tags, [end_ms - 5] * 3]
+    batch = pa.RecordBatch.from_arrays(list(map(pa.array, columns)), ["user", "shop", "tags", "ts"])
+    folder = Folder(plan, end_ms)
+    outside, failures = folder.add(Rows(batch, "test", [1, 2, 3]))
+    assert outside == 0
+    assert [(f.step, f.position) for f in failures] == [("Fold", 2)]
+    ((_, partial),) = folder.drain()
+    value = BatchFold(plan, end_ms).value([partial])
+    assert value is not None
+    (hop,) = plan.batch_irs.decode(value).tail_hops[1]
+    assert hop.accumulator == [[5, 7]]
