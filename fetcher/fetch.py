@@ -4,10 +4,11 @@ Source: `ai.chronon.online.FetcherBase.constructGroupByResponse`.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from chronon_beam.aggregator.layout import Span
@@ -47,6 +48,46 @@ class QueryBeforeBatch(ValueError):
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A fetch that waits for what it asked the store.
+
+    Attributes:
+        requests: what to read; a few for each key.
+        a_key: how many of them there are for each key.
+        features: the feature values of a key, from the answers to its requests.
+    """
+
+    requests: list[GetRequest]
+    a_key: int
+    features: Callable[[list[list[TimedValue]]], dict[str, Any]]
+
+    def values(self, found: list[list[TimedValue]]) -> list[dict[str, Any]]:
+        """Feature values of each key, from the answers to all requests."""
+        starts = range(0, len(found), self.a_key)
+        return [self.features(found[start : start + self.a_key]) for start in starts]
+
+
+async def fetch_together(
+    store: Reads, asked: Sequence[tuple["Fetcher", Sequence[Mapping[str, Any]]]], at_ms: int
+) -> list[list[dict[str, Any]]]:
+    """Fetch keys of several GroupBys by one read of the store that they share.
+
+    Args:
+        store: where all of them are.
+        asked: fetchers with the keys to fetch.
+        at_ms: the time of the query.
+
+    Returns:
+        For each fetcher what its `fetch` returns; raises as that does.
+    """
+    readings = [fetcher.reading(keys, at_ms) for fetcher, keys in asked]
+    found = iter(
+        await store.multi_get_async([request for each in readings for request in each.requests])
+    )
+    return [reading.values(list(islice(found, len(reading.requests)))) for reading in readings]
+
+
+@dataclass(frozen=True)
 class Fetcher:
     """Fetches the features of one GroupBy.
 
@@ -79,13 +120,27 @@ class Fetcher:
             QueryBeforeBatch: `at_ms` is before the end of the batch values.
             AvroError: the store holds bytes that are not of this GroupBy.
         """
+        reading = self.reading(keys, at_ms)
+        return reading.values(self.store.multi_get(reading.requests))
+
+    async def fetch_async(
+        self, keys: Sequence[Mapping[str, Any]], at_ms: int
+    ) -> list[dict[str, Any]]:
+        """`fetch` on an event loop: others run while the store answers."""
+        reading = self.reading(keys, at_ms)
+        return reading.values(await self.store.multi_get_async(reading.requests))
+
+    def reading(self, keys: Sequence[Mapping[str, Any]], at_ms: int) -> "Reading":
+        """What `fetch` has to read, and how it goes on; raises as `fetch` does."""
         key_bytes = [self.key_bytes(key) for key in keys]
         streams = self._requests(at_ms) if self.streamed else []
         batches = [] if self.batch is None else [self._batch_request(self.batch, at_ms)]
         each = [*batches, *streams]
-        found = self.store.multi_get([r._replace(key_bytes=key) for key in key_bytes for r in each])
-        answers = [found[i * len(each) : (i + 1) * len(each)] for i in range(len(key_bytes))]
-        return [self._values(answer, streams, at_ms) for answer in answers]
+        return Reading(
+            [request._replace(key_bytes=key) for key in key_bytes for request in each],
+            len(each),
+            lambda answer: self._values(answer, streams, at_ms),
+        )
 
     def _batch_request(self, batch: BatchInfo, at_ms: int) -> GetRequest:
         if at_ms < batch.end_ms and not batch.snapshot:

@@ -12,6 +12,10 @@ class Reads(Protocol):
         """Values of each request, in request order."""
         ...
 
+    async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """The same, awaited."""
+        ...
+
 
 class Store(Reads, Protocol):
     """A store that can be written too."""

@@ -1,6 +1,8 @@
 """Reading back: what was put as tiles or rows, as the values of features."""
 
+import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from chronon_beam.api.data_types import (
     DataType,
 )
 from chronon_beam.api.records import PutRequest
-from chronon_beam.fetcher.fetch import Fetcher, KeyMismatch, parse_key
+from chronon_beam.fetcher.fetch import Fetcher, KeyMismatch, fetch_together, parse_key
 from chronon_beam.io.kv_store import KVStore, open_store
 
 HOUR_MS = 3_600_000
@@ -121,6 +123,23 @@ def test_key_with_nothing_has_nulls(store: KVStore, way: str) -> None:
     nothing = {"n_sum_1h": None, "n_sum_30d": None, "n_max": None}
     assert fetcher.fetch([{"user": "Eve", "shop": 1}], AT_MS) == [nothing]
     assert fetcher.fetch([ANN], -40 * 24 * HOUR_MS) == [nothing]
+
+
+def test_fetching_on_an_event_loop_and_together_gives_the_same(store: KVStore) -> None:
+    tiled, rows = plan(), replace(plan("tumbling", "2h"), group_by=renamed("t.rows"))
+    put_tiles(store, tiled, EVENTS)
+    put_rows(store, rows, EVENTS)
+    fetchers = [Fetcher(tiled, store), Fetcher(rows, store, tiled=False)]
+    asked = [(fetchers[0], [ANN, NOBODY]), (fetchers[1], []), (fetchers[1], [ANN_ELSEWHERE])]
+    expected = [fetcher.fetch(keys, AT_MS) for fetcher, keys in asked]
+    assert [len(found) for found in expected] == [2, 0, 1]
+    assert asyncio.run(fetch_together(store, asked, AT_MS)) == expected
+    for (fetcher, keys), found in zip(asked, expected, strict=True):
+        assert asyncio.run(fetcher.fetch_async(keys, AT_MS)) == found
+
+
+def renamed(name: str) -> GroupBy:
+    return replace(plan("tumbling", "2h").group_by, name=name)
 
 
 def test_no_keys_give_no_values(store: KVStore) -> None:

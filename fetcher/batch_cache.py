@@ -1,0 +1,107 @@
+"""Batch values change once a day: a fetcher need not read them again for every request.
+
+Source: the batch IR cache of `ai.chronon.online.FetcherCache`, which has no age.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from chronon_beam.api.records import GetRequest, TimedValue
+from chronon_beam.fetcher.store import Reads
+
+
+class _Known(NamedTuple):
+    until_s: float
+    values: list[TimedValue]
+
+
+class BatchCache:
+    """A store whose batch values are remembered, by dataset, key and batch end.
+
+    The least recently used ones are forgotten first. A new batch has a new end, so it is read at
+    once; a batch that is uploaded again, with the same end, is seen when `max_age_s` is over.
+
+    Args:
+        store: the store to read; streamed values always come from there.
+        capacity: most values to remember.
+        max_age_s: for how long.
+        clock: seconds.
+
+    Attributes:
+        hits: how many batch values were remembered.
+        misses: how many had to be read.
+    """
+
+    def __init__(
+        self,
+        store: Reads,
+        capacity: int = 10_000,
+        max_age_s: float = 3600.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.hits = self.misses = 0
+        self._store, self._capacity = store, capacity
+        self._max_age_s, self._clock = max_age_s, clock
+        self._known: OrderedDict[GetRequest, _Known] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """See `Reads.multi_get`."""
+        remembered = self._recall(requests)
+        missing = _missing(requests, remembered)
+        return self._completed(requests, remembered, self._store.multi_get(missing))
+
+    async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """See `Reads.multi_get_async`."""
+        remembered = self._recall(requests)
+        missing = _missing(requests, remembered)
+        return self._completed(requests, remembered, await self._store.multi_get_async(missing))
+
+    def _recall(self, requests: list[GetRequest]) -> list[list[TimedValue] | None]:
+        now_s = self._clock()
+        with self._lock:
+            return [self._one(request, now_s) for request in requests]
+
+    def _one(self, request: GetRequest, now_s: float) -> list[TimedValue] | None:
+        if not _is_batch(request):
+            return None
+        known = self._known.get(request)
+        if known is None or known.until_s <= now_s:
+            self.misses += 1
+            return None
+        self.hits += 1
+        self._known.move_to_end(request)
+        return known.values
+
+    def _completed(
+        self,
+        requests: list[GetRequest],
+        remembered: list[list[TimedValue] | None],
+        found: list[list[TimedValue]],
+    ) -> list[list[TimedValue]]:
+        read: Iterator[list[TimedValue]] = iter(found)
+        until_s = self._clock() + self._max_age_s
+        answers = []
+        with self._lock:
+            for request, known in zip(requests, remembered, strict=True):
+                values = next(read) if known is None else known
+                if known is None and _is_batch(request):
+                    self._known[request] = _Known(until_s, values)
+                    self._known.move_to_end(request)
+                answers.append(values)
+            while len(self._known) > self._capacity:
+                self._known.popitem(last=False)
+        return answers
+
+
+def _is_batch(request: GetRequest) -> bool:
+    return request.dataset.endswith("_BATCH")
+
+
+def _missing(
+    requests: list[GetRequest], remembered: list[list[TimedValue] | None]
+) -> list[GetRequest]:
+    return [r for r, known in zip(requests, remembered, strict=True) if known is None]
