@@ -2,7 +2,7 @@
 
 Source: `ai.chronon.online.serde.AvroConversions`. Encoders are built once for a type, as closures
 over closures: for the small records of tiles that is several times faster than a walk over the
-schema for every value (benchmarks/encoding.py). Decoding is fastavro's.
+schema for every value (benchmarks/aggregator.py). Decoding is fastavro's.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import Any
 import fastavro
 
 from chronon_beam.aggregator.base import IrRecord
-from chronon_beam.aggregator.java import HashOrdered, string_place
+from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered
 from chronon_beam.api.data_types import (
     BINARY,
     BOOLEAN,
@@ -267,10 +267,11 @@ def map_encoder(encode: Encoder) -> Encoder:
     """The encoder of maps from strings to what `encode` encodes, in the order of Java's maps."""
 
     def encode_map(values: Any) -> bytes:
-        by_key = HashOrdered(values).as_written(string_place)
+        by_key = HashOrdered(values)
         if None in by_key.values():
             raise AvroError(_null_inside("map", values))
-        return encode_items([encode_string(key) + encode(by_key[key]) for key in by_key])
+        keys = by_key.in_written_order(STRING_PLACES)
+        return encode_items([encode_string(key) + encode(by_key[key]) for key in keys])
 
     return encode_map
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from chronon_beam.aggregator.avro import encode_items, encode_string, list_encoder
 from chronon_beam.aggregator.base import Aggregator
-from chronon_beam.aggregator.java import HashOrdered, string_place
+from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered
 from chronon_beam.aggregator.operations import TIMED, aggregator, is_scalar
 from chronon_beam.api.data_types import STRING, DataType, ListType, MapType, list_of, map_of
 from chronon_beam.api.dialect import Dialect
@@ -227,7 +227,8 @@ def _by_key(operation: Aggregator) -> Aggregator:
         return lambda irs: HashOrdered({key: function(ir) for key, ir in irs.items()})
 
     def merge(a: Irs, b: Irs) -> Irs:
-        for key, ir in b.as_written(string_place).items():
+        for key in b.in_written_order(STRING_PLACES):
+            ir = b[key]
             a[key] = operation.merge(a[key], ir) if key in a else operation.clone(ir)
         return a
 
@@ -238,7 +239,7 @@ def _by_key(operation: Aggregator) -> Aggregator:
         merge=merge,
         finalize=each(operation.finalize),
         encode=lambda irs: encode_items(
-            [encode_string(key) + encode(ir) for key, ir in irs.as_written(string_place).items()]
+            [encode_string(k) + encode(irs[k]) for k in irs.in_written_order(STRING_PLACES)]
         ),
         from_avro=each(operation.from_avro),
         clone=each(operation.clone),

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from chronon_beam.aggregator.avro import Encoder, encode_items, encode_string, encoder
 from chronon_beam.aggregator.base import Aggregator
 from chronon_beam.aggregator.java import (
+    STRING_PLACES,
     HashOrdered,
+    Places,
     long_hash,
-    spread,
     string_hash,
-    string_place,
     table_for,
 )
 from chronon_beam.aggregator.java_stream import write_string
@@ -53,29 +53,29 @@ def _identity(input_type: DataType) -> Callable[[Any], Any]:
     return _DOUBLE.pack if input_type in FLOATS else _same
 
 
-def _float_place(bits: bytes) -> int:
-    return spread(int.from_bytes(_FLOAT.pack(*_DOUBLE.unpack(bits)), "little"))
+def _float_hash(bits: bytes) -> int:
+    return int.from_bytes(_FLOAT.pack(*_DOUBLE.unpack(bits)), "little")
 
 
-def _place(input_type: DataType) -> Callable[[Any], int]:
-    """`HashMap.hash` of what `_identity` gives."""
+def _places(input_type: DataType) -> Places[Any]:
+    """Where what `_identity` gives stands in hash sets."""
     if input_type == STRING:
-        return string_place
+        return STRING_PLACES
     if input_type == DOUBLE:
-        return lambda bits: spread(long_hash(int.from_bytes(bits, "little")))
+        return Places(lambda bits: long_hash(int.from_bytes(bits, "little")))
     if input_type == FLOAT:
-        return _float_place
+        return Places(_float_hash)
     if input_type == BINARY:
         # An array's hash is its address: Java's order is by chance, ours that of arrival.
-        return lambda value: 0
+        return Places(lambda value: 0)
     if input_type == LONG:
-        return lambda number: spread(long_hash(number))
-    return lambda number: spread(number & 0xFFFFFFFF)
+        return Places(long_hash)
+    return Places(lambda number: number & 0xFFFFFFFF)
 
 
 def unique_count(input_type: DataType) -> Aggregator:
     """UNIQUE_COUNT; the IR has every distinct value."""
-    identity, encode, place = _identity(input_type), encoder(input_type), _place(input_type)
+    identity, encode, places = _identity(input_type), encoder(input_type), _places(input_type)
 
     def update(ir: Distinct, value: Any, ts_ms: int) -> Distinct:
         key = identity(value)
@@ -84,8 +84,8 @@ def unique_count(input_type: DataType) -> Aggregator:
         return ir
 
     def merge(a: Distinct, b: Distinct) -> Distinct:
-        for key, encoded in b.ordered(place).items():
-            a.setdefault(key, encoded)
+        for key in b.in_order(places):
+            a.setdefault(key, b[key])
         return a
 
     return Aggregator(
@@ -94,7 +94,7 @@ def unique_count(input_type: DataType) -> Aggregator:
         prepare=lambda value, ts_ms: HashOrdered({identity(value): encode(value)}),
         update=update,
         merge=merge,
-        encode=lambda ir: encode_items(ir.ordered(place).values()),
+        encode=lambda ir: encode_items([ir[key] for key in ir.in_order(places)]),
         finalize=len,
         from_avro=lambda decoded: HashOrdered({identity(v): encode(v) for v in decoded}),
         clone=HashOrdered,
@@ -121,7 +121,7 @@ class _Bounded:
         self.of_strings = input_type == STRING
         self._key = _java_md5 if self.of_strings else _identity(input_type)
         self._encode: Encoder = encoder(input_type)
-        self._place = _place(input_type)
+        self._places = _places(input_type)
 
     def _entry(self, value: Any) -> tuple[Any, bytes]:
         key = self._key(value)
@@ -146,16 +146,16 @@ class _Bounded:
     def merge(self, a: Distinct, b: Distinct) -> Distinct:
         if _SENTINEL in a or _SENTINEL in b:
             return self._full(a)
-        for key, encoded in b.ordered(self._place).items():
+        for key in b.in_order(self._places):
             if len(a) < self.k:
-                a.setdefault(key, encoded)
+                a.setdefault(key, b[key])
         return self._full(a) if len(a) >= self.k else a
 
     def finalize(self, ir: Distinct) -> int:
         return self.k if _SENTINEL in ir else len(ir)
 
     def encode(self, ir: Distinct) -> bytes:
-        return encode_items(ir.ordered(self._place).values())
+        return encode_items([ir[key] for key in ir.in_order(self._places)])
 
     def decode(self, decoded: list[Any]) -> Distinct:
         if self.of_strings:

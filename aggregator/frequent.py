@@ -4,13 +4,12 @@ Source: `FrequentItems` and `ApproxHistogram` in `ai.chronon.aggregator.base.Sim
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from chronon_beam.aggregator.avro import encoder, opaque
 from chronon_beam.aggregator.base import Aggregator
 from chronon_beam.aggregator.items_sketch import DOUBLES, LONGS, STRINGS, ItemKind, ItemsSketch
-from chronon_beam.aggregator.java import HashOrdered, spread, string_place, table_of_copy
+from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered, Places, table_of_copy
 from chronon_beam.aggregator.java_stream import Histogram, read_histogram, write_histogram
 from chronon_beam.api.data_types import BINARY, FLOATS, LONG, STRING, DataType, map_of
 
@@ -72,10 +71,7 @@ class _ApproxHistogram:
         self.kind = kind
         self.k = k
         self._lg_max = (k - 1).bit_length()
-        hash_code = kind.hash
-        self._place: Callable[[Any], int] = (
-            string_place if kind is STRINGS else lambda item: spread(hash_code(item))
-        )
+        self._places: Places[Any] = STRING_PLACES if kind is STRINGS else Places(kind.hash)
 
     def prepare(self, value: Any, ts_ms: int) -> Counts:
         return HashOrdered({self.kind.item(value): 1})
@@ -95,8 +91,8 @@ class _ApproxHistogram:
         return ItemsSketch(self.kind, self._lg_max)
 
     def _added(self, sketch: ItemsSketch, counts: Counts) -> ItemsSketch:
-        for item, count in counts.ordered(self._place).items():
-            sketch.update(item, count)
+        for item in counts.in_order(self._places):
+            sketch.update(item, counts[item])
         return sketch
 
     def merge(self, a: Counts | ItemsSketch, b: Counts | ItemsSketch) -> Counts | ItemsSketch:
@@ -109,8 +105,8 @@ class _ApproxHistogram:
             return self._added(b.copy(), a)
         total: Counts = HashOrdered()
         for counts in (a, b):
-            for item, count in counts.ordered(self._place).items():
-                total[item] = total.get(item, 0) + count
+            for item in counts.in_order(self._places):
+                total[item] = total.get(item, 0) + counts[item]
         return self._bounded(total)
 
     def finalize(self, ir: Counts | ItemsSketch) -> dict[str, int]:
@@ -123,8 +119,8 @@ class _ApproxHistogram:
             made = Histogram(None, sketch=_sketch_bytes(ir))
         else:
             native = self.kind.native
-            items = ir.ordered(self._place).items()
-            made = Histogram(tuple((native(item), n) for item, n in items), ir.capacity)
+            entries = tuple((native(item), ir[item]) for item in ir.in_order(self._places))
+            made = Histogram(entries, ir.capacity)
         return _encode_bytes(write_histogram(made))
 
     def decode(self, payload: bytes) -> Counts | ItemsSketch:

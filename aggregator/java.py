@@ -15,6 +15,8 @@ _INT = 0xFFFFFFFF
 _LONG = 0xFFFFFFFFFFFFFFFF
 _DOUBLE = struct.Struct("<d")
 _SMALLEST_TABLE = 16
+_SMALL = 12
+"""How many keys the smallest table holds."""
 
 
 def string_hash(text: str) -> int:
@@ -40,94 +42,110 @@ def long_hash(number: int) -> int:
     return (bits ^ bits >> 32) & _INT
 
 
-class _Spread(dict[str, int]):
-    """Where strings stand in hash maps: features repeat theirs. Bounded."""
-
-    _MOST = 50_000
-    _LONGEST = 256
-
-    def __missing__(self, text: str) -> int:
-        place = spread(string_hash(text))
-        if len(text) <= self._LONGEST:
-            if len(self) >= self._MOST:
-                self.clear()
-            self[text] = place
-        return place
-
-
 def spread(code: int) -> int:
     """`HashMap.hash`: the low bits of this are the place in the table."""
     return code ^ code >> 16
 
 
-string_place: Callable[[str], int] = _Spread().__getitem__
-"""`HashMap.hash` of a string."""
+class _Memo(dict[Any, int]):
+    """A function of keys, remembered: features repeat their values. Bounded."""
+
+    _MOST = 50_000
+    _LONGEST = 256
+
+    def __init__(self, function: Callable[[Any], int]) -> None:
+        super().__init__()
+        self._function = function
+
+    def __missing__(self, key: Any) -> int:
+        found = self._function(key)
+        if isinstance(key, int) or len(key) <= self._LONGEST:
+            if len(self) >= self._MOST:
+                self.clear()
+            self[key] = found
+        return found
+
+
+class Places(Generic[K]):
+    """Where keys of one type stand in Java's hash maps.
+
+    Attributes:
+        of: `HashMap.hash` of a key.
+        small: what to sort the keys of the smallest table by once they were copied into a map that
+            was made for so many, as many as the index says.
+
+    Args:
+        hash_code: the key's `hashCode`, unsigned.
+    """
+
+    def __init__(self, hash_code: Callable[[K], int]) -> None:
+        self.of: Callable[[K], int] = _Memo(lambda key: spread(hash_code(key))).__getitem__
+        lengths = [grown(table_for(size), size) for size in range(_SMALL + 1)]
+        memos = {length: _Memo(self.order(_SMALLEST_TABLE, length)) for length in lengths}
+        self.small = [memos[length].__getitem__ for length in lengths]
+
+    def order(self, capacity: int, copied: int) -> Callable[[K], int]:
+        """What to sort keys by: a table of `capacity`, copied into one of length `copied`."""
+        of, mask, bits, coarse = self.of, capacity - 1, capacity.bit_length(), copied - 1
+        return lambda key: (of(key) & coarse) << bits | of(key) & mask
 
 
 class HashOrdered(dict[K, V], Generic[K, V]):
-    """A dict that `ordered` can put into the order that a Java hash map would have.
+    """A dict that knows in which order a Java hash map would give its keys.
+
+    Keys of one bucket keep the order in which they came. Buckets of eight and more keys are trees
+    in Java, and may come in another order there.
 
     Attributes:
         capacity: length of Java's table; it only grows.
-        settled: how many entries are in order, when they stand before the others; -1 after a
-            removal, which may hide an entry that came since.
     """
 
-    __slots__ = ("capacity", "settled")
+    __slots__ = ("_settled", "capacity")
 
     def __init__(self, entries: Any = (), capacity: int = _SMALLEST_TABLE) -> None:
         super().__init__(entries)
         self.capacity = capacity
-        self.settled = 0
+        # How many keys are in order, when they stand before the others. A removal may hide a key
+        # that came since: then -1.
+        self._settled = 0
 
     def remove(self, key: K) -> None:
         """Take an entry out, if it is there."""
         self.pop(key, None)
-        self.settled = -1
+        self._settled = -1
 
-    def ordered(self, place: Callable[[K], int]) -> "HashOrdered[K, V]":
-        """This, its entries in Java's order; `place` is `HashMap.hash` of a key.
-
-        Entries of one bucket keep the order in which they came. Buckets of eight and more entries
-        are trees in Java, and may come in another order there.
-        """
+    def in_order(self, places: Places[K]) -> Iterable[K]:
+        """The keys as Java iterates over them."""
         size = len(self)
-        if size != self.settled:
-            self.capacity = grown(self.capacity, size)
-            mask = self.capacity - 1
-            self._settle(lambda entry: place(entry[0]) & mask)
-        return self
+        if size < 2:
+            return self
+        if size <= _SMALL and self.capacity == _SMALLEST_TABLE:
+            return sorted(self, key=places.small[_SMALL])
+        capacity = grown(self.capacity, size)
+        return self._settle(places, capacity, capacity)
 
-    def as_written(self, place: Callable[[K], int]) -> "HashOrdered[K, V]":
-        """This, its entries in the order in which Chronon writes them into an Avro map.
+    def in_written_order(self, places: Places[K]) -> Iterable[K]:
+        """The keys as Chronon writes them into an Avro map.
 
         It copies them into a map that is made for their number (`Row.to`), and so may be smaller.
         """
         size = len(self)
-        if size != self.settled:
-            self.capacity = grown(self.capacity, size)
-            self._settle(written_order(place, self.capacity, size))
-        return self
+        if size < 2:
+            return self
+        if size <= _SMALL and self.capacity == _SMALLEST_TABLE:
+            return sorted(self, key=places.small[size])
+        return self._settle(places, grown(self.capacity, size), grown(table_for(size), size))
 
-    def _settle(self, order: Callable[[tuple[K, V]], int]) -> None:
-        if len(self) > 1:
-            entries = sorted(self.items(), key=order)
+    def _settle(self, places: Places[K], capacity: int, copied: int) -> Iterable[K]:
+        """Large maps are put in order, so that they are sorted only when keys came."""
+        if len(self) != self._settled:
+            self.capacity = capacity
+            order = places.order(capacity, copied)
+            entries = sorted(self.items(), key=lambda entry: order(entry[0]))
             self.clear()
             self.update(entries)
-        self.settled = len(self)
-
-
-def written_order(
-    place: Callable[[Any], int], capacity: int, size: int
-) -> Callable[[tuple[Any, Any]], int]:
-    """The order of entries of a table of `capacity` after a copy to one made for `size` entries."""
-    mask, copied = capacity - 1, grown(table_for(size), size) - 1
-
-    def order(entry: tuple[Any, Any]) -> int:
-        at = place(entry[0])
-        return (at & copied) << 32 | at & mask
-
-    return order
+            self._settled = len(self)
+        return self
 
 
 def grown(capacity: int, size: int) -> int:
@@ -153,6 +171,9 @@ def table_for(entries: int) -> int:
 def table_of_copy(entries: int) -> int:
     """The table of `new HashMap` after `putAll`, and of one that was deserialised."""
     return table_for(int(entries / 0.75 + 1.0))
+
+
+STRING_PLACES: Places[str] = Places(string_hash)
 
 
 def double_text(number: float) -> str:

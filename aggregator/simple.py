@@ -7,7 +7,7 @@ from typing import Any
 
 from chronon_beam.aggregator.avro import encode_items, encode_long, encode_string, encoder
 from chronon_beam.aggregator.base import Aggregator
-from chronon_beam.aggregator.java import HashOrdered, string_place, table_of_copy
+from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered, table_of_copy
 from chronon_beam.aggregator.min_heap import MinHeap
 from chronon_beam.aggregator.ordering import larger, smaller, sort_key, utf16, wrapping_add
 from chronon_beam.api.data_types import (
@@ -114,8 +114,8 @@ def _add(ir: Counts, value: str, times: int) -> Counts:
 
 
 def _merge(a: Counts, b: Counts) -> Counts:
-    for value, counted in b.as_written(string_place).items():
-        _add(a, value, counted[0])
+    for value in b.in_written_order(STRING_PLACES):
+        _add(a, value, b[value][0])
     return a
 
 
@@ -125,12 +125,13 @@ def _most_frequent(ir: Counts, k: int) -> dict[str, int]:
     Chronon takes the first k in its map's order that are at least as frequent as the k-th; of
     several that are just as frequent as that, it may so keep one rather than a more frequent one.
     """
-    times = {value: counted[0] for value, counted in ir.as_written(string_place).items()}
+    times = {value: ir[value][0] for value in ir.in_written_order(STRING_PLACES)}
     if not 0 < k < len(times):
         return times
     least = sorted(times.values(), reverse=True)[k - 1]
-    frequent = [entry for entry in times.items() if entry[1] >= least]
-    return dict(sorted(frequent, key=lambda entry: string_place(entry[0]) & ir.capacity - 1)[:k])
+    frequent = [value for value, count in times.items() if count >= least]
+    frequent.sort(key=STRING_PLACES.order(ir.capacity, ir.capacity))
+    return {value: times[value] for value in frequent[:k]}
 
 
 def histogram(k: int) -> Aggregator:
@@ -141,7 +142,7 @@ def histogram(k: int) -> Aggregator:
         prepare=lambda value, ts_ms: HashOrdered({value: _counted(value, 1)}),
         update=lambda ir, value, ts_ms: _add(ir, value, 1),
         merge=_merge,
-        encode=lambda ir: encode_items([c[1] for c in ir.as_written(string_place).values()]),
+        encode=lambda ir: encode_items([ir[v][1] for v in ir.in_written_order(STRING_PLACES)]),
         finalize=lambda ir: _most_frequent(ir, k),
         from_avro=lambda decoded: HashOrdered({v: _counted(v, n) for v, n in decoded.items()}),
         clone=lambda ir: HashOrdered(ir, table_of_copy(len(ir))),

@@ -8,7 +8,7 @@ from datasketches import cpc_sketch, kll_floats_sketch
 
 from chronon_beam.aggregator.cpc_bytes import hashed_as
 from chronon_beam.aggregator.items_sketch import LONGS, STRINGS, ItemKind, ItemsSketch
-from chronon_beam.aggregator.java import HashOrdered, double_text, string_place
+from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered, double_text
 from chronon_beam.transforms.spark import local_spark
 
 
@@ -84,12 +84,14 @@ def test_maps_come_in_the_order_of_javas(jvm: Any) -> None:
         for key in keys:
             theirs.put(key, 1)
             ours[key] = 1
-        assert list(jvm.java.util.ArrayList(theirs.keySet())) == list(ours.ordered(string_place))
+        assert list(jvm.java.util.ArrayList(theirs.keySet())) == list(ours.in_order(STRING_PLACES))
         copied = jvm.java.util.HashMap(len(keys))
         for key in jvm.java.util.ArrayList(theirs.keySet()):
             copied.put(key, 1)
         ours = HashOrdered(dict.fromkeys(keys))
-        assert list(jvm.java.util.ArrayList(copied.keySet())) == list(ours.as_written(string_place))
+        assert list(jvm.java.util.ArrayList(copied.keySet())) == list(
+            ours.in_written_order(STRING_PLACES)
+        )
 
 
 @pytest.mark.parametrize("number", [0.0, -0.0, 1.5, 1e7, 9999999.0, 1e-3, 1e-4, 123456789.0, 1e22])

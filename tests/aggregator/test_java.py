@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.aggregator.java import (
+    STRING_PLACES,
     HashOrdered,
     double_text,
     from_modified_utf8,
     modified_utf8,
     spread,
     string_hash,
-    string_place,
 )
 from chronon_beam.aggregator.java_stream import Histogram, read_histogram, write_histogram
 
@@ -46,8 +46,8 @@ def test_order_is_that_of_a_table_of_buckets(keys: list[str], looks: list[int]) 
         ours.setdefault(key, step)
         table.add(key)
         if step in looks:
-            assert list(ours.ordered(string_place)) == list(table)
-    assert list(ours.ordered(string_place)) == list(table)
+            assert list(ours.in_order(STRING_PLACES)) == list(table)
+    assert list(ours.in_order(STRING_PLACES)) == list(table)
 
 
 @given(st.lists(TEXTS, max_size=40, unique=True))
@@ -59,7 +59,7 @@ def test_written_maps_are_copied_into_a_table_made_for_them(keys: list[str]) -> 
     for key in source:
         copied.add(key)
     ours = HashOrdered(dict.fromkeys(keys))
-    assert list(ours.as_written(string_place)) == list(copied)
+    assert list(ours.in_written_order(STRING_PLACES)) == list(copied)
 
 
 @pytest.mark.parametrize(
