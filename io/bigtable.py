@@ -1,7 +1,12 @@
 """The KV store on Google Cloud Bigtable, in zipline's layout (see `bigtable_rows`)."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import grpc
 
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.io import bigtable_reads as reads
@@ -14,16 +19,26 @@ from chronon_beam.io.bigtable_attempts import (
 from chronon_beam.io.bigtable_client import (
     BigtableClient,
     BigtableError,
-    grpc,
     release,
     shared_client,
 )
-from chronon_beam.io.bigtable_options import BigtableOptions, bigtable_options
-from chronon_beam.io.bigtable_rows import cells_of, entry, place_of, row_prefix, table_of
+from chronon_beam.io.bigtable_options import BigtableOptions
+from chronon_beam.io.bigtable_rows import (
+    BATCH_TABLE,
+    DAY_MS,
+    STREAMING_TABLE,
+    cells_of,
+    entry,
+    place_of,
+    row_prefix,
+    table_of,
+)
 from chronon_beam.io.bigtable_writer import BigtableWriter
 from chronon_beam.io.kv_store import Bounds, KVStore, StoredValue
 
 _SCAN_TIMEOUT_S = 3600.0
+
+_log = logging.getLogger(__name__)
 
 
 class BigtableStore(KVStore):
@@ -46,6 +61,7 @@ class BigtableStore(KVStore):
         self.bounds = Bounds(options.rows, options.bytes, options.age_ms)
         self._client: BigtableClient = shared_client(options)
         self._writer = BigtableWriter(self._client)
+        self._told_of_old_cells = options.max_age_ms is None
 
     @property
     def retried(self) -> int:
@@ -63,6 +79,8 @@ class BigtableStore(KVStore):
 
     def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
         """Write all; of several writes of one cell only the last is sent."""
+        if not self._told_of_old_cells:
+            self._look_for_old_cells(requests)
         placed, refused = cells_of(requests)
         reasons: list[str | None] = [None] * len(requests)
         for index, reason in refused.items():
@@ -76,6 +94,26 @@ class BigtableStore(KVStore):
                 for index in cells[cell]:
                     reasons[index] = f"Bigtable table {table}: {reason}"
         return reasons
+
+    def _look_for_old_cells(self, requests: list[PutRequest]) -> None:
+        """What is older than the table's rule allows is taken, and gone soon: say so once."""
+        oldest_ms = time.time() * 1000 - (self._options.max_age_ms or 0)
+        old = [
+            each
+            for each in requests
+            if each.tile_start_ms < oldest_ms
+            and table_of(each.dataset) in (STREAMING_TABLE, BATCH_TABLE)
+        ]
+        if old:
+            self._told_of_old_cells = True
+            _log.warning(
+                "Bigtable %s: values of %s that are further back than max_age (%d d) are being "
+                "written, for example of %s: Bigtable drops them; use max_age=none to keep them",
+                self._options.name,
+                old[0].dataset,
+                (self._options.max_age_ms or 0) // DAY_MS,
+                datetime.fromtimestamp(old[0].tile_start_ms / 1000, UTC).isoformat(),
+            )
 
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """One ReadRows a table; raises BigtableError."""
@@ -139,13 +177,3 @@ def _stored(dataset: str, row: bytes, values: list[reads.Value]) -> Iterator[Sto
         for value in sorted(values):
             timed = TimedValue(value.content, value.time_ms)
             yield StoredValue(place.key_bytes, place.tile_size_ms, timed)
-
-
-def open_bigtable(uri: str) -> BigtableStore:
-    """For `bigtable://PROJECT/INSTANCE`, see `BigtableOptions` for the parameters.
-
-    Raises:
-        ValueError: a malformed URI.
-        BigtableError: there are no credentials.
-    """
-    return BigtableStore(bigtable_options(uri))

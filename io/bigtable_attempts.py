@@ -4,8 +4,10 @@ import asyncio
 import time
 from typing import Any
 
+import grpc
+
 from chronon_beam.io import bigtable_codes as codes
-from chronon_beam.io.bigtable_client import BigtableClient, BigtableError, grpc
+from chronon_beam.io.bigtable_client import BigtableClient, BigtableError
 from chronon_beam.io.bigtable_options import BigtableOptions
 from chronon_beam.io.bigtable_reads import RowsRead, Value
 

@@ -13,28 +13,21 @@ from collections.abc import AsyncIterable, Iterable
 from functools import cached_property
 from typing import Any
 
+import grpc
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.api_core.gapic_v1.routing_header import to_grpc_metadata
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.bigtable_v2 import types
+from google.cloud.bigtable_v2.services.bigtable.transports import (
+    BigtableGrpcAsyncIOTransport,
+    BigtableGrpcTransport,
+)
+
 from chronon_beam.io.adaptive_rate import AdaptiveRate
 from chronon_beam.io.bigtable_options import BigtableOptions
 from chronon_beam.io.bigtable_rows import mutate_rows_request
+from chronon_beam.io.bigtable_tables import BigtableTables, explained
 from chronon_beam.io.write_order import WriteOrder
-
-try:
-    import grpc
-    from google.api_core.exceptions import GoogleAPICallError, RetryError
-    from google.api_core.gapic_v1.routing_header import to_grpc_metadata
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.bigtable_v2 import types
-    from google.cloud.bigtable_v2.services.bigtable.transports import (
-        BigtableGrpcAsyncIOTransport,
-        BigtableGrpcTransport,
-    )
-
-    from chronon_beam.io.bigtable_tables import BigtableTables, explained
-except ImportError as missing:
-    raise ImportError(
-        f"bigtable: the client library is missing ({missing}): "
-        "install it with: pip install 'chronon-beam[bigtable]'"
-    ) from missing
 
 EMULATOR_VARIABLE = "BIGTABLE_EMULATOR_HOST"
 

@@ -63,7 +63,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
         "--store",
         required=True,
         metavar="URI",
-        help="where tiles are kept, for example sqlite:features.db",
+        help="where tiles are kept, for example sqlite:features.db or bigtable://project/instance",
     )
 
 

@@ -1,6 +1,9 @@
+import sys
+
 import pytest
 
 from chronon_beam.io.bigtable_options import DAY_MS, BigtableOptions, bigtable_options
+from chronon_beam.io.kv_store import open_store
 
 
 def test_uri_gives_the_options() -> None:
@@ -35,3 +38,11 @@ def test_uri_gives_the_options() -> None:
 def test_bad_uris_are_refused_with_a_remedy(uri: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         bigtable_options(uri)
+
+
+def test_missing_client_library_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("chronon_beam.io.bigtable")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "google.cloud.bigtable_v2", None)
+    with pytest.raises(ImportError, match=r"missing .*pip install 'chronon-beam\[bigtable\]'"):
+        open_store("bigtable://p/i")

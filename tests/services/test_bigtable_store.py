@@ -122,6 +122,16 @@ def test_rules_are_applied_to_old_cells(new_instance: str) -> None:
     store.close()
 
 
+def test_values_that_the_rule_will_drop_are_told_of_once(
+    new_instance: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(new_instance)
+    for _ in range(2):
+        store.multi_put([tile("OLD_STREAMING", b"k", NOON, b"v"), tile("OTHER", b"k", 0, b"v")])
+    assert caplog.text.count("values of OLD_STREAMING that are further back than max_age") == 1
+    store.close()
+
+
 def test_family_is_added_to_a_table_that_lacks_it(new_instance: str) -> None:
     plain_table(new_instance, "GROUPBY_BATCH").create()
     store = open_store(new_instance)
