@@ -41,8 +41,6 @@ def test_bad_uris_are_refused_with_a_remedy(uri: str, message: str) -> None:
 
 
 def test_missing_client_library_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("chronon_beam.io.bigtable")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "google.cloud.bigtable_v2", None)
+    monkeypatch.setitem(sys.modules, "chronon_beam.io.bigtable", None)  # as if it could not load
     with pytest.raises(ImportError, match=r"missing .*pip install 'chronon-beam\[bigtable\]'"):
         open_store("bigtable://p/i")
