@@ -27,17 +27,30 @@ from chronon_beam.api.dialect import Dialect, Operation
 from chronon_beam.api.group_by import AggregationPart, GroupByError
 
 
+class K(NamedTuple):
+    """The argument k of an operation: its default (None: it must be given) and its bounds."""
+
+    default: int | None = None
+    least: int = 1
+    most: int | None = None
+
+
+Make = Callable[[DataType, int, AggregationPart, Dialect], Aggregator]
+
+
 class _Entry(NamedTuple):
-    """A factory, and the input types it takes.
+    """A factory, and what it takes.
 
     Attributes:
-        make: makes the operation.
+        make: makes the operation of (input type, k, part, dialect).
         inputs: the types; None: any that Avro can hold.
+        k: its argument k; None where it has none.
         ranked_structs: it takes structs with `sort_key` (string) and `unique_id` (long) as well.
     """
 
-    make: Callable[[DataType, AggregationPart, Dialect], Aggregator]
+    make: Make
     inputs: tuple[DataType, ...] | None
+    k: K | None = None
     ranked_structs: bool = False
 
     def takes(self, input_type: DataType) -> bool:
@@ -63,47 +76,49 @@ _ORDERED = (*NUMBERS, STRING)
 _HASHED = (*_ORDERED, BINARY)
 
 _OPERATIONS: dict[Operation, _Entry] = {
-    Operation.COUNT: _Entry(lambda t, part, d: simple.count(), None),
-    Operation.SUM: _Entry(lambda t, part, d: simple.sum_of(t), (*NUMBERS, BOOLEAN)),
-    Operation.AVERAGE: _Entry(lambda t, part, d: moments.average(d.long_counts), NUMBERS),
-    Operation.VARIANCE: _Entry(lambda t, part, d: moments.variance(d.long_counts), NUMBERS),
-    Operation.SKEW: _Entry(lambda t, part, d: moments.skew(), NUMBERS),
-    Operation.KURTOSIS: _Entry(lambda t, part, d: moments.kurtosis(), NUMBERS),
-    Operation.MIN: _Entry(lambda t, part, d: simple.extreme(t, largest=False), _ORDERED),
-    Operation.MAX: _Entry(lambda t, part, d: simple.extreme(t, largest=True), _ORDERED),
-    Operation.TOP_K: _Entry(lambda t, part, d: simple.best_k(t, _k(part), largest=True), _ORDERED),
+    Operation.COUNT: _Entry(lambda t, k, part, d: simple.count(), None),
+    Operation.SUM: _Entry(lambda t, k, part, d: simple.sum_of(t), (*NUMBERS, BOOLEAN)),
+    Operation.AVERAGE: _Entry(lambda t, k, part, d: moments.average(d.long_counts), NUMBERS),
+    Operation.VARIANCE: _Entry(lambda t, k, part, d: moments.variance(d.long_counts), NUMBERS),
+    Operation.SKEW: _Entry(lambda t, k, part, d: moments.skew(), NUMBERS),
+    Operation.KURTOSIS: _Entry(lambda t, k, part, d: moments.kurtosis(), NUMBERS),
+    Operation.MIN: _Entry(lambda t, k, part, d: simple.extreme(t, largest=False), _ORDERED),
+    Operation.MAX: _Entry(lambda t, k, part, d: simple.extreme(t, largest=True), _ORDERED),
+    Operation.TOP_K: _Entry(lambda t, k, part, d: simple.best_k(t, k, largest=True), _ORDERED, K()),
     Operation.BOTTOM_K: _Entry(
-        lambda t, part, d: simple.best_k(t, _k(part), largest=False), _ORDERED
+        lambda t, k, part, d: simple.best_k(t, k, largest=False), _ORDERED, K()
     ),
-    Operation.FIRST: _Entry(lambda t, part, d: timed.first(t), None),
-    Operation.LAST: _Entry(lambda t, part, d: timed.last(t), None),
-    Operation.FIRST_K: _Entry(lambda t, part, d: timed.first_k(t, _k(part)), None),
-    Operation.LAST_K: _Entry(lambda t, part, d: timed.last_k(t, _k(part)), None),
-    Operation.UNIQUE_COUNT: _Entry(lambda t, part, d: distinct.unique_count(t), _HASHED),
+    Operation.FIRST: _Entry(lambda t, k, part, d: timed.first(t), None),
+    Operation.LAST: _Entry(lambda t, k, part, d: timed.last(t), None),
+    Operation.FIRST_K: _Entry(lambda t, k, part, d: timed.first_k(t, k), None, K()),
+    Operation.LAST_K: _Entry(lambda t, k, part, d: timed.last_k(t, k), None, K()),
+    Operation.UNIQUE_COUNT: _Entry(lambda t, k, part, d: distinct.unique_count(t), _HASHED),
     Operation.BOUNDED_UNIQUE_COUNT: _Entry(
-        lambda t, part, d: distinct.bounded_unique_count(t, _k(part, 8)), _HASHED
+        lambda t, k, part, d: distinct.bounded_unique_count(t, k), _HASHED, K(8)
     ),
     Operation.UNIQUE_TOP_K: _Entry(
-        lambda t, part, d: distinct.unique_top_k(t, _k(part)), (INT, LONG, STRING), True
+        lambda t, k, part, d: distinct.unique_top_k(t, k),
+        (INT, LONG, STRING),
+        K(),
+        ranked_structs=True,
     ),
     Operation.APPROX_UNIQUE_COUNT: _Entry(
-        lambda t, part, d: sketches.approx_unique_count(t, _k(part, 8, 4, 26)), _HASHED
+        lambda t, k, part, d: sketches.approx_unique_count(t, k), _HASHED, K(8, 4, 26)
     ),
     Operation.APPROX_PERCENTILE: _Entry(
-        lambda t, part, d: sketches.approx_percentile(
-            _k(part, 128, 8, 65535), _percentiles(part), d.inclusive_ranks
-        ),
+        lambda t, k, part, d: sketches.approx_percentile(k, _percentiles(part), d.inclusive_ranks),
         NUMBERS,
+        K(128, 8, 65535),
     ),
-    Operation.HISTOGRAM: _Entry(lambda t, part, d: simple.histogram(_k(part, 0, 0)), (STRING,)),
+    Operation.HISTOGRAM: _Entry(lambda t, k, part, d: simple.histogram(k), (STRING,), K(0, 0)),
     Operation.APPROX_HISTOGRAM_K: _Entry(
-        lambda t, part, d: frequent.approx_histogram(t, _k(part, 8)), _ORDERED
+        lambda t, k, part, d: frequent.approx_histogram(t, k), _ORDERED, K(8)
     ),
     Operation.APPROX_FREQUENT_K: _Entry(
-        lambda t, part, d: frequent.frequent_items(t, _k(part, 8), False), _ORDERED
+        lambda t, k, part, d: frequent.frequent_items(t, k, False), _ORDERED, K(8)
     ),
     Operation.APPROX_HEAVY_HITTERS_K: _Entry(
-        lambda t, part, d: frequent.frequent_items(t, _k(part, 8), True), _ORDERED
+        lambda t, k, part, d: frequent.frequent_items(t, k, True), _ORDERED, K(8)
     ),
 }
 
@@ -114,14 +129,12 @@ _KEPT = TIMED | {Operation.UNIQUE_TOP_K}
 """Operations that keep whole values of any shape."""
 
 
-def _k(
-    part: AggregationPart, default: int | None = None, least: int = 1, most: int | None = None
-) -> int:
-    k = part.argument("k", default)
-    if k < least:
-        raise GroupByError(f"{part.column}: k must be at least {least}, found {k}")
-    if most is not None and k > most:
-        raise GroupByError(f"{part.column}: k must be at most {most}, found {k}")
+def _k(part: AggregationPart, bounds: K) -> int:
+    k = part.argument("k", bounds.default)
+    if k < bounds.least:
+        raise GroupByError(f"{part.column}: k must be at least {bounds.least}, found {k}")
+    if bounds.most is not None and k > bounds.most:
+        raise GroupByError(f"{part.column}: k must be at most {bounds.most}, found {k}")
     return k
 
 
@@ -138,6 +151,12 @@ def _percentiles(part: AggregationPart) -> list[float]:
             f"{text!r}: for example argMap={{'percentiles': '[0.5, 0.95]'}}"
         )
     return [float(rank) for rank in ranks]
+
+
+def inputs_of(operation: Operation) -> tuple[str, K | None]:
+    """The input types of an operation, in words, and its argument k."""
+    entry = _OPERATIONS[operation]
+    return entry.said, entry.k
 
 
 def taking(input_type: DataType, dialect: Dialect) -> list[str]:
@@ -165,7 +184,8 @@ def aggregator(part: AggregationPart, input_type: DataType, dialect: Dialect) ->
             "unix_millis(...) or unix_date(...)"
         )
     _check_input(part, input_type, entry, dialect)
-    return entry.make(input_type, part, dialect)
+    k = 0 if entry.k is None else _k(part, entry.k)
+    return entry.make(input_type, k, part, dialect)
 
 
 def _check_input(

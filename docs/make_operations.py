@@ -1,0 +1,257 @@
+"""Writes docs/operations.md from the code: `python docs/make_operations.py`.
+
+Types, IRs, arguments and deletes are asked of the operations themselves; only the words are here.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from chronon_beam.aggregator.operations import TIMED, aggregator, inputs_of
+from chronon_beam.api import GroupByError, Operation
+from chronon_beam.api.data_types import (
+    BYTE,
+    SCALARS,
+    DataType,
+    ListType,
+    MapType,
+    StructType,
+)
+from chronon_beam.api.dialect import AIRBNB, DIALECTS, Dialect
+from chronon_beam.api.group_by import AggregationPart
+
+PAGE = Path(__file__).with_name("operations.md")
+
+EXACT = "exact"
+ROUNDS = "exact, but sums of doubles round"
+GROWS = "exact; the IR has every distinct value"
+
+
+class Words(NamedTuple):
+    """What the code does not say about an operation."""
+
+    feature: str
+    how: str
+
+
+WORDS = {
+    Operation.COUNT: Words("number of values that are not null", EXACT),
+    Operation.SUM: Words("sum; of integers it wraps at 64 bits", ROUNDS),
+    Operation.AVERAGE: Words("mean", ROUNDS),
+    Operation.VARIANCE: Words("variance of the population", ROUNDS),
+    Operation.SKEW: Words("skewness; null below 3 values or without spread", ROUNDS),
+    Operation.KURTOSIS: Words("excess kurtosis; null below 4 values or without spread", ROUNDS),
+    Operation.MIN: Words("smallest value", EXACT),
+    Operation.MAX: Words("largest value", EXACT),
+    Operation.TOP_K: Words("the k largest values, largest first", EXACT),
+    Operation.BOTTOM_K: Words("the k smallest values, smallest first", EXACT),
+    Operation.FIRST: Words("earliest value; of one time the one that came first", EXACT),
+    Operation.LAST: Words("latest value; of one time the one that came first", EXACT),
+    Operation.FIRST_K: Words("the k earliest values, earliest first", EXACT),
+    Operation.LAST_K: Words("the k latest values, latest first", EXACT),
+    Operation.UNIQUE_COUNT: Words("number of distinct values", GROWS),
+    Operation.BOUNDED_UNIQUE_COUNT: Words(
+        "number of distinct values, k where there are more", EXACT
+    ),
+    Operation.UNIQUE_TOP_K: Words(
+        "the k largest distinct values; of structs, by `sort_key`, one for each `unique_id`",
+        "exact, except that strings are told apart by Java's hash code, as in Chronon",
+    ),
+    Operation.APPROX_UNIQUE_COUNT: Words(
+        "estimated number of distinct values", "CPC sketch of 2^k rows: for k = 8 about 4 % off"
+    ),
+    Operation.APPROX_PERCENTILE: Words(
+        "value at each rank of `percentiles`, a JSON list, by default `[0.5]`",
+        "KLL sketch of floats; exact up to about k values, then for k = 128 ranks 2 % off",
+    ),
+    Operation.HISTOGRAM: Words(
+        "how often each value came; of more than k values k that are as frequent as the k-th "
+        "(k = 0: all)",
+        GROWS,
+    ),
+    Operation.APPROX_HISTOGRAM_K: Words(
+        "how often the k most frequent values came",
+        "exact for up to k distinct values, then a sketch of frequent items",
+    ),
+    Operation.APPROX_FREQUENT_K: Words(
+        "how often the k most frequent values came; some may be there by chance",
+        "sketch of frequent items; counts are upper bounds",
+    ),
+    Operation.APPROX_HEAVY_HITTERS_K: Words(
+        "how often the k most frequent values came, only those that surely are",
+        "sketch of frequent items; counts are upper bounds",
+    ),
+}
+
+HEAD = """# Operations
+
+Made from the code by `python docs/make_operations.py`; a test fails when it is stale.
+
+T is the type of the input column. The IR is what a tile holds; its bytes are those that Chronon
+writes, for the same rows in the same order, unless said below. Nulls are skipped everywhere; a
+feature that is NaN or infinite is null. "Deletes" says whether a mutation takes a row out again;
+elsewhere the row stays, and the delete is counted and dead-lettered.
+
+"""
+
+TAIL = """
+## Collections, buckets, element by element
+
+- **Lists** of scalars are taken apart: each element that is not null is one value. **Maps** with
+  string keys are aggregated key by key; the IR and the feature are maps.
+  {timed} take lists, maps and structs whole.
+- **Buckets** (a string column) split the feature: the IR and the feature are maps from the bucket.
+  Buckets over maps and over elementWise are refused.
+- **elementWise** (airbnb) aggregates lists of one length place by place; the IR and the feature are
+  lists. A list with a null, or of another length than those before it, is dead-lettered.
+- An input that an operation does not take is refused when the job is built, with the types that the
+  operation takes and the operations that take the type. Dates and timestamps are refused
+  everywhere: cast them in the query's selects.
+
+## What differs by dialect
+
+| | airbnb | zipline |
+|---|---|---|
+{dialects}
+| APPROX_PERCENTILE: the median of 1, 2, 3, 4 | 3: ranks are exclusive | 2: they are inclusive |
+| elementWise | yes | refused |
+
+## Sketches and Java
+
+- **CPC** (APPROX_UNIQUE_COUNT) and **KLL** (APPROX_PERCENTILE) are those of the DataSketches
+  package; CPC gives the bytes of Java's library, also for byte arrays. KLL is random once it is
+  full: then only the accuracy is the same.
+- **Frequent items** (APPROX_FREQUENT_K, APPROX_HEAVY_HITTERS_K, APPROX_HISTOGRAM_K) are our own
+  sketch, step by step Java's: DataSketches for Python hashes items otherwise, so that a full table
+  would keep other items.
+- **APPROX_HISTOGRAM_K** is, in a tile, the Java object that Chronon serialises
+  (`ApproxHistogramIrSerializable`). It is read and written here in Java's stream format.
+- **Hash sets and maps** (UNIQUE_COUNT, HISTOGRAM, buckets, maps) come in the order of
+  `java.util.HashMap`. Two exceptions: Java orders byte arrays by chance, and buckets of eight and
+  more entries, which deliberate collisions make, may differ.
+
+## Where Chronon is not followed
+
+- UNIQUE_COUNT and BOUNDED_UNIQUE_COUNT compare byte arrays by content; Chronon compares addresses,
+  and so counts every one.
+- BOUNDED_UNIQUE_COUNT of numbers that is full keeps its k numbers. Chronon puts a word into the
+  list of numbers, which Avro refuses, and the tile is lost.
+- Structs in two columns, which Chronon writes as all-null records from the second on, are written.
+- elementWise works where features are read, too; Chronon loses it there.
+- Decimals, which zipline takes, are refused.
+"""
+
+
+def type_text(data_type: DataType, input_type: DataType | None = None) -> str:
+    """A type for people; T where it is the input's."""
+    if data_type == input_type:
+        return "T"
+    if isinstance(data_type, ListType):
+        return f"list of {type_text(data_type.element, input_type)}"
+    if isinstance(data_type, MapType):
+        return f"map to {type_text(data_type.value, input_type)}"
+    if isinstance(data_type, StructType):
+        # The time of a TimePair is a long, whatever its payload.
+        fields = [
+            f"{name} {type_text(kind, None if name == 'epochMillis' else input_type)}"
+            for name, kind in data_type.fields
+        ]
+        # TimePair_string, TimePair_long and so on.
+        return f"{data_type.record.partition('_')[0]} {{{', '.join(fields)}}}"
+    return {"bool": "boolean", "binary": "bytes"}.get(data_type.name, data_type.name)
+
+
+class Facts(NamedTuple):
+    """What the code says about an operation over one type."""
+
+    input_type: DataType
+    ir_type: DataType
+    output_type: DataType
+    deletes: bool
+
+
+def facts(operation: Operation, dialect: Dialect) -> list[Facts]:
+    """The operation over each scalar type that it takes."""
+    found = []
+    part = AggregationPart("v", operation, (("k", "8"),), None, None, False)
+    for input_type in (*SCALARS, BYTE):
+        try:
+            made = aggregator(part, input_type, dialect)
+        except GroupByError:
+            continue
+        deletes = made.delete is not None
+        found.append(Facts(input_type, made.ir_type, made.output_type, deletes))
+    return found
+
+
+def said_of(pairs: list[tuple[DataType, DataType]]) -> str:
+    """(input type, type) pairs in the shortest words: one type, one in T, or by input."""
+    for texts in (
+        [type_text(data_type) for _, data_type in pairs],
+        [type_text(data_type, input_type) for input_type, data_type in pairs],
+    ):
+        if len(set(texts)) == 1:
+            return texts[0]
+    by_type: dict[str, list[str]] = {}
+    for input_type, data_type in pairs:
+        by_type.setdefault(type_text(data_type), []).append(type_text(input_type))
+    return "; ".join(f"{text} ({', '.join(inputs)})" for text, inputs in by_type.items())
+
+
+def k_text(operation: Operation) -> str:
+    """The argument k, for people."""
+    k = inputs_of(operation)[1]
+    if k is None:
+        return ""
+    default = "k" if k.default is None else f"k = {k.default}"
+    return default if k.most is None else f"{default} ({k.least} to {k.most})"
+
+
+def row(operation: Operation) -> str:
+    """The operation's line of the table."""
+    known = {name: facts(operation, dialect) for name, dialect in DIALECTS.items()}
+    irs = {n: said_of([(f.input_type, f.ir_type) for f in fs]) for n, fs in known.items() if fs}
+    outputs = {said_of([(f.input_type, f.output_type) for f in fs]) for fs in known.values() if fs}
+    ir = " / ".join(dict.fromkeys(irs.values()))
+    name = operation.name if len(irs) > 1 else f"{operation.name} ({next(iter(irs))})"
+    deletes = "yes" if any(f.deletes for fs in known.values() for f in fs) else ""
+    takes = inputs_of(operation)[0].replace("bool", "boolean").replace("binary", "bytes")
+    (output,) = outputs
+    words = WORDS[operation]
+    cells = (name, words.feature, k_text(operation), takes, ir, output, deletes, words.how)
+    return f"| {' | '.join(cells)} |"
+
+
+def dialect_rows() -> str:
+    """Ids and IRs that the dialects do not share."""
+    ids = [
+        f"| id {i} of a compiled conf | {_name(i, 'airbnb')} | {_name(i, 'zipline')} |"
+        for i in sorted({i for dialect in DIALECTS.values() for i in dialect.operations})
+        if _name(i, "airbnb") != _name(i, "zipline")
+    ]
+    irs = []
+    for operation in AIRBNB.operations.values():
+        texts = [
+            said_of([(f.input_type, f.ir_type) for f in facts(operation, dialect)])
+            for dialect in DIALECTS.values()
+            if operation in dialect.operations.values()
+        ]
+        if len(set(texts)) > 1:
+            irs.append(f"| IR of {operation.name} (same bytes) | {' | '.join(texts)} |")
+    return "\n".join([*ids, *irs])
+
+
+def _name(i: int, dialect: str) -> str:
+    operation = DIALECTS[dialect].operations.get(i)
+    return operation.name if operation else "none"
+
+
+def page() -> str:
+    """The whole page."""
+    header = "| operation | feature | argument | takes | IR | type | deletes | how exact |"
+    lines = [header, "|---" * 8 + "|", *(row(operation) for operation in Operation)]
+    timed = ", ".join(operation.name for operation in Operation if operation in TIMED)
+    return HEAD + "\n".join(lines) + "\n" + TAIL.format(dialects=dialect_rows(), timed=timed)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
