@@ -13,6 +13,7 @@ from typing import Any
 import fastavro
 
 from chronon_beam.aggregator.base import IrRecord
+from chronon_beam.aggregator.expressions import expression
 from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered
 from chronon_beam.api.data_types import (
     BINARY,
@@ -131,36 +132,41 @@ def encode_long(number: int) -> bytes:
     return encoded + _LAST[zigzag]
 
 
+_SMALL = tuple(_LAST[n << 1] for n in range(8192))
+
+encode_count: Encoder = expression(
+    "ir",
+    "SMALL[ir] if 0 <= ir < 8192 else encode_long(ir)",
+    SMALL=_SMALL,
+    encode_long=encode_long,
+)
+"""An int or long that is mostly small and never negative."""
+
+
 class _HighBits(dict[int, bytes]):
-    """What stands after the lowest 14 bits of a time; it is the same for 8 seconds."""
+    """What stands after the lowest 13 bits of a time, and the payload's branch; see `encode_head`.
+
+    It is the same for 8 seconds.
+    """
 
     _MOST = 50_000
 
     def __missing__(self, high: int) -> bytes:
         if len(self) >= self._MOST:
             self.clear()
-        encoded = b""
-        rest = high
-        while rest >= 16384:
-            encoded += _MORE[rest & 16383]
-            rest >>= 14
-        encoded = self[high] = encoded + _LAST[rest]
+        encoded = self[high] = encode_long(high << 13)[2:] + PRESENT
         return encoded
 
 
-_high_bits = _HighBits()
-
-
-def encode_time(ts_ms: int) -> bytes:
-    """A long, fast for times near each other.
-
-    >>> encode_time(1_700_000_000_000) == encode_long(1_700_000_000_000)
-    True
-    """
-    zigzag = (ts_ms << 1) ^ (ts_ms >> 63)
-    if zigzag < 16384:
-        return _LAST[zigzag]
-    return _MORE[zigzag & 16383] + _high_bits[zigzag >> 14]
+encode_head: Encoder = expression(
+    "ts_ms",
+    "LOW[ts_ms & 8191] + HIGH[ts_ms >> 13] if ts_ms > 8191 else PRESENT + long(ts_ms) + PRESENT",
+    LOW=[PRESENT + _MORE[n << 1] for n in range(8192)],
+    HIGH=_HighBits(),
+    PRESENT=PRESENT,
+    long=encode_long,
+)
+"""What stands before the payload in a TimePair: its time, and two branches."""
 
 
 class _Strings(dict[str, bytes]):
@@ -245,6 +251,23 @@ def encode_items(encoded: Collection[bytes]) -> bytes:
     if not encoded:
         return NULL
     return encode_long(len(encoded)) + b"".join(encoded) + NULL
+
+
+def encode_each(items: str, **names: Any) -> Encoder:
+    r"""The encoder of a list or map `ir`, given the text of all its items' bytes.
+
+    >>> encode_each("ir")([b"a", b"b"])
+    b'\x04ab\x00'
+    """
+    return expression(
+        "ir",
+        f"SMALL[len(ir)] + join({items}) + NULL if 0 < len(ir) < 8192 else encode_items({items})",
+        SMALL=_SMALL,
+        encode_items=encode_items,
+        join=b"".join,
+        NULL=NULL,
+        **names,
+    )
 
 
 def nullable(encode: Encoder, value: Any) -> bytes:

@@ -19,7 +19,7 @@ from chronon_beam.aggregator.avro import (
     PRESENT,
     Decoder,
     encode_items,
-    encode_time,
+    encode_long,
     nullable,
     reading_schema,
     record_schema,
@@ -130,4 +130,4 @@ def _record(
 
 def hop_bytes(tile: bytes, start_ms: int) -> bytes:
     """A hop's bytes from those of a tile with the same IRs: the fields are the same."""
-    return tile[1:-2] + PRESENT + encode_time(start_ms)
+    return tile[1:-2] + PRESENT + encode_long(start_ms)

@@ -18,6 +18,7 @@ from chronon_beam.aggregator.avro import (
     reading_schema,
     record_schema,
 )
+from chronon_beam.aggregator.expressions import Weaver
 from chronon_beam.aggregator.row import Accumulator, RowAggregator
 from chronon_beam.api.data_types import (
     BOOLEAN,
@@ -35,20 +36,19 @@ from chronon_beam.api.group_by import IS_BEFORE, GroupBy, GroupByError
 INCOMPLETE, COMPLETE = b"\x02\x00", b"\x02\x01"
 
 
-def _unrolled(encoders: Sequence[Encoder]) -> Callable[[Accumulator], bytes]:
-    """The function that encodes a tile, as one expression: a loop costs up to twice that."""
-    irs = [f"i{index}" for index in range(len(encoders))]
-    fields = [f"NULL if {ir} is None else PRESENT + encode_{ir}({ir})" for ir in irs]
-    names: dict[str, Any] = {
-        **{f"encode_{ir}": encode for ir, encode in zip(irs, encoders, strict=True)},
-        **{"NULL": NULL, "PRESENT": PRESENT, "INCOMPLETE": INCOMPLETE},
-    }
-    source = (
-        f"def encode(accumulator):\n {', '.join(irs)}, = accumulator\n"
-        f" return b''.join((PRESENT, {', '.join(fields)}, INCOMPLETE))"
-    )
-    exec(source, names)  # noqa: S102 - made of ints and fixed words only
-    return names["encode"]
+def _tile_encoder(encoders: Sequence[Encoder]) -> Callable[[Accumulator], bytes]:
+    """The function that encodes a tile, as one expression."""
+    weaver = Weaver(names={"NULL": NULL, "PRESENT": PRESENT, "INCOMPLETE": INCOMPLETE})
+    irs = [f"ir{index}" for index in range(len(encoders))]
+    fields = [
+        f"NULL if {ir} is None else PRESENT + {weaver.call(encode, ir=ir)}"
+        for ir, encode in zip(irs, encoders, strict=True)
+    ]
+    weaver.lines = [
+        f" {', '.join(irs)}, = accumulator",
+        f" return b''.join((PRESENT, {', '.join(fields)}, INCOMPLETE))",
+    ]
+    return weaver.function("accumulator")
 
 
 class TileCodec:
@@ -71,7 +71,7 @@ class TileCodec:
         # Columns may share a name (one column and operation, twice): numbers are unique.
         numbered = tuple((f"c{index}", kind) for index, kind in enumerate(types))
         self._from_avro = [column.operation.from_avro for column in columns]
-        self.encode = _unrolled([column.operation.encode for column in columns])
+        self.encode = _tile_encoder([column.operation.encode for column in columns])
         self._decode = Decoder(reading_schema(_tile_record(group_by, numbered)))
 
     def decode(self, tile: bytes) -> tuple[Accumulator, bool]:

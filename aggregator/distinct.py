@@ -9,8 +9,15 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from chronon_beam.aggregator.avro import Encoder, encode_items, encode_string, encoder
+from chronon_beam.aggregator.avro import (
+    Encoder,
+    encode_each,
+    encode_items,
+    encode_string,
+    encoder,
+)
 from chronon_beam.aggregator.base import Aggregator
+from chronon_beam.aggregator.expressions import expression
 from chronon_beam.aggregator.java import (
     STRING_PLACES,
     HashOrdered,
@@ -77,10 +84,8 @@ def unique_count(input_type: DataType) -> Aggregator:
     """UNIQUE_COUNT; the IR has every distinct value."""
     identity, encode, places = _identity(input_type), encoder(input_type), _places(input_type)
 
-    def update(ir: Distinct, value: Any, ts_ms: int) -> Distinct:
-        key = identity(value)
-        if key not in ir:
-            ir[key] = encode(value)
+    def add(ir: Distinct, value: Any) -> Distinct:
+        ir.setdefault(identity(value), encode(value))
         return ir
 
     def merge(a: Distinct, b: Distinct) -> Distinct:
@@ -92,9 +97,9 @@ def unique_count(input_type: DataType) -> Aggregator:
         ir_type=list_of(input_type),
         output_type=LONG,
         prepare=lambda value, ts_ms: HashOrdered({identity(value): encode(value)}),
-        update=update,
+        update=expression("ir, value, ts_ms", "ir if value in ir else add(ir, value)", add=add),
         merge=merge,
-        encode=lambda ir: encode_items([ir[key] for key in ir.in_order(places)]),
+        encode=encode_each("[ir[key] for key in ir.in_order(places)]", places=places),
         finalize=len,
         from_avro=lambda decoded: HashOrdered({identity(v): encode(v) for v in decoded}),
         clone=HashOrdered,

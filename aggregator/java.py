@@ -6,6 +6,7 @@ and writes them in their order of iteration, a function of the hashes and of the
 
 import struct
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
@@ -189,9 +190,10 @@ def double_text(number: float) -> str:
     shortest = repr(number)
     if number == 0 or 1e-3 <= abs(number) < 1e7:
         return shortest
-    digits = shortest.partition("e")[0].strip("-").replace(".", "").strip("0")
-    mantissa, _, exponent = f"{number:.{max(len(digits) - 1, 1)}e}".partition("e")
-    return f"{mantissa}E{int(exponent)}"
+    sign, digits, exponent = Decimal(shortest).normalize().as_tuple()
+    first, *rest = map(str, digits)
+    mantissa = f"{'-' if sign else ''}{first}.{''.join(rest) or '0'}"
+    return f"{mantissa}E{int(exponent) + len(rest)}"
 
 
 def double_bits(number: float) -> int:

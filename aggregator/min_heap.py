@@ -25,24 +25,27 @@ class MinHeap:
     rank: Callable[[Any], Any]
     sort_rank: Callable[[Any], Any]
     largest: bool
-    _better: Callable[[Any, Any], bool] = field(init=False, repr=False)
-    _as_good: Callable[[Any, Any], bool] = field(init=False, repr=False)
+    insert: Callable[[list[Any], Any], list[Any]] = field(init=False, repr=False)
+    """Adds an element in place; of equal ones the newest stays."""
 
     def __post_init__(self) -> None:
-        better, as_good = (gt, ge) if self.largest else (lt, le)
-        object.__setattr__(self, "_better", better)
-        object.__setattr__(self, "_as_good", as_good)
+        object.__setattr__(self, "insert", self._inserter())
 
-    def insert(self, heap: list[Any], element: Any) -> list[Any]:
-        """Add an element in place; of equal ones the newest stays."""
-        size = len(heap)
-        if size < self.k:
-            heap.append(element)
-            if size == self.k - 1:
-                heap.sort(key=self.sort_rank, reverse=not self.largest)
-        elif self._as_good(self.rank(element), self.rank(heap[0])):
-            self._replace_worst(heap, element)
-        return heap
+    def _inserter(self) -> Callable[[list[Any], Any], list[Any]]:
+        k, rank, sort_rank, smallest = self.k, self.rank, self.sort_rank, not self.largest
+        as_good = ge if self.largest else le
+        replace_worst = _replacer(rank, gt if self.largest else lt, as_good)
+
+        def insert(heap: list[Any], element: Any) -> list[Any]:
+            if len(heap) < k:
+                heap.append(element)
+                if len(heap) == k:
+                    heap.sort(key=sort_rank, reverse=smallest)
+            elif as_good(rank(element), rank(heap[0])):
+                replace_worst(heap, element)
+            return heap
+
+        return insert
 
     def merge(self, heap: list[Any], other: list[Any]) -> list[Any]:
         """Add all of `other` to `heap` in place."""
@@ -57,10 +60,15 @@ class MinHeap:
         """The elements, best first; of equal ones the order of the list."""
         return sorted(heap, key=self.sort_rank, reverse=self.largest)
 
-    def _replace_worst(self, heap: list[Any], element: Any) -> None:
+
+def _replacer(
+    rank: Callable[[Any], Any],
+    better: Callable[[Any, Any], bool],
+    as_good: Callable[[Any, Any], bool],
+) -> Callable[[list[Any], Any], None]:
+    def replace_worst(heap: list[Any], element: Any) -> None:
         """Put an element in the place of the root, and let it sink to where it belongs."""
-        rank, better, as_good, size = self.rank, self._better, self._as_good, len(heap)
-        its_rank, parent, child = rank(element), 0, 1
+        its_rank, parent, child, size = rank(element), 0, 1, len(heap)
         while child < size:
             worst, right = rank(heap[child]), child + 1
             if right < size and better(worst, rank(heap[right])):
@@ -70,3 +78,5 @@ class MinHeap:
             heap[parent] = heap[child]
             parent, child = child, 2 * child + 1
         heap[parent] = element
+
+    return replace_worst

@@ -9,8 +9,9 @@ import math
 import struct
 from collections.abc import Callable
 
-from chronon_beam.aggregator.avro import PRESENT, encode_long
+from chronon_beam.aggregator.avro import PRESENT, encode_count
 from chronon_beam.aggregator.base import Aggregator, ir_record, record_from_avro
+from chronon_beam.aggregator.expressions import expression
 from chronon_beam.api.data_types import DOUBLE, INT, LONG, list_of
 
 Variance = tuple[int, float, float]
@@ -27,10 +28,12 @@ def average(long_counts: bool) -> Aggregator:
     return Aggregator(
         ir_type=ir_record("AvgIr", ("sum", DOUBLE), ("count", LONG if long_counts else INT)),
         output_type=DOUBLE,
-        prepare=lambda value, ts_ms: (float(value), 1),
-        update=lambda ir, value, ts_ms: (ir[0] + value, ir[1] + 1),
+        prepare=expression("value, ts_ms", "(float(value), 1)"),
+        update=expression("ir, value, ts_ms", "(ir[0] + value, ir[1] + 1)"),
         merge=lambda a, b: (a[0] + b[0], a[1] + b[1]),
-        encode=lambda ir: _SUM_THEN_COUNT(2, ir[0], 2) + encode_long(ir[1]),
+        encode=expression(
+            "ir", "pack(2, ir[0], 2) + count(ir[1])", pack=_SUM_THEN_COUNT, count=encode_count
+        ),
         finalize=lambda ir: ir[0] / ir[1] if ir[1] else math.nan,
         from_avro=record_from_avro,
         delete=lambda ir, value, ts_ms: (ir[0] - value, ir[1] - 1),
@@ -43,21 +46,28 @@ def variance(long_counts: bool) -> Aggregator:
     return Aggregator(
         ir_type=ir_record("VarianceIr", ("count", count), ("mean", DOUBLE), ("m2", DOUBLE)),
         output_type=DOUBLE,
-        prepare=lambda value, ts_ms: _welford((0, 0.0, 0.0), value, ts_ms),
-        update=_welford,
+        # What a first value leads to, in the same steps.
+        prepare=expression(
+            "value, ts_ms", "(1, mean := 0.0 + value, 0.0 + value * (value - mean))"
+        ),
+        update=expression("ir, value, ts_ms", _WELFORD),
         merge=_merge_welford,
-        encode=lambda ir: PRESENT + encode_long(ir[0]) + _MEAN_THEN_M2(2, ir[1], 2, ir[2]),
+        encode=expression(
+            "ir",
+            "PRESENT + count(ir[0]) + pack(2, ir[1], 2, ir[2])",
+            PRESENT=PRESENT,
+            count=encode_count,
+            pack=_MEAN_THEN_M2,
+        ),
         finalize=lambda ir: ir[2] / ir[0] if ir[0] else math.nan,
         from_avro=record_from_avro,
     )
 
 
-def _welford(ir: Variance, value: float, ts_ms: int) -> Variance:
-    count, mean, m2 = ir
-    count += 1
-    delta = value - mean
-    mean += delta / count
-    return count, mean, m2 + delta * (value - mean)
+_WELFORD_OF_ONE = "(1, mean := 0.0 + value, 0.0 + value * (value - mean))"
+_WELFORD = (
+    "(n := ir[0] + 1, mean := ir[1] + (delta := value - ir[1]) / n, ir[2] + delta * (value - mean))"
+)
 
 
 def _merge_welford(a: Variance, b: Variance) -> Variance:

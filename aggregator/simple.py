@@ -5,8 +5,15 @@ Source: `ai.chronon.aggregator.base.SimpleAggregators`.
 
 from typing import Any
 
-from chronon_beam.aggregator.avro import encode_items, encode_long, encode_string, encoder
+from chronon_beam.aggregator.avro import (
+    encode_count,
+    encode_each,
+    encode_long,
+    encode_string,
+    encoder,
+)
 from chronon_beam.aggregator.base import Aggregator
+from chronon_beam.aggregator.expressions import expression
 from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered, table_of_copy
 from chronon_beam.aggregator.min_heap import MinHeap
 from chronon_beam.aggregator.ordering import larger, smaller, sort_key, utf16, wrapping_add
@@ -27,10 +34,10 @@ def count() -> Aggregator:
     return Aggregator(
         ir_type=LONG,
         output_type=LONG,
-        prepare=lambda value, ts_ms: 1,
-        update=lambda ir, value, ts_ms: ir + 1,
+        prepare=expression("value, ts_ms", "1"),
+        update=expression("ir, value, ts_ms", "ir + 1"),
         merge=lambda a, b: a + b,
-        encode=encode_long,
+        encode=encode_count,
         delete=lambda ir, value, ts_ms: ir - 1,
     )
 
@@ -41,8 +48,8 @@ def sum_of(input_type: DataType) -> Aggregator:
         return Aggregator(
             ir_type=DOUBLE,
             output_type=DOUBLE,
-            prepare=lambda value, ts_ms: value,
-            update=lambda ir, value, ts_ms: ir + value,
+            prepare=expression("value, ts_ms", "value"),
+            update=expression("ir, value, ts_ms", "ir + value"),
             merge=lambda a, b: a + b,
             encode=encoder(DOUBLE),
             delete=lambda ir, value, ts_ms: ir - value,
@@ -50,8 +57,8 @@ def sum_of(input_type: DataType) -> Aggregator:
     return Aggregator(
         ir_type=LONG,
         output_type=LONG,
-        prepare=lambda value, ts_ms: int(value),
-        update=lambda ir, value, ts_ms: wrapping_add(ir, value),
+        prepare=expression("value, ts_ms", "int(value)"),
+        update=expression("ir, value, ts_ms", "wrapping_add(ir, value)", wrapping_add=wrapping_add),
         merge=wrapping_add,
         encode=encode_long,
         delete=lambda ir, value, ts_ms: wrapping_add(ir, -value),
@@ -64,8 +71,8 @@ def extreme(input_type: DataType, largest: bool) -> Aggregator:
     return Aggregator(
         ir_type=input_type,
         output_type=input_type,
-        prepare=lambda value, ts_ms: value,
-        update=lambda ir, value, ts_ms: better(ir, value),
+        prepare=expression("value, ts_ms", "value"),
+        update=expression("ir, value, ts_ms", "better(ir, value)", better=better),
         merge=better,
         encode=encoder(input_type),
     )
@@ -78,10 +85,10 @@ def best_k(input_type: DataType, k: int, largest: bool) -> Aggregator:
     return Aggregator(
         ir_type=list_of(input_type),
         output_type=list_of(input_type),
-        prepare=lambda value, ts_ms: [value],
-        update=lambda ir, value, ts_ms: heap.insert(ir, value),
+        prepare=expression("value, ts_ms", "[value]"),
+        update=expression("ir, value, ts_ms", "insert(ir, value)", insert=heap.insert),
         merge=heap.merge,
-        encode=encoder(list_of(input_type)),
+        encode=encode_each("[encode(value) for value in ir]", encode=encoder(input_type)),
         finalize=heap.best_first,
         clone=list,
     )
@@ -142,7 +149,9 @@ def histogram(k: int) -> Aggregator:
         prepare=lambda value, ts_ms: HashOrdered({value: _counted(value, 1)}),
         update=lambda ir, value, ts_ms: _add(ir, value, 1),
         merge=_merge,
-        encode=lambda ir: encode_items([ir[v][1] for v in ir.in_written_order(STRING_PLACES)]),
+        encode=encode_each(
+            "[ir[value][1] for value in ir.in_written_order(places)]", places=STRING_PLACES
+        ),
         finalize=lambda ir: _most_frequent(ir, k),
         from_avro=lambda decoded: HashOrdered({v: _counted(v, n) for v, n in decoded.items()}),
         clone=lambda ir: HashOrdered(ir, table_of_copy(len(ir))),

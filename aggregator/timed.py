@@ -8,8 +8,9 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
-from chronon_beam.aggregator.avro import PRESENT, encode_items, encode_time, encoder
+from chronon_beam.aggregator.avro import encode_each, encode_head, encoder
 from chronon_beam.aggregator.base import Aggregator, IrRecord, ir_record, record_from_avro
+from chronon_beam.aggregator.expressions import Given, expression
 from chronon_beam.aggregator.min_heap import MinHeap
 from chronon_beam.api.data_types import LONG, DataType, list_of
 
@@ -17,7 +18,6 @@ Entry = tuple[int, Any, bytes]
 
 _time = itemgetter(0)
 _payload = itemgetter(1)
-_bytes = itemgetter(2)
 
 
 def time_pair(payload: DataType) -> IrRecord:
@@ -25,48 +25,39 @@ def time_pair(payload: DataType) -> IrRecord:
     return ir_record(f"TimePair_{payload.name}", ("epochMillis", LONG), ("payload", payload))
 
 
-def _entries(input_type: DataType) -> Callable[[Any, int], Entry]:
-    encode = encoder(input_type)
+_ENTRY = "(ts_ms, value, head + encoded)"
 
-    def entry(value: Any, ts_ms: int) -> Entry:
-        return ts_ms, value, PRESENT + encode_time(ts_ms) + PRESENT + encode(value)
 
-    return entry
+def _entry(input_type: DataType, parameters: str, text: str, **names: Any) -> Callable[..., Any]:
+    """The function `text` of an input, where `ENTRY` stands for the input's entry."""
+    return expression(
+        parameters,
+        text.replace("ENTRY", _ENTRY),
+        head=Given(encode_head, "ts_ms"),
+        encoded=Given(encoder(input_type), "value"),
+        **names,
+    )
 
 
 def first(input_type: DataType) -> Aggregator:
     """FIRST: of events with the same time, the one that came first."""
-    entry = _entries(input_type)
-    return _one(
-        input_type,
-        lambda ir, value, ts_ms: entry(value, ts_ms) if ir[0] > ts_ms else ir,
-        lambda a, b: a if a[0] <= b[0] else b,
-    )
+    return _one(input_type, "ENTRY if ts_ms < ir[0] else ir", lambda a, b: a if a[0] <= b[0] else b)
 
 
 def last(input_type: DataType) -> Aggregator:
     """LAST: of events with the same time, the one that came first."""
-    entry = _entries(input_type)
-    return _one(
-        input_type,
-        lambda ir, value, ts_ms: entry(value, ts_ms) if ir[0] < ts_ms else ir,
-        lambda a, b: a if a[0] >= b[0] else b,
-    )
+    return _one(input_type, "ENTRY if ts_ms > ir[0] else ir", lambda a, b: a if a[0] >= b[0] else b)
 
 
-def _one(
-    input_type: DataType,
-    update: Callable[[Entry, Any, int], Entry],
-    merge: Callable[[Entry, Entry], Entry],
-) -> Aggregator:
-    entry = _entries(input_type)
+def _one(input_type: DataType, update: str, merge: Callable[[Entry, Entry], Entry]) -> Aggregator:
+    entry = _entry(input_type, "value, ts_ms", "ENTRY")
     return Aggregator(
         ir_type=time_pair(input_type),
         output_type=input_type,
         prepare=entry,
-        update=update,
+        update=_entry(input_type, "ir, value, ts_ms", update),
         merge=merge,
-        encode=_bytes,
+        encode=expression("ir", "ir[2]"),
         finalize=_payload,
         from_avro=lambda decoded: _decoded(entry, decoded),
         simple=False,
@@ -89,14 +80,14 @@ def last_k(input_type: DataType, k: int) -> Aggregator:
 
 
 def _several(input_type: DataType, heap: MinHeap) -> Aggregator:
-    entry = _entries(input_type)
+    entry = _entry(input_type, "value, ts_ms", "ENTRY")
     return Aggregator(
         ir_type=list_of(time_pair(input_type)),
         output_type=list_of(input_type),
-        prepare=lambda value, ts_ms: [entry(value, ts_ms)],
-        update=lambda ir, value, ts_ms: heap.insert(ir, entry(value, ts_ms)),
+        prepare=_entry(input_type, "value, ts_ms", "[ENTRY]"),
+        update=_entry(input_type, "ir, value, ts_ms", "insert(ir, ENTRY)", insert=heap.insert),
         merge=heap.merge,
-        encode=lambda ir: encode_items([kept[2] for kept in ir]),
+        encode=encode_each("[entry[2] for entry in ir]"),
         finalize=lambda ir: [kept[1] for kept in heap.best_first(ir)],
         from_avro=lambda decoded: [_decoded(entry, pair) for pair in decoded],
         clone=list,

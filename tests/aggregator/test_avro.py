@@ -9,11 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chronon_beam.aggregator.avro import (
+    PRESENT,
     AvroError,
     Decoder,
+    encode_head,
     encode_long,
     encode_string,
-    encode_time,
     encoder,
     reading_schema,
     record_schema,
@@ -95,11 +96,11 @@ def test_bytes_are_fastavros(typed: Typed, data: st.DataObject) -> None:
 @example(8192)
 @example(-8192)
 @example(-8193)
-def test_longs_and_times_are_fastavros(number: int) -> None:
+def test_longs_are_fastavros_and_stand_in_time_pairs(number: int) -> None:
     stream = BytesIO()
     fastavro.schemaless_writer(stream, "long", number)
     assert encode_long(number) == stream.getvalue()
-    assert encode_time(number) == stream.getvalue()
+    assert encode_head(number) == PRESENT + stream.getvalue() + PRESENT
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=400))

@@ -1,7 +1,7 @@
 """What the JVM does, against a table that is built step by step, and known values."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chronon_beam.aggregator.java import (
@@ -70,6 +70,7 @@ def test_hash_codes_are_javas(text: str, code: int) -> None:
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
+@example(2.0**-24)
 def test_text_of_a_double_reads_as_the_same_double(number: float) -> None:
     assert float(double_text(number)) == number
 
