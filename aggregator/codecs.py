@@ -14,7 +14,6 @@ from chronon_beam.aggregator.avro import (
     Decoder,
     Encoder,
     encoder,
-    nullable,
     reading_schema,
     record_schema,
 )
@@ -99,8 +98,17 @@ def complete(tile: bytes) -> bytes:
     return tile[:-2] + COMPLETE
 
 
+_UNFIT = (TypeError, AttributeError, OverflowError, struct.error)
+
+
 class RecordCodec:
-    """A flat record of nullable columns: keys, and the rows of an untiled job."""
+    """A flat record of nullable columns: keys, and the rows of an untiled job.
+
+    Attributes:
+        columns: types by name.
+        schema: the record's Avro schema.
+        encode: values in column order to bytes; raises AvroError when one does not fit.
+    """
 
     def __init__(
         self, record: str, columns: Mapping[str, DataType], dialect: Dialect, role: str
@@ -115,16 +123,27 @@ class RecordCodec:
         self.columns = dict(columns)
         struct_type = struct_of(record, tuple(columns.items()))
         self.schema = record_schema(struct_type, dialect)
-        self._encoders = [encoder(data_type) for data_type in columns.values()]
+        self.encode = self._encoder()
         self._decode = Decoder(reading_schema(struct_type))
 
-    def encode(self, values: Sequence[Any]) -> bytes:
-        """The bytes of values in column order; raises AvroError when one does not fit."""
-        try:
-            return b"".join(map(nullable, self._encoders, values))
-        except (TypeError, AttributeError, OverflowError, struct.error) as error:
-            found = f"{list(values)!r} does not fit {list(self.columns)}: {error}"
-            raise AvroError(found) from error
+    def _encoder(self) -> Callable[[Sequence[Any]], bytes]:
+        weaver = Weaver(names={"NULL": NULL, "PRESENT": PRESENT, "unfit": self._unfit})
+        values = [f"value{index}" for index in range(len(self.columns))]
+        fields = [
+            f"NULL if {value} is None else PRESENT + {weaver.call(encoder(kind), ir=value)}"
+            for value, kind in zip(values, self.columns.values(), strict=True)
+        ]
+        weaver.lines = [
+            " try:",
+            f"  {', '.join(values)}, = values",
+            f"  return b''.join(({', '.join(fields)},))",
+            f" except {weaver.name(_UNFIT)} as error:",
+            "  raise unfit(values, error) from error",
+        ]
+        return weaver.function("values")
+
+    def _unfit(self, values: Sequence[Any], error: Exception) -> AvroError:
+        return AvroError(f"{list(values)!r} does not fit {list(self.columns)}: {error}")
 
     def decode(self, payload: bytes) -> tuple[Any, ...]:
         """The values in column order; raises AvroError on other bytes."""

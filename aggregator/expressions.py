@@ -8,6 +8,8 @@ for a whole tile are made of their texts, once for a GroupBy.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType
 from typing import Any, NamedTuple
 
 
@@ -39,8 +41,7 @@ def expression(parameters: str, text: str, **names: Any) -> Callable[..., Any]:
     lines = [f"def function({parameters}):"]
     lines += [f" {name} = make_{name}({made.argument})" for name, made in given.items()]
     scope = names | {f"make_{name}": made.function for name, made in given.items()}
-    exec("\n".join([*lines, f" return {text}"]), scope)  # noqa: S102 - texts of this package only
-    function = scope["function"]
+    function = _function("\n".join([*lines, f" return {text}"]), scope)
     function.expression = _Expression(text, names)
     return function
 
@@ -90,10 +91,18 @@ class Weaver:
 
     def function(self, head: str) -> Any:
         """The function `def head`, of the collected lines."""
-        scope = dict(self.names)
         source = "\n".join([f"def function({head}):", *self.lines, " return"])
-        exec(source, scope)  # noqa: S102 - made of this package's texts and of numbers
-        return scope["function"]
+        return _function(source, dict(self.names))
+
+
+def _function(source: str, scope: dict[str, Any]) -> Any:
+    exec(_compiled(source), scope)  # noqa: S102 - made of this package's texts and of numbers
+    return scope["function"]
+
+
+@lru_cache(maxsize=4096)
+def _compiled(source: str) -> CodeType:
+    return compile(source, "<woven>", "exec")
 
 
 def _renamed(text: str, names: dict[str, str]) -> str:

@@ -5,6 +5,8 @@ Source: `ai.chronon.flink.AvroCodecFn` and `TiledAvroCodecFn`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import apache_beam as beam
@@ -19,14 +21,15 @@ from chronon_beam.transforms.rows import Rows, Tiles, dead_row
 
 FAILURES = "failures"
 
+_put_request = partial(tuple.__new__, PutRequest)
+"""`PutRequest._make` without a call of Python for every request."""
+
 
 def tile_requests(tiles: Tiles, dataset: str) -> list[PutRequest]:
     """One PutRequest for each tile, in order."""
-    start_ms, size_ms = tiles.start_ms, tiles.size_ms
-    return [
-        PutRequest(key, value, dataset, ts_ms, start_ms, size_ms)
-        for key, value, ts_ms in zip(tiles.keys, tiles.values, tiles.ts_ms, strict=True)
-    ]
+    same = (repeat(tiles.start_ms), repeat(tiles.size_ms), repeat(""))
+    fields = zip(tiles.keys, tiles.values, repeat(dataset), tiles.ts_ms, *same)  # noqa: B905
+    return list(map(_put_request, fields))
 
 
 def row_requests(
@@ -36,20 +39,38 @@ def row_requests(
 
     They are stored under the column `time`: of entities that of the mutation, as in Chronon.
     """
-    times = rows.batch.column(time).to_pylist()
-    key_rows = zip(*(rows.batch.column(name).to_pylist() for name in keys.columns), strict=True)
-    value_rows = zip(*(rows.batch.column(name).to_pylist() for name in values.columns), strict=True)
-    requests, failures = [], []
-    for index, (ts_ms, key, value) in enumerate(zip(times, key_rows, value_rows, strict=True)):
+    key_bytes, bad_keys = _records(rows, keys)
+    value_bytes, bad_values = _records(rows, values)
+    times, positions = rows.batch.column(time).to_pylist(), _row_positions(rows)
+    fields = zip(key_bytes, value_bytes, repeat(dataset), times, times, repeat(0), positions)  # noqa: B905
+    requests = list(map(_put_request, fields))
+    bad = bad_values | bad_keys
+    if not bad:
+        return requests, []
+    failures = [dead_row(rows, index, "Convert", bad[index]) for index in sorted(bad)]
+    return [request for index, request in enumerate(requests) if index not in bad], failures
+
+
+def _records(rows: Rows, codec: RecordCodec) -> tuple[list[bytes], dict[int, str]]:
+    """The record of each row; nothing, and why by index, for those that Avro cannot hold."""
+    values = zip(*(rows.batch.column(name).to_pylist() for name in codec.columns), strict=True)
+    encoded: list[bytes] = []
+    reasons: dict[int, str] = {}
+    while len(encoded) < rows.batch.num_rows:
         try:
-            key_bytes, value_bytes = keys.encode(key), values.encode(value)
-        except AvroError as error:
-            failures.append(dead_row(rows, index, "Convert", str(error)))
-            continue
-        # An event can give several rows: the position among them tells them apart.
-        position = f"{rows.source}@{rows.positions[index]}#{_repeats(rows.positions, index)}"
-        requests.append(PutRequest(key_bytes, value_bytes, dataset, ts_ms, ts_ms, 0, position))
-    return requests, failures
+            encoded.extend(map(codec.encode, values))
+        except AvroError as error:  # all before it are encoded
+            reasons[len(encoded)] = str(error)
+            encoded.append(b"")
+    return encoded, reasons
+
+
+def _row_positions(rows: Rows) -> list[str]:
+    """`source@position#n`: an event can give several rows, which `n` tells apart."""
+    positions, source = rows.positions, rows.source
+    if len(set(positions)) == len(positions):
+        return [f"{source}@{position}#0" for position in positions]
+    return [f"{source}@{each}#{_repeats(positions, i)}" for i, each in enumerate(positions)]
 
 
 def _repeats(positions: list[int], index: int) -> int:

@@ -14,7 +14,7 @@ This module is the arithmetic of that; it imports no Beam and knows no runner.
 import os
 import pickle
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import IntEnum
 from threading import RLock
 from typing import Any, NamedTuple
@@ -121,12 +121,10 @@ class TileLog:
                 zip(keys, map(_Entry, [None] * len(keys), times, values), strict=True)
             )
 
-    def aggregate_each(self, rows: Iterable[tuple[Any, ...]]) -> Written:
+    def aggregate_each(self, rows: Sequence[tuple[Any, ...]]) -> Written:
         """Add rows; one cumulative tile for every row."""
-        tiles, changed, update, encode = (
-            self._tiles, self._changed, self._rows.update, self._codec.encode,
-        )  # fmt: skip
-        keys, values, times = [], [], []
+        tiles, update, encode = self._tiles, self._rows.update, self._codec.encode
+        values = []
         for row in rows:
             key, ts_ms = row[0], row[1]
             entry = tiles.get(key) or self._entry(key)
@@ -134,13 +132,12 @@ class TileLog:
             if accumulator is None:
                 accumulator = self._revive(entry)
             update(accumulator, row, ts_ms)
-            value = encode(accumulator)
-            entry.ts_ms, entry.value = ts_ms, value
-            changed[key] = None
-            keys.append(key)
+            entry.ts_ms = ts_ms
+            entry.value = value = encode(accumulator)
             values.append(value)
-            times.append(ts_ms)
-        return Written(keys, values, times)
+        keys = [row[0] for row in rows]
+        self._changed.update(dict.fromkeys(keys))
+        return Written(keys, values, [row[1] for row in rows])
 
     def aggregate(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Add rows; their tiles are due at the next `flush`."""
@@ -177,12 +174,10 @@ class TileLog:
         written = self._written(self._tiles)
         return written._replace(values=[complete(value) for value in written.values])
 
-    def _written(self, keys: Iterable[bytes]) -> Written:
-        entries = [(key, self._tiles[key]) for key in keys]
+    def _written(self, keys: Collection[bytes]) -> Written:
+        entries = [self._tiles[key] for key in keys]
         return Written(
-            [key for key, _ in entries],
-            [entry.value for _, entry in entries],
-            [entry.ts_ms for _, entry in entries],
+            list(keys), [entry.value for entry in entries], [entry.ts_ms for entry in entries]
         )
 
     def commit(self) -> Commit:
