@@ -3,6 +3,7 @@
 from chronon_beam.api import ttypes
 from chronon_beam.api.declare import (
     Aggregation,
+    Derivation,
     EntitySource,
     EventSource,
     GroupBy,
@@ -18,6 +19,7 @@ from chronon_beam.api.thrift_json import parse_group_by
 __all__ = [
     "Accuracy",
     "Aggregation",
+    "Derivation",
     "EntitySource",
     "EventSource",
     "GroupBy",

@@ -116,6 +116,17 @@ def from_arrow(name: str, arrow: pa.DataType) -> DataType:
     return DataType(str(arrow))
 
 
+def to_arrow(data_type: DataType) -> pa.DataType:
+    """The Arrow type of a Chronon type that Avro can hold; the inverse of `from_arrow`."""
+    if isinstance(data_type, ListType):
+        return pa.list_(to_arrow(data_type.element))
+    if isinstance(data_type, MapType):
+        return pa.map_(to_arrow(data_type.key), to_arrow(data_type.value))
+    if isinstance(data_type, StructType):
+        return pa.struct([(name, to_arrow(kind)) for name, kind in data_type.fields])
+    return next(arrow for arrow, known in _ARROW_SCALARS.items() if known == data_type)
+
+
 def unwritable(data_type: DataType) -> DataType | None:
     """The part of `data_type` that has no Avro form in Chronon, or None when all of it has.
 

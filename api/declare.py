@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from chronon_beam.api import derivations as derived
 from chronon_beam.api import group_by as records
 from chronon_beam.api.dialect import AIRBNB, Dialect, Operation, dialect
 from chronon_beam.api.group_by import Accuracy, GroupByError, Window
@@ -109,6 +110,15 @@ def Aggregation(  # noqa: N802
     )
 
 
+def Derivation(  # noqa: N802
+    name: str,
+    expression: str,
+    description: str | None = None,  # noqa: ARG001 - Chronon's; documentation only
+) -> derived.Derivation:
+    """A feature made of features and keys when it is read; both `*`: all that are not renamed."""
+    return derived.Derivation(name, expression)
+
+
 def GroupBy(  # noqa: N802
     sources: records.Source | Sequence[records.Source],
     keys: Sequence[str],
@@ -116,6 +126,7 @@ def GroupBy(  # noqa: N802
     accuracy: Accuracy | None = None,
     name: str = "",
     dialect: str | Dialect = AIRBNB,
+    derivations: Sequence[derived.Derivation] | None = None,
     **metadata: Any,
 ) -> records.GroupBy:
     """A GroupBy; without a name it takes that of its file and variable when it is loaded.
@@ -130,6 +141,7 @@ def GroupBy(  # noqa: N802
         aggregations=tuple(aggregations),
         accuracy=accuracy,
         dialect=_dialect(dialect),
+        derivations=tuple(derivations or ()),
         extra={"metaData": json.loads(json.dumps(metadata, default=str))},
     )
     return validated(group_by, name or "GroupBy")

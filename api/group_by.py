@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from chronon_beam.api.derivations import Derivation
 from chronon_beam.api.dialect import (
     AIRBNB,
     DAY_MS,
@@ -186,6 +187,7 @@ class GroupBy:
     aggregations: tuple[Aggregation, ...]
     accuracy: Accuracy | None = None
     dialect: Dialect = AIRBNB
+    derivations: tuple[Derivation, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def named(self, name: str) -> "GroupBy":

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
+from chronon_beam.api.derivations import Derivation
 from chronon_beam.api.dialect import Dialect, TimeUnit
 from chronon_beam.api.group_by import (
     Accuracy,
@@ -68,8 +69,18 @@ def _group_by(conf: Mapping[str, Any], dialect: Dialect, origin: str) -> GroupBy
         if accuracy is None
         else _enum(accuracy, {member.value: member for member in Accuracy}, f"{origin}: accuracy"),
         dialect=dialect,
+        derivations=tuple(
+            _derivation(*found) for found in _objects(conf, "derivations", f"{origin}: ")
+        ),
         extra=conf,
     )
+
+
+def _derivation(conf: Mapping[str, Any], where: str) -> Derivation:
+    for field in ("name", "expression"):
+        if not isinstance(conf.get(field), str) or not conf[field]:
+            raise GroupByError(f"{where}.{field}: text is expected, found {conf.get(field)!r}")
+    return Derivation(conf["name"], conf["expression"])
 
 
 def _list(conf: Mapping[str, Any], name: str, where: str) -> list[Any]:

@@ -21,6 +21,10 @@ def to_thrift(group_by: GroupBy) -> dict[str, Any]:
             "sources": [_source(source) for source in group_by.sources],
             "keyColumns": list(group_by.keys),
             "aggregations": [_aggregation(each, dialect) for each in group_by.aggregations],
+            "derivations": [
+                {"name": each.name, "expression": each.expression} for each in group_by.derivations
+            ]
+            or None,
             "accuracy": None if group_by.accuracy is None else group_by.accuracy.value,
         }
     )

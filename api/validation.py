@@ -5,6 +5,7 @@ Source: `validate_group_by` of Chronon's Python API, in this project's words.
 
 from collections import Counter
 
+from chronon_beam.api.derivations import TIME_COLUMNS, own
 from chronon_beam.api.group_by import Accuracy, GroupBy, GroupByError
 
 
@@ -26,6 +27,7 @@ def validated(group_by: GroupBy, origin: str) -> GroupBy:
     _check_windows(group_by, origin)
     _check_columns(group_by, origin)
     _check_names(group_by, origin)
+    _check_derivations(group_by, origin)
     return group_by
 
 
@@ -75,6 +77,21 @@ def _check_names(group_by: GroupBy, origin: str) -> None:
             "named by column, operation, window and bucket; remove the repetition or select the "
             "column under another name"
         )
+
+
+def _check_derivations(group_by: GroupBy, origin: str) -> None:
+    features = [feature.name for feature in group_by.features]
+    names = [each.name for each in group_by.derivations]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise GroupByError(f"{origin}: derivation {twice!r} is declared {names.count(twice)} times")
+    known = {*features, *group_by.keys, *TIME_COLUMNS}
+    for each in own(group_by.derivations):
+        if each.is_rename and each.expression not in known:
+            raise GroupByError(
+                f"{origin}: derivation {each.name!r} is of {each.expression!r}, which is neither a "
+                f"feature nor a key (features are {', '.join(features)})"
+            )
 
 
 def require_rows(group_by: GroupBy) -> None:

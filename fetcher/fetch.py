@@ -6,7 +6,7 @@ Source: `ai.chronon.online.FetcherBase.constructGroupByResponse`.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -33,10 +33,15 @@ from chronon_beam.api.data_types import (
     STRING,
     DataType,
 )
+from chronon_beam.api.derivations import TIME_COLUMNS, rename_only, renamed
+from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.records import MIN_MS, GetRequest, TimedValue
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo
 from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.fetcher.store import Reads
+
+Derive = Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]
+"""Rows of keys, features, `ts` and `ds` to derived features: `pipeline.derive` makes one."""
 
 
 class KeyMismatch(ValueError):
@@ -55,16 +60,18 @@ class Reading:
         requests: what to read; a few for each key.
         a_key: how many of them there are for each key.
         features: the feature values of a key, from the answers to its requests.
+        derived: what is given out, from the feature values of all keys.
     """
 
     requests: list[GetRequest]
     a_key: int
     features: Callable[[list[list[TimedValue]]], dict[str, Any]]
+    derived: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
     def values(self, found: list[list[TimedValue]]) -> list[dict[str, Any]]:
         """Feature values of each key, from the answers to all requests."""
         starts = range(0, len(found), self.a_key)
-        return [self.features(found[start : start + self.a_key]) for start in starts]
+        return self.derived([self.features(found[at : at + self.a_key]) for at in starts])
 
 
 async def fetch_together(
@@ -97,6 +104,7 @@ class Fetcher:
         tiled: whether the store holds tiles, or rows.
         batch: the batch values to merge them with, if there are any.
         streamed: whether there is anything but batch values.
+        derive: makes the features that the GroupBy derives; not needed for renames.
         counts: `degraded`: how many answers came from a batch too old for exact windows.
     """
 
@@ -105,17 +113,19 @@ class Fetcher:
     tiled: bool = True
     batch: BatchInfo | None = None
     streamed: bool = True
+    derive: Derive | None = None
     counts: Counter[str] = field(default_factory=Counter, compare=False)
 
     @classmethod
-    def of(cls, info: ServingInfo, store: Reads) -> "Fetcher":
+    def of(cls, info: ServingInfo, store: Reads, derive: Derive | None = None) -> "Fetcher":
         """For what the writers have noted."""
-        return cls(info.plan, store, info.tiled, info.batch, info.streamed)
+        return cls(info.plan, store, info.tiled, info.batch, info.streamed, derive)
 
     def fetch(self, keys: Sequence[Mapping[str, Any]], at_ms: int) -> list[dict[str, Any]]:
-        """Feature values of each key at `at_ms`; null for what was never seen.
+        """Feature values of each key at `at_ms`, or what is derived of them; null for none.
 
         Raises:
+            GroupByError: a derivation needs Spark, and there is no `derive`.
             KeyMismatch: a key column is missing, unknown or of the wrong type.
             QueryBeforeBatch: `at_ms` is before the end of the batch values.
             AvroError: the store holds bytes that are not of this GroupBy.
@@ -140,13 +150,31 @@ class Fetcher:
             [request._replace(key_bytes=key) for key in key_bytes for request in each],
             len(each),
             lambda answer: self._values(answer, streams, at_ms),
+            lambda values: self._derived(keys, values, at_ms),
         )
+
+    def _derived(
+        self, keys: Sequence[Mapping[str, Any]], values: list[dict[str, Any]], at_ms: int
+    ) -> list[dict[str, Any]]:
+        derivations, names = self.plan.group_by.derivations, [*values[0]] if values else []
+        if not derivations:
+            return values
+        times = dict(zip(TIME_COLUMNS, (at_ms, _day(at_ms)), strict=True))
+        known = [{**key, **found, **times} for key, found in zip(keys, values, strict=True)]
+        if self.derive is not None:
+            return self.derive(known)
+        if not rename_only(derivations):
+            raise GroupByError(
+                f"{self.plan.group_by.name}: its derivations are Spark expressions: give the "
+                "fetcher derive=spark_derivations(plan) of chronon_beam.pipeline.derive"
+            )
+        return [renamed(derivations, row, names) for row in known]
 
     def _batch_request(self, batch: BatchInfo, at_ms: int) -> GetRequest:
         if at_ms < batch.end_ms and not batch.snapshot:
             raise QueryBeforeBatch(
                 f"a query at {at_ms} is before the end of the batch values at {batch.end_ms} "
-                f"({_day(batch.end_ms)}): ask for a later time"
+                f"({_minute(batch.end_ms)}): ask for a later time"
             )
         dataset = batch.plan.group_by.batch_dataset
         return GetRequest(b"", dataset, batch.end_ms, batch.end_ms + 1, VALUE_MS)
@@ -241,7 +269,13 @@ class Fetcher:
 
 
 def _day(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="minutes")
+    return _minute(ms)[:10]
+
+
+def _minute(ms: int) -> str:
+    return (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms)).isoformat(
+        timespec="minutes"
+    )
 
 
 _BITS = {BYTE: 7, SHORT: 15, INT: 31, LONG: 63}

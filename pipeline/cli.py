@@ -234,7 +234,7 @@ def _fetch(arguments: argparse.Namespace, _: list[str]) -> int:
     store = open_store(arguments.store)
     try:
         info = load(store, group_by)
-        fetcher = Fetcher.of(info, store)
+        fetcher = Fetcher.of(info, store, _derive(info.plan))
         at_ms = int(time.time() * 1000) if arguments.at is None else arguments.at
         for keys in _keys(arguments, info.plan.keys.columns):
             for values in fetcher.fetch(keys, at_ms):
@@ -244,6 +244,16 @@ def _fetch(arguments: argparse.Namespace, _: list[str]) -> int:
     finally:
         store.close()
     return DONE
+
+
+def _derive(plan: Any) -> Any:
+    from chronon_beam.api.derivations import rename_only
+
+    if rename_only(plan.group_by.derivations):
+        return None  # and Spark is not started
+    from chronon_beam.pipeline.derive import spark_derivations
+
+    return spark_derivations(plan)
 
 
 _DEGRADED = (

@@ -12,6 +12,7 @@ from chronon_beam.api.validation import require_rows, require_temporal
 from chronon_beam.fetcher.serving_info import ServingInfo, save
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.sources import Source, open_source
+from chronon_beam.pipeline.derive import spark_derivations
 from chronon_beam.pipeline.job import Job
 from chronon_beam.pipeline.options import JobOptions, UsageError
 from chronon_beam.transforms.evaluate import plan_of, sql_query
@@ -74,7 +75,10 @@ def planned(
     """
     source = open_source(source_uri)
     query = sql_query(group_by, source_schema(source, source_uri), mutations)
-    return Planned(source, query, plan_of(group_by, compile_query(query), layout))
+    plan = plan_of(group_by, compile_query(query), layout)
+    # What is wrong with a derivation is told before anything is written.
+    spark_derivations(plan)
+    return Planned(source, query, plan)
 
 
 def prepare(options: JobOptions) -> Prepared:
