@@ -57,7 +57,7 @@ Takes the flags of `run` as well, and warns of those that would harm the job:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    logging.basicConfig(level=os.environ.get("CHRONON_BEAM_LOG", "ERROR"), format=_LOG_FORMAT)
+    _log_to_stderr()
     parser = _parser()
     try:
         arguments, unknown = parser.parse_known_args(
@@ -76,6 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(error), WRONG_USE)
     except (RuntimeError, OSError, sqlite3.Error) as error:
         return _complain(str(error), FAILED)
+
+
+def _log_to_stderr() -> None:
+    """Errors of others, and also warnings of ours; a level that the user asks for, of all."""
+    asked = os.environ.get("CHRONON_BEAM_LOG")
+    logging.basicConfig(level=asked or "ERROR", format=_LOG_FORMAT)
+    logging.getLogger("chronon_beam").setLevel(asked or "WARNING")
 
 
 def _expanded(argv: Sequence[str]) -> list[str]:

@@ -54,7 +54,30 @@ def build(
     source: beam.PTransform,
     dead_letters: beam.PTransform,
 ) -> beam.PCollection[int]:
-    """Lay the job onto `root`; gives the counts of what was written."""
+    """Lay the job onto `root`, under the GroupBy's name; gives the counts of what was written."""
+    return root | job.plan.group_by.name >> _Page(job, source, dead_letters)
+
+
+class _Page(beam.PTransform):
+    """All of the job as one transform: each step's name begins with the GroupBy's.
+
+    The names are part of a running job's state: a savepoint fits a job with the same ones.
+    """
+
+    def __init__(self, job: Job, source: beam.PTransform, dead_letters: beam.PTransform) -> None:
+        super().__init__()
+        self._job = job
+        self._source = source
+        self._dead_letters = dead_letters
+
+    def expand(self, root: PBegin) -> beam.PCollection[int]:
+        """See `build`."""
+        return _page(root, self._job, self._source, self._dead_letters)
+
+
+def _page(
+    root: PBegin, job: Job, source: beam.PTransform, dead_letters: beam.PTransform
+) -> beam.PCollection[int]:
     messages = root | "Read" >> source | "CountMessages" >> Counted()
     decoded: Any = messages | "Decode" >> Decode(job.query.schema)
     evaluated: Any = decoded.events | "Evaluate" >> Evaluate(job.query)

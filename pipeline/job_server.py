@@ -154,10 +154,14 @@ def root_cause(text: str) -> str:
     """
     python = [found["error"] for found in _PYTHON_TRACE.finditer(text)]
     if python:
-        return max(python, key=lambda error: _RUNNING in error).strip()
+        return _without_module(max(python, key=lambda error: _RUNNING in error))
     java = [found["error"] for found in _JAVA_CAUSE.finditer(text)]
     if java:
-        name, colon, message = java[-1].partition(":")
-        return f"{name.rpartition('.')[2]}{colon}{message}".strip()
+        return _without_module(java[-1])
     errors = [found["error"] for found in _ERROR_LINE.finditer(text)]
     return errors[-1].strip() if errors else ""
+
+
+def _without_module(error: str) -> str:
+    name, colon, message = error.partition(":")
+    return f"{name.rpartition('.')[2]}{colon}{message}".strip()

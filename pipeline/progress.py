@@ -94,12 +94,18 @@ def tallied_since(since: Counts) -> dict[str, int]:
 
 
 class ProgressLine:
-    """Prints the counts every few seconds, until it is left; a context manager."""
+    """Prints the counts every few seconds, until it is left; a context manager.
+
+    Args:
+        counts: gives them; None where workers in other processes have them.
+        interval_s: seconds between two lines.
+        to: where lines go; stderr unless it is given.
+    """
 
     _SHOWN = ("messages", "rows", "tiles", "late", "dead", "written")
 
     def __init__(
-        self, counts: Callable[[], Counts], interval_s: float = 2.0, to: TextIO | None = None
+        self, counts: Callable[[], Counts | None], interval_s: float = 2.0, to: TextIO | None = None
     ) -> None:
         self._counts = counts
         self._interval_s = interval_s
@@ -120,10 +126,17 @@ class ProgressLine:
         seen, at = 0, self._began
         while not self._done.wait(self._interval_s):
             counts, now = self._counts(), time.monotonic()
+            if counts is None:
+                print(self._waiting(now - self._began), file=self._to, flush=True)
+                continue
             messages = counts.get("messages", 0)
             rate = (messages - seen) / (now - at)
             seen, at = messages, now
             print(self._line(counts, now - self._began, rate), file=self._to, flush=True)
+
+    @staticmethod
+    def _waiting(elapsed_s: float) -> str:
+        return f"[{elapsed_s:5.0f} s] running; its workers' counts come with the summary"
 
     def _line(self, counts: Counts, elapsed_s: float, rate: float) -> str:
         shown = "  ".join(

@@ -12,7 +12,9 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.pipeline import worker_logs
 from chronon_beam.pipeline.job import build
+from chronon_beam.pipeline.job_server import root_cause
 from chronon_beam.pipeline.options import JobOptions
 from chronon_beam.pipeline.prepare import prepare
 from chronon_beam.pipeline.progress import (
@@ -22,6 +24,7 @@ from chronon_beam.pipeline.progress import (
     tallied_since,
     tally,
 )
+from chronon_beam.pipeline.quiet import HINT, quiet
 from chronon_beam.pipeline.runners import Chosen, runner_of
 
 
@@ -85,11 +88,13 @@ def carry_out(
 
     Raises:
         JobFailed: it ended in another state than done.
+        JobServerFailed, NoJobServerJar: there is no Flink to run it.
     """
     before = dict(tally)
     with (
+        quiet(),
         runner_of(runner, buffered, beam_flags, live=live) as chosen,
-        ProgressLine(lambda: tallied_since(before)),
+        ProgressLine(lambda: tallied_since(before) if chosen.workers_here else None),
     ):
         result = _finished(lay, chosen)
         # Prism's counters are those of the last bundle; its workers are threads of this process.
@@ -98,16 +103,22 @@ def carry_out(
 
 
 def _finished(lay: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineResult:
-    pipeline = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(flags=chosen.flags))
+    options = PipelineOptions(flags=[*chosen.flags, worker_logs.FLAG])
+    pipeline = beam.Pipeline(runner=chosen.runner, options=options)
     lay(pipeline)
     try:
         result = pipeline.run()
         state = result.wait_until_finish()
     except Exception as error:  # the embedded runners raise whatever a stage has raised
-        raise JobFailed(f"the job failed: {type(error).__name__}: {error}") from error
+        raise JobFailed(f"the job failed: {cause_of(error)} {HINT}") from error
     if state not in (PipelineState.DONE, None):
         raise JobFailed(f"the job ended {state}")
     return result
+
+
+def cause_of(error: Exception) -> str:
+    """What went wrong in one line, the same whether a stage raised it here or in a runner."""
+    return root_cause(str(error)) or f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def say(text: str) -> None:

@@ -11,16 +11,23 @@ from pathlib import Path
 from apache_beam.runners.runner import PipelineRunner
 from apache_beam.version import __version__ as beam_version
 
-from chronon_beam.pipeline.flink import dangers, flink, flink_arguments
+from chronon_beam.pipeline.flink import dangers, flink, flink_arguments, parse_flags
 from chronon_beam.pipeline.options import UsageError
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A runner, by name or as an object, and the flags that Beam is given for it."""
+    """A runner, and what it is given.
+
+    Attributes:
+        runner: Beam's, by name or as an object.
+        flags: what Beam is given for it.
+        workers_here: whether the workers are threads of this process.
+    """
 
     runner: PipelineRunner | str
     flags: list[str]
+    workers_here: bool = True
 
 
 @contextmanager
@@ -46,9 +53,9 @@ def runner_of(
         for warning in warnings_of(name, flags, live):
             print(f"warning: {warning}", file=sys.stderr, flush=True)
         with flink(flags, live=live) as complete:
-            yield Chosen(name, complete)
+            yield Chosen(name, complete, parse_flags(complete)["environment_type"] == "LOOPBACK")
     else:
-        yield Chosen(name, list(flags))
+        yield Chosen(name, list(flags), workers_here=False)
 
 
 def warnings_of(name: str, flags: Sequence[str], live: bool | None) -> list[str]:

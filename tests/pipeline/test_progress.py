@@ -89,3 +89,12 @@ def test_summary_accounts_for_every_event() -> None:
         "  900 tiles, 5 late events, 905 writes",
     ]
     assert summary({}, 0.0).startswith("0 events in 0.0 s, start-up included")
+
+
+def test_line_says_so_while_the_counts_are_elsewhere() -> None:
+    out = io.StringIO()
+    with ProgressLine(lambda: None, interval_s=0.01, to=out):
+        while not out.getvalue():
+            time.sleep(0.01)
+    assert "running; its workers' counts come with the summary" in out.getvalue()
+    assert "events" not in out.getvalue()

@@ -91,6 +91,10 @@ class FlinkCluster:
         self._call(f"/jobs/{job_id}?mode=cancel", method="PATCH")
         self._wait(lambda: self.jobs()[job_id] in ("CANCELED", "FAILED", "FINISHED"))
 
+    def worker_log(self) -> str:
+        """What the TaskManager and its workers have logged."""
+        return (self._directory / "task_manager.log").read_text(encoding="utf-8")
+
     def checkpoints_of(self, job_id: str) -> dict[str, int]:
         """How many checkpoints of a job were `completed`, `restored` and so on."""
         return self._call(f"/jobs/{job_id}/checkpoints")["counts"]

@@ -1,0 +1,70 @@
+"""The page: the names of its steps."""
+
+import apache_beam as beam
+import pyarrow as pa
+
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api import (
+    Aggregation,
+    EventSource,
+    GroupBy,
+    Operation,
+    Query,
+    Source,
+    TimeUnit,
+    Window,
+    select,
+)
+from chronon_beam.api.data_types import DOUBLE, LONG, STRING
+from chronon_beam.io.dead_letters import LogDeadLetters
+from chronon_beam.pipeline.job import Job, build
+from chronon_beam.transforms.evaluate import sql_query
+
+GROUP_BY = GroupBy(
+    name="t.named",
+    sources=Source(EventSource(Query(select("k", "d"), time_column="t"))),
+    keys=["k"],
+    aggregations=[Aggregation("d", Operation.SUM, [Window(6, TimeUnit.HOURS)])],
+)
+SCHEMA = pa.schema({"k": pa.string(), "d": pa.float64(), "t": pa.int64()})
+PLAN = Plan(GROUP_BY, {"k": STRING, "d": DOUBLE, "ts": LONG})
+
+
+def steps(tiled: bool) -> list[str]:
+    job = Job(PLAN, sql_query(GROUP_BY, SCHEMA), "null:", tiled)
+    root = beam.Pipeline()
+    build(root, job, beam.Create([], reshuffle=False), LogDeadLetters())
+    page = root.to_runner_api().components.transforms.values()
+    return sorted(
+        transform.unique_name.removeprefix("t.named/")
+        for transform in page
+        # Of the source only its place is ours, and of a step only its own name.
+        if transform.spec.urn == "beam:transform:pardo:v1"
+        and not transform.unique_name.startswith("t.named/Read/")
+    )
+
+
+COUNTS = ["CountDead", "CountMessages", "CountRows", "CountWritten"]
+COMMON = [
+    *(f"{name}/ParDo(_CountFn)" for name in COUNTS),
+    "DeadLetters/Log",
+    "Decode/Decode/ParDo(_DecodeFn)",
+    "Evaluate/Sql/ParDo(_EvaluateFn)",
+    "Write/Write/ParDo(_WriteFn)",
+]
+
+
+def test_steps_of_a_tiled_job_keep_their_names_so_that_a_savepoint_fits() -> None:
+    of_tiles = [
+        "Convert/Requests",
+        "CountLate/ParDo(_CountFn)",
+        "CountTiles/ParDo(_CountFn)",
+        "Repair/Merge/ParDo(_RepairFn)",
+        "Tile/Tiles300000/Aggregate/ParDo(EveryEventFn)",
+        "Tile/Tiles300000/Split/ParDo(_SplitFn)",
+    ]
+    assert steps(tiled=True) == sorted(COMMON + of_tiles)
+
+
+def test_steps_of_an_untiled_job_keep_their_names() -> None:
+    assert steps(tiled=False) == sorted([*COMMON, "Convert/Requests/ParDo(_ConvertRowsFn)"])
