@@ -85,25 +85,28 @@ def _page(
     converted = _tiled(rows, job) if job.tiled else _untiled(rows, job)
     dataset = job.plan.group_by.streaming_dataset
     responses: Any = converted.requests | "Write" >> Write(job.store_uri, dataset)
-    refused = (decoded.failures, evaluated.failures, *_deletes(rows, job))
-    failures = (*refused, *converted.failures, responses.failures)
-    _ = failures | beam.Flatten() | "CountDead" >> Counted() | "DeadLetters" >> dead_letters
+    failures = {"Decode": decoded.failures, "Evaluate": evaluated.failures, **_deletes(rows, job)}
+    failures |= {**converted.failures, "Write": responses.failures}
+    # Counted where they come from: what follows a Flatten runs in several stages on Flink, and the
+    # count of only one of them comes back.
+    dead = tuple(failed | f"CountDead{step}" >> Counted() for step, failed in failures.items())
+    _ = dead | beam.Flatten() | "DeadLetters" >> dead_letters
     return responses.written | "CountWritten" >> Counted()
 
 
-def _deletes(rows: beam.PCollection[Any], job: Job) -> tuple[beam.PCollection[Any], ...]:
+def _deletes(rows: beam.PCollection[Any], job: Job) -> dict[str, beam.PCollection[Any]]:
     """Rows of entities that are taken back and cannot be, as failures; events have none."""
     if not job.plan.group_by.is_entities:
-        return ()
-    return (rows | "Deletes" >> ReportDeletes(job.plan),)
+        return {}
+    return {"Deletes": rows | "Deletes" >> ReportDeletes(job.plan)}
 
 
 @dataclass(frozen=True)
 class _Converted:
-    """PutRequests, and what failed on the way to them."""
+    """PutRequests, and what failed on the way to them, by step."""
 
     requests: beam.PCollection[Any]
-    failures: tuple[beam.PCollection[Any], ...]
+    failures: dict[str, beam.PCollection[Any]]
 
 
 def _tiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
@@ -112,9 +115,9 @@ def _tiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
     late = tiled["repairs"] | "CountLate" >> Counted()
     repaired: Any = late | "Repair" >> RepairTiles(job.plan, job.store_uri)
     requests = tiles | "Convert" >> ConvertTiles(job.plan)
-    return _Converted(requests, (tiled["failures"], repaired.failures))
+    return _Converted(requests, {"Tile": tiled["failures"], "Repair": repaired.failures})
 
 
 def _untiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
     converted: Any = rows | "Convert" >> ConvertRows(job.plan)
-    return _Converted(converted.requests, (converted.failures,))
+    return _Converted(converted.requests, {"Convert": converted.failures})

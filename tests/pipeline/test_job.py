@@ -44,7 +44,8 @@ def steps(tiled: bool) -> list[str]:
     )
 
 
-COUNTS = ["CountDead", "CountMessages", "CountRows", "CountWritten"]
+COUNTS = ["CountDeadDecode", "CountDeadEvaluate", "CountDeadWrite"]
+COUNTS += ["CountMessages", "CountRows", "CountWritten"]
 COMMON = [
     *(f"{name}/ParDo(_CountFn)" for name in COUNTS),
     "DeadLetters/Log",
@@ -57,6 +58,8 @@ COMMON = [
 def test_steps_of_a_tiled_job_keep_their_names_so_that_a_savepoint_fits() -> None:
     of_tiles = [
         "Convert/Requests",
+        "CountDeadRepair/ParDo(_CountFn)",
+        "CountDeadTile/ParDo(_CountFn)",
         "CountLate/ParDo(_CountFn)",
         "CountTiles/ParDo(_CountFn)",
         "Repair/Merge/ParDo(_RepairFn)",
@@ -67,4 +70,5 @@ def test_steps_of_a_tiled_job_keep_their_names_so_that_a_savepoint_fits() -> Non
 
 
 def test_steps_of_an_untiled_job_keep_their_names() -> None:
-    assert steps(tiled=False) == sorted([*COMMON, "Convert/Requests/ParDo(_ConvertRowsFn)"])
+    of_rows = ["Convert/Requests/ParDo(_ConvertRowsFn)", "CountDeadConvert/ParDo(_CountFn)"]
+    assert steps(tiled=False) == sorted(COMMON + of_rows)
