@@ -125,8 +125,8 @@ _OPERATIONS: dict[Operation, _Entry] = {
 TIMED = frozenset({Operation.FIRST, Operation.LAST, Operation.FIRST_K, Operation.LAST_K})
 """Operations that keep the value of an event with its time; lists and maps are one value."""
 
-_KEPT = TIMED | {Operation.UNIQUE_TOP_K}
-"""Operations that keep whole values of any shape."""
+KEPT = TIMED | {Operation.UNIQUE_TOP_K}
+"""Operations that keep whole values, also structs and what is in them."""
 
 
 def _k(part: AggregationPart, bounds: K) -> int:
@@ -197,7 +197,7 @@ def _check_input(
             f"{input_type.name}: it takes {entry.said}, so cast it in the query's selects; "
             f"{input_type.name} is taken by {', '.join(taking(input_type, dialect))}"
         )
-    bad = unwritable(input_type) if part.operation in _KEPT else None
+    bad = unwritable(input_type) if part.operation in KEPT else None
     if bad is not None:
         raise GroupByError(
             f"{part.operation.name} over {part.input_column!r} of type {input_type.name}: "

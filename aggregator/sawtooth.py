@@ -146,7 +146,8 @@ class WindowedRows:
             start_ms = tail_ms(feature.part.window, query_ms)
             accumulator = [collapsed(column, batch, index)]
             for ts_ms, row in streamed:
-                if start_ms <= ts_ms:
+                # A list of another length than those before it: a tile would not have it either.
+                if start_ms <= ts_ms and single.refusal(accumulator, row) is None:
                     single.update(accumulator, row, ts_ms)
             ir = with_tail_hops(accumulator[0], column, feature, batch, query_ms)
             values[feature.name] = column.finalize(ir)

@@ -24,7 +24,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from chronon_beam.aggregator.avro import encoder
 from chronon_beam.aggregator.layout import TileSpec
-from chronon_beam.aggregator.operations import TIMED
+from chronon_beam.aggregator.operations import KEPT
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.data_types import ListType, MapType, StructType
 from chronon_beam.api.records import Failure
@@ -37,7 +37,7 @@ from chronon_beam.transforms.shards import (
     Splitter,
     null_inside,
 )
-from chronon_beam.transforms.tile_fn import REPAIRS, BufferedFn, EveryEventFn, Lives
+from chronon_beam.transforms.tile_fn import REFUSED, REPAIRS, BufferedFn, EveryEventFn, Lives
 from chronon_beam.transforms.triggers import Trigger
 
 FAILURES = "failures"
@@ -99,11 +99,15 @@ class _TileFamily(beam.PTransform):
             | "Window" >> _window_into(self._spec)
             | "Aggregate" >> _aggregate(self._tile, self._spec)
         )
+        failures = split[FAILURES]
+        if self._tile.plan.aggregator.may_refuse:
+            refused = tiled[REFUSED] | "Refused" >> beam.WindowInto(GlobalWindows())
+            failures = (failures, refused) | "AllFailures" >> beam.Flatten()
         # From here on windows mean nothing: a batch knows its tile.
         return {
             "tiles": tiled.tiles | "Tiles" >> beam.WindowInto(GlobalWindows()),
             REPAIRS: tiled[REPAIRS] | "Repairs" >> beam.WindowInto(GlobalWindows()),
-            FAILURES: split[FAILURES],
+            FAILURES: failures,
         }
 
 
@@ -119,7 +123,7 @@ def _window_into(spec: TileSpec) -> beam.WindowInto:
 def _aggregate(tile: Tile, spec: TileSpec) -> beam.ParDo:
     kind = EveryEventFn if tile.trigger.every_event else BufferedFn
     fn = kind(tile.plan, spec, Lives(tile.lateness_ms), tile.trigger)
-    return beam.ParDo(fn).with_outputs(REPAIRS, main="tiles")
+    return beam.ParDo(fn).with_outputs(REPAIRS, REFUSED, main="tiles")
 
 
 @beam.typehints.with_output_types(Tuple[bytes, bytes])
@@ -166,20 +170,25 @@ def _keyed(pane: Pane, batch: ShardBatch) -> tuple[bytes, bytes]:
 
 
 def payload_check(plan: Plan) -> Check | None:
-    """Lists, maps and structs are kept whole by the timed operations, so must fit Avro."""
+    """Lists, maps and structs that an operation keeps whole must fit Avro."""
     nested = {
         part.input_column
         for part in plan.group_by.tile_parts
-        if part.operation in TIMED
+        if part.operation in KEPT
         and isinstance(plan.types[part.input_column], (ListType, MapType, StructType))
     }
-    return null_inside(
+    fits = null_inside(
         [
             (index, encoder(data_type))
             for index, (name, data_type) in enumerate(plan.inputs.items(), start=INPUTS_FROM)
             if name in nested
         ]
     )
+    rows = plan.row_aggregator(offset=INPUTS_FROM)
+    if not rows.may_refuse:
+        return fits
+    nothing = rows.zero()
+    return lambda row: (fits(row) if fits else None) or rows.refusal(nothing, row)
 
 
 def _without_late(rows: Rows, spec: TileSpec, lateness_ms: int) -> tuple[Rows, list[Failure]]:

@@ -1,7 +1,7 @@
 """The stateful DoFns of tiling: read the state, call `TileLog`, write the state."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -22,12 +22,14 @@ from apache_beam.utils.timestamp import Timestamp
 
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.transforms.rows import Repair, Tiles
+from chronon_beam.api.records import Failure
+from chronon_beam.transforms.rows import Repair, Tiles, as_json
 from chronon_beam.transforms.shards import INPUTS_FROM, ShardBatch
-from chronon_beam.transforms.tile_log import Commit, Phase, TileLog, Written
+from chronon_beam.transforms.tile_log import Commit, FittingRows, Phase, TileLog, Written
 from chronon_beam.transforms.triggers import Trigger
 
 REPAIRS = "repairs"
+REFUSED = "refused"
 
 TOMBSTONE_MS = 24 * 60 * 60 * 1000
 """How long a window is remembered after its last event was taken. Sources that carry a watermark
@@ -78,7 +80,7 @@ _live_logs = _LiveLogs()
 
 @beam.typehints.with_input_types(Tuple[bytes, bytes])
 class EveryEventFn(beam.DoFn):
-    """ShardBatches of one (shard, window) to Tiles, one for every row, and Repairs.
+    """ShardBatches of one (shard, window) to Tiles, one for every row, Repairs and Failures.
 
     State:
         log: blobs of changed tiles; replaced by a snapshot when it has grown to twice the live
@@ -117,10 +119,10 @@ class EveryEventFn(beam.DoFn):
         live = self._live(element[0], window)
         batch = ShardBatch.unpack(element[1])
         with live.lock:
-            output = self._receive(batch, window, live, log, cell, close)
+            outputs = self._receive(batch, window, live, log, cell, close)
             _put(live.commit(), log, cell)
         # Yielded after the lock: an error downstream must not leave it held.
-        yield output
+        yield from outputs
 
     @on_timer(CLOSE)
     def on_close(
@@ -155,8 +157,8 @@ class EveryEventFn(beam.DoFn):
 
     def _receive(
         self, batch: ShardBatch, window: Any, live: TileLog, log: Any, cell: Any, close: Any
-    ) -> Any:
-        """The output of a batch; `live` holds its rows, but for those that it cannot take."""
+    ) -> list[Any]:
+        """The outputs of a batch; `live` holds its rows, but for those that it cannot take."""
         known = live.sync(cell.read(), log.read)
         late = self._lives.last_ms(window) - 1 <= batch.watermark_ms
         if not known:
@@ -164,11 +166,24 @@ class EveryEventFn(beam.DoFn):
             # A late tile may be in the store from before: merged into, never overwritten.
             live.phase = Phase.GONE if late else Phase.OPEN
         if live.phase is Phase.GONE:
-            return TaggedOutput(REPAIRS, self._repairs(batch, window))
-        written = self._aggregate(live, batch.rows)
-        return self._tiles(written, window, len(batch.rows) if late else 0)
+            return [TaggedOutput(REPAIRS, self._repairs(batch, window))]
+        if not self._rows.may_refuse:
+            written = self._aggregate(live, batch.rows)
+            return [self._tiles(written, window, len(batch.rows) if late else 0)]
+        fitting = FittingRows(batch.rows, live)
+        written = self._aggregate(live, fitting)
+        taken = len(batch.rows) - len(fitting.refused)
+        failures = [self._failure(batch.source, row, reason) for row, reason in fitting.refused]
+        tagged = [TaggedOutput(REFUSED, failure) for failure in failures]
+        return [self._tiles(written, window, taken if late else 0), *tagged]
 
-    def _aggregate(self, live: TileLog, rows: list[Any]) -> Written:
+    def _failure(self, source: str, row: Any, reason: str) -> Failure:
+        keys = zip(self._plan.group_by.keys, self._plan.keys.decode(row[0]), strict=True)
+        inputs = zip(self._plan.inputs, row[INPUTS_FROM:], strict=False)
+        payload = as_json({**dict(keys), **dict(inputs), "ts": row[1]})
+        return Failure("Tile", reason, payload, source, row[2])
+
+    def _aggregate(self, live: TileLog, rows: Iterable[Any]) -> Written:
         return live.aggregate_each(rows)
 
     def _tiles(self, written: Written, window: IntervalWindow, late: int = 0) -> Tiles:
@@ -216,12 +231,12 @@ class BufferedFn(EveryEventFn):
         live = self._live(element[0], window)
         batch = ShardBatch.unpack(element[1])
         with live.lock:
-            output = self._receive(batch, window, live, log, cell, close)
+            outputs = self._receive(batch, window, live, log, cell, close)
             if not live.flush_armed and live.phase is not Phase.GONE:
                 flush.set(Timestamp.now() + (self._trigger.interval_ms or 0) / 1000)
                 live.flush_armed = True
             _put(live.commit(), log, cell)
-        yield output
+        yield from outputs
 
     @on_timer(FLUSH)
     def on_flush(
@@ -241,7 +256,7 @@ class BufferedFn(EveryEventFn):
         if due.keys:
             yield self._tiles(due, window)
 
-    def _aggregate(self, live: TileLog, rows: list[Any]) -> Written:
+    def _aggregate(self, live: TileLog, rows: Iterable[Any]) -> Written:
         live.aggregate(rows)
         return Written([], [], [])
 

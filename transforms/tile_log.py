@@ -14,7 +14,7 @@ This module is the arithmetic of that; it imports no Beam and knows no runner.
 import os
 import pickle
 import struct
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import IntEnum
 from threading import RLock
 from typing import Any, NamedTuple
@@ -66,6 +66,34 @@ class _Entry:
         self.accumulator = accumulator
         self.ts_ms = ts_ms
         self.value = value
+
+
+class FittingRows:
+    """Those of some rows that fit their tile: each is looked at when those before it were added.
+
+    So they can be iterated over while they are added, and then again.
+
+    Attributes:
+        refused: the other rows, with the reason.
+    """
+
+    def __init__(self, rows: Iterable[tuple[Any, ...]], log: "TileLog") -> None:
+        self.refused: list[tuple[tuple[Any, ...], str]] = []
+        self._rows, self._log = rows, log
+        self._taken: list[tuple[Any, ...]] | None = None
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return self._look() if self._taken is None else iter(self._taken)
+
+    def _look(self) -> Iterator[tuple[Any, ...]]:
+        self._taken = []
+        for row in self._rows:
+            reason = self._log.refusal(row)
+            if reason is None:
+                self._taken.append(row)
+                yield row
+            else:
+                self.refused.append((row, reason))
 
 
 class TileLog:
@@ -121,7 +149,14 @@ class TileLog:
                 zip(keys, map(_Entry, [None] * len(keys), times, values), strict=True)
             )
 
-    def aggregate_each(self, rows: Sequence[tuple[Any, ...]]) -> Written:
+    def refusal(self, row: tuple[Any, ...]) -> str | None:
+        """Why a row cannot be added to its tile as it is now, or None when it can."""
+        entry = self._tiles.get(row[0])
+        if entry is None:
+            return self._rows.refusal(self._rows.zero(), row)
+        return self._rows.refusal(entry.accumulator or self._revive(entry), row)
+
+    def aggregate_each(self, rows: Iterable[tuple[Any, ...]]) -> Written:
         """Add rows; one cumulative tile for every row."""
         tiles, update, encode = self._tiles, self._rows.update, self._codec.encode
         values = []

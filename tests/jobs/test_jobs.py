@@ -16,6 +16,7 @@ from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.group_by import Window
 from chronon_beam.api.load import load_group_by
 from chronon_beam.transforms.sql import parse_ddl
+from chronon_beam.transforms.triggers import Trigger
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ICE_DDL = "customer_id STRING, created BIGINT, ice_cream_flavor STRING"
@@ -162,6 +163,27 @@ def test_null_inside_a_kept_list_is_dead_lettered_alone() -> None:
         assert values == [{"tags_last_1h": ["c"]}]
         assert [(f.step, f.position) for f in outcome.dead] == [("Tile" if tiled else "Convert", 2)]
         assert "null inside" in outcome.dead[0].reason
+
+
+@pytest.mark.parametrize("trigger", [Trigger(), Trigger(50)], ids=["every_event", "buffered"])
+def test_lists_that_do_not_fit_together_are_dead_lettered_alone(trigger: Trigger) -> None:
+    places = Aggregation("n", Operation.SUM, [Window(1, TimeUnit.HOURS)], element_wise=True)
+    group_by = GroupBy(
+        name="t.places",
+        sources=Source(EventSource(Query(select("user", "n"), time_column="created"))),
+        keys=["user"],
+        aggregations=[places],
+    )
+    lists = [[1, 2], [3], [4, None], [10, 20], None]
+    drawn = [{"user": "ann", "n": n, "created": BEGIN_MS + i} for i, n in enumerate(lists)]
+    ddl = parse_ddl("user STRING, n ARRAY<BIGINT>, created BIGINT")
+    outcome = run_batches(job_of(group_by, ddl, trigger=trigger), batches_of(drawn))
+    assert outcome.features([{"user": "ann"}], BEGIN_MS + 10) == [{"n_sum_1h": [11, 22]}]
+    reasons = {failure.position: failure.reason for failure in outcome.dead}
+    assert reasons.keys() == {2, 3}
+    assert "n_sum: elementWise needs lists of one length: 1 after 2" in reasons[2]
+    assert "n_sum: elementWise takes no null inside a list" in reasons[3]
+    assert json.loads(outcome.dead[0].payload)["user"] == "ann"
 
 
 def test_explode_makes_several_rows_of_one_event() -> None:
