@@ -185,7 +185,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--rows", type=int, default=100_000, help="rows each sink writes")
     parser.add_argument("--rounds", type=int, default=3, help="how often; medians count")
     parser.add_argument("--keys", type=int, default=200, help="keys with a day of tiles")
-    parser.add_argument("--reads", type=int, default=200, help="reads of each kind")
+    parser.add_argument("--reads", type=int, default=100, help="reads of each kind")
     arguments = parser.parse_args(argv)
     with bigtable_emulator():
         store = open_store(URI)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from google.cloud.bigtable_v2 import types
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chronon_beam.api.records import GetRequest
@@ -56,6 +56,7 @@ rows = st.dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(rows, st.data())
 def test_chunks_however_cut_give_the_rows(expected: dict[bytes, list[Value]], data: Any) -> None:
     chunks: list[Any] = []

@@ -110,7 +110,7 @@ class BigtableProxy(grpc.GenericRpcHandler):
     def _stream(self, name: str, request: bytes, context: Any, metadata: Any) -> Iterator[bytes]:
         try:
             yield from self._channel.unary_stream(name)(
-                request, metadata=metadata, wait_for_ready=True, timeout=60
+                request, metadata=metadata, wait_for_ready=True, timeout=context.time_remaining()
             )
         except grpc.RpcError as error:
             context.abort(error.code(), error.details())

@@ -101,7 +101,7 @@ class Weather:
         rpc = [Fault(code) for code in (*PASSING, *LASTING)]
         entries = [Fault(entries=self._some(code)) for code in (*PASSING, *LASTING)]
         applied = [Fault(Code.UNAVAILABLE, applied=True), Fault(Code.DEADLINE_EXCEEDED, True)]
-        slow = [Fault(delay_s=0.3), Fault(delay_s=1.5)]
+        slow = [Fault(delay_s=0.3), Fault(delay_s=3.5)]
         cuts = [Fault(before=self._cut)] * 3
         self._faults = [*rpc, *entries, *applied * 3, *slow, *cuts]
         self._chance.shuffle(self._faults)
@@ -134,7 +134,7 @@ def test_200_000_tile_writes_end_as_they_should_but_for_the_dead_letters(
 ) -> None:
     proxy.fault = weather = Weather(proxy, bigtable_emulator)
     lists = range(KEYS * ROUNDS // LIST)
-    uri = "bigtable://test-project/faults?max_age=none&attempt=1s&wait=1m&rows=500"
+    uri = "bigtable://test-project/faults?max_age=none&attempt=3s&wait=1m&rows=500"
     with beam.Pipeline(runner=FnApiRunner()) as root:
         results = (
             root
