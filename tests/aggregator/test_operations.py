@@ -203,6 +203,18 @@ def test_merge_is_associative(operation: Operation, data: st.DataObject) -> None
 @OPERATIONS
 @given(data=st.data())
 @FEW
+def test_merge_is_commutative(operation: Operation, data: st.DataObject) -> None:
+    """For values with distinct times, and where a k is not exceeded by equal ones."""
+    made, parts = drawn_parts(data, operation)
+    a, b = aggregated(made, parts[0]), aggregated(made, parts[1])
+    one = made.finalize(made.merge(a, b))
+    a, b = aggregated(made, parts[0]), aggregated(made, parts[1])
+    assert same(one, made.finalize(made.merge(b, a)))
+
+
+@OPERATIONS
+@given(data=st.data())
+@FEW
 def test_merge_leaves_its_second_argument_alone(operation: Operation, data: st.DataObject) -> None:
     made, (first, second, third) = drawn_parts(data, operation)
     b = aggregated(made, second)
