@@ -110,4 +110,4 @@ class _RepairFn(beam.DoFn):
             {"key": list(self._plan.keys.decode(late.key_bytes)), "ts": late.ts_ms, "tile": tile},
             default=str,
         )
-        return Failure("Write", reason, payload.encode(), source, int(position))
+        return Failure("Write", reason, payload.encode(), source, int(position.partition("#")[0]))

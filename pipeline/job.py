@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.pvalue import PBegin
 
 from chronon_beam.aggregator.plan import Plan
@@ -16,6 +17,7 @@ from chronon_beam.io.write import Write
 from chronon_beam.pipeline.progress import Counted
 from chronon_beam.transforms.convert import ConvertRows, ConvertTiles
 from chronon_beam.transforms.decode import Decode
+from chronon_beam.transforms.envelope import Unfold
 from chronon_beam.transforms.evaluate import Evaluate
 from chronon_beam.transforms.mutations import ReportDeletes
 from chronon_beam.transforms.sql import SqlQuery
@@ -36,6 +38,7 @@ class Job:
         lateness_ms: how long after its end a tile takes events.
         late: what becomes of later ones: `repair` or `dead_letter`.
         shards: see `Tile.shards`.
+        changes: the schema of events that are changes with `before` and `after`.
     """
 
     plan: Plan
@@ -46,6 +49,7 @@ class Job:
     lateness_ms: int = 0
     late: str = "repair"
     shards: int = 4
+    changes: pa.Schema | None = None
 
 
 def build(
@@ -79,8 +83,9 @@ def _page(
     root: PBegin, job: Job, source: beam.PTransform, dead_letters: beam.PTransform
 ) -> beam.PCollection[int]:
     messages = root | "Read" >> source | "CountMessages" >> Counted()
-    decoded: Any = messages | "Decode" >> Decode(job.query.schema)
-    evaluated: Any = decoded.events | "Evaluate" >> Evaluate(job.query)
+    decoded: Any = messages | "Decode" >> Decode(job.changes or job.query.schema)
+    events = decoded.events | "Unfold" >> Unfold() if job.changes else decoded.events
+    evaluated: Any = events | "Evaluate" >> Evaluate(job.query)
     rows = evaluated.rows | "CountRows" >> Counted()
     converted = _tiled(rows, job) if job.tiled else _untiled(rows, job)
     dataset = job.plan.group_by.streaming_dataset

@@ -15,6 +15,7 @@ from chronon_beam.io.sources import Source, open_source
 from chronon_beam.pipeline.derive import spark_derivations
 from chronon_beam.pipeline.job import Job
 from chronon_beam.pipeline.options import JobOptions, UsageError
+from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
 from chronon_beam.transforms.evaluate import plan_of, sql_query
 from chronon_beam.transforms.sql import SqlQuery, compile_query, parse_ddl
 
@@ -29,11 +30,13 @@ class Planned:
         source: where events come from.
         query: the selects and wheres over their schema.
         plan: the GroupBy with the types that Spark gives its columns.
+        changes: see `Job.changes`.
     """
 
     source: Source
     query: SqlQuery
     plan: Plan
+    changes: pa.Schema | None = None
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,13 @@ def planned(
     Without `mutations`, rows of entities are those of a snapshot.
     """
     source = open_source(source_uri)
-    query = sql_query(group_by, source_schema(source, source_uri), mutations)
+    schema = source_schema(source, source_uri)
+    changes = schema if group_by.is_entities and mutations and is_envelope(schema) else None
+    query = sql_query(group_by, unfolded_schema(changes) if changes else schema, mutations)
     plan = plan_of(group_by, compile_query(query), layout)
     # What is wrong with a derivation is told before anything is written.
     spark_derivations(plan)
-    return Planned(source, query, plan)
+    return Planned(source, query, plan, changes)
 
 
 def prepare(options: JobOptions) -> Prepared:
@@ -105,6 +110,7 @@ def prepare(options: JobOptions) -> Prepared:
         lateness_ms=options.allowed_lateness_ms,
         late=options.late,
         shards=options.shards or _SHARDS,
+        changes=found.changes,
     )
     return Prepared(job, found.source)
 

@@ -19,6 +19,7 @@ from chronon_beam.io.sources import Source
 from chronon_beam.pipeline.prepare import loaded_group_by, planned
 from chronon_beam.transforms.convert import row_requests, tile_requests
 from chronon_beam.transforms.decode import Events, decode_messages
+from chronon_beam.transforms.envelope import unfold
 from chronon_beam.transforms.evaluate import evaluate_events
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row
 from chronon_beam.transforms.sql import compile_query
@@ -46,7 +47,8 @@ class Tracer:
     ) -> None:
         found = planned(loaded_group_by(place, dialect), source_uri)
         self._source = found.source
-        self._schema = found.query.schema
+        self._schema = found.changes or found.query.schema
+        self._unfolds = found.changes is not None
         self._compiled = compile_query(found.query)
         self._plan = found.plan.checked(tiled)
         self._tiled = tiled
@@ -64,7 +66,7 @@ class Tracer:
 
     def _event(self, event: Events) -> Iterator[Step]:
         source = event.batch.to_pylist()[0]
-        rows, failures = evaluate_events(self._compiled, event)
+        rows, failures = evaluate_events(self._compiled, unfold(event) if self._unfolds else event)
         line: Step = {"position": f"{event.source}@{event.positions[0]}", "1_source": source}
         if failures:
             yield {**line, **_dead(failures[0])}

@@ -50,7 +50,8 @@ class Repair(NamedTuple):
     Attributes:
         key_bytes: Avro of the entity's key.
         tile: a tile that holds this event alone.
-        position: `source@position`; an event that is repaired again changes nothing.
+        position: `source@position`, with `#1` and so on for further rows of the event; a row that
+            is repaired again changes nothing.
     """
 
     key_bytes: bytes

@@ -1,6 +1,7 @@
 """The stateful DoFns of tiling: read the state, call `TileLog`, write the state."""
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
@@ -190,17 +191,17 @@ class EveryEventFn(beam.DoFn):
         return Tiles(*written, _start_ms(window), self._spec.size_ms, late)
 
     def _repairs(self, batch: ShardBatch, window: IntervalWindow) -> list[Repair]:
-        return [
-            Repair(
-                key_bytes=row[0],
-                tile=self._tile_of(row),
-                ts_ms=row[1],
-                start_ms=_start_ms(window),
-                size_ms=self._spec.size_ms,
-                position=f"{batch.source}@{row[2]}",
-            )
-            for row in batch.rows
-        ]
+        # Rows of one event have its position; they come together, so their order tells them apart.
+        seen: Counter[tuple[bytes, int]] = Counter()
+        repairs = []
+        for row in batch.rows:
+            key, ts_ms, at = row[:3]
+            again = f"#{seen[key, at]}" if seen[key, at] else ""
+            seen[key, at] += 1
+            position, tile = f"{batch.source}@{at}{again}", self._tile_of(row)
+            start_ms, size_ms = _start_ms(window), self._spec.size_ms
+            repairs.append(Repair(key, tile, ts_ms, start_ms, size_ms, position))
+        return repairs
 
     def _tile_of(self, row: Any) -> bytes:
         accumulator = self._rows.zero()

@@ -19,6 +19,7 @@ from chronon_beam.io import kv_store
 from chronon_beam.io.kv_store import MemoryStore, open_store
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.progress import tallied_since, tally
+from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
 from chronon_beam.transforms.evaluate import plan_of, sql_query
 from chronon_beam.transforms.sql import compile_query
 from chronon_beam.transforms.triggers import Trigger
@@ -109,10 +110,11 @@ def job_of(
     mutations: bool = True,
 ) -> Job:
     """A job that writes to a recording store of its own."""
-    query = sql_query(group_by, schema, mutations)
+    changes = schema if group_by.is_entities and is_envelope(schema) else None
+    query = sql_query(group_by, unfolded_schema(changes) if changes else schema, mutations)
     plan = plan_of(group_by, compile_query(query), layout).checked(tiled)
     name = f"recording:{next(_numbers)}"
-    return Job(plan, query, name, tiled, trigger or Trigger(), lateness_ms, late, shards)
+    return Job(plan, query, name, tiled, trigger or Trigger(), lateness_ms, late, shards, changes)
 
 
 def run(job: Job, source: beam.PTransform, runner: Any = None, **options: Any) -> Outcome:

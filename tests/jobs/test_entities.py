@@ -176,3 +176,31 @@ def test_columns_of_mutations_have_their_types() -> None:
         job_of(accounts(made, reversal_column="op"), parse_ddl(DDL))
     with pytest.raises(GroupByError, match="mutation time column 'op' is of type string"):
         job_of(accounts(made, mutation_time_column="op"), parse_ddl(DDL))
+
+
+CHANGES = "before STRUCT<user: STRING, d: DOUBLE, s: STRING, created: BIGINT>, "
+CHANGES += CHANGES.replace("before", "after") + "changed BIGINT"
+
+
+@pytest.mark.parametrize("tiled", [True, False])
+def test_changes_with_before_and_after_are_two_rows_also_when_late(tiled: bool) -> None:
+    made = [Aggregation("d", Operation.SUM, WINDOWS[:1])]
+    group_by = accounts(made, reversal_column="is_before")
+    old = {"user": "ann", "d": 5.0, "s": "x", "created": BEGIN_MS}
+    new, moved = {**old, "d": 7.0}, {**old, "d": 7.0, "user": "bob"}
+    changes = [
+        {"before": None, "after": old, "changed": BEGIN_MS},
+        {"before": old, "after": new, "changed": BEGIN_MS + 1},
+        {"before": new, "after": moved, "changed": BEGIN_MS + 2},
+        {"before": None, "after": None, "changed": BEGIN_MS + 3},
+        {"before": moved, "after": {**moved, "d": 1.0}, "changed": BEGIN_MS + 4},
+        {"before": None, "after": {**old, "d": 0.5}, "changed": None},
+    ]
+    job = job_of(group_by, parse_ddl(CHANGES), tiled=tiled)
+    late = [m._replace(watermark_ms=BEGIN_MS + 10**7) for m in batches_of(changes, size=1)]
+    outcome = run_batches(job, late)
+    found = outcome.features([{"user": "ann"}, {"user": "bob"}], BEGIN_MS + 10)
+    assert found == [{"d_sum_1h": 0.0}, {"d_sum_1h": 1.0}]
+    assert outcome.counts["rows"] == 7
+    assert (outcome.counts.get("late", 0) > 0) == tiled
+    assert not outcome.dead

@@ -1,0 +1,75 @@
+"""Changes of entities as `{"before": {...}, "after": {...}, ...}`: one event, up to two rows.
+
+Source: `Mutation` in `ai.chronon.online.serde.SerDe`, and the order of zipline's
+`DeserializationSchema`: the row before is taken back, then the row after is added.
+"""
+
+from dataclasses import dataclass
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from chronon_beam.api.group_by import IS_BEFORE
+from chronon_beam.transforms.decode import Events
+
+BEFORE, AFTER = "before", "after"
+
+
+def is_envelope(schema: pa.Schema) -> bool:
+    """Whether events are changes: `before` and `after` are records of the same columns."""
+    if BEFORE not in schema.names or AFTER not in schema.names:
+        return False
+    before, after = schema.field(BEFORE).type, schema.field(AFTER).type
+    same = pa.types.is_struct(before) and pa.types.is_struct(after)
+    return same and [f.name for f in before] == [f.name for f in after] and before.equals(after)
+
+
+def unfolded_schema(schema: pa.Schema) -> pa.Schema:
+    """The columns of rows that changes unfold to: the record's, `is_before`, and the envelope's.
+
+    A column of the envelope that the record has as well is the record's.
+    """
+    record = list(schema.field(AFTER).type)
+    taken = {*(field.name for field in record), IS_BEFORE, BEFORE, AFTER}
+    around = [field for field in schema if field.name not in taken]
+    return pa.schema([*record, pa.field(IS_BEFORE, pa.bool_()), *around])
+
+
+def unfold(events: Events) -> Events:
+    """A row for each `before` and `after` that is not null, in the order of the events."""
+    batch = events.batch
+    parts = {True: batch.column(BEFORE), False: batch.column(AFTER)}
+    there = np.column_stack(
+        [part.is_valid().to_numpy(zero_copy_only=False) for part in parts.values()]
+    )
+    parents, sides = there.nonzero()
+    both = pa.concat_arrays(list(parts.values()))
+    chosen = both.take(pa.array(sides * batch.num_rows + parents))
+    schema = unfolded_schema(batch.schema)
+    columns = []
+    for index, field in enumerate(schema):
+        if index < chosen.type.num_fields:
+            columns.append(chosen.field(index))
+        elif field.name == IS_BEFORE:
+            columns.append(pa.array(sides == 0))
+        else:
+            columns.append(batch.column(field.name).take(pa.array(parents)))
+    payloads = events.payloads
+    return events._replace(
+        batch=pa.RecordBatch.from_arrays(columns, schema=schema),
+        positions=[events.positions[parent] for parent in parents],
+        payloads=None if payloads is None else [payloads[parent] for parent in parents],
+    )
+
+
+@dataclass
+class Unfold(beam.PTransform):
+    """Events that are changes to Events that are rows."""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, events: beam.PCollection[Events]) -> beam.PCollection[Events]:
+        """One batch a batch."""
+        return events | "Rows" >> beam.Map(unfold)
