@@ -102,7 +102,8 @@ TAIL = """
 - **Buckets** (a string column) split the feature: the IR and the feature are maps from the bucket.
   Buckets over maps and over elementWise are refused.
 - **elementWise** (airbnb) aggregates lists of one length place by place; the IR and the feature are
-  lists. A list with a null, or of another length than those before it, is dead-lettered.
+  lists. A list with a null, or of another length than those before it, is dead-lettered; untiled,
+  one of another length is left out when features are read.
 - An input that an operation does not take is refused when the job is built, with the types that the
   operation takes and the operations that take the type. Dates and timestamps are refused
   everywhere: cast them in the query's selects.
