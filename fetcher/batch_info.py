@@ -96,12 +96,16 @@ def batch_key(group_by: GroupBy) -> GetRequest:
 def save_batch(store: Store, info: BatchInfo) -> None:
     """Write `info`: from now on readers take the values of this batch.
 
+    The values of the batch before stay, for readers that have looked already; older ones go.
+
     Raises:
         GroupByError: the write failed.
     """
     group_by = info.plan.group_by
     noted = batch_key(group_by)
     store.create(METADATA)
+    found = store.multi_get([noted])[0]
+    last_ms = json.loads(found[0].value_bytes)["batch_end_ms"] if found else info.end_ms
     reasons = store.multi_put(
         [
             batch_request(info, CHRONON_KEY, info.to_chronon()),
@@ -111,6 +115,7 @@ def save_batch(store: Store, info: BatchInfo) -> None:
     reason = next((reason for reason in reasons if reason is not None), None)
     if reason is not None:
         raise GroupByError(f"{group_by.name}: the store cannot be written: {reason}")
+    store.drop_before(group_by.batch_dataset, min(last_ms, info.end_ms))
 
 
 def batch_request(info: BatchInfo, key_bytes: bytes, value_bytes: bytes) -> PutRequest:

@@ -24,6 +24,10 @@ class Store(Reads, Protocol):
         """Make room for a dataset."""
         ...
 
+    def drop_before(self, dataset: str, before_ms: int) -> None:
+        """Let go of values from before that time."""
+        ...
+
     def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
         """Write; None or a reason for each."""
         ...

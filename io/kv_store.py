@@ -86,6 +86,9 @@ class KVStore(ABC):
     def scan(self, dataset: str) -> Iterator["StoredValue"]:
         """All that the dataset holds, each value once, in an order that is the store's own."""
 
+    def drop_before(self, dataset: str, before_ms: int) -> None:  # noqa: B027
+        """Let go of values from before that time; stores with rules of their own do nothing."""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of connections; the store is of no use afterwards."""
@@ -201,6 +204,13 @@ class MemoryStore(KVStore):
                 for (size, start, _), value in sorted(values.items())
             ]
         return iter(stored)
+
+    def drop_before(self, dataset: str, before_ms: int) -> None:
+        """See `KVStore.drop_before`."""
+        with _memory_lock:
+            for values in self._datasets.get(dataset, {}).values():
+                for slot in [slot for slot in values if slot[1] < before_ms]:
+                    del values[slot]
 
     def close(self) -> None:
         """What it holds stays until the process ends, or `forget` is called."""

@@ -38,6 +38,7 @@ _GET = """
 SELECT value, start_ms FROM {table}
 WHERE key = ? AND tile_size_ms = ? AND start_ms >= ? AND start_ms < ?
 ORDER BY start_ms, position"""
+_DROP = "DELETE FROM {table} WHERE start_ms < ?"
 _SCAN = """
 SELECT key, tile_size_ms, value, start_ms FROM {table}
 ORDER BY key, tile_size_ms, start_ms, position"""
@@ -113,6 +114,10 @@ class SqliteStore(KVStore):
         with suppress(_NoTable), closing(_select(connection, _SCAN, dataset, ())) as found:
             for key, size_ms, value, start_ms in found:
                 yield StoredValue(key, size_ms, TimedValue(value, start_ms))
+
+    def drop_before(self, dataset: str, before_ms: int) -> None:
+        """One transaction; the file keeps its size, and later writes fill it."""
+        self._connection().execute(_DROP.format(table=_table(dataset)), (before_ms,))
 
     def close(self) -> None:
         """Close the connections of all threads of this process."""

@@ -23,9 +23,9 @@ from chronon_beam.api import (
 from chronon_beam.api.data_types import DOUBLE, INT, STRING
 from chronon_beam.api.dialect import DAY_MS, DIALECTS
 from chronon_beam.api.records import GetRequest, PutRequest
-from chronon_beam.fetcher.batch_info import BatchInfo, save_batch
+from chronon_beam.fetcher.batch_info import BatchInfo, batch_request, save_batch
 from chronon_beam.fetcher.serving_info import ServingInfo, check_batch, load, save
-from chronon_beam.io.kv_store import MemoryStore
+from chronon_beam.io.kv_store import MemoryStore, open_store
 
 END_MS = 20_000 * DAY_MS
 TYPES = {"user": STRING, "n": INT, "city": STRING}
@@ -123,3 +123,18 @@ def test_a_note_that_cannot_be_written_is_an_error() -> None:
 
     with pytest.raises(GroupByError, match="the store cannot be written: disk full"):
         save_batch(Full("full"), info())
+
+
+@pytest.mark.parametrize("scheme", ["memory:dropped", "sqlite:{}/features.db"])
+def test_of_older_batches_the_last_is_kept(scheme: str, tmp_path: Any) -> None:
+    store = open_store(scheme.format(tmp_path))
+    for day in (1, 2, 3):
+        made = replace(info(), end_ms=END_MS + day * DAY_MS)
+        store.create(made.plan.group_by.batch_dataset)
+        store.multi_put([batch_request(made, b"key", b"value")])
+        save_batch(store, made)
+    kept = [each.value.ts_ms for each in store.scan("TEAM_BATCH_V1_BATCH")]
+    assert sorted(set(kept)) == [END_MS + 2 * DAY_MS, END_MS + 3 * DAY_MS]
+    save_batch(store, replace(info(), end_ms=END_MS + 2 * DAY_MS))
+    assert len(list(store.scan("TEAM_BATCH_V1_BATCH"))) == len(kept)
+    store.close()
