@@ -14,6 +14,7 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.records import Failure, GetRequest, PutRequest
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.write import with_retries
@@ -61,21 +62,23 @@ class RepairTiles(beam.PTransform):
 
     plan: Plan
     store_uri: str
+    count: Count = uncounted
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, repairs: beam.PCollection[Any]) -> Any:
         """One count a batch."""
-        return repairs | "Merge" >> beam.ParDo(_RepairFn(self.plan, self.store_uri)).with_outputs(
+        return repairs | "Merge" >> beam.ParDo(_RepairFn(self)).with_outputs(
             FAILURES, main="repaired"
         )
 
 
 class _RepairFn(beam.DoFn):
-    def __init__(self, plan: Plan, store_uri: str) -> None:
-        self._plan = plan
-        self._store_uri = store_uri
+    def __init__(self, repair: RepairTiles) -> None:
+        self._plan = repair.plan
+        self._store_uri = repair.store_uri
+        self._count = repair.count
 
     def setup(self) -> None:
         self._store = open_store(self._store_uri)
@@ -94,6 +97,7 @@ class _RepairFn(beam.DoFn):
             if reason is None:
                 repaired += 1
             else:
+                self._count("dead", 1)
                 yield TaggedOutput(FAILURES, self._failure(late, reason))
         yield repaired
 

@@ -13,6 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
+from chronon_beam.api.counts import Count
 from chronon_beam.api.records import Failure, PutRequest
 from chronon_beam.io.kv_store import Bounds, KVStore, open_store
 
@@ -20,6 +21,12 @@ STEP = "Write"
 FAILURES = "failures"
 PAUSES_S = (0.1, 0.4)
 """Before the second and third attempt."""
+
+
+def counted(name: str, number: int) -> None:
+    """Add to Beam's counter `Write/name`; what a write that stands alone does."""
+    if number:
+        Metrics.counter(STEP, name).inc(number)
 
 
 @dataclass
@@ -32,10 +39,12 @@ class Write(beam.PTransform):
     Attributes:
         store_uri: see `open_store`.
         dataset: made if there is none; None leaves it to the store.
+        count: takes `written`, `retried` and `dead`; see `api.counts`.
     """
 
     store_uri: str
     dataset: str | None = None
+    count: Count = counted
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -45,9 +54,9 @@ class Write(beam.PTransform):
         unwindowed: Any = requests
         if not isinstance(requests.windowing.windowfn, GlobalWindows):
             unwindowed = requests | "Global" >> beam.WindowInto(GlobalWindows())
-        return unwindowed | "Write" >> beam.ParDo(
-            _WriteFn(self.store_uri, self.dataset)
-        ).with_outputs(FAILURES, main="written")
+        return unwindowed | "Write" >> beam.ParDo(_WriteFn(self)).with_outputs(
+            FAILURES, main="written"
+        )
 
 
 def write_all(
@@ -151,18 +160,16 @@ class Pending:
 
 
 class _WriteFn(beam.DoFn):
-    def __init__(self, store_uri: str, dataset: str | None) -> None:
-        self._store_uri = store_uri
-        self._dataset = dataset
+    def __init__(self, write: Write) -> None:
+        self._store_uri = write.store_uri
+        self._dataset = write.dataset
+        self._count = write.count
 
     def setup(self) -> None:
         self._store = open_store(self._store_uri)
         if self._dataset is not None:
             self._store.create(self._dataset)
         self._pending = Pending(self._store.bounds)
-        self._requests, self._written, self._retried, self._failed = (
-            Metrics.counter(STEP, name) for name in ("requests", "written", "retried", "failed")
-        )
         self._batch_ms = Metrics.distribution(STEP, "batch_ms")
 
     def teardown(self) -> None:
@@ -188,12 +195,9 @@ class _WriteFn(beam.DoFn):
         began_s = time.monotonic()
         failed, retried = write_all(self._store, requests)
         self._batch_ms.update(int((time.monotonic() - began_s) * 1000))
-        self._requests.inc(len(requests))
-        self._written.inc(len(requests) - len(failed))
-        if retried:
-            self._retried.inc(retried)
-        if failed:
-            self._failed.inc(len(failed))
+        self._count("written", len(requests) - len(failed))
+        self._count("retried", retried)
+        self._count("dead", len(failed))
         for index, reason in failed.items():
             yield TaggedOutput(FAILURES, request_failure(requests[index], reason))
         yield len(requests) - len(failed)

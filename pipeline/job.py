@@ -14,7 +14,7 @@ from apache_beam.pvalue import PBegin
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.io.repair import RepairTiles
 from chronon_beam.io.write import Write
-from chronon_beam.pipeline.progress import Counted
+from chronon_beam.pipeline.progress import count
 from chronon_beam.transforms.convert import ConvertRows, ConvertTiles
 from chronon_beam.transforms.decode import Decode
 from chronon_beam.transforms.envelope import Unfold
@@ -82,47 +82,42 @@ class _Page(beam.PTransform):
 def _page(
     root: PBegin, job: Job, source: beam.PTransform, dead_letters: beam.PTransform
 ) -> beam.PCollection[int]:
-    messages = root | "Read" >> source | "CountMessages" >> Counted()
-    decoded: Any = messages | "Decode" >> Decode(job.changes or job.query.schema)
+    messages = root | "Read" >> source
+    decoded: Any = messages | "Decode" >> Decode(job.changes or job.query.schema, count)
     events = decoded.events | "Unfold" >> Unfold() if job.changes else decoded.events
-    evaluated: Any = events | "Evaluate" >> Evaluate(job.query)
-    rows = evaluated.rows | "CountRows" >> Counted()
-    converted = _tiled(rows, job) if job.tiled else _untiled(rows, job)
+    evaluated: Any = events | "Evaluate" >> Evaluate(job.query, count)
+    converted = _tiled(evaluated.rows, job) if job.tiled else _untiled(evaluated.rows, job)
     dataset = job.plan.group_by.streaming_dataset
-    responses: Any = converted.requests | "Write" >> Write(job.store_uri, dataset)
-    failures = {"Decode": decoded.failures, "Evaluate": evaluated.failures, **_deletes(rows, job)}
-    failures |= {**converted.failures, "Write": responses.failures}
-    # Counted where they come from: what follows a Flatten runs in several stages on Flink, and the
-    # count of only one of them comes back.
-    dead = tuple(failed | f"CountDead{step}" >> Counted() for step, failed in failures.items())
-    _ = dead | beam.Flatten() | "DeadLetters" >> dead_letters
-    return responses.written | "CountWritten" >> Counted()
+    responses: Any = converted.requests | "Write" >> Write(job.store_uri, dataset, count)
+    refused = (decoded.failures, evaluated.failures, *_deletes(evaluated.rows, job))
+    failures = (*refused, *converted.failures, responses.failures)
+    _ = failures | beam.Flatten() | "DeadLetters" >> dead_letters
+    return responses.written
 
 
-def _deletes(rows: beam.PCollection[Any], job: Job) -> dict[str, beam.PCollection[Any]]:
+def _deletes(rows: beam.PCollection[Any], job: Job) -> tuple[beam.PCollection[Any], ...]:
     """Rows of entities that are taken back and cannot be, as failures; events have none."""
     if not job.plan.group_by.is_entities:
-        return {}
-    return {"Deletes": rows | "Deletes" >> ReportDeletes(job.plan)}
+        return ()
+    return (rows | "Deletes" >> ReportDeletes(job.plan, count),)
 
 
 @dataclass(frozen=True)
 class _Converted:
-    """PutRequests, and what failed on the way to them, by step."""
+    """PutRequests, and what failed on the way to them."""
 
     requests: beam.PCollection[Any]
-    failures: dict[str, beam.PCollection[Any]]
+    failures: tuple[beam.PCollection[Any], ...]
 
 
 def _tiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
-    tiled: Any = rows | "Tile" >> Tile(job.plan, job.trigger, job.lateness_ms, job.late, job.shards)
-    tiles = tiled["tiles"] | "CountTiles" >> Counted()
-    late = tiled["repairs"] | "CountLate" >> Counted()
-    repaired: Any = late | "Repair" >> RepairTiles(job.plan, job.store_uri)
-    requests = tiles | "Convert" >> ConvertTiles(job.plan)
-    return _Converted(requests, {"Tile": tiled["failures"], "Repair": repaired.failures})
+    tile = Tile(job.plan, job.trigger, job.lateness_ms, job.late, job.shards, count)
+    tiled: Any = rows | "Tile" >> tile
+    repaired: Any = tiled["repairs"] | "Repair" >> RepairTiles(job.plan, job.store_uri, count)
+    requests = tiled["tiles"] | "Convert" >> ConvertTiles(job.plan)
+    return _Converted(requests, (tiled["failures"], repaired.failures))
 
 
 def _untiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
-    converted: Any = rows | "Convert" >> ConvertRows(job.plan)
-    return _Converted(converted.requests, {"Convert": converted.failures})
+    converted: Any = rows | "Convert" >> ConvertRows(job.plan, count)
+    return _Converted(converted.requests, (converted.failures,))

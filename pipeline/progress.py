@@ -1,6 +1,6 @@
-"""Counts of what passes between the stages: Beam counters, a line while it works, a summary.
+"""Counts of what the stages do: Beam counters, a line while it works, a summary.
 
-A batch is counted as a whole. The process's own tally feeds the progress line where workers run in
+The process's own tally feeds the progress line where workers run in
 the launcher's process (Direct, Flink with LOOPBACK); the summary takes Beam's committed counters
 where the runner gives them, since a retried bundle is tallied twice.
 """
@@ -9,17 +9,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import cache
 from threading import Event, Thread
 from typing import Any, TextIO
 
-import apache_beam as beam
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.runners.runner import PipelineResult
-
-from chronon_beam.api.records import Failure, Messages, PutRequest
-from chronon_beam.transforms.decode import Events
-from chronon_beam.transforms.fold import Outside
-from chronon_beam.transforms.rows import Repair, Rows, Tiles
 
 NAMESPACE = "chronon"
 
@@ -29,51 +24,16 @@ tally: Counter[str] = Counter()
 """What this process has counted since it started."""
 
 
-def counts_of(element: Any) -> dict[str, int]:
-    """What one element adds to the counts, by its kind."""
-    match element:
-        case Messages():
-            return {"messages": 0 if element.error else len(element.positions)}
-        case Events():
-            return {"events": element.batch.num_rows}
-        case Rows():
-            return {"rows": element.batch.num_rows, "filtered": element.filtered}
-        case Tiles():
-            return {"tiles": len(element.keys), "late": element.late}
-        case Failure():
-            return {"dead": 1}
-        case [Repair(), *_]:
-            return {"late": len(element)}
-        case [PutRequest(), *_]:
-            return {"values": len(element)}
-        case Outside():
-            return {"outside": element.rows}
-        case int():
-            return {"written": element}
-    return {}
+@cache
+def _counter(name: str) -> Any:
+    return Metrics.counter(NAMESPACE, name)
 
 
-class Counted(beam.PTransform):
-    """The same elements, counted."""
-
-    def expand(self, elements: beam.PCollection[Any]) -> Any:
-        """Count each element by its kind."""
-        return elements | beam.ParDo(_CountFn())
-
-
-class _CountFn(beam.DoFn):
-    def setup(self) -> None:
-        self._counters: dict[str, Any] = {}
-
-    def process(self, element: Any) -> list[Any]:
-        for name, number in counts_of(element).items():
-            if number:
-                counter = self._counters.get(name)
-                if counter is None:
-                    counter = self._counters[name] = Metrics.counter(NAMESPACE, name)
-                counter.inc(number)
-                tally[name] += number
-        return [element]
+def count(name: str, number: int) -> None:
+    """What the stages of a job count with (`api.counts`)."""
+    if number:
+        _counter(name).inc(number)
+        tally[name] += number
 
 
 def committed(result: PipelineResult, since: Counts) -> dict[str, int]:

@@ -21,7 +21,7 @@ from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write
 from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.prepare import loaded_group_by, planned
-from chronon_beam.pipeline.progress import Counted, upload_summary
+from chronon_beam.pipeline.progress import count, upload_summary
 from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
 from chronon_beam.transforms.decode import Decode
 from chronon_beam.transforms.evaluate import Evaluate
@@ -78,19 +78,16 @@ def build_upload(
 ) -> beam.PCollection[int]:
     """Lay the upload onto `root`; gives the counts of what was written."""
     plan, end_ms = job.info.plan, job.info.end_ms
-    messages = root | "Read" >> source | "CountMessages" >> Counted()
-    decoded: Any = messages | "Decode" >> Decode(job.query.schema)
-    evaluated: Any = decoded.events | "Evaluate" >> Evaluate(job.query)
-    rows = evaluated.rows | "CountRows" >> Counted()
-    folded: Any = rows | "Fold" >> Fold(plan, end_ms)
-    _ = folded.outside | "CountOutside" >> Counted()
-    united: Any = folded.partials | "Unite" >> Unite(plan, end_ms, VALUE_MS)
-    requests = united.requests | "CountValues" >> Counted()
+    messages = root | "Read" >> source
+    decoded: Any = messages | "Decode" >> Decode(job.query.schema, count)
+    evaluated: Any = decoded.events | "Evaluate" >> Evaluate(job.query, count)
+    folded: Any = evaluated.rows | "Fold" >> Fold(plan, end_ms, count)
+    united: Any = folded.partials | "Unite" >> Unite(plan, end_ms, VALUE_MS, count)
     dataset = plan.group_by.batch_dataset
-    responses: Any = requests | "Write" >> Write(job.store_uri, dataset)
+    responses: Any = united.requests | "Write" >> Write(job.store_uri, dataset, count)
     failures = tuple(step.failures for step in (decoded, evaluated, folded, united, responses))
-    _ = failures | beam.Flatten() | "CountDead" >> Counted() | "DeadLetters" >> dead_letters
-    return responses.written | "CountWritten" >> Counted()
+    _ = failures | beam.Flatten() | "DeadLetters" >> dead_letters
+    return responses.written
 
 
 def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Done:

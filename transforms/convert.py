@@ -15,6 +15,7 @@ from apache_beam.pvalue import TaggedOutput
 from chronon_beam.aggregator.avro import AvroError
 from chronon_beam.aggregator.codecs import RecordCodec
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.group_by import MUTATION_TIME
 from chronon_beam.api.records import Failure, PutRequest
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row
@@ -102,20 +103,22 @@ class ConvertRows(beam.PTransform):
     """Rows of an untiled job to lists of PutRequests; `failures` beside them."""
 
     plan: Plan
+    count: Count = uncounted
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, rows: beam.PCollection[Rows]) -> Any:
         """One list a batch."""
-        return rows | "Requests" >> beam.ParDo(_ConvertRowsFn(self.plan)).with_outputs(
+        return rows | "Requests" >> beam.ParDo(_ConvertRowsFn(self)).with_outputs(
             FAILURES, main="requests"
         )
 
 
 class _ConvertRowsFn(beam.DoFn):
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, convert: ConvertRows) -> None:
+        self._plan = convert.plan
+        self._count = convert.count
 
     def setup(self) -> None:
         self._keys, self._rows = self._plan.keys, self._plan.rows
@@ -124,5 +127,6 @@ class _ConvertRowsFn(beam.DoFn):
         dataset = self._plan.group_by.streaming_dataset
         time = MUTATION_TIME if self._plan.group_by.is_entities else "ts"
         requests, failures = row_requests(rows, self._keys, self._rows, dataset, time)
+        self._count("dead", len(failures))
         yield requests
         yield from (TaggedOutput(FAILURES, failure) for failure in failures)

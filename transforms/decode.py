@@ -22,9 +22,9 @@ import orjson
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
+from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.records import MIN_MS, Failure, Messages
 from chronon_beam.transforms.columns import JsonColumns, TableColumns, python_value
-from chronon_beam.transforms.counters import count
 
 STEP = "Decode"
 FAILURES = "failures"
@@ -67,6 +67,7 @@ class Decode(beam.PTransform):
     """Messages to Events of `schema`: `events`, and `failures` beside them."""
 
     schema: pa.Schema
+    count: Count = uncounted
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -74,20 +75,20 @@ class Decode(beam.PTransform):
 
     def expand(self, messages: beam.PCollection[Messages]) -> Any:
         """One Events a Messages; none where no event is left and no watermark moved."""
-        return messages | "Decode" >> beam.ParDo(_DecodeFn(self.schema)).with_outputs(
+        return messages | "Decode" >> beam.ParDo(_DecodeFn(self)).with_outputs(
             FAILURES, main="events"
         )
 
 
 class _DecodeFn(beam.DoFn):
-    def __init__(self, schema: pa.Schema) -> None:
-        self._schema = schema
+    def __init__(self, decode: Decode) -> None:
+        self._schema = decode.schema
+        self._count = decode.count
 
     def process(self, messages: Messages) -> Iterator[Any]:
         events, failures = decode_messages(messages, self._schema)
-        count(STEP, "messages-in", len(messages.positions))
-        count(STEP, "events-out", events.batch.num_rows)
-        count(STEP, "failed", len(failures))
+        self._count("messages", 0 if messages.error else len(messages.positions))
+        self._count("dead", len(failures))
         for failure in failures:
             yield TaggedOutput(FAILURES, failure)
         if events.positions or events.watermark_ms > MIN_MS:

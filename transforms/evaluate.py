@@ -13,6 +13,7 @@ import pyarrow.compute
 from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.data_types import BOOLEAN, from_arrow
 from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupByError, Query
 from chronon_beam.api.records import Failure
@@ -154,25 +155,28 @@ class Evaluate(beam.PTransform):
     """Events to Rows; `failures` beside them."""
 
     query: SqlQuery
+    count: Count = uncounted
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, events: beam.PCollection[Events]) -> Any:
         """One batch of rows a batch of events."""
-        return events | "Sql" >> beam.ParDo(_EvaluateFn(self.query)).with_outputs(
-            FAILURES, main="rows"
-        )
+        return events | "Sql" >> beam.ParDo(_EvaluateFn(self)).with_outputs(FAILURES, main="rows")
 
 
 class _EvaluateFn(beam.DoFn):
-    def __init__(self, query: SqlQuery) -> None:
-        self._query = query
+    def __init__(self, evaluate: Evaluate) -> None:
+        self._query = evaluate.query
+        self._count = evaluate.count
 
     def setup(self) -> None:
         self._compiled = compile_query(self._query)
 
     def process(self, events: Events) -> Iterator[Any]:
         rows, failures = evaluate_events(self._compiled, events)
+        self._count("rows", rows.batch.num_rows)
+        self._count("filtered", rows.filtered)
+        self._count("dead", len(failures))
         yield rows
         yield from (TaggedOutput(FAILURES, failure) for failure in failures)

@@ -7,7 +7,7 @@ number of rows.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -18,24 +18,19 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from chronon_beam.aggregator.batch_fold import BatchFold, Partial, pack
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.records import Failure, PutRequest
 from chronon_beam.transforms.rows import Rows, dead_row
 from chronon_beam.transforms.shards import INPUTS_FROM, ShardKeys
 from chronon_beam.transforms.tile import payload_check
 
-FAILURES, OUTSIDE = "failures", "outside"
+FAILURES = "failures"
 
 _IRS = 1_000_000
 """The most IRs that a bundle holds before it is flushed: about 200 MB of counts and sums."""
 
 _REQUESTS = 500
 """How many values are written at once."""
-
-
-class Outside(NamedTuple):
-    """How many rows of a batch are in no window, or not before the batch's end."""
-
-    rows: int
 
 
 class Folder:
@@ -105,10 +100,11 @@ class Folder:
 
 @dataclass
 class Fold(beam.PTransform):
-    """Rows to (key, packed partial) pairs; `outside` and `failures` beside them."""
+    """Rows to (key, packed partial) pairs; `failures` beside them."""
 
     plan: Plan
     end_ms: int
+    count: Count = uncounted
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -116,16 +112,15 @@ class Fold(beam.PTransform):
 
     def expand(self, rows: beam.PCollection[Rows]) -> Any:
         """One pair a key and bundle, or a few where a bundle is large."""
-        return rows | "Fold" >> beam.ParDo(_FoldFn(self.plan, self.end_ms)).with_outputs(
-            FAILURES, OUTSIDE, main="partials"
-        )
+        return rows | "Fold" >> beam.ParDo(_FoldFn(self)).with_outputs(FAILURES, main="partials")
 
 
 @beam.typehints.with_output_types(Tuple[bytes, bytes])
 class _FoldFn(beam.DoFn):
-    def __init__(self, plan: Plan, end_ms: int) -> None:
-        self._plan = plan
-        self._end_ms = end_ms
+    def __init__(self, fold: Fold) -> None:
+        self._plan = fold.plan
+        self._end_ms = fold.end_ms
+        self._count = fold.count
 
     def setup(self) -> None:
         self._folder = Folder(self._plan, self._end_ms)
@@ -136,8 +131,8 @@ class _FoldFn(beam.DoFn):
 
     def process(self, rows: Rows) -> Iterator[Any]:
         outside, failures = self._folder.add(rows)
-        if outside:
-            yield TaggedOutput(OUTSIDE, Outside(outside))
+        self._count("outside", outside)
+        self._count("dead", len(failures))
         yield from (TaggedOutput(FAILURES, failure) for failure in failures)
         if self._folder.full:
             yield from self._folder.drain()
@@ -154,6 +149,7 @@ class Unite(beam.PTransform):
     plan: Plan
     end_ms: int
     size_ms: int
+    count: Count = uncounted
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -183,11 +179,13 @@ class _UniteFn(beam.DoFn):
         try:
             value = self._fold.value(partials)
         except ValueError as error:  # lists of two lengths in two bundles, for one
+            self._unite.count("dead", 1)
             yield TaggedOutput(FAILURES, Failure("Unite", str(error), key, self._dataset, -1))
             return
         if value is not None:
             end_ms, size_ms = self._unite.end_ms, self._unite.size_ms
             self._requests.append(PutRequest(key, value, self._dataset, end_ms, end_ms, size_ms))
+            self._unite.count("values", 1)
         if len(self._requests) >= _REQUESTS:
             yield self._requests
             self._requests = []

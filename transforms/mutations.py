@@ -14,9 +14,9 @@ import pyarrow.compute
 
 from chronon_beam.aggregator.columns import Column
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.group_by import IS_BEFORE
 from chronon_beam.api.records import Failure
-from chronon_beam.transforms.counters import count
 from chronon_beam.transforms.rows import Rows, dead_row
 
 STEP = "Delete"
@@ -53,20 +53,22 @@ class ReportDeletes(beam.PTransform):
     """Rows to Failures: those of `unforgotten`."""
 
     plan: Plan
+    count: Count = uncounted
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, rows: beam.PCollection[Rows]) -> beam.PCollection[Failure]:
         """Most batches give none."""
-        return rows | "Report" >> beam.ParDo(_ReportFn(self.plan))
+        return rows | "Report" >> beam.ParDo(_ReportFn(self))
 
 
 class _ReportFn(beam.DoFn):
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, report: ReportDeletes) -> None:
+        self._plan = report.plan
+        self._count = report.count
 
     def process(self, rows: Rows) -> Iterator[Failure]:
         failures = unforgotten(rows, self._plan)
-        count(STEP, "deletes-not-possible", len(failures))
+        self._count("dead", len(failures))
         yield from failures

@@ -33,7 +33,6 @@ class Tiles(NamedTuple):
         keys: Avro of the entity's key.
         values: the tile's bytes.
         ts_ms: time of the last event in the tile.
-        late: how many late events these writes repaired.
     """
 
     keys: list[bytes]
@@ -41,7 +40,6 @@ class Tiles(NamedTuple):
     ts_ms: list[int]
     start_ms: int
     size_ms: int
-    late: int = 0
 
 
 class Repair(NamedTuple):

@@ -26,6 +26,7 @@ from chronon_beam.aggregator.avro import encoder
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.operations import KEPT
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.data_types import ListType, MapType, StructType
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.rows import Rows, dead_row
@@ -67,6 +68,7 @@ class Tile(beam.PTransform):
     lateness_ms: int = 0
     late: str = "repair"
     shards: int = 4
+    count: Count = uncounted
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -76,6 +78,8 @@ class Tile(beam.PTransform):
         branches = [
             rows | f"Tiles{spec.size_ms}" >> _TileFamily(self, spec) for spec in self.plan.specs
         ]
+        if len(branches) == 1:
+            return branches[0]
         return {
             tag: tuple(branch[tag] for branch in branches) | f"All-{tag}" >> beam.Flatten()
             for tag in ("tiles", REPAIRS, FAILURES)
@@ -122,7 +126,7 @@ def _window_into(spec: TileSpec) -> beam.WindowInto:
 
 def _aggregate(tile: Tile, spec: TileSpec) -> beam.ParDo:
     kind = EveryEventFn if tile.trigger.every_event else BufferedFn
-    fn = kind(tile.plan, spec, Lives(tile.lateness_ms), tile.trigger)
+    fn = kind(tile.plan, spec, Lives(tile.lateness_ms), tile.trigger, tile.count)
     return beam.ParDo(fn).with_outputs(REPAIRS, REFUSED, main="tiles")
 
 
@@ -136,6 +140,7 @@ class _SplitFn(beam.DoFn):
         self._spec = spec
         self._lateness_ms = tile.lateness_ms
         self._drops_late = tile.late == "dead_letter"
+        self._count = tile.count
 
     def setup(self) -> None:
         plan = self._plan
@@ -152,8 +157,10 @@ class _SplitFn(beam.DoFn):
     def process(self, rows: Rows) -> Iterator[Any]:
         if self._drops_late:
             rows, dropped = _without_late(rows, self._spec, self._lateness_ms)
+            self._count("dead", len(dropped))
             yield from (TaggedOutput(FAILURES, failure) for failure in dropped)
         for index, reason in self._splitter.add(rows):
+            self._count("dead", 1)
             yield TaggedOutput(FAILURES, dead_row(rows, index, "Tile", reason))
         if self._splitter.pending >= _FLUSH_ROWS:
             for pane, batch in self._splitter.drain():

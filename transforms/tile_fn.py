@@ -23,6 +23,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.counts import Count
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.rows import Repair, Tiles, as_json
 from chronon_beam.transforms.shards import INPUTS_FROM, ShardBatch
@@ -97,8 +98,11 @@ class EveryEventFn(beam.DoFn):
     CELL = ReadModifyWriteStateSpec("cell", BytesCoder())
     CLOSE = TimerSpec("close", TimeDomain.WATERMARK)
 
-    def __init__(self, plan: Plan, spec: TileSpec, lives: Lives, trigger: Trigger) -> None:
+    def __init__(
+        self, plan: Plan, spec: TileSpec, lives: Lives, trigger: Trigger, count: Count
+    ) -> None:
         self._plan = plan
+        self._count = count
         self._spec = spec
         self._lives = lives
         self._trigger = trigger
@@ -167,16 +171,17 @@ class EveryEventFn(beam.DoFn):
             # A late tile may be in the store from before: merged into, never overwritten.
             live.phase = Phase.GONE if late else Phase.OPEN
         if live.phase is Phase.GONE:
+            self._count("late", len(batch.rows))
             return [TaggedOutput(REPAIRS, self._repairs(batch, window))]
         if not self._rows.may_refuse:
-            written = self._aggregate(live, batch.rows)
-            return [self._tiles(written, window, len(batch.rows) if late else 0)]
+            self._count("late", len(batch.rows) if late else 0)
+            return [self._tiles(self._aggregate(live, batch.rows), window)]
         fitting = FittingRows(batch.rows, live)
-        written = self._aggregate(live, fitting)
-        taken = len(batch.rows) - len(fitting.refused)
+        tiles = self._tiles(self._aggregate(live, fitting), window)
         failures = [self._failure(batch.source, row, reason) for row, reason in fitting.refused]
-        tagged = [TaggedOutput(REFUSED, failure) for failure in failures]
-        return [self._tiles(written, window, taken if late else 0), *tagged]
+        self._count("late", len(batch.rows) - len(failures) if late else 0)
+        self._count("dead", len(failures))
+        return [tiles, *(TaggedOutput(REFUSED, failure) for failure in failures)]
 
     def _failure(self, source: str, row: Any, reason: str) -> Failure:
         keys = zip(self._plan.group_by.keys, self._plan.keys.decode(row[0]), strict=True)
@@ -187,8 +192,9 @@ class EveryEventFn(beam.DoFn):
     def _aggregate(self, live: TileLog, rows: Iterable[Any]) -> Written:
         return live.aggregate_each(rows)
 
-    def _tiles(self, written: Written, window: IntervalWindow, late: int = 0) -> Tiles:
-        return Tiles(*written, _start_ms(window), self._spec.size_ms, late)
+    def _tiles(self, written: Written, window: IntervalWindow) -> Tiles:
+        self._count("tiles", len(written.keys))
+        return Tiles(*written, _start_ms(window), self._spec.size_ms)
 
     def _repairs(self, batch: ShardBatch, window: IntervalWindow) -> list[Repair]:
         # Rows of one event have its position; they come together, so their order tells them apart.

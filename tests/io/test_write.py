@@ -96,14 +96,14 @@ def run(uri: str, batches: list[list[PutRequest]], written: list[int], failed: l
 
 def test_pipeline_writes_and_counts():
     counters = run("memory:written", [[put(1), put(2)], [], [put(3)]], [2, 0, 1], [])
-    assert counters == {"requests": 3, "written": 3}
+    assert counters == {"written": 3}
     assert len(list(open_store("memory:written").scan("D"))) == 3
 
 
 def test_pipeline_dead_letters_what_keeps_failing(monkeypatch):
     monkeypatch.setitem(kv_store.BUILT_IN, "flaky", f"{__name__}:open_flaky")
     counters = run("flaky:", [[put(0), put(1), put(2)]], [2], [b"k1"])
-    assert counters == {"requests": 3, "written": 2, "retried": 3, "failed": 1}
+    assert counters == {"written": 2, "retried": 3, "dead": 1}
 
 
 def test_dataset_is_made_even_when_nothing_is_written(tmp_path):

@@ -44,10 +44,7 @@ def steps(tiled: bool) -> list[str]:
     )
 
 
-COUNTS = ["CountDeadDecode", "CountDeadEvaluate", "CountDeadWrite"]
-COUNTS += ["CountMessages", "CountRows", "CountWritten"]
 COMMON = [
-    *(f"{name}/ParDo(_CountFn)" for name in COUNTS),
     "DeadLetters/Log",
     "Decode/Decode/ParDo(_DecodeFn)",
     "Evaluate/Sql/ParDo(_EvaluateFn)",
@@ -58,10 +55,6 @@ COMMON = [
 def test_steps_of_a_tiled_job_keep_their_names_so_that_a_savepoint_fits() -> None:
     of_tiles = [
         "Convert/Requests",
-        "CountDeadRepair/ParDo(_CountFn)",
-        "CountDeadTile/ParDo(_CountFn)",
-        "CountLate/ParDo(_CountFn)",
-        "CountTiles/ParDo(_CountFn)",
         "Repair/Merge/ParDo(_RepairFn)",
         "Tile/Tiles300000/Aggregate/ParDo(EveryEventFn)",
         "Tile/Tiles300000/Split/ParDo(_SplitFn)",
@@ -70,5 +63,4 @@ def test_steps_of_a_tiled_job_keep_their_names_so_that_a_savepoint_fits() -> Non
 
 
 def test_steps_of_an_untiled_job_keep_their_names() -> None:
-    of_rows = ["Convert/Requests/ParDo(_ConvertRowsFn)", "CountDeadConvert/ParDo(_CountFn)"]
-    assert steps(tiled=False) == sorted(COMMON + of_rows)
+    assert steps(tiled=False) == sorted([*COMMON, "Convert/Requests/ParDo(_ConvertRowsFn)"])

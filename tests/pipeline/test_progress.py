@@ -1,55 +1,27 @@
-"""Counts: by kind of element, as a line while the job runs, as a summary at its end."""
+"""Counts: of the stages, as a line while the job runs, as a summary at its end."""
 
 import io
 import time
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
-import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from chronon_beam.api.records import Failure, Messages
 from chronon_beam.pipeline.progress import (
-    Counted,
     ProgressLine,
     committed,
-    counts_of,
+    count,
     summary,
     tallied_since,
     tally,
 )
-from chronon_beam.transforms.decode import Events
-from chronon_beam.transforms.rows import Repair, Rows, Tiles
-
-BATCH = pa.record_batch({"ts": [1, 2, 3]})
-REPAIR = Repair(b"k", b"t", 1, 0, 300_000, "memory@1")
-FAILURE = Failure("Decode", "not JSON", b"{", "memory", 1)
 
 
-@pytest.mark.parametrize(
-    ("element", "counts"),
-    [
-        (Messages("s", [1, 2], [b"", b""]), {"messages": 2}),
-        (Messages("s", [1], [b""], error="gone"), {"messages": 0}),
-        (Events(BATCH, "s", [1, 2, 3], None, 0), {"events": 3}),
-        (Rows(BATCH, "s", [1, 2, 3], filtered=4), {"rows": 3, "filtered": 4}),
-        (Tiles([b"a", b"b"], [b"", b""], [1, 2], 0, 300_000, late=1), {"tiles": 2, "late": 1}),
-        ([REPAIR, REPAIR], {"late": 2}),
-        ([], {}),
-        (FAILURE, {"dead": 1}),
-        (7, {"written": 7}),
-        ("else", {}),
-    ],
-)
-def test_element_is_counted_by_its_kind(element: Any, counts: dict[str, int]) -> None:
-    assert counts_of(element) == counts
-
-
-def test_job_counts_what_passes() -> None:
+def test_what_stages_count_is_committed_and_tallied() -> None:
     before = dict(tally)
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    _ = pipeline | beam.Create([3, 4]) | Counted()
+    written = pipeline | beam.Create([3, 4, 0])
+    _ = written | beam.Map(lambda number: count("written", number))
     result = pipeline.run()
     result.wait_until_finish()
     assert committed(result, before) == {"written": 7}
