@@ -18,7 +18,7 @@ from chronon_beam.api.data_types import BOOLEAN, from_arrow
 from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupByError, Query
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.decode import Events
-from chronon_beam.transforms.rows import Rows, as_json
+from chronon_beam.transforms.rows import Rows, row_json
 from chronon_beam.transforms.sql import CompiledQuery, SqlQuery, compile_query
 
 FAILURES = "failures"
@@ -146,7 +146,7 @@ def _dead_event(events: Events, index: int, reason: str) -> Failure:
     if events.payloads is not None:
         payload = events.payloads[index]
     else:
-        payload = as_json(events.batch.slice(index, 1).to_pylist()[0])
+        payload = row_json(events.batch, index)
     return Failure("Evaluate", reason, payload, events.source, events.positions[index])
 
 

@@ -18,6 +18,7 @@ Convert = Callable[[Any], Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_FIRST_DAY, _LAST_DAY = (day.toordinal() - _EPOCH_DAY for day in (date.min, date.max))
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EXACT = 2**53
 """Beyond this a float cannot tell an integer from the next one."""
@@ -208,7 +209,7 @@ def _date(data_type: pa.DataType) -> Converter:
             except ValueError:
                 raise Mismatch(wanted, value) from None
         days = _whole(value, wanted)
-        if not -(2**31) <= days < 2**31:
+        if not _FIRST_DAY <= days <= _LAST_DAY:
             raise Mismatch(wanted, value, "out of range")
         return days
 

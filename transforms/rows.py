@@ -65,7 +65,19 @@ def as_json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, default=str, ensure_ascii=False).encode()
 
 
+def row_json(batch: pa.RecordBatch, index: int) -> bytes:
+    """The row at `index` as JSON; times that Python has no form for (year 0) by number."""
+
+    def shown(scalar: Any) -> Any:
+        try:
+            return scalar.as_py()
+        except (OverflowError, ValueError):
+            return getattr(scalar, "value", None) or f"a {scalar.type} out of range"
+
+    return as_json({name: shown(batch.column(name)[index]) for name in batch.schema.names})
+
+
 def dead_row(rows: Rows, index: int, step: str, reason: str) -> Failure:
     """The row at `index` as a failure of `step`."""
-    payload = as_json(rows.batch.slice(index, 1).to_pylist()[0])
+    payload = row_json(rows.batch, index)
     return Failure(step, reason, payload, rows.source, rows.positions[index])

@@ -9,7 +9,7 @@ import pytest
 from apache_beam.metrics import Metrics
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chronon_beam.api.records import MIN_MS, Failure, Messages
@@ -280,6 +280,7 @@ SCHEMAS = [
 
 
 @given(st.sampled_from(SCHEMAS), st.lists(json_values, max_size=6))
+@example(pa.date32(), [-719_163, -719_162])
 def test_every_message_is_an_event_or_a_failure_and_neighbours_do_not_matter(data_type, values):
     schema = pa.schema([("x", data_type)])
     payloads = [json.dumps({"x": value}).encode() for value in values]
