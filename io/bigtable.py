@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import grpc
@@ -14,7 +15,6 @@ from chronon_beam.io.bigtable_attempts import (
     ReadAttempts,
     is_missing_table,
     read_failed,
-    rows_async,
 )
 from chronon_beam.io.bigtable_client import (
     BigtableClient,
@@ -37,6 +37,9 @@ from chronon_beam.io.bigtable_writer import BigtableWriter
 from chronon_beam.io.kv_store import Bounds, KVStore, StoredValue
 
 _SCAN_TIMEOUT_S = 3600.0
+
+_readers = ThreadPoolExecutor(32, "bigtable-read")
+"""Threads that wait for answers; they start when they are needed."""
 
 _log = logging.getLogger(__name__)
 
@@ -130,19 +133,10 @@ class BigtableStore(KVStore):
         return found
 
     async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """`multi_get` on the running event loop, without a thread."""
-        planned = reads.planned(requests)
-        every = await asyncio.gather(
-            *(
-                rows_async(self._client, table, read.request, self._read_wait_ms)
-                for table, read in planned.items()
-            )
-        )
-        found: list[list[TimedValue]] = [[] for _ in requests]
-        for read, rows in zip(planned.values(), every, strict=True):
-            for index, values in reads.answers(read, rows).items():
-                found[index] = values
-        return found
+        """`multi_get` for an event loop; 32 reads of a process may be under way at a time."""
+        # In threads: gRPC's own event loop support was seen to stall blocking calls of the process.
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_readers, self.multi_get, requests)
 
     @property
     def _read_wait_ms(self) -> int:

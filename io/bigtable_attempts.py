@@ -1,6 +1,5 @@
 """A ReadRows call that is tried again for a while, when its error is one that passes."""
 
-import asyncio
 import time
 from typing import Any
 
@@ -62,27 +61,6 @@ class ReadAttempts:
     def _call(self) -> Any:
         timeout_s = min(self._patience.left_s, self._client.options.attempt_ms / 1000)
         return self._client.read_rows(self._table, self._request, timeout_s)
-
-
-async def rows_async(
-    client: BigtableClient, table: str, request: Any, wait_ms: int
-) -> dict[bytes, list[Value]]:
-    """The rows of a read on the running event loop; raises BigtableError."""
-    patience = Patience(wait_ms)
-    while True:
-        read = RowsRead()
-        timeout_s = min(patience.left_s, client.options.attempt_ms / 1000)
-        try:
-            async for response in client.read_rows_async(table, request, timeout_s):
-                read.add(response)
-            return read.rows
-        except grpc.RpcError as error:
-            if is_missing_table(error):
-                return {}
-            pause_s = patience.pause_s(error)
-            if pause_s is None:
-                raise BigtableError(read_failed(client.options, table, error)) from error
-        await asyncio.sleep(pause_s)
 
 
 def is_missing_table(error: Any) -> bool:

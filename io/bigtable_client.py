@@ -4,13 +4,10 @@ Google's client library gives credentials, channels and messages; calls go to th
 costs a tenth of what the library's own batching costs (docs/performance.md).
 """
 
-import asyncio
 import logging
 import os
 import threading
-import weakref
-from collections.abc import AsyncIterable, Iterable
-from functools import cached_property
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -18,15 +15,13 @@ from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigtable_v2 import types
-from google.cloud.bigtable_v2.services.bigtable.transports import (
-    BigtableGrpcAsyncIOTransport,
-    BigtableGrpcTransport,
-)
+from google.cloud.bigtable_v2.services.bigtable.transports import BigtableGrpcTransport
 
 from chronon_beam.io.adaptive_rate import AdaptiveRate
 from chronon_beam.io.bigtable_options import BigtableOptions
 from chronon_beam.io.bigtable_rows import mutate_rows_request
 from chronon_beam.io.bigtable_tables import BigtableTables, explained
+from chronon_beam.io.call_watchdog import CallWatchdog
 from chronon_beam.io.write_order import WriteOrder
 
 EMULATOR_VARIABLE = "BIGTABLE_EMULATOR_HOST"
@@ -73,7 +68,10 @@ class BigtableClient:
         self.slots = threading.BoundedSemaphore(options.in_flight)
         self._made: set[str] = set()
         self._metadata: dict[str, tuple[tuple[str, str], ...]] = {}
-        self._async_reads: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._watchdog = CallWatchdog(self._reconnect)
+        self._connect()
+
+    def _connect(self) -> None:
         try:
             self._channel = (
                 grpc.insecure_channel(self.emulator, _CHANNEL_OPTIONS)
@@ -81,7 +79,7 @@ class BigtableClient:
                 else BigtableGrpcTransport.create_channel(_HOST, options=_CHANNEL_OPTIONS)
             )
         except GoogleAuthError as error:
-            raise BigtableError(_without_credentials(options, error)) from error
+            raise BigtableError(_without_credentials(self.options, error)) from error
         self._mutate_rows = self._channel.unary_stream(
             f"{_SERVICE}MutateRows", None, _MutateRowsResponse.FromString
         )
@@ -94,26 +92,15 @@ class BigtableClient:
     def mutate_rows(self, table: str, entries: Iterable[bytes]) -> Any:
         """Start a MutateRows call; gives gRPC's iterator of responses."""
         request = mutate_rows_request(self.table_name(table), self.options.app_profile, entries)
-        return self._mutate_rows(
-            request, timeout=self.options.attempt_ms / 1000, metadata=self._routing(table)
-        )
+        timeout_s = self.options.attempt_ms / 1000
+        call = self._mutate_rows(request, timeout=timeout_s, metadata=self._routing(table))
+        return self._watchdog.watch(call, timeout_s)
 
     def read_rows(self, table: str, request: Any, timeout_s: float) -> Iterable[Any]:
         """The responses to a ReadRowsRequest whose table and app profile are filled in here."""
         self._address(table, request)
-        return self._read_rows(request, timeout=timeout_s, metadata=self._routing(table))
-
-    def read_rows_async(self, table: str, request: Any, timeout_s: float) -> AsyncIterable[Any]:
-        """The same on the running event loop."""
-        self._address(table, request)
-        loop = asyncio.get_running_loop()
-        if loop not in self._async_reads:
-            self._async_reads[loop] = self._async_channel().unary_stream(
-                f"{_SERVICE}ReadRows",
-                _ReadRowsRequest.SerializeToString,
-                _ReadRowsResponse.FromString,
-            )
-        return self._async_reads[loop](request, timeout=timeout_s, metadata=self._routing(table))
+        call = self._read_rows(request, timeout=timeout_s, metadata=self._routing(table))
+        return self._watchdog.watch(call, timeout_s)
 
     def make(self, table: str) -> None:
         """Make the table if there is none, and look only once; raises BigtableError."""
@@ -136,7 +123,12 @@ class BigtableClient:
         _log.warning("Bigtable %s: table %s was not there, it is made", self.options.name, table)
         return True
 
-    @cached_property
+    def _reconnect(self) -> None:
+        """After a call that hung: others of its connection might."""
+        _log.warning("Bigtable %s: a call has hung, connecting anew", self.options.name)
+        self._connect()  # the old channel goes when the last call lets go of it
+
+    @property
     def _tables(self) -> BigtableTables:
         return BigtableTables(self.options, self._channel if self.emulator else None)
 
@@ -159,11 +151,6 @@ class BigtableClient:
             names["app_profile_id"] = self.options.app_profile
             self._metadata[table] = (to_grpc_metadata(names),)
         return self._metadata[table]
-
-    def _async_channel(self) -> Any:
-        if self.emulator:
-            return grpc.aio.insecure_channel(self.emulator, _CHANNEL_OPTIONS)
-        return BigtableGrpcAsyncIOTransport.create_channel(_HOST, options=_CHANNEL_OPTIONS)
 
 
 def _without_credentials(options: BigtableOptions, error: Exception) -> str:
