@@ -134,7 +134,7 @@ class BigtableStore(KVStore):
 
     async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """`multi_get` for an event loop; 32 reads of a process may be under way at a time."""
-        # In threads: gRPC's own event loop support was seen to stall blocking calls of the process.
+        # In threads: one kind of call, with one watchdog and one way to try again, for both.
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(_readers, self.multi_get, requests)
 
