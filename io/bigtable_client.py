@@ -32,6 +32,9 @@ _CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.keepalive_time_ms", 30_000),
+    # A call's answers are fetched by the thread that waits for them. Fetched by the channel's own
+    # thread, some never came after a server had been stopped and stood up again.
+    ("SingleThreadedUnaryStream", 1),
     # A store that is back is found within seconds; gRPC's own pauses grow to two minutes.
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
