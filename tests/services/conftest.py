@@ -1,6 +1,7 @@
 """Services that tests talk to: one of each a test session, on free ports."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from bigtable_emulator import BigtableEmulator
@@ -29,3 +30,9 @@ def flink_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkClu
     cluster = FlinkCluster(jar, tmp_path_factory.mktemp("flink"))
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture
+def modules_on_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers in processes of their own import the modules beside these tests."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))

@@ -1,7 +1,12 @@
-"""A source that never ends and can be checkpointed, and a step that breaks bundles."""
+"""A source that never ends and can be checkpointed, and steps that break bundles or stay in them.
+
+What is here runs on a cluster's workers, too: see the fixture `modules_on_workers`.
+"""
 
 import os
 import pickle
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +104,15 @@ class Break(beam.DoFn):
         if pass_one(self._passed) in self._at:
             raise BundleBroken(f"bundle broken on purpose at element {element}")
         yield element
+
+
+class Stay(beam.DoFn):
+    """Starts a process of its own, as Spark's JVM is one, then says so in a file and stays."""
+
+    def process(self, path: str) -> None:
+        subprocess.Popen(["sleep", "613"], start_new_session=True)
+        Path(path).touch()
+        time.sleep(600)
 
 
 def pass_one(path: str) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from live import Stay
 from processes import eventually_none, processes_with
 
 from chronon_beam.pipeline.flink import flink
@@ -90,15 +91,6 @@ def test_cluster_counts_words_by_worker_processes_and_leaves_none(tmp_path, flin
     assert set(flink_cluster.jobs().values()) == {"FINISHED"}
 
 
-class Announce(beam.DoFn):
-    """Starts a process of its own, as Spark's JVM is one, then says so and stays."""
-
-    def process(self, path):
-        subprocess.Popen(["sleep", "613"], start_new_session=True)
-        Path(path).touch()
-        time.sleep(600)
-
-
 def start_staying_job(flink_cluster, announced):
     """Runs a job whose worker never ends, until that worker has started."""
 
@@ -108,7 +100,7 @@ def start_staying_job(flink_cluster, announced):
             flink([f"--flink_master={flink_cluster.master}"]) as argv,
             beam.Pipeline(options=PipelineOptions(argv)) as root,
         ):
-            _ = root | beam.Create([str(announced)]) | beam.ParDo(Announce())
+            _ = root | beam.Create([str(announced)]) | beam.ParDo(Stay())
 
     known = set(flink_cluster.jobs())
     thread = threading.Thread(target=run, daemon=True)
@@ -116,12 +108,13 @@ def start_staying_job(flink_cluster, announced):
     deadline = time.monotonic() + 120
     while not announced.exists() and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert announced.exists()
+    assert announced.exists(), flink_cluster.worker_log()[-2000:]
     assert processes_with("sdk_worker_main")
     (job_id,) = set(flink_cluster.jobs()) - known
     return job_id, thread
 
 
+@pytest.mark.usefixtures("modules_on_workers")
 def test_cancelled_job_leaves_no_worker(tmp_path, flink_cluster):
     job_id, thread = start_staying_job(flink_cluster, tmp_path / "announced")
     flink_cluster.cancel(job_id)
@@ -130,6 +123,7 @@ def test_cancelled_job_leaves_no_worker(tmp_path, flink_cluster):
     thread.join(60)
 
 
+@pytest.mark.usefixtures("modules_on_workers")
 def test_killed_task_manager_takes_its_workers_along(tmp_path, flink_cluster):
     job_id, thread = start_staying_job(flink_cluster, tmp_path / "announced")
     flink_cluster.kill_task_manager()

@@ -45,16 +45,15 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Log]:
     return path, log
 
 
+@pytest.mark.usefixtures("modules_on_workers")
 @pytest.mark.parametrize("name", ["direct", "local", "cluster"])
 def test_200_000_events_give_the_same_everywhere(
     name: str,
     log: tuple[Path, Log],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
     path, expected = log
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     store_uri = f"sqlite:{tmp_path}/features.db"
     dead_letters = tmp_path / "dead.jsonl"
     job = job_of(store_uri)

@@ -107,10 +107,10 @@ def test_two_jobs_in_one_process_survive_broken_bundles_and_checkpoints(tmp_path
         assert running.is_right()
 
 
+@pytest.mark.usefixtures("modules_on_workers")
 def test_killed_worker_and_savepoint_resume_where_they_were(
-    tmp_path: Path, flink_cluster: FlinkCluster, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, flink_cluster: FlinkCluster
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     flags = [f"--flink_master={flink_cluster.master}", "--parallelism=1", *FLAGS]
     log = drawn(4_800, 3, batch=120)
     with runner_of("FlinkRunner", False, flags, live=True) as chosen:
