@@ -4,6 +4,7 @@ Plain tuples, so that they pickle small and need no coder of their own. All time
 milliseconds since the epoch, UTC.
 """
 
+from enum import IntEnum
 from typing import NamedTuple
 
 MIN_MS = -(1 << 62)
@@ -70,6 +71,30 @@ class PutRequest(NamedTuple):
     tile_start_ms: int
     tile_size_ms: int
     position: str = ""
+
+
+class Scope(IntEnum):
+    """Of which events the value of a tile is made."""
+
+    OPEN_TILE = 0  # all that have come; more will
+    CLOSED_TILE = 1  # all, of a tile whose closing write was made
+    SINCE_CLOSE = 2  # those that came after its closing write
+    ONE_EVENT = 3  # one, of a tile that nothing is known of any more
+
+
+class Correction(NamedTuple):
+    """A write of a tile that has closed: what it holds decides what the store does with it.
+
+    Attributes:
+        request: the value is made of the events of `scope`.
+        scope: never `OPEN_TILE`.
+        event: the late event that it is made for, `source@position`, with `#1` and so on for
+            further rows of the event.
+    """
+
+    request: PutRequest
+    scope: Scope
+    event: str
 
 
 class GetRequest(NamedTuple):

@@ -30,7 +30,7 @@ from workload import DDL, QUERY_MS, Workload, folded, same
 
 from chronon_beam.api.records import PutRequest
 from chronon_beam.fetcher.fetch import Fetcher
-from chronon_beam.io import repair, write
+from chronon_beam.io import write
 from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.io.kv_store import NullStore, open_store
 from chronon_beam.pipeline.job import Job, build
@@ -65,8 +65,7 @@ class StageClock:
         ("tile", tile_fn.EveryEventFn, ("process",)),
         ("tile", tile_fn.BufferedFn, ("process",)),
         ("convert", convert._ConvertRowsFn, ("process",)),  # noqa: SLF001
-        ("repair", repair._RepairFn, ("process",)),  # noqa: SLF001
-        ("write", write._WriteFn, ("process", "finish_bundle")),  # noqa: SLF001
+        ("write", write.WriteFn, ("process", "finish_bundle")),
     )
 
     def __init__(self) -> None:

@@ -54,9 +54,9 @@ class Write(beam.PTransform):
         unwindowed: Any = requests
         if not isinstance(requests.windowing.windowfn, GlobalWindows):
             unwindowed = requests | "Global" >> beam.WindowInto(GlobalWindows())
-        return unwindowed | "Write" >> beam.ParDo(_WriteFn(self)).with_outputs(
-            FAILURES, main="written"
-        )
+        return unwindowed | "Write" >> beam.ParDo(
+            WriteFn(self.store_uri, self.dataset, self.count)
+        ).with_outputs(FAILURES, main="written")
 
 
 def write_all(
@@ -159,11 +159,13 @@ class Pending:
         return taken
 
 
-class _WriteFn(beam.DoFn):
-    def __init__(self, write: Write) -> None:
-        self._store_uri = write.store_uri
-        self._dataset = write.dataset
-        self._count = write.count
+class WriteFn(beam.DoFn):
+    """PutRequests, or lists of them, to the store; see `Write`."""
+
+    def __init__(self, store_uri: str, dataset: str | None, count: Count) -> None:
+        self._store_uri = store_uri
+        self._dataset = dataset
+        self._count = count
 
     def setup(self) -> None:
         self._store = open_store(self._store_uri)
@@ -183,12 +185,15 @@ class _WriteFn(beam.DoFn):
             yield from self._flush()
 
     def finish_bundle(self) -> Iterator[Any]:
+        for output in self._flush_pending():
+            if isinstance(output, TaggedOutput):
+                yield TaggedOutput(output.tag, _at_the_end(output.value))
+            else:
+                yield _at_the_end(output)
+
+    def _flush_pending(self) -> Iterator[Any]:
         if self._pending.requests:
-            for output in self._flush():
-                if isinstance(output, TaggedOutput):
-                    yield TaggedOutput(output.tag, _at_the_end(output.value))
-                else:
-                    yield _at_the_end(output)
+            yield from self._flush()
 
     def _flush(self) -> Iterator[Any]:
         requests = self._pending.take()

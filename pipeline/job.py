@@ -12,7 +12,7 @@ import pyarrow as pa
 from apache_beam.pvalue import PBegin
 
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.io.repair import RepairTiles
+from chronon_beam.io.repair import WriteTiles
 from chronon_beam.io.write import Write
 from chronon_beam.pipeline.progress import count
 from chronon_beam.transforms.convert import ConvertRows, ConvertTiles
@@ -87,8 +87,7 @@ def _page(
     events = decoded.events | "Unfold" >> Unfold() if job.changes else decoded.events
     evaluated: Any = events | "Evaluate" >> Evaluate(job.query, count)
     converted = _tiled(evaluated.rows, job) if job.tiled else _untiled(evaluated.rows, job)
-    dataset = job.plan.group_by.streaming_dataset
-    responses: Any = converted.requests | "Write" >> Write(job.store_uri, dataset, count)
+    responses: Any = converted.requests | "Write" >> converted.write
     refused = (decoded.failures, evaluated.failures, *_deletes(evaluated.rows, job))
     failures = (*refused, *converted.failures, responses.failures)
     _ = failures | beam.Flatten() | "DeadLetters" >> dead_letters
@@ -104,20 +103,21 @@ def _deletes(rows: beam.PCollection[Any], job: Job) -> tuple[beam.PCollection[An
 
 @dataclass(frozen=True)
 class _Converted:
-    """PutRequests, and what failed on the way to them."""
+    """PutRequests, how they are to be written, and what failed on the way to them."""
 
     requests: beam.PCollection[Any]
+    write: beam.PTransform
     failures: tuple[beam.PCollection[Any], ...]
 
 
 def _tiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
     tile = Tile(job.plan, job.trigger, job.lateness_ms, job.late, job.shards, count)
     tiled: Any = rows | "Tile" >> tile
-    repaired: Any = tiled["repairs"] | "Repair" >> RepairTiles(job.plan, job.store_uri, count)
     requests = tiled["tiles"] | "Convert" >> ConvertTiles(job.plan)
-    return _Converted(requests, (tiled["failures"], repaired.failures))
+    return _Converted(requests, WriteTiles(job.plan, job.store_uri, count), (tiled["failures"],))
 
 
 def _untiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
     converted: Any = rows | "Convert" >> ConvertRows(job.plan, count)
-    return _Converted(converted.requests, (converted.failures,))
+    write = Write(job.store_uri, job.plan.group_by.streaming_dataset, count)
+    return _Converted(converted.requests, write, (converted.failures,))

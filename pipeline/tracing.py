@@ -17,7 +17,7 @@ from chronon_beam.api.records import Failure, GetRequest, Messages, PutRequest
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.sources import Source
 from chronon_beam.pipeline.prepare import loaded_group_by, planned
-from chronon_beam.transforms.convert import row_requests, tile_requests
+from chronon_beam.transforms.convert import row_requests, tile_puts
 from chronon_beam.transforms.decode import Events, decode_messages
 from chronon_beam.transforms.envelope import unfold
 from chronon_beam.transforms.evaluate import evaluate_events
@@ -109,7 +109,7 @@ class Tracer:
         return tile
 
     def _put_tile(self, tiles: Tiles, tile: Accumulator, key: dict[str, Any]) -> Step:
-        request = tile_requests(tiles, self._dataset)[0]
+        request = tile_puts(tiles, self._dataset)[0]
         place = {"tile_size_ms": request.tile_size_ms, "tile_start_ms": request.tile_start_ms}
         return {
             "3_window": {

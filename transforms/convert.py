@@ -17,7 +17,7 @@ from chronon_beam.aggregator.codecs import RecordCodec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.group_by import MUTATION_TIME
-from chronon_beam.api.records import Failure, PutRequest
+from chronon_beam.api.records import Correction, Failure, PutRequest, Scope
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row
 
 FAILURES = "failures"
@@ -26,11 +26,19 @@ _put_request = partial(tuple.__new__, PutRequest)
 """`PutRequest._make` without a call of Python for every request."""
 
 
-def tile_requests(tiles: Tiles, dataset: str) -> list[PutRequest]:
+def tile_puts(tiles: Tiles, dataset: str) -> list[PutRequest]:
     """One PutRequest for each tile, in order."""
     same = (repeat(tiles.start_ms), repeat(tiles.size_ms), repeat(""))
     fields = zip(tiles.keys, tiles.values, repeat(dataset), tiles.ts_ms, *same)  # noqa: B905
     return list(map(_put_request, fields))
+
+
+def tile_requests(tiles: Tiles, dataset: str) -> list[PutRequest] | list[Correction]:
+    """As `tile_puts`; as Corrections if the tiles have closed."""
+    puts = tile_puts(tiles, dataset)
+    if tiles.scope is Scope.OPEN_TILE:
+        return puts
+    return list(map(Correction, puts, repeat(tiles.scope), tiles.events))
 
 
 def row_requests(
@@ -84,14 +92,14 @@ def _repeats(positions: list[int], index: int) -> int:
 
 @dataclass
 class ConvertTiles(beam.PTransform):
-    """Tiles to lists of PutRequests."""
+    """Tiles to lists of PutRequests, and of Corrections where they have closed."""
 
     plan: Plan
 
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, tiles: beam.PCollection[Tiles]) -> beam.PCollection[list[PutRequest]]:
+    def expand(self, tiles: beam.PCollection[Tiles]) -> beam.PCollection[list[Any]]:
         """One list a batch."""
         return tiles | "Requests" >> beam.Map(
             tile_requests, dataset=self.plan.group_by.streaming_dataset

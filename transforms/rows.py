@@ -1,11 +1,12 @@
 """The batches that travel from evaluation to tiling and conversion."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from chronon_beam.api.records import MIN_MS, Failure
+from chronon_beam.api.records import MIN_MS, Failure, Scope
 
 
 class Rows(NamedTuple):
@@ -27,12 +28,14 @@ class Rows(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """Tiles of one window to be written, in order; a key may occur more than once.
+    """Tiles of one window to be written, in order; a key of an open tile may occur more than once.
 
     Attributes:
         keys: Avro of the entity's key.
         values: the tile's bytes.
         ts_ms: time of the last event in the tile.
+        scope: which events the values hold.
+        events: for tiles that have closed, see `Correction.event`.
     """
 
     keys: list[bytes]
@@ -40,24 +43,8 @@ class Tiles(NamedTuple):
     ts_ms: list[int]
     start_ms: int
     size_ms: int
-
-
-class Repair(NamedTuple):
-    """A late event whose tile is closed: to be merged into the stored tile.
-
-    Attributes:
-        key_bytes: Avro of the entity's key.
-        tile: a tile that holds this event alone.
-        position: `source@position`, with `#1` and so on for further rows of the event; a row that
-            is repaired again changes nothing.
-    """
-
-    key_bytes: bytes
-    tile: bytes
-    ts_ms: int
-    start_ms: int
-    size_ms: int
-    position: str
+    scope: Scope = Scope.OPEN_TILE
+    events: Sequence[str] = ()
 
 
 def as_json(value: dict[str, Any]) -> bytes:

@@ -38,7 +38,7 @@ from chronon_beam.transforms.shards import (
     Splitter,
     null_inside,
 )
-from chronon_beam.transforms.tile_fn import REFUSED, REPAIRS, BufferedFn, EveryEventFn, Lives
+from chronon_beam.transforms.tile_fn import REFUSED, BufferedFn, EveryEventFn, Lives
 from chronon_beam.transforms.triggers import Trigger
 
 FAILURES = "failures"
@@ -53,13 +53,13 @@ _BEAM_LATENESS: Any = Duration(seconds=50 * 365 * 24 * 60 * 60)
 class Tile(beam.PTransform):
     """Rows to Tiles, one cumulative tile for every row or as the trigger says.
 
-    Outputs: the main one, Tiles; `repairs`, late rows whose tile is gone from here; `failures`.
+    Outputs: the main one, Tiles, to be written in the order in which they come; `failures`.
 
     Attributes:
         plan: what to compute.
         trigger: when tiles are written.
         lateness_ms: how long after its end a tile still takes events.
-        late: `repair` late events in the store, or `dead_letter` them.
+        late: `repair` tiles that have closed, in the store, or `dead_letter` late events.
         shards: how many parts the keys are split into; fixed for the life of the job's state.
     """
 
@@ -82,7 +82,7 @@ class Tile(beam.PTransform):
             return branches[0]
         return {
             tag: tuple(branch[tag] for branch in branches) | f"All-{tag}" >> beam.Flatten()
-            for tag in ("tiles", REPAIRS, FAILURES)
+            for tag in ("tiles", FAILURES)
         }
 
 
@@ -110,7 +110,6 @@ class _TileFamily(beam.PTransform):
         # From here on windows mean nothing: a batch knows its tile.
         return {
             "tiles": tiled.tiles | "Tiles" >> beam.WindowInto(GlobalWindows()),
-            REPAIRS: tiled[REPAIRS] | "Repairs" >> beam.WindowInto(GlobalWindows()),
             FAILURES: failures,
         }
 
@@ -127,7 +126,7 @@ def _window_into(spec: TileSpec) -> beam.WindowInto:
 def _aggregate(tile: Tile, spec: TileSpec) -> beam.ParDo:
     kind = EveryEventFn if tile.trigger.every_event else BufferedFn
     fn = kind(tile.plan, spec, Lives(tile.lateness_ms), tile.trigger, tile.count)
-    return beam.ParDo(fn).with_outputs(REPAIRS, REFUSED, main="tiles")
+    return beam.ParDo(fn).with_outputs(REFUSED, main="tiles")
 
 
 @beam.typehints.with_output_types(Tuple[bytes, bytes])

@@ -24,13 +24,12 @@ from apache_beam.utils.timestamp import Timestamp
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count
-from chronon_beam.api.records import Failure
-from chronon_beam.transforms.rows import Repair, Tiles, as_json
+from chronon_beam.api.records import Failure, Scope
+from chronon_beam.transforms.rows import Tiles, as_json
 from chronon_beam.transforms.shards import INPUTS_FROM, ShardBatch
 from chronon_beam.transforms.tile_log import Commit, FittingRows, Phase, TileLog, Written
 from chronon_beam.transforms.triggers import Trigger
 
-REPAIRS = "repairs"
 REFUSED = "refused"
 
 TOMBSTONE_MS = 24 * 60 * 60 * 1000
@@ -52,6 +51,16 @@ class Lives:
     def last_ms(self, window: IntervalWindow) -> int:
         """When it has taken its last event."""
         return _end_ms(window) + self.lateness_ms
+
+    def is_late(self, window: IntervalWindow, promised_ms: int) -> bool:
+        """Whether an event of `window` is late when the source has promised `promised_ms`."""
+        return self.last_ms(window) - 1 <= promised_ms
+
+    def next_phase(self, phase: Phase) -> Phase:
+        """What follows when the timer fires."""
+        if phase is Phase.FORGOTTEN:
+            return phase
+        return Phase.GRACE if phase is Phase.OPEN and self.lateness_ms > 0 else Phase.GONE
 
     def next_ms(self, window: IntervalWindow, phase: Phase, now_ms: int) -> int | None:
         """When `phase`, which began at `now_ms`, ends; None: it is over."""
@@ -82,11 +91,11 @@ _live_logs = _LiveLogs()
 
 @beam.typehints.with_input_types(Tuple[bytes, bytes])
 class EveryEventFn(beam.DoFn):
-    """ShardBatches of one (shard, window) to Tiles, one for every row, Repairs and Failures.
+    """ShardBatches of one (shard, window) to Tiles, one for every row, and Failures.
 
     State:
         log: blobs of changed tiles; replaced by a snapshot when it has grown to twice the live
-            tiles, cleared when the tiles are let go.
+            tiles, cleared when the tiles are let go. What late events add after that begins anew.
         cell: token and phase; cleared `TOMBSTONE_MS` after the window took its last event.
     Timer:
         close: set by the first batch to the window's max timestamp. When the watermark passes it
@@ -143,15 +152,16 @@ class EveryEventFn(beam.DoFn):
         with live.lock:
             live.sync(cell.read(), log.read)
             closing = live.close() if live.phase is Phase.OPEN else None
-            grace = self._lives.lateness_ms > 0 and live.phase is Phase.OPEN
-            live.phase = Phase.GRACE if grace else Phase.GONE
+            lets_go = live.phase in (Phase.OPEN, Phase.GRACE)
+            live.phase = self._lives.next_phase(live.phase)
             next_ms = self._lives.next_ms(window, live.phase, at.micros // 1000)
             if next_ms is None:
                 log.clear()
                 cell.clear()
                 _live_logs.drop(self._job, shard, _start_ms(window))
             else:
-                _put(live.commit() if grace else live.discard(), log, cell)
+                lets_go = lets_go and live.phase is Phase.GONE
+                _put(live.discard() if lets_go else live.commit(), log, cell)
                 close.set(_timestamp(next_ms))
         if closing and closing.keys:
             yield self._tiles(closing, window)
@@ -164,30 +174,41 @@ class EveryEventFn(beam.DoFn):
         self, batch: ShardBatch, window: Any, live: TileLog, log: Any, cell: Any, close: Any
     ) -> list[Any]:
         """The outputs of a batch; `live` holds its rows, but for those that it cannot take."""
-        known = live.sync(cell.read(), log.read)
-        late = self._lives.last_ms(window) - 1 <= batch.watermark_ms
-        if not known:
+        late = self._lives.is_late(window, batch.watermark_ms)
+        if not live.sync(cell.read(), log.read):
             close.set(window.max_timestamp())
-            # A late tile may be in the store from before: merged into, never overwritten.
-            live.phase = Phase.GONE if late else Phase.OPEN
-        if live.phase is Phase.GONE:
+            # A late tile may be in the store from before: corrected, never overwritten.
+            live.phase = Phase.FORGOTTEN if late else Phase.OPEN
+        if live.phase is Phase.FORGOTTEN:
             self._count("late", len(batch.rows))
-            return [TaggedOutput(REPAIRS, self._repairs(batch, window))]
-        if not self._rows.may_refuse:
-            self._count("late", len(batch.rows) if late else 0)
-            return [self._tiles(self._aggregate(live, batch.rows), window)]
+            return [self._lone_events(batch, window)]
         fitting = FittingRows(batch.rows, live)
-        tiles = self._tiles(self._aggregate(live, fitting), window)
+        rows = fitting if self._rows.may_refuse else batch.rows
+        outputs: list[Any] = [self._tiles_with(rows, batch.source, live, window)]
         failures = [self._failure(batch.source, row, reason) for row, reason in fitting.refused]
+        late = late or live.phase is Phase.GONE
         self._count("late", len(batch.rows) - len(failures) if late else 0)
         self._count("dead", len(failures))
-        return [tiles, *(TaggedOutput(REFUSED, failure) for failure in failures)]
+        return outputs + [TaggedOutput(REFUSED, failure) for failure in failures]
 
     def _failure(self, source: str, row: Any, reason: str) -> Failure:
         keys = zip(self._plan.group_by.keys, self._plan.keys.decode(row[0]), strict=True)
         inputs = zip(self._plan.inputs, row[INPUTS_FROM:], strict=False)
         payload = as_json({**dict(keys), **dict(inputs), "ts": row[1]})
         return Failure("Tile", reason, payload, source, row[2])
+
+    def _tiles_with(
+        self, rows: Iterable[Any], source: str, live: TileLog, window: IntervalWindow
+    ) -> Tiles:
+        """The tiles to write after adding `rows`: of a tile that has closed, the last one."""
+        if live.phase is Phase.OPEN:
+            return self._tiles(self._aggregate(live, rows), window)
+        live.aggregate(rows)
+        last = {row[0]: f"{source}@{row[2]}" for row in rows}
+        changed = live.changed()
+        scope = Scope.CLOSED_TILE if live.phase is Phase.GRACE else Scope.SINCE_CLOSE
+        events = [last[key] for key in changed.keys]
+        return self._tiles(changed, window)._replace(scope=scope, events=events)
 
     def _aggregate(self, live: TileLog, rows: Iterable[Any]) -> Written:
         return live.aggregate_each(rows)
@@ -196,18 +217,17 @@ class EveryEventFn(beam.DoFn):
         self._count("tiles", len(written.keys))
         return Tiles(*written, _start_ms(window), self._spec.size_ms)
 
-    def _repairs(self, batch: ShardBatch, window: IntervalWindow) -> list[Repair]:
+    def _lone_events(self, batch: ShardBatch, window: IntervalWindow) -> Tiles:
         # Rows of one event have its position; they come together, so their order tells them apart.
         seen: Counter[tuple[bytes, int]] = Counter()
-        repairs = []
+        events = []
         for row in batch.rows:
-            key, ts_ms, at = row[:3]
-            again = f"#{seen[key, at]}" if seen[key, at] else ""
-            seen[key, at] += 1
-            position, tile = f"{batch.source}@{at}{again}", self._tile_of(row)
-            start_ms, size_ms = _start_ms(window), self._spec.size_ms
-            repairs.append(Repair(key, tile, ts_ms, start_ms, size_ms, position))
-        return repairs
+            again = f"#{seen[row[0], row[2]]}" if seen[row[0], row[2]] else ""
+            seen[row[0], row[2]] += 1
+            events.append(f"{batch.source}@{row[2]}{again}")
+        keys, times, _, *_ = zip(*batch.rows, strict=True)
+        written = Written(list(keys), list(map(self._tile_of, batch.rows)), list(times))
+        return self._tiles(written, window)._replace(scope=Scope.ONE_EVENT, events=events)
 
     def _tile_of(self, row: Any) -> bytes:
         accumulator = self._rows.zero()
@@ -239,7 +259,7 @@ class BufferedFn(EveryEventFn):
         batch = ShardBatch.unpack(element[1])
         with live.lock:
             outputs = self._receive(batch, window, live, log, cell, close)
-            if not live.flush_armed and live.phase is not Phase.GONE:
+            if not live.flush_armed and live.phase is Phase.OPEN:
                 flush.set(Timestamp.now() + (self._trigger.interval_ms or 0) / 1000)
                 live.flush_armed = True
             _put(live.commit(), log, cell)
@@ -257,7 +277,8 @@ class BufferedFn(EveryEventFn):
         with live.lock:
             if not live.sync(cell.read(), log.read):
                 return
-            due = live.flush()
+            # Tiles that have closed are corrected as events come.
+            due = live.flush() if live.phase is Phase.OPEN else live.changed()
             live.flush_armed = False
             _put(live.commit(), log, cell)
         if due.keys:

@@ -31,8 +31,9 @@ class Phase(IntEnum):
     """Where a (shard, window) stands in its life."""
 
     OPEN = 0  # the watermark is inside or before it
-    GRACE = 1  # it has closed, and late events are still aggregated
-    GONE = 2  # its tiles are in the store only; late events are repaired there
+    GRACE = 1  # it has closed, and late events are still aggregated into its tiles
+    GONE = 2  # its tiles are in the store; here is what late events have added since
+    FORGOTTEN = 3  # it may have been here once: each late event is corrected alone
 
 
 class Written(NamedTuple):
@@ -203,9 +204,13 @@ class TileLog:
         due, self._unflushed = self._unflushed, {}
         return self._written(due)
 
+    def changed(self) -> Written:
+        """The tiles that changed since the last `commit`, each once."""
+        return self._written(self._changed)
+
     def close(self) -> Written:
         """All tiles, complete: the write that is made when the watermark passes the window."""
-        self._unflushed = {}
+        self._unflushed, self.flush_armed = {}, False
         written = self._written(self._tiles)
         return written._replace(values=[complete(value) for value in written.values])
 

@@ -14,7 +14,7 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.data_types import from_arrow
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.fetcher.fetch import Fetcher
-from chronon_beam.transforms.convert import row_requests, tile_requests
+from chronon_beam.transforms.convert import row_requests, tile_puts
 from chronon_beam.transforms.rows import Rows, Tiles
 from chronon_beam.transforms.shards import INPUTS_FROM, ShardBatch, Splitter
 from chronon_beam.transforms.tile_log import TileLog
@@ -90,7 +90,7 @@ class TiledJob:
             commit = live.commit()
             tiles = Tiles(*written, place[2], place[0])
             # A write may be repeated, and must then change nothing.
-            self.store.put(tile_requests(tiles, "X"))
+            self.store.put(tile_puts(tiles, "X"))
             if attempt == 0 and failing:
                 continue
             kept = [] if commit.replaces else log

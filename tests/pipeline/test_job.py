@@ -48,19 +48,19 @@ COMMON = [
     "DeadLetters/Log",
     "Decode/Decode/ParDo(_DecodeFn)",
     "Evaluate/Sql/ParDo(_EvaluateFn)",
-    "Write/Write/ParDo(_WriteFn)",
 ]
 
 
 def test_steps_of_a_tiled_job_keep_their_names_so_that_a_savepoint_fits() -> None:
     of_tiles = [
         "Convert/Requests",
-        "Repair/Merge/ParDo(_RepairFn)",
         "Tile/Tiles300000/Aggregate/ParDo(EveryEventFn)",
         "Tile/Tiles300000/Split/ParDo(_SplitFn)",
+        "Write/Write/ParDo(WriteTilesFn)",
     ]
     assert steps(tiled=True) == sorted(COMMON + of_tiles)
 
 
 def test_steps_of_an_untiled_job_keep_their_names() -> None:
-    assert steps(tiled=False) == sorted([*COMMON, "Convert/Requests/ParDo(_ConvertRowsFn)"])
+    of_rows = ["Convert/Requests/ParDo(_ConvertRowsFn)", "Write/Write/ParDo(WriteFn)"]
+    assert steps(tiled=False) == sorted(COMMON + of_rows)

@@ -1,0 +1,287 @@
+"""Late events and failures: the stored tile is what all events give, whatever was done twice.
+
+One (shard, window) is led through its life without a runner: the product's own steps from the
+stateful one to the store, with Beam's state and timer in plain fields. An attempt may end anywhere,
+also between two cells of one write; then the state is that of an earlier checkpoint again, while
+the store keeps what it was given.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import IntervalWindow
+from apache_beam.utils.timestamp import Timestamp
+from fragile import ENOUGH, Cut, Fragile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api import (
+    Aggregation,
+    EventSource,
+    GroupBy,
+    Operation,
+    Query,
+    Source,
+    Window,
+    select,
+)
+from chronon_beam.api.counts import uncounted
+from chronon_beam.api.data_types import DOUBLE, LONG, STRING
+from chronon_beam.api.dialect import TimeUnit
+from chronon_beam.api.records import MIN_MS, Correction, GetRequest, PutRequest, Scope
+from chronon_beam.io.kv_store import MemoryStore
+from chronon_beam.io.repair import WriteTiles, WriteTilesFn
+from chronon_beam.transforms.convert import tile_requests
+from chronon_beam.transforms.shards import ShardBatch
+from chronon_beam.transforms.tile_fn import EveryEventFn, Lives
+from chronon_beam.transforms.triggers import Trigger
+
+WINDOWS = [Window(6, TimeUnit.HOURS)]
+GROUP_BY = GroupBy(
+    name="t.late",
+    sources=Source(EventSource(Query(select("k", "d"), time_column="t"))),
+    keys=["k"],
+    aggregations=[
+        Aggregation("d", Operation.COUNT, WINDOWS),
+        Aggregation("d", Operation.SUM, WINDOWS),
+        Aggregation("d", Operation.TOP_K(3), WINDOWS),
+    ],
+)
+PLAN = Plan(GROUP_BY, {"k": STRING, "d": DOUBLE, "ts": LONG})
+(SPEC,) = PLAN.specs
+PANE = IntervalWindow(Timestamp(0), Timestamp(SPEC.size_ms / 1000))
+DATASET = GROUP_BY.streaming_dataset
+KEYS = [PLAN.keys.encode((name,)) for name in "ab"]
+DAY_MS = 24 * 60 * 60 * 1000
+
+_names = itertools.count()
+
+
+class State:
+    """Beam's log, cell and timer of the (shard, window)."""
+
+    def __init__(self) -> None:
+        self.log, self.cell = Bag(), Cell()
+        self.due: Timestamp | None = None
+
+    def set(self, at: Timestamp) -> None:
+        self.due = at
+
+
+class Bag:
+    def __init__(self) -> None:
+        self.blobs: list[bytes] = []
+        self.add, self.clear = self.blobs.append, self.blobs.clear
+
+    def __deepcopy__(self, _: Any) -> "Bag":
+        other = Bag()
+        other.blobs += self.blobs
+        return other
+
+    def read(self) -> list[bytes]:
+        return list(self.blobs)
+
+
+class Cell:
+    def __init__(self) -> None:
+        self.value: bytes | None = None
+
+    def read(self) -> bytes | None:
+        return self.value
+
+    def write(self, value: bytes) -> None:
+        self.value = value
+
+    def clear(self) -> None:
+        self.value = None
+
+
+class Rows(NamedTuple):
+    """A batch that comes: key and amount of each row, by position."""
+
+    promised_ms: int
+    events: tuple[tuple[int, int, int], ...]
+
+
+TIMER = None
+Step = Rows | None
+
+
+class Worker:
+    """The steps from state to store, in a process of their own."""
+
+    def __init__(self, uri: str, lateness_ms: int) -> None:
+        self._fn = EveryEventFn(PLAN, SPEC, Lives(lateness_ms), Trigger(), uncounted)
+        self._fn.setup()
+        self._write = WriteTilesFn(WriteTiles(PLAN, uri, uncounted))
+        self._write.setup()
+
+    def bundle(self, steps: Iterable[Step], state: State) -> None:
+        self._write.start_bundle()
+        for step in steps:
+            for tiles in self._step(step, state):
+                dead = list(self._write.process(tile_requests(tiles, DATASET)))
+                assert not any(isinstance(each, TaggedOutput) for each in dead)
+        list(self._write.finish_bundle())
+
+    def _step(self, step: Step, state: State) -> Iterator[Any]:
+        if step is TIMER:
+            return self._fn.on_close(b"0", PANE, state.due, state.log, state.cell, state)
+        rows = [(KEYS[key], at, at, amount / 8) for key, amount, at in step.events]
+        element = b"0", ShardBatch(step.promised_ms, "topic/0", rows).pack()
+        return self._fn.process(element, PANE, state.log, state.cell, state)
+
+
+class Failing(NamedTuple):
+    """An attempt that ends.
+
+    Attributes:
+        cells: how many it writes.
+        back: how many bundles before that the checkpoint lies.
+        swapped: the timer fires one bundle later when it is done again.
+    """
+
+    cells: int
+    back: int
+    swapped: bool
+
+
+def live(bundles: list[list[Step]], failing: list[Failing], lateness_ms: int = 0) -> MemoryStore:
+    """Run all bundles to their end; the store."""
+    uri = f"fragile:{next(_names)}"
+    checkpoints, ahead = [State()], list(failing)
+    worker = Worker(uri, lateness_ms)
+    Fragile.cells_left = ahead[0].cells if ahead else ENOUGH
+    while len(checkpoints) <= len(bundles):
+        state = deepcopy(checkpoints[-1])
+        try:
+            worker.bundle(bundles[len(checkpoints) - 1], state)
+            checkpoints.append(state)
+        except Cut:
+            failed = ahead.pop(0)
+            del checkpoints[max(1, len(checkpoints) - failed.back) :]
+            if failed.swapped:
+                swap_timer(bundles, len(checkpoints) - 1)
+            worker = Worker(uri, lateness_ms)
+            Fragile.cells_left = ahead[0].cells if ahead else ENOUGH
+    Fragile.cells_left = ENOUGH
+    return Fragile(uri)
+
+
+def swap_timer(bundles: list[list[Step]], since: int) -> None:
+    """Of the bundles that are done again, let one change places with the closing timer's."""
+    for at in range(max(since, 1), len(bundles) - 1):
+        if bundles[at] == [TIMER]:
+            bundles[at], bundles[at + 1] = bundles[at + 1], bundles[at]
+            return
+
+
+def stored(store: MemoryStore) -> dict[bytes, tuple[int, float, list[float]]]:
+    asked = [GetRequest(key, DATASET, 0, 1, SPEC.size_ms) for key in KEYS]
+    found = {}
+    for key, values in zip(KEYS, store.multi_get(asked), strict=True):
+        for value in values:
+            (number, total, top), _ = PLAN.tiles.decode(value.value_bytes)
+            found[key] = number, total, sorted(top)
+    return found
+
+
+def expected(bundles: list[list[Step]]) -> dict[bytes, tuple[int, float, list[float]]]:
+    amounts: dict[bytes, list[float]] = {}
+    for step in itertools.chain.from_iterable(bundles):
+        for key, amount, _ in step.events if step else ():
+            amounts.setdefault(KEYS[key], []).append(amount / 8)
+    return {key: (len(all_), sum(all_), sorted(all_)[-3:]) for key, all_ in amounts.items()}
+
+
+@st.composite
+def batches(draw: st.DrawFn, promised_ms: int, first: int, most: int) -> list[list[Step]]:
+    """Bundles of one or two batches; positions begin at `first`."""
+    found, at = [], itertools.count(first)
+    for _ in range(draw(st.integers(1, most))):
+        pairs = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 99)), min_size=1, max_size=3)
+        found.append(
+            [
+                Rows(promised_ms, tuple((key, amount, next(at)) for key, amount in draw(pairs)))
+                for _ in range(draw(st.integers(1, 2)))
+            ]
+        )
+    return found
+
+
+FAILURES = st.lists(
+    st.builds(Failing, st.integers(0, 12), st.integers(0, 5), st.booleans()), max_size=4
+)
+LATE_MS = SPEC.size_ms + 2 * DAY_MS
+
+
+@settings(max_examples=300)
+@given(batches(MIN_MS, 1, 3), batches(LATE_MS, 100, 4), FAILURES, st.booleans())
+def test_late_events_are_in_the_tile_once_whatever_fails(
+    open_: list[list[Step]], late: list[list[Step]], failing: list[Failing], in_one: bool
+) -> None:
+    # The timer may fire in the bundle that brings the first late event.
+    closing = [[TIMER, *late[0]]] if in_one else [[TIMER], late[0]]
+    bundles = [*open_, *closing, *late[1:]]
+    assert stored(live(bundles, failing)) == expected(bundles)
+
+
+@settings(max_examples=300)
+@given(
+    batches(MIN_MS, 1, 2),
+    batches(SPEC.size_ms, 100, 3),
+    batches(LATE_MS, 200, 3),
+    FAILURES,
+)
+def test_events_within_the_lateness_and_later_ones_are_in_the_tile_once(
+    open_: list[list[Step]],
+    in_time: list[list[Step]],
+    late: list[list[Step]],
+    failing: list[Failing],
+) -> None:
+    bundles = [*open_, [TIMER], *in_time, [TIMER], *late]
+    assert stored(live(bundles, failing, lateness_ms=DAY_MS)) == expected(bundles)
+
+
+@settings(max_examples=200)
+@given(batches(LATE_MS, 1, 5), FAILURES)
+def test_events_of_a_window_that_nothing_is_known_of_are_added_to_the_stored_tile_once(
+    late: list[list[Step]], failing: list[Failing]
+) -> None:
+    assert stored(live(late, failing)) == expected(late)
+
+
+def test_the_closing_write_alone_is_complete() -> None:
+    on_time, late = Rows(MIN_MS, ((0, 8, 1),)), Rows(LATE_MS, ((0, 16, 2),))
+    asked = [GetRequest(KEYS[0], DATASET, 0, 1, SPEC.size_ms)]
+    for bundles, is_complete in (
+        ([[on_time]], False),
+        ([[on_time], [TIMER]], True),
+        ([[on_time], [TIMER], [late]], False),
+        ([[on_time], [TIMER], [late], [TIMER]], False),
+    ):
+        ((value,),) = live(bundles, []).multi_get(asked)
+        assert PLAN.tiles.decode(value.value_bytes)[1] is is_complete
+
+
+def test_tiles_that_cannot_be_merged_are_dead_letters_of_their_late_event() -> None:
+    uri = f"fragile:{next(_names)}"
+    put = PutRequest(KEYS[0], b"\xff", DATASET, 0, 0, SPEC.size_ms)
+    store = Fragile(uri)
+    store.multi_put([put])
+    write = WriteTilesFn(WriteTiles(PLAN, uri, uncounted))
+    write.setup()
+    tile = PLAN.tiles.encode(PLAN.aggregator.zero())
+    late = Correction(put._replace(value_bytes=tile), Scope.SINCE_CLOSE, "topic/0@7")
+    failure, written = write.process([late])
+    assert written == 0
+    assert (failure.value.source, failure.value.position) == ("topic/0", 7)
+    assert failure.value.reason.startswith("late event could not be merged into its tile: ")
+    assert (
+        store.multi_get([GetRequest(KEYS[0], DATASET, 0, 1, SPEC.size_ms)])[0][0].value_bytes
+        == b"\xff"
+    )
