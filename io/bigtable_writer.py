@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import grpc
@@ -53,6 +53,8 @@ def _answered(call: Call) -> tuple[dict[Cell, Status], list[Cell]]:
     try:
         for answer in call.answers:
             for each in answer.entries:
+                if each.index not in unanswered:
+                    continue  # not of this call; what has no answer is sent again
                 unanswered.discard(each.index)
                 if each.status.code:
                     status = Status(each.status.code, each.status.message)
@@ -159,14 +161,26 @@ class BigtableWriter:
     def _send(self, table: str, entries: Mapping[Cell, bytes]) -> dict[Cell, Status]:
         refused: dict[Cell, Status] = {}
         calls: deque[Call] = deque()
-        for cells in self._portions(entries):
-            # Whoever has calls under way looks after them before waiting for others' to end.
-            while not self._connection.slots.acquire(blocking=not calls):
+        try:
+            for cells in self._portions(entries):
+                # An overloaded store is asked how it took a call before it gets the next.
+                while calls and self._connection.rate.limit is not None:
+                    refused |= self._outcome(table, entries, calls.popleft())
+                # Whoever has calls under way looks after them before waiting for others' to end.
+                while not self._connection.slots.acquire(blocking=not calls):
+                    refused |= self._outcome(table, entries, calls.popleft())
+                calls.append(self._started(table, entries, cells))
+            while calls:
                 refused |= self._outcome(table, entries, calls.popleft())
-            calls.append(self._started(table, entries, cells))
-        while calls:
-            refused |= self._outcome(table, entries, calls.popleft())
+        finally:
+            self._abandon(calls)
         return refused
+
+    def _abandon(self, calls: Iterable[Call]) -> None:
+        """Nobody waits for these any more, because of an error."""
+        for call in calls:
+            call.answers.cancel()
+            self._connection.slots.release()
 
     def _portions(self, entries: Mapping[Cell, bytes]) -> Iterator[list[Cell]]:
         """Calls of at most so many rows and bytes."""

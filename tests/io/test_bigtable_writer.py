@@ -43,26 +43,35 @@ class Scripted:
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
 
-    def mutate_rows(self, table: str, entries: list[bytes]) -> Iterator[Any]:
+    def mutate_rows(self, table: str, entries: list[bytes]) -> "Answers":
         self.calls.append(entries)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
-        return self._answers(self.script(len(self.calls) - 1, entries))
-
-    def _answers(self, outcome: Any) -> Iterator[Any]:
-        self.under_way -= 1
-        if isinstance(outcome, Exception):
-            raise outcome
-        answer = types.MutateRowsResponse.pb()()
-        for index, code in enumerate(outcome):
-            answer.entries.add(index=index).status.code = code
-        yield answer
+        return Answers(self, self.script(len(self.calls) - 1, entries))
 
     def remake(self, table: str) -> bool:
         return False
 
     def writer(self) -> BigtableWriter:
         return BigtableWriter(self, lambda: self.now_s, self.sleep)
+
+
+class Answers:
+    def __init__(self, connection: Scripted, outcome: Any) -> None:
+        self._connection, self._outcome = connection, outcome
+
+    def __iter__(self) -> Iterator[Any]:
+        self._connection.under_way -= 1
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        answer = types.MutateRowsResponse.pb()()
+        codes = self._outcome if isinstance(self._outcome, dict) else dict(enumerate(self._outcome))
+        for index, code in codes.items():
+            answer.entries.add(index=index).status.code = code
+        yield answer
+
+    def cancel(self) -> None:
+        self._connection.under_way -= 1
 
 
 def cells(number: int) -> dict[Cell, bytes]:
@@ -146,3 +155,27 @@ def test_refused_cells_do_not_hold_up_the_others() -> None:
     connection = Scripted(lambda number, _: answers[number])
     assert list(connection.writer().write("t", cells(2)).values()) == ["PERMISSION_DENIED: "]
     assert connection.calls == [[b"entry0", b"entry1"], [b"entry1"]]
+
+
+def test_answers_may_come_in_any_order_and_strange_ones_are_left_out() -> None:
+    answers: list[Any] = [{2: 0, 9: 7, 1: UNAVAILABLE, 0: 0, -1: 7}, [0]]
+    connection = Scripted(lambda number, _: answers[number])
+    assert connection.writer().write("t", cells(3)) == {}
+    assert connection.calls[1] == [b"entry1"]
+
+
+def test_error_that_nobody_expects_leaves_no_call_and_no_slot_behind() -> None:
+    outcomes = [ValueError("closed channel"), [0, 0, 0], [0, 0, 0]]
+    connection = Scripted(lambda number, _: outcomes[number])
+    with pytest.raises(ValueError, match="closed channel"):
+        connection.writer().write("t", cells(6))
+    assert connection.under_way == 0
+    for _ in range(OPTIONS.in_flight):
+        assert connection.slots.acquire(blocking=False)
+
+
+def test_overloaded_store_gets_one_call_at_a_time_from_each_writer() -> None:
+    connection = Scripted(taken)
+    connection.rate.limit = 1.0
+    connection.writer().write("t", cells(6))
+    assert connection.most_under_way == 1
