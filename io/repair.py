@@ -26,6 +26,7 @@ from chronon_beam.io.write import (
     PAUSES_S,
     WriteFn,
     counted,
+    make,
     request_failure,
     with_retries,
 )
@@ -191,7 +192,7 @@ class WriteTilesFn(WriteFn):
     def setup(self) -> None:
         super().setup()
         self._store.patient = True
-        self._store.create(REPAIRED_DATASET.format(self._plan.group_by.streaming_dataset))
+        make(self._store, REPAIRED_DATASET.format(self._plan.group_by.streaming_dataset))
 
     def process(self, requests: list[Any]) -> Iterator[Any]:
         if not requests or not isinstance(requests[0], Correction):

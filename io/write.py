@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ STEP = "Write"
 FAILURES = "failures"
 PAUSES_S = (0.1, 0.4)
 """Before the second and third attempt."""
+
+_log = logging.getLogger(__name__)
 
 
 def counted(name: str, number: int) -> None:
@@ -79,6 +82,21 @@ def write_all(
         sleep,
     )
     return failed, retried + store.retried - before
+
+
+def make(store: KVStore, dataset: str) -> None:
+    """Make the dataset, as far as a worker can: a store that is down must not end a job.
+
+    Raises:
+        Exception: what the client raises, of a store that does not try again by itself.
+    """
+    try:
+        store.create(dataset)
+    except Exception as error:  # every client fails in ways of its own
+        if not store.tries_again:
+            raise
+        # Writing waits for the store, and makes what is missing.
+        _log.warning("dataset %s: %s", dataset, error)
 
 
 def with_retries(
@@ -170,7 +188,7 @@ class WriteFn(beam.DoFn):
     def setup(self) -> None:
         self._store = open_store(self._store_uri)
         if self._dataset is not None:
-            self._store.create(self._dataset)
+            make(self._store, self._dataset)
         self._pending = Pending(self._store.bounds)
         self._batch_ms = Metrics.distribution(STEP, "batch_ms")
 

@@ -153,3 +153,22 @@ def test_bundle_collects_as_the_store_wishes_and_ends_with_all_written(monkeypat
 
 def open_collecting(uri: str) -> Collecting:
     return Collecting({b"k1": 9})
+
+
+class Down(Collecting):
+    """Cannot be reached when a worker starts."""
+
+    def create(self, dataset):
+        raise ConnectionError("instance is down")
+
+
+def test_worker_starts_while_a_store_that_is_waited_for_is_down(monkeypatch):
+    monkeypatch.setitem(kv_store.BUILT_IN, "flaky", f"{__name__}:open_down")
+    assert run("flaky:", [[put(1), put(2)]], [2], []) == {"written": 2}
+    monkeypatch.setattr(Down, "tries_again", False)
+    with pytest.raises(ConnectionError, match="instance is down"):
+        run("flaky:", [[put(1), put(2)]], [2], [])
+
+
+def open_down(uri: str) -> Down:
+    return Down({})
