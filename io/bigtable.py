@@ -2,26 +2,17 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-
-import grpc
+from itertools import chain
+from typing import NamedTuple
 
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.io import bigtable_reads as reads
-from chronon_beam.io.bigtable_attempts import (
-    ReadAttempts,
-    is_missing_table,
-    read_failed,
-)
-from chronon_beam.io.bigtable_client import (
-    BigtableClient,
-    BigtableError,
-    release,
-    shared_client,
-)
+from chronon_beam.io.bigtable_attempts import ReadAttempts, scanned
+from chronon_beam.io.bigtable_client import BigtableClient, release, shared_client
 from chronon_beam.io.bigtable_options import BigtableOptions
 from chronon_beam.io.bigtable_rows import (
     BATCH_TABLE,
@@ -36,12 +27,15 @@ from chronon_beam.io.bigtable_rows import (
 from chronon_beam.io.bigtable_writer import BigtableWriter
 from chronon_beam.io.kv_store import Bounds, KVStore, StoredValue
 
-_SCAN_TIMEOUT_S = 3600.0
-
-_readers = ThreadPoolExecutor(32, "bigtable-read")
-"""Threads that wait for answers; they start when they are needed."""
-
 _log = logging.getLogger(__name__)
+
+
+class _Connected(NamedTuple):
+    """What a store uses in one process: a forked one must not use its parent's connection."""
+
+    process: int
+    client: BigtableClient
+    writer: BigtableWriter
 
 
 class BigtableStore(KVStore):
@@ -62,14 +56,27 @@ class BigtableStore(KVStore):
     def __init__(self, options: BigtableOptions) -> None:
         self._options = options
         self.bounds = Bounds(options.rows, options.bytes, options.age_ms)
-        self._client: BigtableClient = shared_client(options)
-        self._writer = BigtableWriter(self._client)
         self._told_of_old_cells = options.max_age_ms is None
+        self._connected = self._connect()
+
+    def _connect(self) -> "_Connected":
+        client = shared_client(self._options, self)
+        return _Connected(os.getpid(), client, BigtableWriter(client))
+
+    @property
+    def _here(self) -> "_Connected":
+        if self._connected.process != os.getpid():
+            self._connected = self._connect()
+        return self._connected
 
     @property
     def retried(self) -> int:
         """How many requests were sent again, since the store was opened."""
-        return self._writer.retried
+        return self._here.writer.retried
+
+    def reach(self) -> None:
+        """Read something, whether it is there or not; raises BigtableError."""
+        self.multi_get([GetRequest(b"", "CHRONON_METADATA", 0, 1, 1)])
 
     def create(self, dataset: str) -> None:
         """Make the dataset's table, which it shares with others of its kind.
@@ -78,7 +85,7 @@ class BigtableStore(KVStore):
             BigtableError: it is not there and cannot be made.
         """
         row_prefix(dataset)
-        self._client.make(table_of(dataset))
+        self._here.client.make(table_of(dataset))
 
     def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
         """Write all; of several writes of one cell only the last is sent."""
@@ -93,7 +100,7 @@ class BigtableStore(KVStore):
                 cell: entry(cell, requests[indices[-1]].value_bytes)
                 for cell, indices in cells.items()
             }
-            for cell, reason in self._writer.write(table, entries).items():
+            for cell, reason in self._here.writer.write(table, entries).items():
                 for index in cells[cell]:
                     reasons[index] = f"Bigtable table {table}: {reason}"
         return reasons
@@ -119,24 +126,30 @@ class BigtableStore(KVStore):
             )
 
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """One ReadRows a table; raises BigtableError."""
+        """A ReadRows a table, or some if there are many rows; raises BigtableError."""
         planned = reads.planned(requests)
-        # Calls to several tables are under way at a time.
-        begun = [
-            (read, ReadAttempts(self._client, table, read.request, self._read_wait_ms))
-            for table, read in planned.items()
-        ]
+        begun: dict[str, list[ReadAttempts]] = {table: [] for table in planned}
         found: list[list[TimedValue]] = [[] for _ in requests]
-        for read, attempts in begun:
-            for index, values in reads.answers(read, attempts.rows()).items():
-                found[index] = values
+        try:
+            # All calls are under way at a time.
+            for table, read in planned.items():
+                for request in read.requests:
+                    attempts = ReadAttempts(self._here.client, table, request, self._read_wait_ms)
+                    begun[table].append(attempts)
+            for table, read in planned.items():
+                rows = {row: cells for each in begun[table] for row, cells in each.rows().items()}
+                for index, values in reads.answers(read, rows).items():
+                    found[index] = values
+        finally:
+            for each in chain.from_iterable(begun.values()):
+                each.cancel()
         return found
 
     async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """`multi_get` for an event loop; 32 reads of a process may be under way at a time."""
         # In threads: one kind of call, with one watchdog and one way to try again, for both.
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_readers, self.multi_get, requests)
+        return await loop.run_in_executor(self._here.client.readers, self.multi_get, requests)
 
     @property
     def _read_wait_ms(self) -> int:
@@ -144,30 +157,21 @@ class BigtableStore(KVStore):
 
     def scan(self, dataset: str) -> Iterator[StoredValue]:
         """Row by row, in the order of row keys; raises BigtableError."""
-        request = reads.whole_prefix(row_prefix(dataset))
-        table = table_of(dataset)
-        rows = reads.RowsRead()
-        try:
-            for response in self._client.read_rows(table, request, _SCAN_TIMEOUT_S):
-                rows.add(response)
-                complete, rows.rows = rows.rows, {}
-                for row, values in complete.items():
-                    yield from _stored(dataset, row, values)
-        except grpc.RpcError as error:
-            if not is_missing_table(error):
-                raise BigtableError(read_failed(self._options, table, error)) from error
+        prefix, wait_ms = row_prefix(dataset), self._read_wait_ms
+        for row, values in scanned(self._here.client, table_of(dataset), prefix, wait_ms):
+            yield from _stored(dataset, row, values)
 
     def close(self) -> None:
         """Let go of the connection, when no other store of the process uses it."""
-        release(self._client)
+        release(self._connected.client, self)
 
     def __reduce__(self) -> tuple[type, tuple[BigtableOptions]]:
         return BigtableStore, (self._options,)
 
 
-def _stored(dataset: str, row: bytes, values: list[reads.Value]) -> Iterator[StoredValue]:
+def _stored(dataset: str, row: bytes, values: reads.Row) -> Iterator[StoredValue]:
     place = place_of(dataset, row)
     if place is not None:
-        for value in sorted(values):
-            timed = TimedValue(value.content, value.time_ms)
+        for time_ms, _, content in sorted(values):
+            timed = TimedValue(content, time_ms)
             yield StoredValue(place.key_bytes, place.tile_size_ms, timed)

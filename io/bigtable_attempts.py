@@ -1,14 +1,18 @@
 """A ReadRows call that is tried again for a while, when its error is one that passes."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 
 from chronon_beam.io import bigtable_codes as codes
-from chronon_beam.io.bigtable_client import BigtableClient, BigtableError
-from chronon_beam.io.bigtable_options import BigtableOptions
-from chronon_beam.io.bigtable_reads import RowsRead, Value
+from chronon_beam.io.bigtable_client import BigtableClient
+from chronon_beam.io.bigtable_errors import BigtableError, cannot_read
+from chronon_beam.io.bigtable_reads import Row, RowsRead, prefix_after
+
+_SCAN_TIMEOUT_S = 600.0
+"""Of one call; the next goes on where it has ended."""
 
 
 class Patience:
@@ -39,7 +43,7 @@ class ReadAttempts:
         self._patience = Patience(wait_ms)
         self._responses = self._call()
 
-    def rows(self) -> dict[bytes, list[Value]]:
+    def rows(self) -> dict[bytes, Row]:
         """The rows, once they are here; raises BigtableError."""
         while True:
             read = RowsRead()
@@ -52,15 +56,49 @@ class ReadAttempts:
                     return {}
                 pause_s = self._patience.pause_s(error)
                 if pause_s is None:
-                    raise BigtableError(
-                        read_failed(self._client.options, self._table, error)
-                    ) from error
+                    raise _failed(self._client, self._table, error) from error
             time.sleep(pause_s)
             self._responses = self._call()
+
+    def cancel(self) -> None:
+        """Nobody wants the rows any more."""
+        self._responses.cancel()
 
     def _call(self) -> Any:
         timeout_s = min(self._patience.left_s, self._client.options.attempt_ms / 1000)
         return self._client.read_rows(self._table, self._request, timeout_s)
+
+
+def scanned(
+    client: BigtableClient, table: str, prefix: bytes, wait_ms: int
+) -> Iterator[tuple[bytes, Row]]:
+    """All rows whose key begins so, in their order; goes on where a call was broken off.
+
+    Raises:
+        BigtableError: nothing more came for `wait_ms`, or what came does not pass.
+    """
+    last = b""
+    patience = Patience(wait_ms)
+    while True:
+        read = RowsRead()
+        responses = client.read_rows(table, prefix_after(prefix, last), _SCAN_TIMEOUT_S)
+        try:
+            for response in responses:
+                read.add(response)
+                for last, values in read.rows.items():
+                    yield last, values
+                if read.rows:
+                    read.rows, patience = {}, Patience(wait_ms)
+            return
+        except grpc.RpcError as error:
+            if is_missing_table(error):
+                return
+            pause_s = patience.pause_s(error)
+            if pause_s is None:
+                raise _failed(client, table, error) from error
+        finally:
+            responses.cancel()
+        time.sleep(pause_s)
 
 
 def is_missing_table(error: Any) -> bool:
@@ -69,6 +107,5 @@ def is_missing_table(error: Any) -> bool:
     return status.code == codes.NOT_FOUND and "table" in status.message.lower()
 
 
-def read_failed(options: BigtableOptions, table: str, error: Any) -> str:
-    """What to tell of a read that is given up."""
-    return f"Bigtable {options.name}: table {table} cannot be read: {codes.status_of(error)}"
+def _failed(client: BigtableClient, table: str, error: Any) -> BigtableError:
+    return cannot_read(client.options, client.emulator, table, codes.status_of(error))

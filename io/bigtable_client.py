@@ -8,7 +8,8 @@ import logging
 import os
 import threading
 from collections.abc import Iterable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import grpc
 from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -18,13 +19,17 @@ from google.cloud.bigtable_v2 import types
 from google.cloud.bigtable_v2.services.bigtable.transports import BigtableGrpcTransport
 
 from chronon_beam.io.adaptive_rate import AdaptiveRate
+from chronon_beam.io.bigtable_errors import (
+    EMULATOR_VARIABLE,
+    BigtableError,
+    cannot_make,
+    without_credentials,
+)
 from chronon_beam.io.bigtable_options import BigtableOptions
 from chronon_beam.io.bigtable_rows import mutate_rows_request
-from chronon_beam.io.bigtable_tables import BigtableTables, explained
-from chronon_beam.io.call_watchdog import CallWatchdog
+from chronon_beam.io.bigtable_tables import BigtableTables, by_hand
+from chronon_beam.io.call_watchdog import CallWatchdog, WatchedCall
 from chronon_beam.io.write_order import WriteOrder
-
-EMULATOR_VARIABLE = "BIGTABLE_EMULATOR_HOST"
 
 _HOST = "bigtable.googleapis.com:443"
 _SERVICE = "/google.bigtable.v2.Bigtable/"
@@ -46,10 +51,6 @@ _MutateRowsResponse = types.MutateRowsResponse.pb()
 _ReadRowsResponse = types.ReadRowsResponse.pb()
 
 
-class BigtableError(RuntimeError):
-    """Bigtable cannot be reached, or refuses; the message says which instance and what to do."""
-
-
 class BigtableClient:
     """Calls to one instance, and what all writers of this process to it have in common.
 
@@ -58,6 +59,7 @@ class BigtableClient:
         order: keeps retried writes from undoing younger ones.
         rate: how fast the instance takes rows.
         slots: one for each call that may be under way.
+        readers: threads that wait for answers; they start when they are needed.
 
     Raises:
         BigtableError: there are no credentials.
@@ -69,6 +71,7 @@ class BigtableClient:
         self.order = WriteOrder()
         self.rate = AdaptiveRate(f"Bigtable {options.name}")
         self.slots = threading.BoundedSemaphore(options.in_flight)
+        self.readers = ThreadPoolExecutor(32, "bigtable-read")
         self._made: set[str] = set()
         self._metadata: dict[str, tuple[tuple[str, str], ...]] = {}
         self._watchdog = CallWatchdog(self._reconnect)
@@ -82,7 +85,7 @@ class BigtableClient:
                 else BigtableGrpcTransport.create_channel(_HOST, options=_CHANNEL_OPTIONS)
             )
         except GoogleAuthError as error:
-            raise BigtableError(_without_credentials(self.options, error)) from error
+            raise without_credentials(self.options, error) from error
         self._mutate_rows = self._channel.unary_stream(
             f"{_SERVICE}MutateRows", None, _MutateRowsResponse.FromString
         )
@@ -92,38 +95,47 @@ class BigtableClient:
             _ReadRowsResponse.FromString,
         )
 
-    def mutate_rows(self, table: str, entries: Iterable[bytes]) -> Any:
-        """Start a MutateRows call; gives gRPC's iterator of responses."""
+    def mutate_rows(self, table: str, entries: Iterable[bytes]) -> WatchedCall:
+        """Start a MutateRows call; gives its responses."""
         request = mutate_rows_request(self.table_name(table), self.options.app_profile, entries)
         timeout_s = self.options.attempt_ms / 1000
         call = self._mutate_rows(request, timeout=timeout_s, metadata=self._routing(table))
         return self._watchdog.watch(call, timeout_s)
 
-    def read_rows(self, table: str, request: Any, timeout_s: float) -> Iterable[Any]:
+    def read_rows(self, table: str, request: Any, timeout_s: float) -> WatchedCall:
         """The responses to a ReadRowsRequest whose table and app profile are filled in here."""
         self._address(table, request)
         call = self._read_rows(request, timeout=timeout_s, metadata=self._routing(table))
         return self._watchdog.watch(call, timeout_s)
 
-    def make(self, table: str) -> None:
-        """Make the table if there is none, and look only once; raises BigtableError."""
+    def make(self, table: str) -> bool:
+        """Make the table if there is none, and look only once; whether it was made.
+
+        Raises:
+            BigtableError: it is not there and cannot be made.
+        """
         if table in self._made:
-            return
+            return False
         try:
-            self._tables.make(table)
+            made = self._tables.make(table)
         except (GoogleAPICallError, RetryError) as error:
-            raise BigtableError(explained(error, self.options, table)) from error
+            command = by_hand(self.options, table)
+            raise cannot_make(self.options, self.emulator, table, command, error) from error
         self._made.add(table)
+        return made
 
     def remake(self, table: str) -> bool:
         """Make a table that is gone, and say so; whether it is there now."""
         self._made.discard(table)
         try:
-            self.make(table)
+            made = self.make(table)
         except BigtableError as error:
             _log.warning("%s", error)
             return False
-        _log.warning("Bigtable %s: table %s was not there, it is made", self.options.name, table)
+        if made:
+            _log.warning(
+                "Bigtable %s: table %s was not there, it is made", self.options.name, table
+            )
         return True
 
     def _reconnect(self) -> None:
@@ -141,6 +153,7 @@ class BigtableClient:
 
     def close(self) -> None:
         """Let go of the connection."""
+        self.readers.shutdown(wait=False)
         self._channel.close()
 
     def _address(self, table: str, request: Any) -> None:
@@ -156,40 +169,35 @@ class BigtableClient:
         return self._metadata[table]
 
 
-def _without_credentials(options: BigtableOptions, error: Exception) -> str:
-    return (
-        f"Bigtable {options.name}: no credentials: {error} "
-        "Run `gcloud auth application-default login`, set GOOGLE_APPLICATION_CREDENTIALS, or set "
-        f"{EMULATOR_VARIABLE} to use an emulator."
-    )
+class _Shared(NamedTuple):
+    """A client that is open, and who uses it."""
+
+    client: BigtableClient
+    users: set[int]
 
 
-_clients: dict[tuple[int, str | None, BigtableOptions], tuple[BigtableClient, int]] = {}
-"""Those of this process that are open, and how many stores use each."""
+_clients: dict[tuple[int, str | None, BigtableOptions], _Shared] = {}
+"""Those of this process; a forked process has others."""
 
 _clients_lock = threading.Lock()
 
 
-def _client_key(options: BigtableOptions) -> tuple[int, str | None, BigtableOptions]:
-    return os.getpid(), os.environ.get(EMULATOR_VARIABLE), options
-
-
-def shared_client(options: BigtableOptions) -> BigtableClient:
+def shared_client(options: BigtableOptions, user: object) -> BigtableClient:
     """The process's client for these options; raises BigtableError."""
-    key = _client_key(options)
+    key = os.getpid(), os.environ.get(EMULATOR_VARIABLE), options
     with _clients_lock:
-        client, users = _clients.get(key) or (BigtableClient(options), 0)
-        _clients[key] = client, users + 1
-    return client
+        shared = _clients.get(key) or _Shared(BigtableClient(options), set())
+        shared.users.add(id(user))
+        _clients[key] = shared
+    return shared.client
 
 
-def release(client: BigtableClient) -> None:
-    """One store uses it no more; the last one closes it."""
+def release(client: BigtableClient, user: object) -> None:
+    """This user needs it no more; when nobody does, it is closed."""
     with _clients_lock:
-        for key, (known, users) in list(_clients.items()):
-            if known is client:
-                if users > 1:
-                    _clients[key] = client, users - 1
-                else:
+        for key, shared in list(_clients.items()):
+            if shared.client is client:
+                shared.users.discard(id(user))
+                if not shared.users and key[0] == os.getpid():
                     del _clients[key]
                     client.close()

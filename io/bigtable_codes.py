@@ -42,6 +42,8 @@ OF_ONE_ENTRY = frozenset(
 EXHAUSTED: int = _Code.RESOURCE_EXHAUSTED.value[0]
 NOT_FOUND: int = _Code.NOT_FOUND.value[0]
 UNKNOWN: int = _Code.UNKNOWN.value[0]
+DENIED: int = _Code.PERMISSION_DENIED.value[0]
+UNAUTHENTICATED: int = _Code.UNAUTHENTICATED.value[0]
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0

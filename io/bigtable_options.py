@@ -61,8 +61,14 @@ def bigtable_options(uri: str) -> BigtableOptions:
     parsed = parse_uri(uri)
     refuse_unknown(parsed.parameters, tuple(_READERS), SCHEME)
     place = re.fullmatch(r"//([^/]+)/([^/]+)/?", parsed.location)
-    if place is None or not all(_NAME.fullmatch(name) for name in place.groups()):
+    if place is None:
         raise ValueError(f"{uri!r} names no project and instance: write for example {_EXAMPLE}")
+    for name in place.groups():
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{uri!r} names no project and instance: {name!r} is no id: small letters, digits "
+                f"and - are expected, for example {_EXAMPLE}"
+            )
     return BigtableOptions(place[1], place[2])._replace(**_given(parsed.parameters, uri))
 
 

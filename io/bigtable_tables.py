@@ -4,15 +4,16 @@ Zipline's tables drop a cell when it is five days old or 10,000 younger ones sta
 """
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from google.api_core.exceptions import (
     AlreadyExists,
-    GoogleAPICallError,
+    DeadlineExceeded,
     NotFound,
-    PermissionDenied,
-    RetryError,
+    ServiceUnavailable,
 )
+from google.api_core.retry import Retry, if_exception_type
 from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient, types
 from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import (
     BigtableTableAdminGrpcTransport,
@@ -22,9 +23,11 @@ from google.protobuf.duration_pb2 import Duration
 from chronon_beam.io.bigtable_options import BigtableOptions
 from chronon_beam.io.bigtable_rows import BATCH_TABLE, FAMILY, STREAMING_TABLE
 
+AGEING = (BATCH_TABLE, STREAMING_TABLE)
 MOST_VERSIONS = 10_000
 
 _TIMEOUT_S = 60.0
+_passes = if_exception_type(DeadlineExceeded, ServiceUnavailable)
 
 _log = logging.getLogger(__name__)
 
@@ -32,11 +35,17 @@ _log = logging.getLogger(__name__)
 def collection_rule(table: str, max_age_ms: int | None) -> Any:
     """What Bigtable may drop of a table: only values of GroupBys grow old."""
     versions = types.GcRule(max_num_versions=MOST_VERSIONS)
-    if max_age_ms is None or table not in (BATCH_TABLE, STREAMING_TABLE):
+    if max_age_ms is None or table not in AGEING:
         return versions
     seconds, ms = divmod(max_age_ms, 1000)
     age = types.GcRule(max_age=Duration(seconds=seconds, nanos=ms * 1_000_000))
     return types.GcRule(union=types.GcRule.Union(rules=[age, versions]))
+
+
+def same_rule(one: Any, other: Any) -> bool:
+    """Whether they say the same; the parts of a union may come in any order."""
+    parts = [sorted(str(each) for each in r.union.rules) or [str(r)] for r in (one, other)]
+    return parts[0] == parts[1]
 
 
 class BigtableTables:
@@ -66,8 +75,9 @@ class BigtableTables:
         if found is None:
             return self._make(table, rule)
         if FAMILY not in found:
-            self._modify(table, {"create": types.ColumnFamily(gc_rule=rule)})
-        elif found[FAMILY].gc_rule != rule:
+            with suppress(AlreadyExists):  # another worker was faster
+                self._modify(table, {"create": types.ColumnFamily(gc_rule=rule)})
+        elif not same_rule(found[FAMILY].gc_rule, rule):
             _log.warning(
                 "Bigtable table %s exists with another garbage collection rule than asked for; it "
                 "is left as it is: %s",
@@ -80,8 +90,10 @@ class BigtableTables:
         """By name; None if there is no table."""
         name = f"{self._options.name}/tables/{table}"
         request = types.GetTableRequest(name=name, view=types.Table.View.SCHEMA_VIEW)
+        wait_s = self._options.read_wait_ms / 1000
+        again = Retry(_passes, initial=0.1, maximum=1.0, timeout=wait_s)
         try:
-            return self._client.get_table(request, timeout=_TIMEOUT_S).column_families
+            return self._client.get_table(request, retry=again, timeout=wait_s).column_families
         except NotFound:
             return None
 
@@ -109,15 +121,12 @@ class BigtableTables:
         )
 
 
-def explained(error: GoogleAPICallError | RetryError, options: BigtableOptions, table: str) -> str:
-    """Why a table could not be made, and what to do."""
-    if isinstance(error, PermissionDenied):
-        remedy = (
-            f"ask for the role roles/bigtable.admin, or have it made: cbt createtable {table} "
-            f"families={FAMILY}:maxage=5d||maxversions={MOST_VERSIONS}"
-        )
-    elif isinstance(error, NotFound):
-        remedy = "correct the project and instance in the URI"
-    else:
-        remedy = "look whether the instance is up"
-    return f"Bigtable {options.name}: table {table} cannot be made: {error}: {remedy}"
+def by_hand(options: BigtableOptions, table: str) -> str:
+    """The command that makes the table."""
+    ages = ""
+    if options.max_age_ms is not None and table in AGEING:
+        ages = f"maxage={options.max_age_ms // 1000}s||"
+    return (
+        f"cbt -project {options.project} -instance {options.instance} createtable {table} "
+        f"'families={FAMILY}:{ages}maxversions={MOST_VERSIONS}'"
+    )

@@ -59,6 +59,9 @@ class KVStore(ABC):
     retried = 0
     patient = False
 
+    def reach(self) -> None:  # noqa: B027
+        """Raise what the client raises if the store is down; stores at hand do nothing."""
+
     @abstractmethod
     def create(self, dataset: str) -> None:
         """Make the dataset if there is none; writing to it makes it as well."""

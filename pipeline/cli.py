@@ -83,6 +83,9 @@ def _log_to_stderr() -> None:
     asked = os.environ.get("CHRONON_BEAM_LOG")
     logging.basicConfig(level=asked or "ERROR", format=_LOG_FORMAT)
     logging.getLogger("chronon_beam").setLevel(asked or "WARNING")
+    if not asked:
+        # gRPC prints what it sees of a connection that ends; we say what comes of it.
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 def _expanded(argv: Sequence[str]) -> list[str]:

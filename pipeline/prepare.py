@@ -96,8 +96,7 @@ def prepare(options: JobOptions) -> Prepared:
     """
     group_by = loaded_group_by(options.group_by, options.dialect)
     require_temporal(group_by)
-    # Opened before Spark starts: what is wrong with the store is told at once.
-    with closing(open_store(options.store)) as store:
+    with closing(reached_store(options.store)) as store:
         found = planned(group_by, options.source, options.layout)
         info = ServingInfo(found.plan.checked(options.tiling == "tiled"), options.tiling == "tiled")
         _note(store, info)
@@ -113,6 +112,21 @@ def prepare(options: JobOptions) -> Prepared:
         changes=found.changes,
     )
     return Prepared(job, found.source)
+
+
+def reached_store(uri: str) -> KVStore:
+    """The store, if it answers: what is wrong with it is told before Spark starts.
+
+    Raises:
+        ValueError: the URI. Whatever the store's client raises, if the store does not answer.
+    """
+    store = open_store(uri)
+    try:
+        store.reach()
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _note(store: KVStore, info: ServingInfo) -> None:

@@ -20,7 +20,7 @@ from chronon_beam.io.kv_store import open_store
 from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write
 from chronon_beam.pipeline.options import UsageError
-from chronon_beam.pipeline.prepare import loaded_group_by, planned
+from chronon_beam.pipeline.prepare import loaded_group_by, planned, reached_store
 from chronon_beam.pipeline.progress import count, upload_summary
 from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
 from chronon_beam.transforms.decode import Decode
@@ -123,7 +123,7 @@ def prepare_upload(options: UploadOptions) -> tuple[Upload, Source]:
     """Load, compile and check an upload; raises as `upload` does."""
     end_ms = options.end_ms
     group_by = loaded_group_by(options.group_by, options.dialect)
-    with closing(open_store(options.store)) as store:
+    with closing(reached_store(options.store)) as store:
         found = planned(group_by, options.source, mutations=False)
         if not found.source.bounded:
             raise UsageError(

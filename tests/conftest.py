@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("chronon_beam.io.testing")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # as the command does; before gRPC is imported
 
 GOLDEN = Path(__file__).parent / "golden" / "vectors"
 

@@ -205,6 +205,23 @@ def test_wrong_store_is_told_before_spark_plans(
     assert store.removeprefix("sqlite:") in ran.err
 
 
+@pytest.mark.parametrize("command", [["run"], ["upload", "--ds=2023-11-14"]])
+def test_store_that_is_down_is_told_before_spark_plans(
+    chronon_beam: Cli,
+    declared: Callable[..., str],
+    events: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", "localhost:1")
+    group_by = declared(selects="'user', price='prcie'")
+    store = "--store=bigtable://shop/features?read_wait=300ms"
+    ran = chronon_beam(*command, group_by, events(ANN), store)
+    assert ran.code == 1
+    assert "cannot be resolved" not in ran.err
+    assert "look whether the emulator at localhost:1 is up" in ran.err.splitlines()[-1]
+
+
 def test_no_command_and_a_wrong_one_are_wrong_use(chronon_beam: Cli) -> None:
     assert chronon_beam().code == 2
     ran = chronon_beam("fecth")

@@ -12,9 +12,10 @@ from google.cloud.bigtable_v2 import types
 
 Request = types.MutateRowsRequest.pb()
 Response = types.MutateRowsResponse.pb()
+ReadRequest = types.ReadRowsRequest.pb()
 
 MUTATE_ROWS = "/google.bigtable.v2.Bigtable/MutateRows"
-STREAMED = ("ReadRows", "MutateRows")
+READ_ROWS = "/google.bigtable.v2.Bigtable/ReadRows"
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -44,12 +45,16 @@ class BigtableProxy(grpc.GenericRpcHandler):
     Attributes:
         upstream: `host:port` of the emulator.
         fault: tells what happens to a MutateRows call: by its number, from 0, and its row keys.
+        read_fault: is called with each ReadRows request and its context, before it passes.
         calls: how many entries each MutateRows call had.
+        routed: of each kind of call its method, app profile and routing header.
     """
 
     upstream: str
     fault: Callable[[int, list[bytes]], Fault | None] = lambda number, rows: None
+    read_fault: Callable[[Any, Any], Any] = lambda request, context: None
     calls: list[int] = field(default_factory=list)
+    routed: set[tuple[str, str, str]] = field(default_factory=set)
 
     def start(self) -> None:
         """Listen on a free port, or on the one it had before `cut`."""
@@ -89,13 +94,10 @@ class BigtableProxy(grpc.GenericRpcHandler):
             for key, value in handler_call_details.invocation_metadata
             if key.startswith("x-goog")
         ]
-        if name == MUTATE_ROWS:
+        if name in (MUTATE_ROWS, READ_ROWS):
+            answer = self._mutate if name == MUTATE_ROWS else self._read
             return grpc.unary_stream_rpc_method_handler(
-                lambda request, context: self._mutate(request, context, metadata)
-            )
-        if name.rsplit("/", 1)[1] in STREAMED:
-            return grpc.unary_stream_rpc_method_handler(
-                lambda request, context: self._stream(name, request, context, metadata)
+                lambda request, context: answer(request, context, metadata)
             )
         return grpc.unary_unary_rpc_method_handler(
             lambda request, context: self._unary(name, request, context, metadata)
@@ -115,8 +117,22 @@ class BigtableProxy(grpc.GenericRpcHandler):
         except grpc.RpcError as error:
             context.abort(error.code(), error.details())
 
+    def _read(self, request: bytes, context: Any, metadata: Any) -> Iterator[bytes]:
+        parsed = ReadRequest.FromString(request)
+        self._note("ReadRows", parsed, metadata)
+        self.read_fault(parsed, context)
+        if not context.is_active():
+            return
+        yield from self._stream(READ_ROWS, request, context, metadata)
+
+    def _note(self, method: str, request: Any, metadata: Any) -> None:
+        header = dict(metadata).get("x-goog-request-params", "")
+        self.routed.add((method, request.app_profile_id, header))
+
     def _mutate(self, request: bytes, context: Any, metadata: Any) -> Iterator[bytes]:
-        rows = [entry.row_key for entry in Request.FromString(request).entries]
+        parsed = Request.FromString(request)
+        self._note("MutateRows", parsed, metadata)
+        rows = [entry.row_key for entry in parsed.entries]
         with self._lock:
             fault = self.fault(len(self.calls), rows) or Fault()
             self.calls.append(len(rows))

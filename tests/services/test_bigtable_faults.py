@@ -4,8 +4,12 @@ import asyncio
 import base64
 import json
 import random
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import apache_beam as beam
@@ -16,6 +20,7 @@ from bigtable_emulator import BigtableEmulator
 from bigtable_proxy import BigtableProxy, Fault
 
 from chronon_beam.api.records import Failure, GetRequest, PutRequest, TimedValue
+from chronon_beam.io.bigtable_errors import BigtableError
 from chronon_beam.io.bigtable_write import WriteToBigtable
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.testing import HOUR, NOON, tile
@@ -45,6 +50,7 @@ KEYS = 4000
 ROUNDS = 50
 LIST = 1000
 TILE_MS = 300_000
+TABLE = "projects/test-project/instances/faults/tables/GROUPBY_STREAMING"
 
 
 @pytest.fixture
@@ -273,3 +279,78 @@ def test_reads_are_tried_again_too(store: KVStore, proxy: BigtableProxy) -> None
     while cutting.is_alive():
         assert store.multi_get(asked) == expected
         assert asyncio.run(store.multi_get_async(asked)) == expected
+
+
+def test_scan_goes_on_where_the_connection_broke(store: KVStore, proxy: BigtableProxy) -> None:
+    puts = [tile("SCANNED_STREAMING", b"%04d" % i, NOON, b"v" * 1000) for i in range(2000)]
+    assert store.multi_put(puts) == [None] * 2000
+    found = []
+    for each in store.scan("SCANNED_STREAMING"):
+        found.append(each.key_bytes)
+        if len(found) in (10, 1000):
+            proxy.cut()
+    assert found == [put.key_bytes for put in puts]
+
+
+def test_read_that_fails_leaves_no_call_behind(
+    proxy: BigtableProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of two calls under way the first fails; nobody looks after the other one."""
+    opened = open_store("bigtable://test-project/faults?max_age=none&read_wait=30s&attempt=30s")
+    names = ("ONE_STREAMING", "TWO_BATCH")
+    opened.multi_put([tile(name, b"a", NOON, b"v") for name in names])
+    asked = [GetRequest(b"a", name, NOON, NOON + 1, HOUR) for name in names]
+    ended = threading.Event()
+
+    def fault(request: Any, context: Any) -> None:
+        if request.table_name.endswith("GROUPBY_STREAMING"):
+            context.abort(Code.PERMISSION_DENIED, "injected")
+        context.add_callback(ended.set)
+        ended.wait(20)
+
+    proxy.read_fault = fault
+    with pytest.raises(BigtableError, match=r"PERMISSION_DENIED: injected: ask for the role"):
+        opened.multi_get(asked)
+    assert ended.wait(10)  # long before its deadline
+    opened.close()
+    assert "hung" not in caplog.text
+
+
+def test_each_call_names_the_app_profile(proxy: BigtableProxy) -> None:
+    opened = open_store("bigtable://test-project/faults?max_age=none&app_profile=batch")
+    opened.multi_put(three())
+    opened.multi_get([GetRequest(b"a", "ONE_STREAMING", NOON, NOON + 1, HOUR)])
+    assert proxy.routed == {
+        (method, "batch", f"table_name={TABLE}&app_profile_id=batch")
+        for method in ("MutateRows", "ReadRows")
+    }
+    proxy.routed.clear()
+    assert list(opened.scan("ONE_STREAMING"))
+    ((_, profile, header),) = proxy.routed
+    assert (profile, header[-20:]) == ("batch", "app_profile_id=batch")
+    opened.close()
+
+
+def test_connection_that_breaks_while_fetching_prints_nothing(
+    proxy: BigtableProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC's core has a line for it, which says nothing to a user."""
+    monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+    cuts: list[threading.Thread] = []
+
+    def fault(request: Any, context: Any) -> None:
+        if len(cuts) < 4:
+            cuts.append(threading.Thread(target=proxy.cut))
+            cuts[-1].start()
+            time.sleep(1)  # the call is cancelled with its connection, and not ended before
+
+    proxy.read_fault = fault
+    shop = Path(__file__).parents[2] / "examples" / "ice_cream" / "group_by.py"
+    command = [sys.executable, "-m", "chronon_beam.pipeline.cli", "fetch", f"--group_by={shop}"]
+    flags = ["--store=bigtable://test-project/nothing?read_wait=30s", "--key=customer_id=Alice"]
+    ran = subprocess.run([*command, *flags], capture_output=True, text=True, timeout=100)
+    for thread in cuts:
+        thread.join()
+    assert ran.returncode == 2
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("chronon-beam: the store holds nothing of GroupBy")

@@ -1,8 +1,11 @@
 """The Bigtable store on Google's emulator: the contract, zipline's layout, tables, limits."""
 
+import asyncio
 import base64
 import json
+import os
 import pickle
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +16,7 @@ from google.cloud.bigtable import Client
 from google.cloud.bigtable.column_family import GCRuleUnion
 
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
-from chronon_beam.io.bigtable_client import BigtableError
+from chronon_beam.io.bigtable_errors import BigtableError
 from chronon_beam.io.kv_store import KVStore, StoredValue, open_store
 from chronon_beam.io.testing import NOON, KVStoreContract, tile
 
@@ -168,6 +171,47 @@ def test_store_pickles_and_shares_one_connection(bigtable: str) -> None:
     store.close()
     assert len(list(copy.scan("PICKLED_STREAMING"))) == 1
     copy.close()
+
+
+def test_connection_lives_as_long_as_a_store_that_uses_it(bigtable: str) -> None:
+    first, second = (open_store(f"{bigtable}?max_age=none") for _ in range(2))
+    first.close()
+    first.close()
+    assert second.multi_put([tile("SHARED_STREAMING", b"k", NOON, b"v")]) == [None]
+    second.close()
+
+
+def test_many_rows_are_read_in_requests_that_bigtable_takes(bigtable: str) -> None:
+    """A request of 512 KiB is refused; the emulator takes it."""
+    store = open_store(f"{bigtable}?max_age=none")
+    puts = [tile("MANY_STREAMING", b"%04d" % i + b"k" * 1000, NOON, b"%d" % i) for i in range(900)]
+    assert set(store.multi_put(puts)) == {None}
+    asked = [GetRequest(p.key_bytes, p.dataset, NOON, NOON + 1, 3_600_000) for p in puts]
+    found = store.multi_get(asked)
+    assert found == [[TimedValue(put.value_bytes, NOON)] for put in puts]
+    store.close()
+
+
+def test_forked_process_has_a_connection_of_its_own(bigtable: str) -> None:
+    store = open_store(f"{bigtable}?max_age=none")
+    store.multi_put([tile("FORKED_STREAMING", b"k", NOON, b"v")])
+    asked = [GetRequest(b"k", "FORKED_STREAMING", NOON, NOON + 1, 3_600_000)]
+    for _ in range(3):
+        asyncio.run(store.multi_get_async(asked))  # starts threads, which a fork does not take on
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(20)
+            read = asyncio.run(store.multi_get_async(asked)) == store.multi_get(asked)
+            code = (
+                0 if read and store.multi_put([tile("F_BATCH", b"k", NOON, b"v")]) == [None] else 2
+            )
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert store.multi_get(asked) == [[TimedValue(b"v", NOON)]]
+    store.close()
 
 
 def test_store_that_is_down_is_told_from_one_that_is_empty(
