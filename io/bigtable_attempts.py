@@ -78,7 +78,7 @@ def scanned(
         BigtableError: nothing more came for `wait_ms`, or what came does not pass.
     """
     last = b""
-    patience = Patience(wait_ms)
+    patience: Patience | None = None
     while True:
         read = RowsRead()
         responses = client.read_rows(table, prefix_after(prefix, last), _SCAN_TIMEOUT_S)
@@ -88,11 +88,12 @@ def scanned(
                 for last, values in read.rows.items():
                     yield last, values
                 if read.rows:
-                    read.rows, patience = {}, Patience(wait_ms)
+                    read.rows, patience = {}, None
             return
         except grpc.RpcError as error:
             if is_missing_table(error):
                 return
+            patience = patience or Patience(wait_ms)
             pause_s = patience.pause_s(error)
             if pause_s is None:
                 raise _failed(client, table, error) from error

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn
 
 from chronon_beam.api.group_by import GroupByError
@@ -228,8 +229,8 @@ def _upload(arguments: argparse.Namespace, beam_flags: list[str]) -> int:
 def _next_steps(arguments: argparse.Namespace, keys: Sequence[str]) -> str:
     wanted = " ".join(f"--key {name}=..." for name in keys)
     return (
-        f"Look at a value: chronon-beam fetch --group_by {arguments.group_by} "
-        f"--store {arguments.store} {wanted}\n"
+        f"Look at a value: chronon-beam fetch --group_by {quote(arguments.group_by)} "
+        f"--store {quote(arguments.store)} {wanted}\n"
         "(features are as of now; --at MS gives those of another time)"
     )
 

@@ -1,6 +1,8 @@
 """The command line, in this process: what it prints, where, and with which exit code."""
 
+import argparse
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -450,3 +452,11 @@ def test_interrupted_command_has_failed(chronon_beam: Cli, monkeypatch: pytest.M
     monkeypatch.setattr(cli, "_plan", interrupted)
     ran = chronon_beam("plan", ICE_CREAM)
     assert (ran.code, ran.err) == (1, "chronon-beam: stopped\n")
+
+
+def test_next_command_can_be_pasted_into_a_shell() -> None:
+    store = "bigtable://shop/features?max_age=none&wait=1m"
+    given = argparse.Namespace(group_by="my group.py", store=store)
+    words = shlex.split(cli._next_steps(given, ["user"]).splitlines()[0])  # noqa: SLF001
+    assert words[-6:] == ["--group_by", "my group.py", "--store", store, "--key", "user=..."]
+    assert f"'{store}'" in cli._next_steps(given, ["user"])  # noqa: SLF001

@@ -3,6 +3,7 @@
 `python tests/services/bigtable_emulator.py` starts one and says how to use it; Ctrl-C ends it.
 """
 
+import logging
 import os
 import platform
 import signal
@@ -13,6 +14,9 @@ import time
 import zipfile
 from contextlib import suppress
 from pathlib import Path
+
+if __name__ == "__main__":
+    logging.basicConfig(level="ERROR")  # Beam warns of what is not needed here
 
 from apache_beam.utils.subprocess_server import pick_port
 

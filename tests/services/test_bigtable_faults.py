@@ -281,15 +281,18 @@ def test_reads_are_tried_again_too(store: KVStore, proxy: BigtableProxy) -> None
         assert asyncio.run(store.multi_get_async(asked)) == expected
 
 
-def test_scan_goes_on_where_the_connection_broke(store: KVStore, proxy: BigtableProxy) -> None:
+def test_scan_goes_on_where_the_connection_broke(proxy: BigtableProxy) -> None:
+    opened = open_store("bigtable://test-project/faults?max_age=none&read_wait=3s")
     puts = [tile("SCANNED_STREAMING", b"%04d" % i, NOON, b"v" * 1000) for i in range(2000)]
-    assert store.multi_put(puts) == [None] * 2000
+    assert opened.multi_put(puts) == [None] * 2000
     found = []
-    for each in store.scan("SCANNED_STREAMING"):
+    for each in opened.scan("SCANNED_STREAMING"):
         found.append(each.key_bytes)
         if len(found) in (10, 1000):
+            time.sleep(3.1 if len(found) == 10 else 0)  # a reader may take longer than `read_wait`
             proxy.cut()
     assert found == [put.key_bytes for put in puts]
+    opened.close()
 
 
 def test_read_that_fails_leaves_no_call_behind(
@@ -300,12 +303,14 @@ def test_read_that_fails_leaves_no_call_behind(
     names = ("ONE_STREAMING", "TWO_BATCH")
     opened.multi_put([tile(name, b"a", NOON, b"v") for name in names])
     asked = [GetRequest(b"a", name, NOON, NOON + 1, HOUR) for name in names]
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     def fault(request: Any, context: Any) -> None:
         if request.table_name.endswith("GROUPBY_STREAMING"):
+            assert begun.wait(20)
             context.abort(Code.PERMISSION_DENIED, "injected")
         context.add_callback(ended.set)
+        begun.set()
         ended.wait(20)
 
     proxy.read_fault = fault
