@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import grpc
@@ -116,8 +117,10 @@ class BigtableClient:
         """
         if table in self._made:
             return False
+        channel = self._channel if self.emulator else None
         try:
-            made = self._tables.make(table)
+            with closing(BigtableTables(self.options, channel)) as tables:
+                made = tables.make(table)
         except (GoogleAPICallError, RetryError) as error:
             command = by_hand(self.options, table)
             raise cannot_make(self.options, self.emulator, table, command, error) from error
@@ -142,10 +145,6 @@ class BigtableClient:
         """After a call that hung: others of its connection might."""
         _log.warning("Bigtable %s: a call has hung, connecting anew", self.options.name)
         self._connect()  # the old channel goes when the last call lets go of it
-
-    @property
-    def _tables(self) -> BigtableTables:
-        return BigtableTables(self.options, self._channel if self.emulator else None)
 
     def table_name(self, table: str) -> str:
         """The table's full name."""

@@ -58,6 +58,7 @@ class BigtableTables:
 
     def __init__(self, options: BigtableOptions, channel: Any) -> None:
         self._options = options
+        self._owns_channel = channel is None
         self._client = (
             BigtableTableAdminClient(transport=BigtableTableAdminGrpcTransport(channel=channel))
             if channel is not None
@@ -85,6 +86,11 @@ class BigtableTables:
                 str(found[FAMILY].gc_rule).replace("\n", " ") or "keep all",
             )
         return False
+
+    def close(self) -> None:
+        """Let go of the connection, if it is its own."""
+        if self._owns_channel:
+            self._client.transport.close()
 
     def _families(self, table: str) -> Any:
         """By name; None if there is no table."""

@@ -2,7 +2,9 @@
 
 import time
 from typing import Any
+from unittest.mock import create_autospec
 
+import grpc
 import pytest
 from google.api_core.exceptions import (
     InternalServerError,
@@ -10,9 +12,10 @@ from google.api_core.exceptions import (
     RetryError,
 )
 from google.auth.exceptions import DefaultCredentialsError
-from google.cloud.bigtable_admin_v2 import types
+from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient, types
 from google.cloud.bigtable_v2.services.bigtable.transports import BigtableGrpcTransport
 
+from chronon_beam.io import bigtable_tables
 from chronon_beam.io.bigtable_codes import Status
 from chronon_beam.io.bigtable_errors import BigtableError, cannot_make, remedy
 from chronon_beam.io.bigtable_options import BigtableOptions
@@ -87,3 +90,19 @@ def test_instance_that_is_down_is_told_of_soon(monkeypatch: pytest.MonkeyPatch) 
         store.create("X_STREAMING")
     assert time.monotonic() - began < 5
     store.close()
+
+
+def test_connection_for_tables_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Google's, for an emulator shares the one for data."""
+    transports: list[Any] = []
+
+    def made(**given: Any) -> Any:
+        transports.append(create_autospec(BigtableTableAdminClient, instance=True))
+        return transports[-1]
+
+    monkeypatch.setattr(bigtable_tables, "BigtableTableAdminClient", made)
+    bigtable_tables.BigtableTables(OPTIONS, None).close()
+    transports[0].transport.close.assert_called_once_with()
+    with grpc.insecure_channel("localhost:1") as channel:
+        bigtable_tables.BigtableTables(OPTIONS, channel).close()
+    transports[1].transport.close.assert_not_called()

@@ -236,6 +236,15 @@ def test_what_cannot_pass_is_given_back_at_once(
     assert proxy.calls == ([3, 1] if code is Code.NOT_FOUND else [3])
 
 
+def test_table_that_is_there_is_not_said_to_have_been_made(
+    store: KVStore, proxy: BigtableProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Bigtable says NOT_FOUND of an app profile, too."""
+    proxy.fault = lambda number, rows: Fault(Code.NOT_FOUND)
+    assert all("NOT_FOUND: injected (tried 2 times" in str(r) for r in store.multi_put(three()))
+    assert "it is made" not in caplog.text
+
+
 def test_entry_that_spoils_its_call_is_found(store: KVStore, proxy: BigtableProxy) -> None:
     puts = [tile("ONE_STREAMING", b"%d" % i, NOON, b"v") for i in range(100)]
     proxy.fault = lambda number, rows: (

@@ -17,6 +17,7 @@ from google.cloud.bigtable.column_family import GCRuleUnion
 
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.io.bigtable_errors import BigtableError
+from chronon_beam.io.bigtable_tables import BigtableTables
 from chronon_beam.io.kv_store import KVStore, StoredValue, open_store
 from chronon_beam.io.testing import NOON, KVStoreContract, tile
 
@@ -141,6 +142,18 @@ def test_family_is_added_to_a_table_that_lacks_it(new_instance: str) -> None:
     store.create("X_BATCH")
     assert store.multi_put([tile("X_BATCH", b"k", int(time.time() * 1000), b"v", 1)]) == [None]
     store.close()
+
+
+def test_family_that_another_worker_adds_at_the_same_time_is_fine(
+    new_instance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(new_instance)
+    store.create("X_BATCH")
+    late = open_store(f"{new_instance}?in_flight=2")
+    monkeypatch.setattr(BigtableTables, "_families", lambda self, table: {})
+    late.create("X_BATCH")  # it has seen the table without the family
+    store.close()
+    late.close()
 
 
 def test_keys_and_values_that_bigtable_cannot_take_fail_alone(bigtable: str) -> None:
