@@ -11,6 +11,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PBegin
 
+from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.io.repair import WriteTiles
 from chronon_beam.io.write import Write
@@ -86,12 +87,10 @@ def _page(
     decoded: Any = messages | "Decode" >> Decode(job.changes or job.query.schema, count)
     events = decoded.events | "Unfold" >> Unfold() if job.changes else decoded.events
     evaluated: Any = events | "Evaluate" >> Evaluate(job.query, count)
-    converted = _tiled(evaluated.rows, job) if job.tiled else _untiled(evaluated.rows, job)
-    responses: Any = converted.requests | "Write" >> converted.write
+    stored = _tiled(evaluated.rows, job) if job.tiled else _untiled(evaluated.rows, job)
     refused = (decoded.failures, evaluated.failures, *_deletes(evaluated.rows, job))
-    failures = (*refused, *converted.failures, responses.failures)
-    _ = failures | beam.Flatten() | "DeadLetters" >> dead_letters
-    return responses.written
+    _ = (*refused, *stored.failures) | beam.Flatten() | "DeadLetters" >> dead_letters
+    return stored.written
 
 
 def _deletes(rows: beam.PCollection[Any], job: Job) -> tuple[beam.PCollection[Any], ...]:
@@ -102,22 +101,34 @@ def _deletes(rows: beam.PCollection[Any], job: Job) -> tuple[beam.PCollection[An
 
 
 @dataclass(frozen=True)
-class _Converted:
-    """PutRequests, how they are to be written, and what failed on the way to them."""
+class _Stored:
+    """Counts of what was written, and what failed on the way to the store."""
 
-    requests: beam.PCollection[Any]
-    write: beam.PTransform
+    written: beam.PCollection[int]
     failures: tuple[beam.PCollection[Any], ...]
 
 
-def _tiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
-    tile = Tile(job.plan, job.trigger, job.lateness_ms, job.late, job.shards, count)
-    tiled: Any = rows | "Tile" >> tile
-    requests = tiled["tiles"] | "Convert" >> ConvertTiles(job.plan)
-    return _Converted(requests, WriteTiles(job.plan, job.store_uri, count), (tiled["failures"],))
+def _tiled(rows: beam.PCollection[Any], job: Job) -> _Stored:
+    """Each family of tiles goes a way of its own: what is written keeps its order."""
+    families = [_family(rows, job, spec) for spec in job.plan.specs]
+    if len(families) == 1:
+        return families[0]
+    written = tuple(family.written for family in families) | "Written" >> beam.Flatten()
+    return _Stored(written, tuple(failed for family in families for failed in family.failures))
 
 
-def _untiled(rows: beam.PCollection[Any], job: Job) -> _Converted:
+def _family(rows: beam.PCollection[Any], job: Job, spec: TileSpec) -> _Stored:
+    of = str(spec.size_ms) if len(job.plan.specs) > 1 else ""
+    tile = Tile(job.plan, spec, job.trigger, job.lateness_ms, job.late, job.shards, count)
+    tiled: Any = rows | f"Tile{of}" >> tile
+    requests = tiled["tiles"] | f"Convert{of}" >> ConvertTiles(job.plan)
+    write = WriteTiles(job.plan, job.store_uri, count)
+    responses: Any = requests | f"Write{of}" >> write
+    return _Stored(responses.written, (tiled["failures"], responses.failures))
+
+
+def _untiled(rows: beam.PCollection[Any], job: Job) -> _Stored:
     converted: Any = rows | "Convert" >> ConvertRows(job.plan, count)
     write = Write(job.store_uri, job.plan.group_by.streaming_dataset, count)
-    return _Converted(converted.requests, write, (converted.failures,))
+    responses: Any = converted.requests | "Write" >> write
+    return _Stored(responses.written, (converted.failures, responses.failures))

@@ -97,9 +97,7 @@ def carry_out(
         ProgressLine(lambda: tallied_since(before) if chosen.workers_here else None),
     ):
         result = _finished(lay, chosen)
-        # Prism's counters are those of the last bundle; its workers are threads of this process.
-        in_process = runner == "PrismRunner"
-        return tallied_since(before) if in_process else committed(result, before)
+        return committed(result, before) if chosen.counts_all else tallied_since(before)
 
 
 def _finished(lay: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineResult:

@@ -23,11 +23,14 @@ class Chosen:
         runner: Beam's, by name or as an object.
         flags: what Beam is given for it.
         workers_here: whether the workers are threads of this process.
+        counts_all: whether its metrics hold all bundles: Prism has those of the last one, the
+            older embedded runner none of those that timers start.
     """
 
     runner: PipelineRunner | str
     flags: list[str]
     workers_here: bool = True
+    counts_all: bool = True
 
 
 @contextmanager
@@ -46,9 +49,13 @@ def runner_of(
         UsageError: what the runner needs is not on this machine.
     """
     if name == "DirectRunner":
-        yield Chosen(_embedded(buffered), list(flags))
+        # Imported late: not every command runs a job.
+        from chronon_beam.pipeline.embedded import embedded_runner
+
+        yield Chosen(embedded_runner(buffered), list(flags), counts_all=not buffered)
     elif name == "PrismRunner":
-        yield Chosen(name, with_default(flags, "prism_location", _prism))
+        complete = with_default(flags, "prism_location", _prism)
+        yield Chosen(name, complete, counts_all=False)
     elif name == "FlinkRunner":
         for warning in warnings_of(name, flags, live):
             print(f"warning: {warning}", file=sys.stderr, flush=True)
@@ -72,18 +79,6 @@ def warnings_of(name: str, flags: Sequence[str], live: bool | None) -> list[str]
         ending = warnings_of(name, flags, live=False)
         return [line for line in warnings_of(name, flags, live=True) if line in ending]
     return dangers(flink_arguments(flags, live=live), live=live)
-
-
-def _embedded(buffered: bool) -> PipelineRunner:
-    """Beam's DirectRunner tries Prism first, and downloads it; these are embedded."""
-    if buffered:
-        # Of the two, only the older one knows processing-time timers.
-        from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
-
-        return BundleBasedDirectRunner()
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    return FnApiRunner()
 
 
 def with_default(flags: Sequence[str], name: str, value: Callable[[], str]) -> list[str]:

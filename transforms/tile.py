@@ -53,10 +53,11 @@ _BEAM_LATENESS: Any = Duration(seconds=50 * 365 * 24 * 60 * 60)
 class Tile(beam.PTransform):
     """Rows to Tiles, one cumulative tile for every row or as the trigger says.
 
-    Outputs: the main one, Tiles, to be written in the order in which they come; `failures`.
+    Outputs: `tiles`, to be written in the order in which they come; `failures`.
 
     Attributes:
         plan: what to compute.
+        spec: the family of tiles; one of `plan.specs`.
         trigger: when tiles are written.
         lateness_ms: how long after its end a tile still takes events.
         late: `repair` tiles that have closed, in the store, or `dead_letter` late events.
@@ -64,6 +65,7 @@ class Tile(beam.PTransform):
     """
 
     plan: Plan
+    spec: TileSpec
     trigger: Trigger = field(default_factory=Trigger)
     lateness_ms: int = 0
     late: str = "repair"
@@ -74,37 +76,15 @@ class Tile(beam.PTransform):
         super().__init__()
 
     def expand(self, rows: beam.PCollection[Rows]) -> Any:
-        """A branch for each family of tiles, all alike."""
-        branches = [
-            rows | f"Tiles{spec.size_ms}" >> _TileFamily(self, spec) for spec in self.plan.specs
-        ]
-        if len(branches) == 1:
-            return branches[0]
-        return {
-            tag: tuple(branch[tag] for branch in branches) | f"All-{tag}" >> beam.Flatten()
-            for tag in ("tiles", FAILURES)
-        }
-
-
-class _TileFamily(beam.PTransform):
-    """Rows to the tiles of one family."""
-
-    def __init__(self, tile: Tile, spec: TileSpec) -> None:
-        super().__init__()
-        self._tile = tile
-        self._spec = spec
-
-    def expand(self, rows: beam.PCollection[Rows]) -> Any:
-        split: Any = rows | "Split" >> beam.ParDo(_SplitFn(self._tile, self._spec)).with_outputs(
+        """Rows are split by shard and pane, windowed, and aggregated."""
+        split: Any = rows | "Split" >> beam.ParDo(_SplitFn(self)).with_outputs(
             FAILURES, main="batches"
         )
         tiled: Any = (
-            split.batches
-            | "Window" >> _window_into(self._spec)
-            | "Aggregate" >> _aggregate(self._tile, self._spec)
+            split.batches | "Window" >> _window_into(self.spec) | "Aggregate" >> _aggregate(self)
         )
         failures = split[FAILURES]
-        if self._tile.plan.aggregator.may_refuse:
+        if self.plan.aggregator.may_refuse:
             refused = tiled[REFUSED] | "Refused" >> beam.WindowInto(GlobalWindows())
             failures = (failures, refused) | "AllFailures" >> beam.Flatten()
         # From here on windows mean nothing: a batch knows its tile.
@@ -123,9 +103,9 @@ def _window_into(spec: TileSpec) -> beam.WindowInto:
     )
 
 
-def _aggregate(tile: Tile, spec: TileSpec) -> beam.ParDo:
+def _aggregate(tile: Tile) -> beam.ParDo:
     kind = EveryEventFn if tile.trigger.every_event else BufferedFn
-    fn = kind(tile.plan, spec, Lives(tile.lateness_ms), tile.trigger, tile.count)
+    fn = kind(tile.plan, tile.spec, Lives(tile.lateness_ms), tile.trigger, tile.count)
     return beam.ParDo(fn).with_outputs(REFUSED, main="tiles")
 
 
@@ -133,10 +113,12 @@ def _aggregate(tile: Tile, spec: TileSpec) -> beam.ParDo:
 class _SplitFn(beam.DoFn):
     """Rows of a bundle to (shard, ShardBatch) pairs, each at the start of its pane."""
 
-    def __init__(self, tile: Tile, spec: TileSpec) -> None:
+    def __init__(self, tile: Tile) -> None:
         self._plan = tile.plan
         self._shards = tile.shards
-        self._spec = spec
+        self._spec = tile.spec
+        # A row that does not fit fits no family: it is told once.
+        self._tells_unfit = tile.spec == tile.plan.specs[0]
         self._lateness_ms = tile.lateness_ms
         self._drops_late = tile.late == "dead_letter"
         self._count = tile.count
@@ -159,8 +141,9 @@ class _SplitFn(beam.DoFn):
             self._count("dead", len(dropped))
             yield from (TaggedOutput(FAILURES, failure) for failure in dropped)
         for index, reason in self._splitter.add(rows):
-            self._count("dead", 1)
-            yield TaggedOutput(FAILURES, dead_row(rows, index, "Tile", reason))
+            if self._tells_unfit:
+                self._count("dead", 1)
+                yield TaggedOutput(FAILURES, dead_row(rows, index, "Tile", reason))
         if self._splitter.pending >= _FLUSH_ROWS:
             for pane, batch in self._splitter.drain():
                 yield TimestampedValue(_keyed(pane, batch), Timestamp(micros=pane.start_ms * 1000))

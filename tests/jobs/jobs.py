@@ -9,7 +9,6 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy
@@ -17,6 +16,7 @@ from chronon_beam.api.records import Failure, Messages, PutRequest
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io import kv_store
 from chronon_beam.io.kv_store import MemoryStore, open_store
+from chronon_beam.pipeline.embedded import embedded_runner
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.progress import tallied_since, tally
 from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
@@ -121,7 +121,9 @@ def run(job: Job, source: beam.PTransform, runner: Any = None, **options: Any) -
     """Run to the end."""
     before = dict(tally)
     pipeline_options = PipelineOptions([], **options)
-    with beam.Pipeline(runner=runner or FnApiRunner(), options=pipeline_options) as root:
+    with beam.Pipeline(
+        runner=runner or embedded_runner(buffered=False), options=pipeline_options
+    ) as root:
         build(root, job, source, CollectDead(job.store_uri))
     store = open_store(job.store_uri)
     assert isinstance(store, Recording)

@@ -13,6 +13,7 @@ from jobs import Outcome, job_of, run
 
 from chronon_beam.api.load import load_group_by
 from chronon_beam.io.sources import open_source
+from chronon_beam.pipeline.embedded import embedded_runner
 
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 AT_MS = 1_357_250_400_000
@@ -69,20 +70,16 @@ def test_cancelled_flights_are_filtered(outcome: Outcome) -> None:
     assert outcome.nothing_is_missing()
 
 
-@pytest.mark.parametrize("runner", ["FnApiRunner", "BundleBasedDirectRunner"])
+@pytest.mark.parametrize("buffered", [False, True])
 @pytest.mark.parametrize("streaming", [False, True])
-def test_ice_cream_from_its_file_in_batch_and_streaming(runner: str, streaming: bool) -> None:
-    """Both of Beam's embedded runners: the second one runs jobs with a buffered trigger."""
-    from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
+def test_ice_cream_from_its_file_in_batch_and_streaming(buffered: bool, streaming: bool) -> None:
+    """On both of Beam's embedded runners."""
     folder = FLIGHTS.parent / "ice_cream"
     source = open_source(f"file:{folder / 'events.jsonl'}")
     schema = source.schema()
     assert schema is not None
     job = job_of(load_group_by(str(folder / "group_by.py")), schema)
-    embedded = FnApiRunner() if runner == "FnApiRunner" else BundleBasedDirectRunner()
-    found = run(job, source.transform(), embedded, streaming=streaming)
+    found = run(job, source.transform(), embedded_runner(buffered), streaming=streaming)
     assert found.features([{"customer_id": "Alice"}, {"customer_id": "Bob"}], 2000) == [
         {"customer_id_count_6h": 2, "flavor_last_6h": "olive oil"},
         {"customer_id_count_6h": 1, "flavor_last_6h": "strawberry"},

@@ -5,16 +5,19 @@ import random
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pytest
 from drawing import BEGIN_MS, DDL, aggregations, alike, brute_force, events, group_by_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jobs import batches_of, job_of, run_batches
+from jobs import batches_of, job_of, run, run_batches
 
+from chronon_beam.aggregator.codecs import complete
 from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query, Source, select
 from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.group_by import Window
 from chronon_beam.api.load import load_group_by
+from chronon_beam.pipeline.embedded import embedded_runner
 from chronon_beam.transforms.sql import parse_ddl
 from chronon_beam.transforms.triggers import Trigger
 
@@ -150,18 +153,21 @@ def test_100_000_lines_of_which_a_tenth_are_damaged_lose_nothing_else() -> None:
 
 
 def test_null_inside_a_kept_list_is_dead_lettered_alone() -> None:
-    group_by = group_by_of([Aggregation("tags", Operation.LAST, [Window(1, TimeUnit.HOURS)])])
+    windows = [Window(1, TimeUnit.HOURS), Window(2, TimeUnit.HOURS)]
+    group_by = group_by_of([Aggregation("tags", Operation.LAST, windows)])
     base = {"user": "ann", "shop": 1, "d": None, "i": None, "s": None}
     drawn = [
         {**base, "tags": ["a"], "created": BEGIN_MS},
         {**base, "tags": ["b", None], "created": BEGIN_MS + 1},
         {**base, "tags": ["c"], "created": BEGIN_MS + 2},
     ]
-    for tiled in (True, False):
-        outcome = run_batches(job_of(group_by, parse_ddl(DDL), tiled=tiled), batches_of(drawn))
+    for tiled, layout in ((True, "tumbling"), (True, "sliding"), (False, "tumbling")):
+        job = job_of(group_by, parse_ddl(DDL), tiled=tiled, layout=layout)
+        outcome = run_batches(job, batches_of(drawn))
         values = outcome.features([{"user": "ann", "shop": 1}], BEGIN_MS + 10)
-        assert values == [{"tags_last_1h": ["c"]}]
+        assert values == [{"tags_last_1h": ["c"], "tags_last_2h": ["c"]}]
         assert [(f.step, f.position) for f in outcome.dead] == [("Tile" if tiled else "Convert", 2)]
+        assert outcome.counts["dead"] == 1
         assert "null inside" in outcome.dead[0].reason
 
 
@@ -184,6 +190,25 @@ def test_lists_that_do_not_fit_together_are_dead_lettered_alone(trigger: Trigger
     assert "n_sum: elementWise needs lists of one length: 1 after 2" in reasons[2]
     assert "n_sum: elementWise takes no null inside a list" in reasons[3]
     assert json.loads(outcome.dead[0].payload)["user"] == "ann"
+
+
+@pytest.mark.parametrize("layout", ["tumbling", "sliding"])
+@pytest.mark.parametrize("trigger", [Trigger(), Trigger(20_000)], ids=["every_event", "buffered"])
+@pytest.mark.parametrize("streaming", [False, True], ids=["batch", "stream"])
+def test_every_tile_of_every_family_is_closed(
+    trigger: Trigger, layout: str, streaming: bool
+) -> None:
+    windows = [Window(1, TimeUnit.HOURS), Window(6, TimeUnit.HOURS)]
+    group_by = group_by_of([Aggregation("d", Operation.SUM, windows)])
+    drawn = [{"user": "ann", "shop": 1, "d": 1.0, "created": BEGIN_MS + at} for at in range(3)]
+    job = job_of(group_by, parse_ddl(DDL), trigger=trigger, layout=layout)
+    source = beam.Create(batches_of(drawn), reshuffle=False)
+    runner = embedded_runner(buffered=not trigger.every_event)
+    outcome = run(job, source, runner, streaming=streaming)
+    last = {(put.tile_size_ms, put.tile_start_ms): put.value_bytes for put in outcome.writes}
+    # Sliding: an event is in (w + hop) / hop tiles of each window w.
+    assert len(last) == (1 if layout == "tumbling" else 13 + 73)
+    assert all(value == complete(value) for value in last.values())
 
 
 def test_explode_makes_several_rows_of_one_event() -> None:

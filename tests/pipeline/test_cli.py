@@ -96,12 +96,19 @@ ANN = {"user": "Ann", "price": 2.5, "t": 1000}
 
 
 @pytest.mark.parametrize(
-    "flags", [[], ["--tiling=untiled"], ["--layout=sliding"], ["--trigger=buffered:10ms"]]
+    ("flags", "written"),
+    [
+        ([], "5 tiles, 0 late events, 5 writes"),
+        (["--tiling=untiled"], "0 tiles, 0 late events, 3 writes"),
+        (["--layout=sliding"], "365 tiles, 0 late events, 365 writes"),
+        (["--trigger=buffered:9000ms"], "2 tiles, 0 late events, 2 writes"),
+    ],
 )
 def test_example_runs_and_its_features_are_fetched(
-    chronon_beam: Cli, store: str, flags: list[str]
+    chronon_beam: Cli, store: str, flags: list[str], written: str
 ) -> None:
     ran = chronon_beam("run", ICE_CREAM, EVENTS, store, *flags)
+    assert written in ran.err
     assert (ran.code, ran.out) == (0, "")
     assert "3 events in " in ran.err
     assert "3 rows, 0 events filtered out, 0 dead letters" in ran.err

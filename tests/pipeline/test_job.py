@@ -54,8 +54,8 @@ COMMON = [
 def test_steps_of_a_tiled_job_keep_their_names_so_that_a_savepoint_fits() -> None:
     of_tiles = [
         "Convert/Requests",
-        "Tile/Tiles300000/Aggregate/ParDo(EveryEventFn)",
-        "Tile/Tiles300000/Split/ParDo(_SplitFn)",
+        "Tile/Aggregate/ParDo(EveryEventFn)",
+        "Tile/Split/ParDo(_SplitFn)",
         "Write/Write/ParDo(WriteTilesFn)",
     ]
     assert steps(tiled=True) == sorted(COMMON + of_tiles)

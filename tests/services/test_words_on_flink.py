@@ -20,6 +20,8 @@ SAID = {
         "2 rows, 0 events filtered out, 4 dead letters",
         "exit 0",
     ],
+    # Each window has steps of its own, in stages of their own on Flink.
+    "sliding_tiles": ["172 tiles, 0 late events, 172 writes", "exit 0"],
     "breaking_store": [
         "chronon-beam: the job failed: ConnectionError: the store does not answer [while running "
         "'t.words/",

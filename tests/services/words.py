@@ -20,7 +20,8 @@ from chronon_beam.api import *
 own = GroupBy(
     name="t.words", keys=["user"],
     sources=Source(EventSource(Query(select("user", price="PRICE"), time_column="t"))),
-    aggregations=[Aggregation("price", Operation.SUM, [Window(6, TimeUnit.HOURS)])])
+    aggregations=[Aggregation("price", Operation.SUM, [
+        Window(1, TimeUnit.HOURS), Window(6, TimeUnit.HOURS)])])
 """
 SCHEMA = "user STRING, price DOUBLE, t BIGINT"
 ANN = json.dumps({"user": "Ann", "price": 2.5, "t": 1000})
@@ -80,6 +81,7 @@ def command_lines(folder: Path) -> dict[str, list[str]]:
         "bad_expression": [f"--group_by={folder}/misspelt.py", sound[1], "--store=null:"],
         "missing_file": [sound[0], f"--source=file:{folder}/no.jsonl", "--store=null:"],
         "dead_letters": [sound[0], damaged, "--store=refusing:"],
+        "sliding_tiles": [*sound, "--store=null:", "--layout=sliding"],
         "breaking_store": [*sound, f"--store=breaking:{folder}/opened"],
     }
 
