@@ -8,11 +8,13 @@ schema for every value (benchmarks/aggregator.py). Decoding is fastavro's.
 import io
 import struct
 from collections.abc import Callable, Collection
+from decimal import Decimal
 from typing import Any
 
 import fastavro
 
 from chronon_beam.aggregator.base import IrRecord
+from chronon_beam.aggregator.decimals import unscaled
 from chronon_beam.aggregator.expressions import expression
 from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered
 from chronon_beam.api.data_types import (
@@ -26,6 +28,7 @@ from chronon_beam.api.data_types import (
     SHORT,
     STRING,
     DataType,
+    DecimalType,
     ListType,
     MapType,
     StructType,
@@ -36,6 +39,9 @@ Encoder = Callable[[Any], bytes]
 Schema = dict[str, Any]
 
 NAMESPACE = "ai.chronon.data"
+_MOST_DIGITS = 1000
+"""Of decimals that are read; those of Spark have 38 at most, of a sum a few more."""
+
 NULL, PRESENT = b"\x00", b"\x02"
 """Index of the union branch: every field is [null, T]."""
 
@@ -65,28 +71,37 @@ def reading_schema(struct_type: StructType) -> Schema:
     """A schema that reads the same bytes and keeps the fields' own names.
 
     Names are not in the bytes, so a reader may choose them; Chronon's, made unique, would have to
-    be undone.
+    be undone. Nor is the precision of decimals: a sum may have more digits than its inputs.
     """
-    return _schema(struct_type, AvroNames(prefix_by_path=True), ())
+    return _schema(struct_type, AvroNames(prefix_by_path=True), (), _MOST_DIGITS)
 
 
-def _schema(data_type: DataType, names: AvroNames, path: tuple[str, ...]) -> Any:
+def _schema(
+    data_type: DataType, names: AvroNames, path: tuple[str, ...], digits: int | None = None
+) -> Any:
     if isinstance(data_type, StructType):
         # The record is named before its fields: numbers of repeated names depend on it.
         name = names.record(data_type.record, path)
-        fields = [_field(field, kind, names, path) for field, kind in data_type.fields]
+        fields = [_field(field, kind, names, path, digits) for field, kind in data_type.fields]
         schema = {"type": "record", "name": name, "doc": "", "fields": fields}
         return schema if path else {**schema, "namespace": NAMESPACE}
     if isinstance(data_type, ListType):
-        return {"type": "array", "items": _schema(data_type.element, names, path)}
+        return {"type": "array", "items": _schema(data_type.element, names, path, digits)}
     if isinstance(data_type, MapType):
-        return {"type": "map", "values": _schema(data_type.value, names, path)}
+        return {"type": "map", "values": _schema(data_type.value, names, path, digits)}
+    if isinstance(data_type, DecimalType):
+        precision = data_type.precision if digits is None else digits
+        decimal = {"precision": precision, "scale": data_type.scale}
+        return {"type": "bytes", "logicalType": "decimal", **decimal}
     return _PRIMITIVES[data_type]
 
 
-def _field(name: str, data_type: DataType, names: AvroNames, path: tuple[str, ...]) -> Schema:
+def _field(
+    name: str, data_type: DataType, names: AvroNames, path: tuple[str, ...], digits: int | None
+) -> Schema:
     unique = names.field(name)
-    return {"name": unique, "type": ["null", _schema(data_type, names, (*path, name))], "doc": ""}
+    found = _schema(data_type, names, (*path, name), digits)
+    return {"name": unique, "type": ["null", found], "doc": ""}
 
 
 class Decoder:
@@ -213,8 +228,8 @@ _ENCODERS: dict[DataType, Encoder] = {
 def encoder(data_type: DataType) -> Encoder:
     """The function that encodes values of `data_type`.
 
-    Values are Python's own: dict for structs and maps, list, str, bytes, int, float, bool; a
-    tuple for an `IrRecord`. Null inside a list or map raises AvroError: Avro has no place for it.
+    Values are Python's own: dict for structs and maps, list, str, bytes, int, float, bool, Decimal;
+    a tuple for an `IrRecord`. Null inside a list or map raises AvroError: Avro has no place for it.
     """
     if isinstance(data_type, IrRecord):
         return _tuple_encoder(data_type)
@@ -224,7 +239,20 @@ def encoder(data_type: DataType) -> Encoder:
         return list_encoder(encoder(data_type.element))
     if isinstance(data_type, MapType):
         return map_encoder(encoder(data_type.value))
+    if isinstance(data_type, DecimalType):
+        return _decimal_encoder(data_type.scale)
     return _ENCODERS[data_type]
+
+
+def _decimal_encoder(scale: int) -> Encoder:
+    """Decimals go out as `BigInteger.toByteArray` of the number without its point."""
+
+    def encode(value: Decimal) -> bytes:
+        number = unscaled(value, scale)
+        size = (number if number >= 0 else ~number).bit_length() // 8 + 1
+        return _encode_bytes(number.to_bytes(size, signed=True))
+
+    return encode
 
 
 def _tuple_encoder(record: IrRecord) -> Encoder:

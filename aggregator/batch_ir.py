@@ -12,6 +12,7 @@ For a batch that ends at E a window w is stored in two parts, so that its tail c
 A query merges the collapsed IR, what was streamed since E, and the tail hops that it still covers.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -67,7 +68,10 @@ class BatchIrCodec:
     def __init__(self, group_by: GroupBy, columns: Sequence[Column], tiles: TileCodec) -> None:
         features = [(f.name, columns[f.tile_index].operation) for f in group_by.features]
         names = [(name, operation.ir_type) for name, operation in features]
-        hops = [(column.part.column, column.operation.ir_type) for column in columns]
+        hops = [
+            (name, column.operation.ir_type)
+            for name, column in zip(_hop_names(group_by, columns), columns, strict=True)
+        ]
         self.schema = record_schema(_record(group_by, names, hops), group_by.dialect)
         # Columns may share a name (one column and operation, twice): numbers are unique.
         numbered = [[(f"c{i}", kind) for i, (_, kind) in enumerate(part)] for part in (names, hops)]
@@ -113,6 +117,19 @@ class BatchIrCodec:
                 for ir, from_avro in zip(irs, self._hop_from_avro, strict=True)
             ],
         )
+
+
+def _hop_names(group_by: GroupBy, columns: Sequence[Column]) -> list[str]:
+    """One a column; where the schema does not number repeated names, they are numbered here."""
+    names = [column.part.column for column in columns]
+    if group_by.dialect.numbers_names:
+        return names
+    seen = Counter[str]()
+    numbered = []
+    for name in names:
+        numbered.append(f"{name}_{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return numbered
 
 
 def _record(

@@ -5,6 +5,7 @@ Source: `ai.chronon.online.TileCodec`, `ai.chronon.flink.AvroCodecFn`, `ai.chron
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from chronon_beam.aggregator.avro import (
@@ -13,6 +14,7 @@ from chronon_beam.aggregator.avro import (
     AvroError,
     Decoder,
     Encoder,
+    Schema,
     encoder,
     reading_schema,
     record_schema,
@@ -54,7 +56,6 @@ class TileCodec:
     """Accumulators to tile bytes and back.
 
     Attributes:
-        schema: the tile's Avro schema.
         encode: an accumulator to its tile, not complete.
 
     A tile is `{collapsedIr: {one nullable field a column}, isComplete: boolean}`. What `encode`
@@ -65,13 +66,30 @@ class TileCodec:
         columns = rows.columns
         types = [column.operation.ir_type for column in columns]
         names = [column.part.column for column in columns]
-        record = _tile_record(group_by, tuple(zip(names, types, strict=True)))
-        self.schema = record_schema(record, group_by.dialect)
+        self._group_by = group_by
+        self._columns = tuple(zip(names, types, strict=True))
         # Columns may share a name (one column and operation, twice): numbers are unique.
         numbered = tuple((f"c{index}", kind) for index, kind in enumerate(types))
         self._from_avro = [column.operation.from_avro for column in columns]
         self.encode = _tile_encoder([column.operation.encode for column in columns])
         self._decode = Decoder(reading_schema(_tile_record(group_by, numbered)))
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The tile's Avro schema.
+
+        Raises:
+            GroupByError: two columns have one name, and the dialect does not number names.
+        """
+        names = [name for name, _ in self._columns]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None and not self._group_by.dialect.numbers_names:
+            raise GroupByError(
+                f"{self._group_by.name}: {twice!r} is aggregated {names.count(twice)} times, and "
+                f"dialect {self._group_by.dialect.name} has no tile with two fields of one name: "
+                "declare all windows in one aggregation, or select the column under another name"
+            )
+        return record_schema(_tile_record(self._group_by, self._columns), self._group_by.dialect)
 
     def decode(self, tile: bytes) -> tuple[Accumulator, bool]:
         """The accumulator in a tile, and isComplete; raises AvroError on other bytes."""
@@ -114,7 +132,7 @@ class RecordCodec:
         self, record: str, columns: Mapping[str, DataType], dialect: Dialect, role: str
     ) -> None:
         for name, data_type in columns.items():
-            bad = unwritable(data_type)
+            bad = unwritable(data_type, dialect.decimals)
             if bad is not None:
                 raise GroupByError(
                     f"{role} {name!r} of type {data_type.name}: {bad.name} has no Avro form in "

@@ -17,6 +17,7 @@ from chronon_beam.aggregator.avro import (
     encoder,
 )
 from chronon_beam.aggregator.base import Aggregator
+from chronon_beam.aggregator.decimals import decimal_hash
 from chronon_beam.aggregator.expressions import expression
 from chronon_beam.aggregator.java import (
     STRING_PLACES,
@@ -36,6 +37,7 @@ from chronon_beam.api.data_types import (
     LONG,
     STRING,
     DataType,
+    DecimalType,
     StructType,
     list_of,
 )
@@ -77,6 +79,8 @@ def _places(input_type: DataType) -> Places[Any]:
         return Places(lambda value: 0)
     if input_type == LONG:
         return Places(long_hash)
+    if isinstance(input_type, DecimalType):
+        return Places(decimal_hash(input_type.scale))
     return Places(lambda number: number & 0xFFFFFFFF)
 
 

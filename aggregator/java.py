@@ -60,7 +60,7 @@ class _Memo(dict[Any, int]):
 
     def __missing__(self, key: Any) -> int:
         found = self._function(key)
-        if isinstance(key, int) or len(key) <= self._LONGEST:
+        if not isinstance(key, (str, bytes)) or len(key) <= self._LONGEST:
             if len(self) >= self._MOST:
                 self.clear()
             self[key] = found
@@ -180,8 +180,8 @@ STRING_PLACES: Places[str] = Places(string_hash)
 def double_text(number: float) -> str:
     """`Double.toString` (of Java 19 and later, which print the shortest digits).
 
-    >>> double_text(2.0), double_text(-6.96), double_text(326559165043.62354)
-    ('2.0', '-6.96', '3.2655916504362354E11')
+    >>> double_text(2.0), double_text(-6.96), double_text(326559165043.62354), double_text(5e-324)
+    ('2.0', '-6.96', '3.2655916504362354E11', '4.9E-324')
     """
     if number != number:
         return "NaN"
@@ -191,6 +191,9 @@ def double_text(number: float) -> str:
     if number == 0 or 1e-3 <= abs(number) < 1e7:
         return shortest
     sign, digits, exponent = Decimal(shortest).normalize().as_tuple()
+    if len(digits) == 1:
+        # Java wants two digits, and of those the nearest: the smallest doubles have a choice.
+        sign, digits, exponent = Decimal(f"{number:.1e}").normalize().as_tuple()
     first, *rest = map(str, digits)
     mantissa = f"{'-' if sign else ''}{first}.{''.join(rest) or '0'}"
     return f"{mantissa}E{int(exponent) + len(rest)}"

@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from chronon_beam.aggregator import distinct, frequent, moments, simple, sketches, timed
 from chronon_beam.aggregator.base import Aggregator
+from chronon_beam.aggregator.decimals import as_doubles
 from chronon_beam.api.data_types import (
     BINARY,
     BOOLEAN,
     DATE,
+    DOUBLE,
     INT,
     LONG,
     NUMBERS,
@@ -20,6 +22,7 @@ from chronon_beam.api.data_types import (
     STRING,
     TIMESTAMP,
     DataType,
+    DecimalType,
     StructType,
     unwritable,
 )
@@ -46,16 +49,20 @@ class _Entry(NamedTuple):
         inputs: the types; None: any that Avro can hold.
         k: its argument k; None where it has none.
         ranked_structs: it takes structs with `sort_key` (string) and `unique_id` (long) as well.
+        decimals: it takes decimals as well, where the dialect has them.
     """
 
     make: Make
     inputs: tuple[DataType, ...] | None
     k: K | None = None
     ranked_structs: bool = False
+    decimals: bool = False
 
-    def takes(self, input_type: DataType) -> bool:
+    def takes(self, input_type: DataType, dialect: Dialect) -> bool:
         if self.inputs is None or input_type in self.inputs:
             return True
+        if isinstance(input_type, DecimalType):
+            return self.decimals and dialect.decimals
         if not self.ranked_structs or not isinstance(input_type, StructType):
             return False
         fields = dict(input_type.fields)
@@ -69,7 +76,20 @@ class _Entry(NamedTuple):
         names = [input_type.name for input_type in self.inputs]
         if self.ranked_structs:
             names.append("struct with sort_key (string) and unique_id (long)")
+        if self.decimals:
+            names.append("decimal (zipline)")
         return ", ".join(names)
+
+
+def _doubles(make: Make, inputs: tuple[DataType, ...] = NUMBERS, k: K | None = None) -> _Entry:
+    """An operation that takes decimals as doubles."""
+
+    def made(input_type: DataType, k: int, part: AggregationPart, dialect: Dialect) -> Aggregator:
+        if isinstance(input_type, DecimalType):
+            return as_doubles(make(DOUBLE, k, part, dialect))
+        return make(input_type, k, part, dialect)
+
+    return _Entry(made, inputs, k, decimals=True)
 
 
 _ORDERED = (*NUMBERS, STRING)
@@ -77,22 +97,32 @@ _HASHED = (*_ORDERED, BINARY)
 
 _OPERATIONS: dict[Operation, _Entry] = {
     Operation.COUNT: _Entry(lambda t, k, part, d: simple.count(), None),
-    Operation.SUM: _Entry(lambda t, k, part, d: simple.sum_of(t), (*NUMBERS, BOOLEAN)),
-    Operation.AVERAGE: _Entry(lambda t, k, part, d: moments.average(d.long_counts), NUMBERS),
-    Operation.VARIANCE: _Entry(lambda t, k, part, d: moments.variance(d.long_counts), NUMBERS),
-    Operation.SKEW: _Entry(lambda t, k, part, d: moments.skew(), NUMBERS),
-    Operation.KURTOSIS: _Entry(lambda t, k, part, d: moments.kurtosis(), NUMBERS),
-    Operation.MIN: _Entry(lambda t, k, part, d: simple.extreme(t, largest=False), _ORDERED),
-    Operation.MAX: _Entry(lambda t, k, part, d: simple.extreme(t, largest=True), _ORDERED),
-    Operation.TOP_K: _Entry(lambda t, k, part, d: simple.best_k(t, k, largest=True), _ORDERED, K()),
+    Operation.SUM: _Entry(
+        lambda t, k, part, d: simple.sum_of(t), (*NUMBERS, BOOLEAN), decimals=True
+    ),
+    Operation.AVERAGE: _doubles(lambda t, k, part, d: moments.average(d.long_counts)),
+    Operation.VARIANCE: _doubles(lambda t, k, part, d: moments.variance(d.long_counts)),
+    Operation.SKEW: _doubles(lambda t, k, part, d: moments.skew()),
+    Operation.KURTOSIS: _doubles(lambda t, k, part, d: moments.kurtosis()),
+    Operation.MIN: _Entry(
+        lambda t, k, part, d: simple.extreme(t, largest=False), _ORDERED, decimals=True
+    ),
+    Operation.MAX: _Entry(
+        lambda t, k, part, d: simple.extreme(t, largest=True), _ORDERED, decimals=True
+    ),
+    Operation.TOP_K: _Entry(
+        lambda t, k, part, d: simple.best_k(t, k, largest=True), _ORDERED, K(), decimals=True
+    ),
     Operation.BOTTOM_K: _Entry(
-        lambda t, k, part, d: simple.best_k(t, k, largest=False), _ORDERED, K()
+        lambda t, k, part, d: simple.best_k(t, k, largest=False), _ORDERED, K(), decimals=True
     ),
     Operation.FIRST: _Entry(lambda t, k, part, d: timed.first(t), None),
     Operation.LAST: _Entry(lambda t, k, part, d: timed.last(t), None),
     Operation.FIRST_K: _Entry(lambda t, k, part, d: timed.first_k(t, k), None, K()),
     Operation.LAST_K: _Entry(lambda t, k, part, d: timed.last_k(t, k), None, K()),
-    Operation.UNIQUE_COUNT: _Entry(lambda t, k, part, d: distinct.unique_count(t), _HASHED),
+    Operation.UNIQUE_COUNT: _Entry(
+        lambda t, k, part, d: distinct.unique_count(t), _HASHED, decimals=True
+    ),
     Operation.BOUNDED_UNIQUE_COUNT: _Entry(
         lambda t, k, part, d: distinct.bounded_unique_count(t, k), _HASHED, K(8)
     ),
@@ -102,13 +132,12 @@ _OPERATIONS: dict[Operation, _Entry] = {
         K(),
         ranked_structs=True,
     ),
-    Operation.APPROX_UNIQUE_COUNT: _Entry(
+    Operation.APPROX_UNIQUE_COUNT: _doubles(
         lambda t, k, part, d: sketches.approx_unique_count(t, k), _HASHED, K(8, 4, 26)
     ),
-    Operation.APPROX_PERCENTILE: _Entry(
+    Operation.APPROX_PERCENTILE: _doubles(
         lambda t, k, part, d: sketches.approx_percentile(k, _percentiles(part), d.inclusive_ranks),
-        NUMBERS,
-        K(128, 8, 65535),
+        k=K(128, 8, 65535),
     ),
     Operation.HISTOGRAM: _Entry(lambda t, k, part, d: simple.histogram(k), (STRING,), K(0, 0)),
     Operation.APPROX_HISTOGRAM_K: _Entry(
@@ -162,7 +191,7 @@ def inputs_of(operation: Operation) -> tuple[str, K | None]:
 def taking(input_type: DataType, dialect: Dialect) -> list[str]:
     """The names of the operations that take a type."""
     known = dialect.operations.values()
-    return [o.name for o in known if _OPERATIONS[o].takes(input_type)]
+    return [o.name for o in known if _OPERATIONS[o].takes(input_type, dialect)]
 
 
 def aggregator(part: AggregationPart, input_type: DataType, dialect: Dialect) -> Aggregator:
@@ -191,13 +220,13 @@ def aggregator(part: AggregationPart, input_type: DataType, dialect: Dialect) ->
 def _check_input(
     part: AggregationPart, input_type: DataType, entry: _Entry, dialect: Dialect
 ) -> None:
-    if not entry.takes(input_type):
+    if not entry.takes(input_type, dialect):
         raise GroupByError(
             f"{part.operation.name} does not take {part.input_column!r} of type "
             f"{input_type.name}: it takes {entry.said}, so cast it in the query's selects; "
             f"{input_type.name} is taken by {', '.join(taking(input_type, dialect))}"
         )
-    bad = unwritable(input_type) if part.operation in KEPT else None
+    bad = unwritable(input_type, dialect.decimals) if part.operation in KEPT else None
     if bad is not None:
         raise GroupByError(
             f"{part.operation.name} over {part.input_column!r} of type {input_type.name}: "

@@ -13,6 +13,7 @@ from chronon_beam.aggregator.avro import (
     encoder,
 )
 from chronon_beam.aggregator.base import Aggregator
+from chronon_beam.aggregator.decimals import EXACT
 from chronon_beam.aggregator.expressions import expression
 from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered, table_of_copy
 from chronon_beam.aggregator.min_heap import MinHeap
@@ -24,6 +25,7 @@ from chronon_beam.api.data_types import (
     LONG,
     STRING,
     DataType,
+    DecimalType,
     list_of,
     map_of,
 )
@@ -43,7 +45,17 @@ def count() -> Aggregator:
 
 
 def sum_of(input_type: DataType) -> Aggregator:
-    """SUM: of integers and booleans a long that wraps, of floats a double."""
+    """SUM: of integers and booleans a long that wraps, of floats a double, of decimals exact."""
+    if isinstance(input_type, DecimalType):
+        return Aggregator(
+            ir_type=input_type,
+            output_type=input_type,
+            prepare=expression("value, ts_ms", "value"),
+            update=expression("ir, value, ts_ms", "add(ir, value)", add=EXACT.add),
+            merge=EXACT.add,
+            encode=encoder(input_type),
+            delete=lambda ir, value, ts_ms: EXACT.subtract(ir, value),
+        )
     if input_type in FLOATS:
         return Aggregator(
             ir_type=DOUBLE,

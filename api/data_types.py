@@ -39,6 +39,14 @@ class StructType(DataType):
     fields: tuple[tuple[str, DataType], ...]
 
 
+@dataclass(frozen=True)
+class DecimalType(DataType):
+    """Decimals of `precision` digits, `scale` of them after the point; only zipline has them."""
+
+    precision: int
+    scale: int
+
+
 BOOLEAN = DataType("bool")
 BYTE = DataType("byte")
 SHORT = DataType("short")
@@ -83,6 +91,11 @@ def map_of(value: DataType, key: DataType = STRING) -> MapType:
     return MapType(f"map_{key.name}_{value.name}", key, value)
 
 
+def decimal_of(precision: int, scale: int) -> DecimalType:
+    """The type of SQL's DECIMAL(precision, scale)."""
+    return DecimalType(f"decimal_{precision}_{scale}", precision, scale)
+
+
 def struct_of(record: str, fields: tuple[tuple[str, DataType], ...]) -> StructType:
     """The struct type with the Avro record name `record`."""
     return StructType(f"struct_{record}", record, fields)
@@ -96,8 +109,8 @@ def from_arrow(name: str, arrow: pa.DataType) -> DataType:
     """The Chronon type of a column `name` with type `arrow`.
 
     Nested structs are named after the path to them, as Chronon names them.
-    Types that Chronon cannot write to Avro (decimal, and so on) keep their Arrow name, and are
-    refused where they would be written.
+    Types that Chronon cannot write to Avro keep their Arrow name, and are refused where they would
+    be written.
     """
     scalar = _ARROW_SCALARS.get(arrow)
     if scalar is not None:
@@ -105,6 +118,8 @@ def from_arrow(name: str, arrow: pa.DataType) -> DataType:
     title = _capitalized(name)
     if pa.types.is_timestamp(arrow):
         return TIMESTAMP
+    if pa.types.is_decimal(arrow) and 0 <= arrow.scale <= arrow.precision:
+        return decimal_of(arrow.precision, arrow.scale)
     if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
         return list_of(from_arrow(f"{title}Element", arrow.value_type))
     if pa.types.is_map(arrow):
@@ -124,22 +139,30 @@ def to_arrow(data_type: DataType) -> pa.DataType:
         return pa.map_(to_arrow(data_type.key), to_arrow(data_type.value))
     if isinstance(data_type, StructType):
         return pa.struct([(name, to_arrow(kind)) for name, kind in data_type.fields])
+    if isinstance(data_type, DecimalType):
+        return pa.decimal128(data_type.precision, data_type.scale)
     return next(arrow for arrow, known in _ARROW_SCALARS.items() if known == data_type)
 
 
-def unwritable(data_type: DataType) -> DataType | None:
+def unwritable(data_type: DataType, decimals: bool) -> DataType | None:
     """The part of `data_type` that has no Avro form in Chronon, or None when all of it has.
 
-    >>> unwritable(list_of(DATE)).name
+    Args:
+        data_type: the type.
+        decimals: whether decimals have one (see `Dialect`).
+
+    >>> unwritable(list_of(DATE), decimals=True).name
     'date'
     """
     if isinstance(data_type, ListType):
-        return unwritable(data_type.element)
+        return unwritable(data_type.element, decimals)
     if isinstance(data_type, MapType):
-        return data_type.key if data_type.key != STRING else unwritable(data_type.value)
+        return data_type.key if data_type.key != STRING else unwritable(data_type.value, decimals)
     if isinstance(data_type, StructType):
-        parts = (unwritable(field_type) for _, field_type in data_type.fields)
+        parts = (unwritable(field_type, decimals) for _, field_type in data_type.fields)
         return next((part for part in parts if part is not None), None)
+    if decimals and isinstance(data_type, DecimalType):
+        return None
     return None if data_type in (*SCALARS, BYTE) else data_type
 
 
@@ -152,6 +175,8 @@ def to_json(data_type: DataType) -> Any:
     if isinstance(data_type, StructType):
         fields = [[name, to_json(kind)] for name, kind in data_type.fields]
         return {"struct": data_type.record, "fields": fields}
+    if isinstance(data_type, DecimalType):
+        return {"decimal": [data_type.precision, data_type.scale]}
     return data_type.name
 
 
@@ -164,5 +189,7 @@ def from_json(value: Any) -> DataType:
     if "map" in value:
         key, item = value["map"]
         return map_of(from_json(item), from_json(key))
+    if "decimal" in value:
+        return decimal_of(*value["decimal"])
     fields = tuple((name, from_json(kind)) for name, kind in value["fields"])
     return struct_of(value["struct"], fields)

@@ -109,7 +109,10 @@ class Dialect:
         drops_null_time: events whose time is null are filtered; otherwise they are failures.
         inclusive_ranks: a percentile's value counts into its own rank (DataSketches from 4.0 on).
         element_wise: lists can be aggregated element by element.
+        decimals: columns can be decimals.
         tile_keys: a put's key is a Thrift TileKey around the entity's key.
+        numbers_names: of several Avro fields with one name all but the first are numbered
+            (`_REPEATED_NAME_0`); otherwise there cannot be several.
         names: makes the naming rule for one Avro schema.
     """
 
@@ -121,7 +124,9 @@ class Dialect:
     drops_null_time: bool
     inclusive_ranks: bool
     element_wise: bool
+    decimals: bool
     tile_keys: bool
+    numbers_names: bool
     names: Callable[[], AvroNames]
 
     def __reduce__(self) -> "str | tuple[object, ...]":
@@ -144,7 +149,9 @@ AIRBNB = Dialect(
     drops_null_time=False,
     inclusive_ranks=False,
     element_wise=True,
+    decimals=False,
     tile_keys=False,
+    numbers_names=True,
     names=lambda: AvroNames(prefix_by_path=False),
 )
 
@@ -162,7 +169,9 @@ ZIPLINE = Dialect(
     drops_null_time=True,
     inclusive_ranks=True,
     element_wise=False,
+    decimals=True,
     tile_keys=True,
+    numbers_names=False,
     names=lambda: AvroNames(prefix_by_path=True),
 )
 

@@ -35,7 +35,9 @@ class Words(NamedTuple):
 
 WORDS = {
     Operation.COUNT: Words("number of values that are not null", EXACT),
-    Operation.SUM: Words("sum; of integers it wraps at 64 bits", ROUNDS),
+    Operation.SUM: Words(
+        "sum; of integers it wraps at 64 bits; of decimals a decimal of the same type", ROUNDS
+    ),
     Operation.AVERAGE: Words("mean", ROUNDS),
     Operation.VARIANCE: Words("variance of the population", ROUNDS),
     Operation.SKEW: Words("skewness; null below 3 values or without spread", ROUNDS),
@@ -115,6 +117,11 @@ TAIL = """
 {dialects}
 | APPROX_PERCENTILE: the median of 1, 2, 3, 4 | 3: ranks are exclusive | 2: they are inclusive |
 | elementWise | yes | refused |
+| decimals | refused where they would be written | yes |
+| one column and operation, aggregated twice | the second field is numbered | refused in tiles |
+
+Decimals: SUM, MIN, MAX, TOP_K, BOTTOM_K, UNIQUE_COUNT and what keeps whole values are exact; the
+other operations take them as doubles. Lists of decimals are not taken apart.
 
 ## Sketches and Java
 
@@ -128,7 +135,8 @@ TAIL = """
   (`ApproxHistogramIrSerializable`). It is read and written here in Java's stream format.
 - **Hash sets and maps** (UNIQUE_COUNT, HISTOGRAM, buckets, maps) come in the order of
   `java.util.HashMap`. Two exceptions: Java orders byte arrays by chance, and buckets of eight and
-  more entries, which deliberate collisions make, may differ.
+  more entries, which Java makes trees of, may differ. Strings get such buckets from deliberate
+  collisions, doubles of a few digits from hundreds of distinct values.
 
 ## Where Chronon is not followed
 
@@ -138,7 +146,10 @@ TAIL = """
   list of numbers, which Avro refuses, and the tile is lost.
 - Structs in two columns, which Chronon writes as all-null records from the second on, are written.
 - elementWise works where features are read, too; Chronon loses it there.
-- Decimals, which zipline takes, are refused.
+- APPROX_HISTOGRAM_K of doubles counts 0.0 and -0.0 apart; Chronon copies the counts into a map
+  where the two are one key, and loses one of them.
+- Windows that share tail hops are merged from copies; zipline's Chronon merges into the hops
+  themselves, so that of two such windows (13 h and 2 d) the second may count values twice.
 """
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -32,6 +33,7 @@ from chronon_beam.api.data_types import (
     SHORT,
     STRING,
     DataType,
+    DecimalType,
 )
 from chronon_beam.api.derivations import TIME_COLUMNS, rename_only, renamed
 from chronon_beam.api.group_by import GroupByError
@@ -292,6 +294,10 @@ def _fits(value: Any, data_type: DataType) -> bool:
         return isinstance(value, bool)
     if data_type in FLOATS:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(data_type, DecimalType):
+        if isinstance(value, Decimal):
+            return value.is_finite()
+        return isinstance(value, int) and not isinstance(value, bool)
     kinds = {STRING: str, BINARY: bytes}
     if data_type in kinds:
         return isinstance(value, kinds[data_type])
@@ -322,8 +328,10 @@ def _parsed(name: str, text: str, data_type: DataType) -> Any:
     if data_type == BOOLEAN and text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
+        if isinstance(data_type, DecimalType):
+            return Decimal(text)
         if data_type != BOOLEAN:
             return float(text) if data_type in FLOATS else int(text)
-    except ValueError:
+    except (ValueError, InvalidOperation):
         pass
     raise KeyMismatch(f"--key={name}={text}: a {data_type.name} is expected")

@@ -6,6 +6,7 @@ are in the same windows.
 """
 
 import marshal
+import pickle
 from binascii import crc32
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -41,13 +42,17 @@ class ShardBatch(NamedTuple):
     rows: list[Row]
 
     def pack(self) -> bytes:
-        """As bytes. Marshal is fast and holds all that Avro can; both ends run the same Python."""
-        return marshal.dumps(tuple(self))
+        """As bytes: marshal is fast, and holds all but decimals; both ends run the same Python."""
+        try:
+            return marshal.dumps(tuple(self))
+        except ValueError:
+            return pickle.dumps(tuple(self), protocol=5)
 
     @staticmethod
     def unpack(blob: bytes) -> "ShardBatch":
         """The batch that `pack` made."""
-        return ShardBatch(*marshal.loads(blob))
+        pickled = blob.startswith(pickle.PROTO)
+        return ShardBatch(*(pickle.loads(blob) if pickled else marshal.loads(blob)))
 
 
 class Pane(NamedTuple):

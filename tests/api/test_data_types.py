@@ -20,11 +20,13 @@ from chronon_beam.api.data_types import (
     STRING,
     TIMESTAMP,
     DataType,
+    decimal_of,
     from_arrow,
     from_json,
     list_of,
     map_of,
     struct_of,
+    to_arrow,
     to_json,
     unwritable,
 )
@@ -86,9 +88,19 @@ def test_structs_are_named_by_the_path_to_them() -> None:
 
 
 def test_type_without_a_counterpart_keeps_its_arrow_name_and_cannot_be_written() -> None:
+    opening = from_arrow("opening", pa.time64("us"))
+    assert opening.name == "time64[us]"
+    assert unwritable(list_of(opening), decimals=True) == opening
+
+
+def test_decimals_have_a_form_in_zipline_alone() -> None:
     price = from_arrow("price", pa.decimal128(10, 2))
-    assert price.name == "decimal128(10, 2)"
-    assert unwritable(list_of(price)) == price
+    assert price == decimal_of(10, 2)
+    assert price.name == "decimal_10_2"
+    assert to_arrow(list_of(price)) == pa.list_(pa.decimal128(10, 2))
+    assert from_json(to_json(map_of(price))) == map_of(price)
+    assert unwritable(list_of(price), decimals=False) == price
+    assert unwritable(list_of(price), decimals=True) is None
 
 
 @pytest.mark.parametrize(
@@ -104,4 +116,4 @@ def test_type_without_a_counterpart_keeps_its_arrow_name_and_cannot_be_written()
     ],
 )
 def test_part_that_avro_cannot_hold_is_found(data_type: DataType, part: DataType | None) -> None:
-    assert unwritable(data_type) == part
+    assert unwritable(data_type, decimals=False) == part

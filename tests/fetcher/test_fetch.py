@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from chronon_beam.api.data_types import (
     SHORT,
     STRING,
     DataType,
+    DecimalType,
+    decimal_of,
 )
 from chronon_beam.api.records import PutRequest
 from chronon_beam.fetcher.fetch import Fetcher, KeyMismatch, fetch_together, parse_key
@@ -205,6 +208,7 @@ def key_plan(data_type: DataType) -> Plan:
         ["k"],
         [Aggregation("n", Operation.SUM, [window("1h")])],
         name="t.keys",
+        dialect="zipline" if isinstance(data_type, DecimalType) else "airbnb",
     )
     return Plan(group_by, {"k": data_type, "n": DOUBLE})
 
@@ -218,6 +222,7 @@ def key_plan(data_type: DataType) -> Plan:
         (LONG, [2**63 - 1, -(2**63)], [2**63, "1"]),
         (DOUBLE, [1, 1.5, None], [True, "1.5"]),
         (BINARY, [b"\x00"], ["text"]),
+        (decimal_of(10, 2), [Decimal("-2.50"), 3, None], [True, 1.5, Decimal("NaN")]),
     ],
 )
 def test_values_fit_the_type_of_their_column(
@@ -241,6 +246,7 @@ def test_values_fit_the_type_of_their_column(
         (BOOLEAN, "True", True),
         (BOOLEAN, "false", False),
         (BINARY, "é", "é".encode()),
+        (decimal_of(10, 2), "-2.50", Decimal("-2.50")),
     ],
 )
 def test_key_is_read_from_the_command_line(data_type: DataType, text: str, value: Any) -> None:
@@ -255,6 +261,7 @@ def test_key_is_read_from_the_command_line(data_type: DataType, text: str, value
         ("k=1.5", LONG, "--key=k=1.5: a long is expected"),
         ("k=yes", BOOLEAN, "--key=k=yes: a bool is expected"),
         ("k=x", DOUBLE, "--key=k=x: a double is expected"),
+        ("k=x", decimal_of(10, 2), "--key=k=x: a decimal_10_2 is expected"),
     ],
 )
 def test_key_on_the_command_line_that_makes_no_sense(

@@ -20,6 +20,8 @@ from chronon_beam.api.data_types import FLOAT, StructType
 from chronon_beam.api.dialect import Operation
 from chronon_beam.api.group_by import Feature, GroupByError
 
+_NAN, _NEGATIVE_NAN = bytes(6) + b"\xf8\x7f", bytes(6) + b"\xf8\xff"
+
 
 def refused(vector: Vector) -> bool:
     """Whether Chronon refuses the GroupBy, or fails on every event for its type."""
@@ -54,7 +56,12 @@ def theirs_by_column(vector: Vector, tile: bytes) -> dict[int, Any]:
 
 
 def test_refused_operations_stop_the_build(vector: Vector) -> None:
-    with pytest.raises(GroupByError, match=r"does not take .* it takes .* is taken by"):
+    error = vector.data.get("construct_error", "ClassCastException")
+    is_type = "UnsupportedOperationException" in error or "ClassCastException" in error
+    # What is refused for another reason than its type (two columns of one name, for example).
+    other = r"declare|not supported|needs|cast it"
+    match = r"does not take .* it takes .* is taken by" if is_type else other
+    with pytest.raises(GroupByError, match=match):
         vector.plan.checked(tiled=True)
 
 
@@ -125,9 +132,15 @@ def _check_tile(
         if index not in defects:
             assert same(decoded[index], ir), plan.group_by.tile_parts[index].column
     if not defects:
-        assert ours == theirs
+        assert one_nan(ours) == one_nan(theirs)
     # What a tile is decoded to encodes to the same bytes: the log can be replayed from it.
     assert plan.tiles.encode(plan.tiles.decode(ours)[0])[:-2] == ours[:-2]
+
+
+def one_nan(payload: bytes) -> bytes:
+    """Bytes with the sign of doubles that are NaN left out: it depends on the processor, and in
+    Java on what its compiler made of an expression."""
+    return payload.replace(_NEGATIVE_NAN, _NAN)
 
 
 def test_rows_are_chronons_bytes(vector: Vector) -> None:
@@ -175,10 +188,14 @@ def _comparable(vector: Vector, plan: Plan, kind: str) -> list[Feature]:
 def same_value(ours: Any, theirs: Any, tolerance: float) -> bool:
     """As `same`; structs come as the list of their values, floats as their shortest digits."""
     if isinstance(ours, dict) and isinstance(theirs, list):
-        return same(list(ours.values()), theirs)
+        return same_value(list(ours.values()), theirs, tolerance)
     if isinstance(ours, list) and isinstance(theirs, list):
         return len(ours) == len(theirs) and all(
             same_value(a, b, tolerance) for a, b in zip(ours, theirs, strict=True)
+        )
+    if isinstance(ours, dict) and isinstance(theirs, dict) and "b64" not in theirs:
+        return ours.keys() == theirs.keys() and all(
+            same_value(ours[key], theirs[key], tolerance) for key in ours
         )
     if isinstance(ours, float) and isinstance(theirs, (int, float)):
         return abs(ours - theirs) <= tolerance * max(abs(ours), abs(theirs), 1e-300) or same(

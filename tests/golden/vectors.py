@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ _SCALARS = {
     "FLOAT": types.FLOAT,
     "BOOLEAN": types.BOOLEAN,
     "BINARY": types.BINARY,
+    "DATE": types.DATE,
+    "TIMESTAMP": types.TIMESTAMP,
 }
 
 
@@ -35,6 +38,8 @@ def parse_type(name: str, ddl: str) -> DataType:
     ddl = ddl.strip()
     if ddl.upper() in _SCALARS:
         return _SCALARS[ddl.upper()]
+    if ddl.upper().startswith("DECIMAL"):
+        return types.decimal_of(*map(int, ddl[len("DECIMAL(") : -1].split(",")))
     kind, _, inner = ddl.partition("<")
     inner = inner.removesuffix(">")
     title = name[:1].upper() + name[1:]
@@ -42,16 +47,31 @@ def parse_type(name: str, ddl: str) -> DataType:
         return types.list_of(parse_type(f"{title}Element", inner))
     if kind.upper() == "MAP":
         return types.map_of(parse_type(f"{title}Value", inner.split(",", 1)[1]))
-    fields = [field.split(":", 1) for field in inner.split(",")]
+    fields = [field.split(":", 1) for field in _split(inner)]
     return types.struct_of(
-        f"{title}Struct", tuple((field, parse_type(field, ddl)) for field, ddl in fields)
+        f"{title}Struct",
+        tuple((field.strip(), parse_type(field.strip(), ddl)) for field, ddl in fields),
     )
+
+
+def _split(fields: str) -> list[str]:
+    """The fields of a struct: the commas that stand in no bracket part them."""
+    depth, parts = 0, [""]
+    for sign in fields:
+        depth += (sign in "<(") - (sign in ">)")
+        if sign == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
 
 
 def value_of(value: Any, data_type: DataType) -> Any:
     """A row's JSON value as the Python value that Spark would hand over."""
     if value is None:
         return None
+    if isinstance(data_type, types.DecimalType):
+        return Decimal(str(value))
     if data_type == types.BINARY:
         return base64.b64decode(value["b64"] if isinstance(value, dict) else value)
     if data_type in types.FLOATS:
@@ -129,6 +149,8 @@ def same(ours: Any, theirs: Any) -> bool:
         return len(ours) == len(theirs) and all(map(same, ours, theirs))
     if isinstance(theirs, str) and isinstance(ours, float):
         theirs = float(theirs)
+    if isinstance(ours, Decimal):
+        return ours == Decimal(theirs)
     if isinstance(ours, bytes) and isinstance(theirs, (str, dict)):
         theirs = value_of(theirs, types.BINARY)
     if isinstance(ours, float) and isinstance(theirs, (int, float)):

@@ -1,0 +1,48 @@
+"""Schemas of tiles and batch values that the dialects do not make alike."""
+
+import pytest
+
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api import (
+    Aggregation,
+    EventSource,
+    GroupBy,
+    GroupByError,
+    Operation,
+    Query,
+    Source,
+    TimeUnit,
+    Window,
+)
+from chronon_beam.api.data_types import LONG, STRING
+
+
+def plan(dialect: str) -> Plan:
+    """One column and operation twice, with other windows."""
+    windows = [[Window(6, TimeUnit.HOURS)], [Window(3, TimeUnit.DAYS)]]
+    group_by = GroupBy(
+        Source(EventSource(Query(time_column="ts"))),
+        ["k"],
+        [Aggregation("n", Operation.SUM, of_one) for of_one in windows],
+        name="t.twice",
+        dialect=dialect,
+    )
+    return Plan(group_by, {"k": STRING, "n": LONG})
+
+
+def test_one_name_twice_is_numbered_or_refused_in_tiles() -> None:
+    collapsed = plan("airbnb").tiles.schema["fields"][0]["type"][1]
+    assert [field["name"] for field in collapsed["fields"]] == [
+        "n_sum",
+        "n_sum_REPEATED_NAME_0",
+    ]
+    twice = plan("zipline")
+    with pytest.raises(GroupByError, match="'n_sum' is aggregated 2 times.*one aggregation"):
+        twice.checked(tiled=True)
+    assert twice.checked(tiled=False)
+
+
+def test_hops_of_one_name_are_numbered_in_zipline() -> None:
+    """`batchIrSchema` numbers them."""
+    hops = plan("zipline").batch_irs.schema["fields"][1]["type"][1]["items"]["items"]
+    assert [field["name"] for field in hops["fields"]] == ["n_sum", "n_sum_1", "ts"]
