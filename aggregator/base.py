@@ -40,6 +40,10 @@ class Aggregator:
         encode: IR to its Avro bytes, of `ir_type`.
         from_avro: the decoded value to an IR.
         clone: a copy that shares nothing that `update` or `merge` would change.
+        read: an IR to what Chronon makes of its bytes; None where that is the same. A sketch may
+            then break ties another way.
+        gather: an IR to what Chronon makes of all that a window holds (`bulkMerge`), even of one
+            IR; None where that is the same. A sketch may then estimate another way.
         delete: (IR, input, ts_ms) to the IR without that input; None where Chronon's operation
             cannot (`BaseAggregator.isDeletable`). It may change the IR in place.
         refuse: an input to the reason why it cannot be aggregated, or None; None where every input
@@ -56,6 +60,8 @@ class Aggregator:
     finalize: Callable[[Any], Any] = _same
     from_avro: Callable[[Any], Any] = _same
     clone: Callable[[Any], Any] = _same
+    read: Callable[[Any], Any] | None = None
+    gather: Callable[[Any], Any] | None = None
     delete: Callable[[Any, Any, int], Any] | None = None
     refuse: Callable[[Any], str | None] | None = None
     simple: bool = True

@@ -13,6 +13,7 @@ import pickle
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 from chronon_beam.aggregator.batch_ir import HOP_SIZES_MS, TAIL_BUFFER_MS, hop_bytes
@@ -166,9 +167,10 @@ class BatchFold:
         if not self._snapshot:
             return self._plan.batch_irs.encode_with(collapsed, _hops(slots, self._plan.tiles))
         columns = self._plan.aggregator.columns
+        of_features = [columns[reach.feature.tile_index] for reach in self._reaches]
         values = [
-            columns[reach.feature.tile_index].finalize(ir)
-            for reach, ir in zip(self._reaches, collapsed, strict=True)
+            column.finalize(column.gathered(ir, ()))
+            for column, ir in zip(of_features, collapsed, strict=True)
         ]
         return None if not any(v is not None for v in values) else self._plan.outputs.encode(values)
 
@@ -178,12 +180,12 @@ class BatchFold:
         zones = [(slot.start, slots[slot]) for slot in sorted(slots) if slot.kind == ZONE]
         collapsed = []
         for reach in self._reaches:
-            ir, index = None, reach.feature.tile_index
-            first = bisect_left(self._zones, reach.collapsed_ms)
-            for number, accumulator in zones:
-                if number >= first:
-                    ir = columns[index].merge(ir, accumulator[index])
-            collapsed.append(ir)
+            index, first = reach.feature.tile_index, bisect_left(self._zones, reach.collapsed_ms)
+            found = [accumulator[index] for number, accumulator in zones if number >= first]
+            irs = [ir for ir in found if ir is not None]
+            # One alone stays as the rows made it: a copy of a sketch may estimate another way.
+            merged = irs[0] if len(irs) == 1 else reduce(columns[index].merge, irs, None)
+            collapsed.append(merged)
         return collapsed
 
 

@@ -6,7 +6,7 @@ until a value was seen.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -51,6 +51,24 @@ class Column:
         if b is None:
             return a
         return self.operation.clone(b) if a is None else self.operation.merge(a, b)
+
+    def merge_read(self, a: Any, b: Any) -> Any:
+        """As `merge`, of an IR `b` that Chronon reads from a tile: it clones what it has read."""
+        operation = self.operation
+        if b is not None and operation.read is not None:
+            b = operation.clone(operation.read(b))
+        return self.merge(a, b)
+
+    def gathered(self, ir: Any, hops: Iterable[Any]) -> Any:
+        """All that a window holds: `ir`, which may be changed, and the batch's tail hops."""
+        operation, alone = self.operation, ir is None
+        for hop in hops:
+            if hop is not None:
+                read = hop if operation.read is None else operation.read(hop)
+                # Chronon clones each where there is nothing but hops.
+                own = operation.clone(read) if alone else read
+                ir = own if ir is None else operation.merge(ir, own)
+        return ir if ir is None or operation.gather is None else operation.gather(ir)
 
     def finalize(self, ir: Any) -> Any:
         """The value of the feature; None for none, and for NaN and infinities."""
@@ -238,6 +256,8 @@ def _by_key(operation: Aggregator) -> Aggregator:
         output_type=map_of(operation.output_type),
         merge=merge,
         finalize=each(operation.finalize),
+        read=operation.read and each(operation.read),
+        gather=None,
         encode=lambda irs: encode_items(
             [encode_string(k) + encode(irs[k]) for k in irs.in_written_order(STRING_PLACES)]
         ),
@@ -263,6 +283,8 @@ def _by_element(operation: Aggregator) -> Aggregator:
         output_type=list_of(operation.output_type),
         merge=merge,
         finalize=each(operation.finalize),
+        read=operation.read and each(operation.read),
+        gather=None,
         encode=list_encoder(operation.encode),
         from_avro=each(operation.from_avro),
         clone=each(operation.clone),

@@ -11,6 +11,7 @@ from chronon_beam.aggregator.base import Aggregator
 from chronon_beam.aggregator.items_sketch import DOUBLES, LONGS, STRINGS, ItemKind, ItemsSketch
 from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered, Places, table_of_copy
 from chronon_beam.aggregator.java_stream import Histogram, read_histogram, write_histogram
+from chronon_beam.aggregator.scala_order import scala_ordered
 from chronon_beam.api.data_types import BINARY, FLOATS, LONG, STRING, DataType, map_of
 
 Counts = HashOrdered[Any, int]
@@ -24,14 +25,14 @@ def _kind_of(input_type: DataType) -> ItemKind:
     return DOUBLES if input_type in FLOATS else LONGS
 
 
-def _sketch_bytes(sketch: ItemsSketch) -> bytes:
-    return bytes((sketch.kind.type_id,)) + sketch.serialize()
+def _sketch_bytes(sketch: ItemsSketch, *, before: bool = False) -> bytes:
+    return bytes((sketch.kind.type_id,)) + sketch.serialize(before=before)
 
 
-def _read_sketch(payload: bytes, kind: ItemKind) -> ItemsSketch:
+def _read_sketch(payload: bytes, kind: ItemKind, lg_max: int) -> ItemsSketch:
     if payload[:1] != bytes((kind.type_id,)):
         raise ValueError(f"items of type {payload[:1].hex()}, expected {kind.type_id:02x}")
-    return ItemsSketch.deserialize(payload[1:], kind)
+    return ItemsSketch.deserialize(payload[1:], kind, lg_max)
 
 
 def frequent_items(input_type: DataType, k: int, no_false_positives: bool) -> Aggregator:
@@ -59,8 +60,9 @@ def frequent_items(input_type: DataType, k: int, no_false_positives: bool) -> Ag
         merge=merge,
         encode=lambda ir: _encode_bytes(_sketch_bytes(ir)),
         finalize=lambda ir: ir.frequent(k, no_false_positives),
-        from_avro=opaque(lambda payload: _read_sketch(payload, kind)),
+        from_avro=opaque(lambda payload: _read_sketch(payload, kind, lg_max)),
         clone=ItemsSketch.copy,
+        read=ItemsSketch.copy,
     )
 
 
@@ -90,8 +92,12 @@ class _ApproxHistogram:
     def _empty(self) -> ItemsSketch:
         return ItemsSketch(self.kind, self._lg_max)
 
+    def _copied(self, counts: Counts) -> list[Any]:
+        """The items as Chronon gets them out of a map: it copies it into one of Scala's."""
+        return scala_ordered(counts.in_order(self._places), self.kind.scala_hash)
+
     def _added(self, sketch: ItemsSketch, counts: Counts) -> ItemsSketch:
-        for item in counts.in_order(self._places):
+        for item in self._copied(counts):
             sketch.update(item, counts[item])
         return sketch
 
@@ -105,7 +111,7 @@ class _ApproxHistogram:
             return self._added(b.copy(), a)
         total: Counts = HashOrdered()
         for counts in (a, b):
-            for item in counts.in_order(self._places):
+            for item in self._copied(counts):
                 total[item] = total.get(item, 0) + counts[item]
         return self._bounded(total)
 
@@ -116,7 +122,7 @@ class _ApproxHistogram:
 
     def encode(self, ir: Counts | ItemsSketch) -> bytes:
         if isinstance(ir, ItemsSketch):
-            made = Histogram(None, sketch=_sketch_bytes(ir))
+            made = Histogram(None, sketch=_sketch_bytes(ir, before=True))
         else:
             native = self.kind.native
             entries = tuple((native(item), ir[item]) for item in ir.in_order(self._places))
@@ -126,9 +132,12 @@ class _ApproxHistogram:
     def decode(self, payload: bytes) -> Counts | ItemsSketch:
         made = read_histogram(payload)
         if made.entries is None:
-            return _read_sketch(made.sketch, self.kind)
+            return _read_sketch(made.sketch, self.kind, self._lg_max)
         entries = {self.kind.item(value): count for value, count in made.entries}
         return HashOrdered(entries, made.capacity)
+
+    def read(self, ir: Counts | ItemsSketch) -> Counts | ItemsSketch:
+        return ir.copy() if isinstance(ir, ItemsSketch) else ir
 
     def clone(self, ir: Counts | ItemsSketch) -> Counts | ItemsSketch:
         return ir.copy() if isinstance(ir, ItemsSketch) else HashOrdered(ir, table_of_copy(len(ir)))
@@ -147,4 +156,5 @@ def approx_histogram(input_type: DataType, k: int) -> Aggregator:
         finalize=made.finalize,
         from_avro=opaque(made.decode),
         clone=made.clone,
+        read=made.read,
     )

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from chronon_beam.aggregator.java import double_bits, double_text, long_hash, string_hash
+from chronon_beam.aggregator.scala_order import scala_double_hash, scala_long_hash
 
 Item = str | int | bytes
 
@@ -23,7 +24,9 @@ _PREAMBLE = struct.Struct("<6BH")
 _REST = struct.Struct("<IIqq")
 _PREAMBLE_LONGS, _VERSION, _FAMILY = 4, 1, 10
 _EMPTY = 5
-"""Flags of an empty sketch; a reader takes either bit for it."""
+"""Flags of an empty sketch; a reader takes either bit for it, the library that airbnb's Chronon has
+writes one of them (`_EMPTY_BEFORE`)."""
+_EMPTY_BEFORE = 4
 
 
 class ItemKind(NamedTuple):
@@ -35,6 +38,7 @@ class ItemKind(NamedTuple):
         native: an item to its value.
         text: an item as `String.valueOf` prints it.
         hash: `hashCode` of an item, unsigned.
+        scala_hash: `##` of an item, unsigned.
         pack: an item to its bytes.
         unpack: bytes at an offset to an item and the next offset.
     """
@@ -44,6 +48,7 @@ class ItemKind(NamedTuple):
     native: Callable[[Any], Any]
     text: Callable[[Any], str]
     hash: Callable[[Any], int]
+    scala_hash: Callable[[Any], int]
     pack: Callable[[Any], bytes]
     unpack: Callable[[bytes, int], tuple[Any, int]]
 
@@ -69,14 +74,17 @@ def _unpack_double(payload: bytes, offset: int) -> tuple[bytes, int]:
     return struct.pack("<d", *struct.unpack_from("<d", payload, offset)), offset + 8
 
 
-STRINGS = ItemKind(0, str, str, str, string_hash, _pack_string, _unpack_string)
-LONGS = ItemKind(1, int, int, str, long_hash, struct.Struct("<q").pack, _unpack_long)
+STRINGS = ItemKind(0, str, str, str, string_hash, string_hash, _pack_string, _unpack_string)
+LONGS = ItemKind(
+    1, int, int, str, long_hash, scala_long_hash, struct.Struct("<q").pack, _unpack_long
+)
 DOUBLES = ItemKind(
     2,
     lambda value: double_bits(value).to_bytes(8, "little"),
     lambda item: struct.unpack("<d", item)[0],
     lambda item: double_text(struct.unpack("<d", item)[0]),
     lambda item: long_hash(int.from_bytes(item, "little")),
+    lambda item: scala_double_hash(struct.unpack("<d", item)[0]),
     bytes,
     _unpack_double,
 )
@@ -95,7 +103,8 @@ class ItemsSketch:
 
     Args:
         kind: what the items are.
-        lg_max: logarithm of the table's greatest length; 3/4 of it are used.
+        lg_max: logarithm of the table's greatest length; 3/4 of it are used. Tables have 8 places
+            at least.
         lg_length: logarithm of its length now.
     """
 
@@ -103,6 +112,9 @@ class ItemsSketch:
         self.kind = kind
         self.offset = 0
         self.weight = 0
+        # Java samples one item less than the table holds before a purge; where it was asked for a
+        # smaller table than there is, only as many as that would hold.
+        self._sampled = min(_MOST_SAMPLES, 3 << lg_max >> 2)
         self._lg_max = max(lg_max, _LG_SMALLEST)
         self._clear(max(lg_length, _LG_SMALLEST))
 
@@ -146,9 +158,7 @@ class ItemsSketch:
 
     def _purge(self) -> None:
         """Take the median of the counts from all; what is not positive then leaves."""
-        # Java samples one item less than there are: as many as the table may hold.
-        most = min(_MOST_SAMPLES, 3 << self._lg_max >> 2)
-        sample = [count for _, count in islice(self.entries(), most)]
+        sample = [count for _, count in islice(self.entries(), self._sampled)]
         median = sorted(sample)[len(sample) // 2]
         self._counts = [count - median for count in self._counts]
         # From the back, beginning at the end of a cluster: a deletion moves later items forward.
@@ -213,11 +223,16 @@ class ItemsSketch:
         found.sort(key=lambda entry: -entry[1])
         return {self.kind.text(item): count + self.offset for item, count in found[:k]}
 
-    def serialize(self) -> bytes:
-        """The bytes of Java's `ItemsSketch.toByteArray`; an empty one forgets its offset."""
+    def serialize(self, *, before: bool = False) -> bytes:
+        """The bytes of Java's `ItemsSketch.toByteArray`; an empty one forgets its offset.
+
+        Args:
+            before: as the library wrote them before it was Apache's (`com.yahoo.sketches`).
+        """
         lengths = self._lg_max, self._lg_length
         if not self._active:
-            return _PREAMBLE.pack(1, _VERSION, _FAMILY, *lengths, _EMPTY, 0)
+            flags = _EMPTY_BEFORE if before else _EMPTY
+            return _PREAMBLE.pack(1, _VERSION, _FAMILY, *lengths, flags, 0)
         entries = list(self.entries())
         return b"".join(
             (
@@ -229,12 +244,24 @@ class ItemsSketch:
         )
 
     @classmethod
-    def deserialize(cls, payload: bytes, kind: ItemKind) -> "ItemsSketch":
-        """The sketch in `payload`; raises ValueError on other bytes."""
+    def deserialize(
+        cls, payload: bytes, kind: ItemKind, lg_max: int | None = None
+    ) -> "ItemsSketch":
+        """The sketch in `payload`; raises ValueError on other bytes.
+
+        Args:
+            payload: what `serialize` gave.
+            kind: what the items are.
+            lg_max: what the sketch was made with, so that it goes on as if never read: in the bytes
+                it is never less than 3.
+        """
         try:
-            return cls._deserialized(payload, kind)
+            sketch = cls._deserialized(payload, kind)
         except (struct.error, IndexError) as error:
             raise ValueError(f"not a sketch of frequent items: {error}") from error
+        if lg_max is not None:
+            sketch._sampled = min(_MOST_SAMPLES, 3 << lg_max >> 2)
+        return sketch
 
     @classmethod
     def _deserialized(cls, payload: bytes, kind: ItemKind) -> "ItemsSketch":
@@ -270,5 +297,11 @@ class ItemsSketch:
             self._drifts[place] = ((place - home) & self._mask) + 1
 
     def copy(self) -> "ItemsSketch":
-        """As Chronon clones one: by its bytes."""
-        return self.deserialize(self.serialize(), self.kind)
+        """As Chronon clones one: by its bytes, and so the order of a cluster is another one."""
+        if not self._active:
+            return ItemsSketch(self.kind, self._lg_max)
+        copy = ItemsSketch(self.kind, self._lg_max, self._lg_length)
+        for item, count in self.entries():
+            copy.update(item, count)
+        copy.weight, copy.offset = self.weight, self.offset
+        return copy

@@ -73,7 +73,7 @@ class Sawtooth:
             for tile in ordered:
                 in_span = wanted.start_ms <= tile.start_ms < wanted.end_ms
                 if in_span and tile.spec == wanted.spec:
-                    ir = column.merge(ir, tile.accumulator[feature.tile_index])
+                    ir = column.merge_read(ir, tile.accumulator[feature.tile_index])
             values[feature.name] = column.finalize(
                 with_tail_hops(ir, column, feature, batch, query_ms)
             )
@@ -82,20 +82,29 @@ class Sawtooth:
 
 def collapsed(column: Column, batch: Batch, index: int) -> Any:
     """A feature's IR up to the batch's end, but for the tail hops; the caller's own."""
-    return None if batch.ir is None else column.merge(None, batch.ir.collapsed[index])
+    ir = None if batch.ir is None else batch.ir.collapsed[index]
+    if ir is None:
+        return None
+    read = column.operation.read
+    return column.operation.clone(ir if read is None else read(ir))
 
 
 def with_tail_hops(ir: Any, column: Column, feature: Feature, batch: Batch, query_ms: int) -> Any:
     """`ir` with those of the batch's tail hops that the window still covers at `query_ms`."""
     window = feature.part.window
-    if window is None or batch.ir is None:
+    if window is None:
         return ir
     first_ms = tail_ms(window, query_ms)
     until_ms = batch.end_ms - window.millis + TAIL_BUFFER_MS
-    for hop in batch.ir.tail_hops[HOP_SIZES_MS.index(window.hop_ms)]:
-        if first_ms <= hop.start_ms < until_ms:
-            ir = column.merge(ir, hop.accumulator[feature.tile_index])
-    return ir
+    hops = batch.ir.tail_hops[HOP_SIZES_MS.index(window.hop_ms)] if batch.ir else []
+    return column.gathered(
+        ir,
+        (
+            hop.accumulator[feature.tile_index]
+            for hop in hops
+            if first_ms <= hop.start_ms < until_ms
+        ),
+    )
 
 
 class Mutation(NamedTuple):

@@ -62,6 +62,8 @@ def approx_unique_count(input_type: DataType, lg_k: int) -> Aggregator:
         finalize=lambda ir: int(ir.get_estimate()),
         from_avro=opaque(read),
         clone=union,
+        # Once merged, a CPC sketch no longer estimates by its history.
+        gather=union,
     )
 
 

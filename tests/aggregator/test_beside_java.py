@@ -1,14 +1,18 @@
 """The real Java library beside ours: Spark brings DataSketches for Java along."""
 
 import random
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from datasketches import cpc_sketch, kll_floats_sketch
 
+from chronon_beam.aggregator.avro import encode_long, encoder
 from chronon_beam.aggregator.cpc_bytes import hashed_as
+from chronon_beam.aggregator.decimals import EXACT, decimal_hash
 from chronon_beam.aggregator.items_sketch import LONGS, STRINGS, ItemKind, ItemsSketch
 from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered, double_text
+from chronon_beam.api.data_types import decimal_of
 from chronon_beam.transforms.spark import local_spark
 
 
@@ -48,7 +52,7 @@ def test_percentile_sketches_are_read_by_java_and_back(jvm: Any, count: int) -> 
     assert values == back.get_quantiles(ranks, True)
 
 
-@pytest.mark.parametrize("lg_max", [3, 4, 5])
+@pytest.mark.parametrize("lg_max", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("kind", [STRINGS, LONGS], ids=["strings", "longs"])
 def test_sketches_of_frequent_items_are_javas_through_purges_and_merges(
     jvm: Any, kind: ItemKind, lg_max: int
@@ -97,3 +101,16 @@ def test_maps_come_in_the_order_of_javas(jvm: Any) -> None:
 @pytest.mark.parametrize("number", [0.0, -0.0, 1.5, 1e7, 9999999.0, 1e-3, 1e-4, 123456789.0, 1e22])
 def test_text_of_doubles_is_javas(jvm: Any, number: float) -> None:
     assert jvm.java.lang.Double.toString(number) == double_text(number)
+
+
+@pytest.mark.parametrize("digits", [1, 4, 9, 10, 18, 19, 20, 38])
+def test_decimals_have_javas_bytes_and_hash_codes(jvm: Any, digits: int) -> None:
+    draw, most = random.Random(digits), 10**digits - 1
+    encode, hash_code = encoder(decimal_of(38, 2)), decimal_hash(2)
+    edges = [0, 127, 128, -128, -129, (1 << 63) - 1, -(1 << 63), 1 << 63]
+    for number in [*edges, *(draw.randint(-most, most) for _ in range(50))]:
+        value = EXACT.scaleb(Decimal(number), -2)
+        payload = bytes(jvm.java.math.BigInteger(str(number)).toByteArray())
+        assert encode(value) == encode_long(len(payload)) + payload
+        # The gateway hands a Decimal over as a BigDecimal of the same scale.
+        assert hash_code(value) == jvm.java.util.Objects.hashCode(value) & 0xFFFFFFFF
