@@ -34,7 +34,7 @@ def average(long_counts: bool) -> Aggregator:
         encode=expression(
             "ir", "pack(2, ir[0], 2) + count(ir[1])", pack=_SUM_THEN_COUNT, count=encode_count
         ),
-        finalize=lambda ir: ir[0] / ir[1] if ir[1] else math.nan,
+        finalize=lambda ir: _divided(*ir),
         from_avro=record_from_avro,
         delete=lambda ir, value, ts_ms: (ir[0] - value, ir[1] - 1),
     )

@@ -384,6 +384,17 @@ def test_unique_count_tells_doubles_apart_by_their_bits() -> None:
     assert made.finalize(aggregated(made, [Event(0, value) for value in values])) == 4
 
 
+def test_average_without_count_is_what_java_divides_to() -> None:
+    """A row that was changed leaves a sum without a count; in maps Chronon gives it as it is."""
+    made = column_of(Operation.AVERAGE, DOUBLE, STRING)
+    assert made.undo is not None
+    ir = None
+    for bucket, added, taken in (("up", 5.0, 2.0), ("down", 2.0, 5.0), ("level", 2.0, 2.0)):
+        ir = made.update(ir, added, bucket, 0)
+        ir = made.undo.update(ir, taken, bucket, 0)
+    assert repr(made.finalize(ir)) == "{'up': inf, 'down': -inf, 'level': nan}"
+
+
 def test_sum_of_longs_wraps_as_javas() -> None:
     made = column_of(Operation.SUM, LONG)
     assert made.finalize(aggregated(made, [Event(0, 2**63 - 1), Event(1, 1)])) == -(2**63)
