@@ -86,9 +86,10 @@ def column(
     Raises:
         GroupByError: operation, type, bucket or shape do not go together.
     """
-    value_type, around = _shape(part, input_type, dialect)
-    _check_bucket(part, bucket_type, around)
+    value_type, around = _shape(part, input_type)
     operation = aggregator(part, value_type, dialect)
+    _check_element_wise(part, input_type, around, dialect)
+    _check_bucket(part, bucket_type, around)
     bucketed = bucket_type is not None
     made = _column(part, operation, around, bucketed)
     undo = operation.inverse()
@@ -102,27 +103,32 @@ def column(
 Around = Callable[[Aggregator], Update]
 
 
-def _shape(
-    part: AggregationPart, input_type: DataType, dialect: Dialect
-) -> tuple[DataType, Around]:
+def _shape(part: AggregationPart, input_type: DataType) -> tuple[DataType, Around]:
     """What the operation aggregates of an input, and how: whole, or taken apart."""
     if part.operation in TIMED:
         return input_type, _direct
-    if part.element_wise and not dialect.element_wise:
+    if isinstance(input_type, ListType) and is_scalar(input_type.element):
+        return input_type.element, _over_elements if part.element_wise else _over_list
+    if isinstance(input_type, MapType) and input_type.key == STRING:
+        return input_type.value, _over_map
+    return input_type, _direct
+
+
+def _check_element_wise(
+    part: AggregationPart, input_type: DataType, around: Around, dialect: Dialect
+) -> None:
+    if not part.element_wise or part.operation in TIMED:
+        return
+    if not dialect.element_wise:
         raise GroupByError(
             f"{part.column}: dialect {dialect.name} has no elementWise: leave it out, or declare "
             "the GroupBy in dialect airbnb"
         )
-    if isinstance(input_type, ListType) and is_scalar(input_type.element):
-        return input_type.element, _over_elements if part.element_wise else _over_list
-    if part.element_wise:
+    if around is not _over_elements:
         raise GroupByError(
             f"{part.column}: elementWise needs a list of scalars, found {part.input_column!r} of "
             f"type {input_type.name}"
         )
-    if isinstance(input_type, MapType) and input_type.key == STRING:
-        return input_type.value, _over_map
-    return input_type, _direct
 
 
 def _check_bucket(part: AggregationPart, bucket_type: DataType | None, around: Around) -> None:

@@ -208,9 +208,9 @@ def aggregator(part: AggregationPart, input_type: DataType, dialect: Dialect) ->
     entry = _OPERATIONS[part.operation]
     if input_type in (DATE, TIMESTAMP):
         raise GroupByError(
-            f"{part.operation.name} over {part.input_column!r}: a column of type "
-            f"{input_type.name} cannot be aggregated: select it as a BIGINT, for example with "
-            "unix_millis(...) or unix_date(...)"
+            f"{part.operation.name} does not take {part.input_column!r} of type "
+            f"{input_type.name}: it takes {entry.said}, and a {input_type.name} is taken by none: "
+            "select it as a BIGINT, for example with unix_millis(...) or unix_date(...)"
         )
     _check_input(part, input_type, entry, dialect)
     k = 0 if entry.k is None else _k(part, entry.k)

@@ -258,7 +258,12 @@ def test_bytes_are_fastavros_and_survive_a_decode(
     schema = fastavro.parse_schema(reading_schema(record_of(made)))
     stream = BytesIO()
     fastavro.schemaless_writer(stream, schema, {"ir": plain})
-    assert stream.getvalue() == b"\x02" + ours
+    theirs = stream.getvalue()
+    if data_type == PRICE:
+        # It gives a decimal such as -128 a byte more than Java does, and so than we.
+        assert decoded(made, theirs[1:]) == plain
+    else:
+        assert theirs == b"\x02" + ours
 
 
 @OPERATIONS
@@ -406,8 +411,12 @@ WRONG = [
     (Operation.MAX, BINARY, "MAX does not take 'v' of type binary"),
     (Operation.HISTOGRAM, INT, "HISTOGRAM does not take 'v' of type int"),
     (Operation.AVERAGE, BYTE, "AVERAGE does not take 'v' of type byte"),
-    (Operation.COUNT, DATE, "type date cannot be aggregated: select it as a BIGINT"),
-    (Operation.LAST, TIMESTAMP, "type timestamp cannot be aggregated"),
+    (
+        Operation.COUNT,
+        DATE,
+        "does not take .* of type date: .* is taken by none: select it as a BIGINT",
+    ),
+    (Operation.LAST, TIMESTAMP, "does not take .* of type timestamp: .* is taken by none"),
     (Operation.LAST, list_of(DATE), "date has no form in a tile: cast it"),
     (Operation.LAST, map_of(STRING, INT), "int has no form in a tile"),
     (Operation.APPROX_HISTOGRAM_K, BINARY, "does not take 'v' of type binary: it takes int, long"),
