@@ -49,7 +49,10 @@ def cells(bigtable: str, table: str, prefix: bytes) -> dict[bytes, dict[bytes, l
     }
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+TILED = [path for path in sorted(GOLDEN.glob("*.json")) if "tile_bytes" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", TILED, ids=lambda path: path.stem)
 def test_tiles_of_zipline_lie_where_zipline_looks_for_them(bigtable: str, path: Path) -> None:
     case = json.loads(path.read_text())
     dataset, size_ms = case["streaming_dataset"], case["tile_size_millis"]
@@ -58,6 +61,8 @@ def test_tiles_of_zipline_lie_where_zipline_looks_for_them(bigtable: str, path: 
     for event in case["events"]:
         key, tile_bytes = (base64.b64decode(event[n]) for n in ("entity_key_bytes", "tile_bytes"))
         start_ms = event["tile_start"]
+        if start_ms < 0:  # Bigtable has no such time: see docs/bigtable.md
+            continue
         puts.append(PutRequest(key, tile_bytes, dataset, event["put_ts"], start_ms, size_ms))
         day_ms = event["put_ts"] - event["put_ts"] % DAY_MS
         row = dataset.encode() + b"#" + key + f"#{day_ms}#{size_ms}".encode()
