@@ -186,13 +186,12 @@ def keep_writes() -> None:
     NullStore.multi_put = multi_put
 
 
-def prepared(workload: Workload, arguments: argparse.Namespace) -> Job:
-    """The job, as `chronon-beam run` would make it."""
+def prepared(workload: Workload, arguments: argparse.Namespace, directory: str) -> Job:
+    """The job, as `chronon-beam run` would make it; its store may lie in `directory`."""
     group_by = workload.group_by
     query = sql_query(group_by, parse_ddl(DDL[workload.kind]))
     tiled = arguments.tiling == "tiled"
     plan = plan_of(group_by, compile_query(query), "tumbling").checked(tiled)
-    directory = tempfile.mkdtemp(prefix="chronon-beam-bench-")
     stores = {
         "null": "null:",
         "memory": "memory:bench",
@@ -282,8 +281,9 @@ def main(argv: list[str]) -> int:
     fill(workload, arguments.bundle, arguments.parts)
     keep_writes()
     clock = StageClock()
-    job = prepared(workload, arguments)
-    with bigtable_emulator() if arguments.store == "bigtable" else nullcontext():
+    emulator = bigtable_emulator() if arguments.store == "bigtable" else nullcontext()
+    with tempfile.TemporaryDirectory() as directory, emulator:
+        job = prepared(workload, arguments, directory)
         before = Reading(0, clock)
         meter = Meter(arguments.events, job.trigger.every_event or not job.tiled, clock)
         meter.start()
