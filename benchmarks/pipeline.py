@@ -11,7 +11,6 @@ object (`cpu_us_per_event` is after warm-up, the last two thirds of the events;
 import argparse
 import json
 import logging
-import random
 import sys
 import tempfile
 import threading
@@ -51,11 +50,11 @@ ANCHOR = {
 decoded rows, store that does nothing, 10,000 keys; measured on a machine of the same kind."""
 
 
-_EVERY = 8
-
-
 class StageClock:
-    """CPU of each stage's own code, without what it calls downstream."""
+    """CPU of each stage's own code, without what it calls downstream.
+
+    Stages are called for a batch, not for an event, so each call can be timed.
+    """
 
     STAGES = (
         ("read", ReadFn, ("process",)),
@@ -93,19 +92,12 @@ class StageClock:
         convert.tile_requests = timed
 
     def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        chance = random.Random(1)
-
         def call(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            # One call of eight, so that the clocks are not what is measured; by chance, because
-            # a step may do its work at every second call.
-            if chance.random() * _EVERY >= 1:
-                yield from method(*args, **kwargs) or ()
-                return
             outputs = iter(method(*args, **kwargs) or ())
             while True:
                 began = time.thread_time()
                 output = next(outputs, self)
-                self._add(name, _EVERY * (time.thread_time() - began))
+                self._add(name, time.thread_time() - began)
                 if output is self:
                     return
                 yield output
