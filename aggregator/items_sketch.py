@@ -98,6 +98,15 @@ def _mixed(code: int) -> int:
     return key ^ key >> 33
 
 
+def _sampled(lg_max: int) -> int:
+    """How many counts a purge looks at, of a table that was asked for with this length.
+
+    Java samples one item less than the table holds before a purge; where it was asked for a smaller
+    table than there is, only as many as that would hold.
+    """
+    return min(_MOST_SAMPLES, 3 << lg_max >> 2)
+
+
 class ItemsSketch:
     """Counts of the most frequent items; each is too low by at most `offset`.
 
@@ -112,9 +121,7 @@ class ItemsSketch:
         self.kind = kind
         self.offset = 0
         self.weight = 0
-        # Java samples one item less than the table holds before a purge; where it was asked for a
-        # smaller table than there is, only as many as that would hold.
-        self._sampled = min(_MOST_SAMPLES, 3 << lg_max >> 2)
+        self._sampled = _sampled(lg_max)
         self._lg_max = max(lg_max, _LG_SMALLEST)
         self._clear(max(lg_length, _LG_SMALLEST))
 
@@ -260,7 +267,7 @@ class ItemsSketch:
         except (struct.error, IndexError) as error:
             raise ValueError(f"not a sketch of frequent items: {error}") from error
         if lg_max is not None:
-            sketch._sampled = min(_MOST_SAMPLES, 3 << lg_max >> 2)
+            sketch._sampled = _sampled(lg_max)
         return sketch
 
     @classmethod

@@ -15,21 +15,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count
 from chronon_beam.api.records import Correction, Failure, GetRequest, PutRequest, Scope
 from chronon_beam.io.kv_store import KVStore
-from chronon_beam.io.write import (
-    FAILURES,
-    PAUSES_S,
-    WriteFn,
-    counted,
-    make,
-    request_failure,
-    with_retries,
-)
+from chronon_beam.io.write import FAILURES, WriteFn, counted, make, request_failure
 
 REPAIRED_DATASET = "{}_REPAIRS"
 
@@ -199,21 +190,13 @@ class WriteTilesFn(WriteFn):
             yield from super().process(requests)
             return
         yield from self._flush_pending()
-        failed, retried = with_retries(
-            lambda asked: correct(self._store, self._plan, [requests[index] for index in asked]),
-            len(requests),
-            () if self._store.tries_again else PAUSES_S,
+        yield from self._write(
+            requests, lambda asked: correct(self._store, self._plan, asked), _dead
         )
-        self._count("written", len(requests) - len(failed))
-        self._count("retried", retried)
-        self._count("dead", len(failed))
-        for index, reason in failed.items():
-            yield TaggedOutput(FAILURES, self._dead(requests[index], reason))
-        yield len(requests) - len(failed)
 
-    @staticmethod
-    def _dead(correction: Correction, reason: str) -> Failure:
-        source, _, position = correction.event.rpartition("@")
-        said = f"late event could not be merged into its tile: {reason}"
-        failure = request_failure(correction.request, said)
-        return failure._replace(source=source, position=int(position.partition("#")[0]))
+
+def _dead(correction: Correction, reason: str) -> Failure:
+    source, _, position = correction.event.rpartition("@")
+    said = f"late event could not be merged into its tile: {reason}"
+    failure = request_failure(correction.request, said)
+    return failure._replace(source=source, position=int(position.partition("#")[0]))

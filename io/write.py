@@ -64,19 +64,28 @@ class Write(beam.PTransform):
 
 def write_all(
     store: KVStore,
-    requests: list[PutRequest],
+    requests: list[Any],
     pauses_s: tuple[float, ...] = PAUSES_S,
     sleep: Callable[[float], None] = time.sleep,
+    write: Callable[[list[Any]], list[str | None]] | None = None,
 ) -> tuple[dict[int, str], int]:
     """Write, and write again what failed.
+
+    Args:
+        store: where to.
+        requests: what `write` takes.
+        pauses_s: see `with_retries`; a store that tries again by itself is asked once.
+        sleep: how to pause.
+        write: for each request None if it is written, else the reason; `store.multi_put` by
+            default.
 
     Returns:
         The reason by index of those requests that failed at each attempt, and how many requests
         were retried.
     """
-    before = store.retried
+    before, put = store.retried, write or store.multi_put
     failed, retried = with_retries(
-        lambda asked: store.multi_put([requests[index] for index in asked]),
+        lambda asked: put([requests[index] for index in asked]),
         len(requests),
         () if store.tries_again else pauses_s,
         sleep,
@@ -214,15 +223,23 @@ class WriteFn(beam.DoFn):
             yield from self._flush()
 
     def _flush(self) -> Iterator[Any]:
-        requests = self._pending.take()
+        return self._write(self._pending.take(), self._store.multi_put, request_failure)
+
+    def _write(
+        self,
+        requests: list[Any],
+        write: Callable[[list[Any]], list[str | None]],
+        dead: Callable[[Any, str], Failure],
+    ) -> Iterator[Any]:
+        """Write, count, and give out how many were written and the failures."""
         began_s = time.monotonic()
-        failed, retried = write_all(self._store, requests)
+        failed, retried = write_all(self._store, requests, write=write)
         self._batch_ms.update(int((time.monotonic() - began_s) * 1000))
         self._count("written", len(requests) - len(failed))
         self._count("retried", retried)
         self._count("dead", len(failed))
         for index, reason in failed.items():
-            yield TaggedOutput(FAILURES, request_failure(requests[index], reason))
+            yield TaggedOutput(FAILURES, dead(requests[index], reason))
         yield len(requests) - len(failed)
 
 

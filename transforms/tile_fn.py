@@ -152,15 +152,14 @@ class EveryEventFn(beam.DoFn):
         with live.lock:
             live.sync(cell.read(), log.read)
             closing = live.close() if live.phase is Phase.OPEN else None
-            lets_go = live.phase in (Phase.OPEN, Phase.GRACE)
-            live.phase = self._lives.next_phase(live.phase)
+            before, live.phase = live.phase, self._lives.next_phase(live.phase)
             next_ms = self._lives.next_ms(window, live.phase, at.micros // 1000)
             if next_ms is None:
                 log.clear()
                 cell.clear()
                 _live_logs.drop(self._job, shard, _start_ms(window))
             else:
-                lets_go = lets_go and live.phase is Phase.GONE
+                lets_go = live.phase is Phase.GONE and before is not Phase.GONE
                 _put(live.discard() if lets_go else live.commit(), log, cell)
                 close.set(_timestamp(next_ms))
         if closing and closing.keys:
@@ -275,10 +274,9 @@ class BufferedFn(EveryEventFn):
     ) -> Iterator[Tiles]:
         live = self._live(shard, window)
         with live.lock:
-            if not live.sync(cell.read(), log.read):
-                return
-            # Tiles that have closed are corrected as events come.
-            due = live.flush() if live.phase is Phase.OPEN else live.changed()
+            if not live.sync(cell.read(), log.read) or live.phase is not Phase.OPEN:
+                return  # tiles that have closed are corrected as events come
+            due = live.flush()
             live.flush_armed = False
             _put(live.commit(), log, cell)
         if due.keys:
