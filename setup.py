@@ -44,8 +44,8 @@ setup(
     ],
     package_data={
         **{f"chronon_beam.{folder}": ["py.typed"] for folder in FOLDERS},
-        "chronon_beam.transforms": ["py.typed", "*.java"],
-        "chronon_beam.pipeline": ["py.typed", "*.lock"],
+        "chronon_beam.transforms.spark": ["*.java"],
+        "chronon_beam.pipeline.runners": ["*.lock"],
         "chronon_beam.runner_configs": ["py.typed", "*.yaml"],
     },
     entry_points={"console_scripts": ["chronon-beam=chronon_beam.pipeline.cli:main"]},

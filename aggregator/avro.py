@@ -13,10 +13,10 @@ from typing import Any
 
 import fastavro
 
-from chronon_beam.aggregator.base import IrRecord
-from chronon_beam.aggregator.decimals import unscaled
 from chronon_beam.aggregator.expressions import expression
-from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered
+from chronon_beam.aggregator.jvm.decimals import unscaled
+from chronon_beam.aggregator.jvm.hashing import STRING_PLACES, HashOrdered
+from chronon_beam.aggregator.operations.base import IrRecord
 from chronon_beam.api.data_types import (
     BINARY,
     BOOLEAN,

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from chronon_beam.aggregator.avro import encode_items, encode_string, list_encoder
-from chronon_beam.aggregator.base import Aggregator
-from chronon_beam.aggregator.java import STRING_PLACES, HashOrdered
-from chronon_beam.aggregator.operations import TIMED, aggregator, is_scalar
+from chronon_beam.aggregator.jvm.hashing import STRING_PLACES, HashOrdered
+from chronon_beam.aggregator.operations.base import Aggregator
+from chronon_beam.aggregator.operations.table import TIMED, aggregator, is_scalar
 from chronon_beam.api.data_types import STRING, DataType, ListType, MapType, list_of, map_of
 from chronon_beam.api.dialect import Dialect
 from chronon_beam.api.group_by import AggregationPart, GroupByError

@@ -22,7 +22,7 @@ import fastavro
 from workload import FLAVORS, Workload
 
 from chronon_beam.aggregator.avro import Decoder
-from chronon_beam.aggregator.operations import taking
+from chronon_beam.aggregator.operations.table import taking
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query, Source
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING

@@ -28,8 +28,8 @@ from emulator import bigtable_emulator
 from google.cloud.bigtable.row import DirectRow
 
 from chronon_beam.api.records import GetRequest, PutRequest
-from chronon_beam.io.bigtable_rows import FAMILY, QUALIFIER, row_key
-from chronon_beam.io.bigtable_write import WriteToBigtable
+from chronon_beam.io.bigtable.cells import FAMILY, QUALIFIER, row_key
+from chronon_beam.io.bigtable.write_to_bigtable import WriteToBigtable
 from chronon_beam.io.kv_store import KVStore, open_store
 
 PROJECT, INSTANCE = "bench", "bench"

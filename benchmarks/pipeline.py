@@ -34,11 +34,13 @@ from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.io.kv_store import NullStore, open_store
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.progress import tally
-from chronon_beam.pipeline.runners import runner_of
-from chronon_beam.transforms import convert, decode, evaluate, tile, tile_fn
+from chronon_beam.pipeline.runners.choose import runner_of
+from chronon_beam.transforms import convert, decode, evaluate
 from chronon_beam.transforms.evaluate import plan_of, sql_query
-from chronon_beam.transforms.sql import compile_query, parse_ddl
-from chronon_beam.transforms.triggers import parse_trigger
+from chronon_beam.transforms.spark.compiled_query import compile_query
+from chronon_beam.transforms.spark.session import parse_ddl
+from chronon_beam.transforms.tiling import tile, tile_fn
+from chronon_beam.transforms.tiling.triggers import parse_trigger
 
 ANCHOR = {
     ("light", "tiled"): 33.18,

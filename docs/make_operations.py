@@ -6,7 +6,7 @@ Types, IRs, arguments and deletes are asked of the operations themselves; only t
 from pathlib import Path
 from typing import NamedTuple
 
-from chronon_beam.aggregator.operations import TIMED, aggregator, inputs_of
+from chronon_beam.aggregator.operations.table import TIMED, aggregator, inputs_of
 from chronon_beam.api import GroupByError, Operation
 from chronon_beam.api.data_types import (
     BYTE,

@@ -19,7 +19,7 @@ BUILT_IN = {
     "sqlite": "chronon_beam.io.sqlite:open_sqlite",
     "null": "chronon_beam.io.kv_store:open_null",
     "memory": "chronon_beam.io.kv_store:open_memory",
-    "bigtable": "chronon_beam.io.bigtable_open:open_bigtable",
+    "bigtable": "chronon_beam.io.bigtable.open:open_bigtable",
 }
 """`module:attribute` by scheme; called with the URI it returns a `KVStore`."""
 

@@ -11,7 +11,7 @@ from chronon_beam.io.uri import registered
 Format = Literal["json", "table"]
 
 BUILT_IN = {
-    "file": "chronon_beam.io.files:FileSource.from_uri",
+    "file": "chronon_beam.io.files.source:FileSource.from_uri",
 }
 """`module:attribute` by scheme; called with the URI it returns a `Source`."""
 

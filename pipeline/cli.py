@@ -92,7 +92,7 @@ def _log_to_stderr() -> None:
 def _expanded(argv: Sequence[str]) -> list[str]:
     if not any(word.startswith("--runner_config") for word in argv):
         return list(argv)
-    from chronon_beam.pipeline.runner_config import with_config
+    from chronon_beam.pipeline.runners.runner_config import with_config
 
     return with_config(argv)
 
@@ -206,8 +206,8 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace, beam_flags: list[str]) -> int:
     options = flags.job_options(arguments)
-    from chronon_beam.pipeline import beam_flags as beams
     from chronon_beam.pipeline.run import run
+    from chronon_beam.pipeline.runners import beam_flags as beams
 
     flags.check_flags(beam_flags, beams.known(arguments.runner))
     done = run(options, arguments.runner, beam_flags)
@@ -216,7 +216,7 @@ def _run(arguments: argparse.Namespace, beam_flags: list[str]) -> int:
 
 
 def _upload(arguments: argparse.Namespace, beam_flags: list[str]) -> int:
-    from chronon_beam.pipeline import beam_flags as beams
+    from chronon_beam.pipeline.runners import beam_flags as beams
     from chronon_beam.pipeline.upload import UploadOptions, upload
 
     flags.check_flags(beam_flags, beams.known(arguments.runner))
@@ -337,10 +337,10 @@ def _trace(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _plan(arguments: argparse.Namespace, others: list[str]) -> int:
-    from chronon_beam.pipeline import beam_flags as beams
     from chronon_beam.pipeline.describe import as_text, describe
     from chronon_beam.pipeline.prepare import loaded_group_by, planned
-    from chronon_beam.pipeline.runners import warnings_of
+    from chronon_beam.pipeline.runners import beam_flags as beams
+    from chronon_beam.pipeline.runners.choose import warnings_of
 
     flags.check_flags(others, [*beams.known(arguments.runner), *arguments.flags_of_run])
     group_by = loaded_group_by(arguments.group_by, arguments.dialect)

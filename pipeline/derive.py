@@ -13,7 +13,9 @@ from chronon_beam.api.data_types import LONG, STRING, DataType, to_arrow
 from chronon_beam.api.derivations import TIME_COLUMNS, projection, rename_only, renamed
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.fetcher.fetch import Derive
-from chronon_beam.transforms.sql import CompiledQuery, QueryError, SqlQuery, compile_query
+from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
+from chronon_beam.transforms.spark.errors import QueryError
+from chronon_beam.transforms.spark.query import SqlQuery
 
 
 def spark_derivations(plan: Plan) -> Derive | None:

@@ -21,9 +21,9 @@ from chronon_beam.transforms.decode import Decode
 from chronon_beam.transforms.envelope import Unfold
 from chronon_beam.transforms.evaluate import Evaluate
 from chronon_beam.transforms.mutations import ReportDeletes
-from chronon_beam.transforms.sql import SqlQuery
-from chronon_beam.transforms.tile import Tile
-from chronon_beam.transforms.triggers import Trigger
+from chronon_beam.transforms.spark.query import SqlQuery
+from chronon_beam.transforms.tiling.tile import Tile
+from chronon_beam.transforms.tiling.triggers import Trigger
 
 
 @dataclass(frozen=True)

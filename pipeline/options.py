@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chronon_beam.aggregator.layout import LAYOUTS
 from chronon_beam.api.dialect import DIALECTS
-from chronon_beam.transforms.triggers import Trigger, parse_trigger
+from chronon_beam.transforms.tiling.triggers import Trigger, parse_trigger
 
 
 class UsageError(ValueError):

@@ -17,7 +17,9 @@ from chronon_beam.pipeline.job import Job
 from chronon_beam.pipeline.options import JobOptions, UsageError
 from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
 from chronon_beam.transforms.evaluate import plan_of, sql_query
-from chronon_beam.transforms.sql import SqlQuery, compile_query, parse_ddl
+from chronon_beam.transforms.spark.compiled_query import compile_query
+from chronon_beam.transforms.spark.query import SqlQuery
+from chronon_beam.transforms.spark.session import parse_ddl
 
 _SHARDS = 4
 

@@ -12,9 +12,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.io.dead_letters import open_dead_letters
-from chronon_beam.pipeline import worker_logs
 from chronon_beam.pipeline.job import build
-from chronon_beam.pipeline.job_server import root_cause
 from chronon_beam.pipeline.options import JobOptions
 from chronon_beam.pipeline.prepare import prepare
 from chronon_beam.pipeline.progress import (
@@ -24,8 +22,10 @@ from chronon_beam.pipeline.progress import (
     tallied_since,
     tally,
 )
-from chronon_beam.pipeline.quiet import HINT, quiet
-from chronon_beam.pipeline.runners import Chosen, runner_of
+from chronon_beam.pipeline.runners import worker_logs
+from chronon_beam.pipeline.runners.choose import Chosen, runner_of
+from chronon_beam.pipeline.runners.job_server import root_cause
+from chronon_beam.pipeline.runners.quiet import HINT, quiet
 
 
 class JobFailed(RuntimeError):

@@ -22,7 +22,7 @@ from chronon_beam.transforms.decode import Events, decode_messages
 from chronon_beam.transforms.envelope import unfold
 from chronon_beam.transforms.evaluate import evaluate_events
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row
-from chronon_beam.transforms.sql import compile_query
+from chronon_beam.transforms.spark.compiled_query import compile_query
 
 Step = dict[str, Any]
 

@@ -26,7 +26,7 @@ from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
 from chronon_beam.transforms.decode import Decode
 from chronon_beam.transforms.evaluate import Evaluate
 from chronon_beam.transforms.fold import Fold, Unite
-from chronon_beam.transforms.sql import SqlQuery
+from chronon_beam.transforms.spark.query import SqlQuery
 
 
 @dataclass(frozen=True)

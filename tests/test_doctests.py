@@ -14,7 +14,8 @@ def modules() -> list[str]:
     names = []
     for room in ROOMS:
         package = importlib.import_module(f"chronon_beam.{room}")
-        names += [f"chronon_beam.{room}.{m.name}" for m in pkgutil.iter_modules(package.__path__)]
+        walked = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        names += [module.name for module in walked]
     return names
 
 

@@ -24,7 +24,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.records import MIN_MS, Failure, Messages
-from chronon_beam.transforms.columns import JsonColumns, TableColumns, python_value
+from chronon_beam.transforms.serdes.json_columns import JsonColumns, TableColumns, python_value
 
 STEP = "Decode"
 FAILURES = "failures"

@@ -19,7 +19,8 @@ from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupBy
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.decode import Events
 from chronon_beam.transforms.rows import Rows, row_json
-from chronon_beam.transforms.sql import CompiledQuery, SqlQuery, compile_query
+from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
+from chronon_beam.transforms.spark.query import SqlQuery
 
 FAILURES = "failures"
 TIME = "ts"

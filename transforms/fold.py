@@ -21,8 +21,8 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.records import Failure, PutRequest
 from chronon_beam.transforms.rows import Rows, dead_row
-from chronon_beam.transforms.shards import INPUTS_FROM, ShardKeys
-from chronon_beam.transforms.tile import payload_check
+from chronon_beam.transforms.tiling.shards import INPUTS_FROM, ShardKeys
+from chronon_beam.transforms.tiling.tile import payload_check
 
 FAILURES = "failures"
 

@@ -16,13 +16,13 @@ from chronon_beam.api.records import Failure, Messages, PutRequest
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io import kv_store
 from chronon_beam.io.kv_store import MemoryStore, open_store
-from chronon_beam.pipeline.embedded import embedded_runner
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.progress import tallied_since, tally
+from chronon_beam.pipeline.runners.embedded import embedded_runner
 from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
 from chronon_beam.transforms.evaluate import plan_of, sql_query
-from chronon_beam.transforms.sql import compile_query
-from chronon_beam.transforms.triggers import Trigger
+from chronon_beam.transforms.spark.compiled_query import compile_query
+from chronon_beam.transforms.tiling.triggers import Trigger
 
 _numbers = itertools.count()
 _dead: dict[str, list[Failure]] = {}

@@ -36,9 +36,9 @@ from chronon_beam.api.records import MIN_MS, Correction, GetRequest, PutRequest,
 from chronon_beam.io.kv_store import MemoryStore
 from chronon_beam.io.repair import WriteTiles, WriteTilesFn
 from chronon_beam.transforms.convert import tile_requests
-from chronon_beam.transforms.shards import ShardBatch
-from chronon_beam.transforms.tile_fn import EveryEventFn, Lives
-from chronon_beam.transforms.triggers import Trigger
+from chronon_beam.transforms.tiling.shards import ShardBatch
+from chronon_beam.transforms.tiling.tile_fn import EveryEventFn, Lives
+from chronon_beam.transforms.tiling.triggers import Trigger
 
 WINDOWS = [Window(6, TimeUnit.HOURS)]
 GROUP_BY = GroupBy(

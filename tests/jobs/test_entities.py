@@ -27,7 +27,7 @@ from chronon_beam.api.declare import with_dialect
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load, save
-from chronon_beam.transforms.sql import parse_ddl
+from chronon_beam.transforms.spark.session import parse_ddl
 
 DDL = "user STRING, d DOUBLE, s STRING, created BIGINT, changed BIGINT, op STRING"
 WINDOWS = [Window(1, TimeUnit.HOURS), Window(2, TimeUnit.DAYS)]

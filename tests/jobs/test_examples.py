@@ -13,7 +13,7 @@ from jobs import Outcome, job_of, run
 
 from chronon_beam.api.load import load_group_by
 from chronon_beam.io.sources import open_source
-from chronon_beam.pipeline.embedded import embedded_runner
+from chronon_beam.pipeline.runners.embedded import embedded_runner
 
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 AT_MS = 1_357_250_400_000

@@ -17,9 +17,9 @@ from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query
 from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.group_by import Window
 from chronon_beam.api.load import load_group_by
-from chronon_beam.pipeline.embedded import embedded_runner
-from chronon_beam.transforms.sql import parse_ddl
-from chronon_beam.transforms.triggers import Trigger
+from chronon_beam.pipeline.runners.embedded import embedded_runner
+from chronon_beam.transforms.spark.session import parse_ddl
+from chronon_beam.transforms.tiling.triggers import Trigger
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ICE_DDL = "customer_id STRING, created BIGINT, ice_cream_flavor STRING"

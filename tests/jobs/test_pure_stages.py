@@ -16,8 +16,8 @@ from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.transforms.convert import row_requests, tile_puts
 from chronon_beam.transforms.rows import Rows, Tiles
-from chronon_beam.transforms.shards import INPUTS_FROM, ShardBatch, Splitter
-from chronon_beam.transforms.tile_log import TileLog
+from chronon_beam.transforms.tiling.shards import INPUTS_FROM, ShardBatch, Splitter
+from chronon_beam.transforms.tiling.tile_log import TileLog
 
 SCHEMA = pa.schema(
     {

@@ -18,8 +18,8 @@ from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query
 from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.group_by import Window
 from chronon_beam.api.records import MIN_MS, Messages
-from chronon_beam.transforms.sql import parse_ddl
-from chronon_beam.transforms.triggers import Trigger
+from chronon_beam.transforms.spark.session import parse_ddl
+from chronon_beam.transforms.tiling.triggers import Trigger
 
 TILE_MS = 300_000
 BEGIN_MS = 1_700_000_100_000 // TILE_MS * TILE_MS

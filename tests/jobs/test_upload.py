@@ -27,7 +27,7 @@ from chronon_beam.pipeline.progress import tallied_since, tally
 from chronon_beam.pipeline.upload import Upload, build_upload
 from chronon_beam.transforms.fold import Folder
 from chronon_beam.transforms.rows import Rows
-from chronon_beam.transforms.sql import parse_ddl
+from chronon_beam.transforms.spark.session import parse_ddl
 
 KEYS = [{"user": user, "shop": shop} for user in ("ann", "böb", None) for shop in (1, 2, None)]
 

@@ -4,10 +4,10 @@ import argparse
 
 import pytest
 
-from chronon_beam.pipeline import beam_flags
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.options import UsageError, check_flags, job_options
-from chronon_beam.transforms.triggers import Trigger
+from chronon_beam.pipeline.runners import beam_flags
+from chronon_beam.transforms.tiling.triggers import Trigger
 
 REQUIRED = ["--group_by=g.py", "--source=file:e.jsonl", "--store=sqlite:f.db"]
 

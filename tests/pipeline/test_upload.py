@@ -11,7 +11,7 @@ import pytest
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.pipeline import cli
 from chronon_beam.pipeline.options import UsageError
-from chronon_beam.pipeline.runner_config import with_config
+from chronon_beam.pipeline.runners.runner_config import with_config
 from chronon_beam.pipeline.upload import UploadOptions
 
 END_MS = 20_000 * DAY_MS  # 2024-10-04T00:00Z

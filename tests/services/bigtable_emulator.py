@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 from apache_beam.utils.subprocess_server import pick_port
 
-from chronon_beam.pipeline import guard, maven
+from chronon_beam.pipeline.runners import guard, maven
 
 LOCK = Path(__file__).with_name("bigtable_emulator.lock")
 START_TIMEOUT_S = 30.0

@@ -7,7 +7,7 @@ import pytest
 from bigtable_emulator import BigtableEmulator
 from flink_cluster import FlinkCluster
 
-from chronon_beam.pipeline.flink_jar import job_server_jar
+from chronon_beam.pipeline.runners.flink_jar import job_server_jar
 
 
 @pytest.fixture(scope="session")

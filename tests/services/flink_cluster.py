@@ -16,9 +16,9 @@ from typing import Any
 
 from apache_beam.utils.subprocess_server import pick_port
 
-from chronon_beam.pipeline import guard
-from chronon_beam.pipeline.job_server import module_options
-from chronon_beam.transforms.java import java_environment
+from chronon_beam.pipeline.runners import guard
+from chronon_beam.pipeline.runners.job_server import module_options
+from chronon_beam.transforms.spark.java_runtime import java_environment
 
 SLOTS = 4
 START_TIMEOUT_S = 90.0

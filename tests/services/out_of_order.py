@@ -12,7 +12,8 @@ from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.records import Messages
 from chronon_beam.pipeline.job import Job
 from chronon_beam.transforms.evaluate import plan_of, sql_query
-from chronon_beam.transforms.sql import compile_query, parse_ddl
+from chronon_beam.transforms.spark.compiled_query import compile_query
+from chronon_beam.transforms.spark.session import parse_ddl
 
 HOUR = [Window(1, TimeUnit.HOURS)]
 GROUP_BY = group_by_of(

@@ -20,8 +20,8 @@ from bigtable_emulator import BigtableEmulator
 from bigtable_proxy import BigtableProxy, Fault
 
 from chronon_beam.api.records import Failure, GetRequest, PutRequest, TimedValue
-from chronon_beam.io.bigtable_errors import BigtableError
-from chronon_beam.io.bigtable_write import WriteToBigtable
+from chronon_beam.io.bigtable.errors import BigtableError
+from chronon_beam.io.bigtable.write_to_bigtable import WriteToBigtable
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.testing import HOUR, NOON, tile
 

@@ -16,8 +16,8 @@ from google.cloud.bigtable import Client
 from google.cloud.bigtable.column_family import GCRuleUnion
 
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
-from chronon_beam.io.bigtable_errors import BigtableError
-from chronon_beam.io.bigtable_tables import BigtableTables
+from chronon_beam.io.bigtable.errors import BigtableError
+from chronon_beam.io.bigtable.tables import BigtableTables
 from chronon_beam.io.kv_store import KVStore, StoredValue, open_store
 from chronon_beam.io.testing import NOON, KVStoreContract, tile
 

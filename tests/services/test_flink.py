@@ -14,15 +14,15 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from live import Stay
 from processes import eventually_none, processes_with
 
-from chronon_beam.pipeline.flink import flink
-from chronon_beam.pipeline.job_server import JobServerFailed, root_cause
+from chronon_beam.pipeline.runners.flink import flink
+from chronon_beam.pipeline.runners.job_server import JobServerFailed, root_cause
 
 WORDS = ["to be or", "not to be"]
 COUNTS = [("be", 2), ("not", 1), ("or", 1), ("to", 2)]
 
 LAUNCHER = """
 import time
-from chronon_beam.pipeline.flink import flink
+from chronon_beam.pipeline.runners.flink import flink
 with flink([]):
     print("up", flush=True)
     time.sleep(600)

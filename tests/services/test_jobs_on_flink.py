@@ -19,7 +19,7 @@ from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.cli import main
 from chronon_beam.pipeline.job import build
 from chronon_beam.pipeline.progress import committed
-from chronon_beam.pipeline.runners import runner_of
+from chronon_beam.pipeline.runners.choose import runner_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EVENTS = 200_000

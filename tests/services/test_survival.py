@@ -27,7 +27,7 @@ from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.job import Job, build
-from chronon_beam.pipeline.runners import Chosen, runner_of
+from chronon_beam.pipeline.runners.choose import Chosen, runner_of
 
 FLAGS = ["--checkpointing_interval=1000", "--max_bundle_time_mills=100"]
 WITHIN_S = 300.0

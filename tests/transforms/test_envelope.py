@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from chronon_beam.transforms.decode import Events
 from chronon_beam.transforms.envelope import is_envelope, unfold, unfolded_schema
-from chronon_beam.transforms.sql import parse_ddl
+from chronon_beam.transforms.spark.session import parse_ddl
 
 CHANGES = parse_ddl(
     "op STRING, before STRUCT<id: INT, op: STRING>, after STRUCT<id: INT, op: STRING>, ts_ms BIGINT"

@@ -1,0 +1,296 @@
+"""Distinct values: all of them, at most k of them, the k largest of them.
+
+Source: `UniqueCount` and `BoundedUniqueCount` in `ai.chronon.aggregator.base.SimpleAggregators`
+(airbnb), `UniqueTopKAggregator` and `UniqueOrderByLimit` (zipline).
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from chronon_beam.aggregator.avro import (
+    Encoder,
+    encode_each,
+    encode_items,
+    encode_string,
+    encoder,
+)
+from chronon_beam.aggregator.expressions import expression
+from chronon_beam.aggregator.jvm.decimals import decimal_hash
+from chronon_beam.aggregator.jvm.hashing import (
+    STRING_PLACES,
+    HashOrdered,
+    Places,
+    long_hash,
+    string_hash,
+    table_for,
+)
+from chronon_beam.aggregator.jvm.object_stream import write_string
+from chronon_beam.aggregator.jvm.ordering import utf16
+from chronon_beam.aggregator.operations.base import Aggregator
+from chronon_beam.api.data_types import (
+    BINARY,
+    DOUBLE,
+    FLOAT,
+    FLOATS,
+    LONG,
+    STRING,
+    DataType,
+    DecimalType,
+    StructType,
+    list_of,
+)
+
+_DOUBLE = struct.Struct("<d")
+_FLOAT = struct.Struct("<f")
+
+Distinct = HashOrdered[Any, bytes]
+"""Each distinct value (doubles: their bits) to its bytes."""
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _identity(input_type: DataType) -> Callable[[Any], Any]:
+    """What values are told apart by.
+
+    Doubles by their bits, as `Double.equals` does: NaN is one value, -0.0 is not 0.0. Bytes by
+    content (Chronon compares Java arrays by identity, and so counts every one; not copied).
+    """
+    return _DOUBLE.pack if input_type in FLOATS else _same
+
+
+def _float_hash(bits: bytes) -> int:
+    return int.from_bytes(_FLOAT.pack(*_DOUBLE.unpack(bits)), "little")
+
+
+def _places(input_type: DataType) -> Places[Any]:
+    """Where what `_identity` gives stands in hash sets."""
+    if input_type == STRING:
+        return STRING_PLACES
+    if input_type == DOUBLE:
+        return Places(lambda bits: long_hash(int.from_bytes(bits, "little")))
+    if input_type == FLOAT:
+        return Places(_float_hash)
+    if input_type == BINARY:
+        # An array's hash is its address: Java's order is by chance, ours that of arrival.
+        return Places(lambda value: 0)
+    if input_type == LONG:
+        return Places(long_hash)
+    if isinstance(input_type, DecimalType):
+        return Places(decimal_hash(input_type.scale))
+    return Places(lambda number: number & 0xFFFFFFFF)
+
+
+def unique_count(input_type: DataType) -> Aggregator:
+    """UNIQUE_COUNT; the IR has every distinct value."""
+    identity, encode, places = _identity(input_type), encoder(input_type), _places(input_type)
+
+    def add(ir: Distinct, value: Any) -> Distinct:
+        ir.setdefault(identity(value), encode(value))
+        return ir
+
+    def merge(a: Distinct, b: Distinct) -> Distinct:
+        for key in b.in_order(places):
+            a.setdefault(key, b[key])
+        return a
+
+    return Aggregator(
+        ir_type=list_of(input_type),
+        output_type=LONG,
+        prepare=lambda value, ts_ms: HashOrdered({identity(value): encode(value)}),
+        update=expression("ir, value, ts_ms", "ir if value in ir else add(ir, value)", add=add),
+        merge=merge,
+        encode=encode_each("[ir[key] for key in ir.in_order(places)]", places=places),
+        finalize=len,
+        from_avro=lambda decoded: HashOrdered({identity(v): encode(v) for v in decoded}),
+        clone=HashOrdered,
+    )
+
+
+_SENTINEL = "__SENTINEL__"
+
+
+def _java_md5(text: str) -> str:
+    return hashlib.md5(write_string(text), usedforsecurity=False).hexdigest()
+
+
+class _Bounded:
+    """BOUNDED_UNIQUE_COUNT: up to k distinct values; strings as the MD5 of their Java stream.
+
+    A full set of strings becomes one word that says so. Chronon does the same to numbers, and then
+    cannot write the word into a list of numbers (the tile is lost); here they stay as they are, k
+    of them, which Chronon reads as full.
+    """
+
+    def __init__(self, input_type: DataType, k: int) -> None:
+        self.k = k
+        self.of_strings = input_type == STRING
+        self._key = _java_md5 if self.of_strings else _identity(input_type)
+        self._encode: Encoder = encoder(input_type)
+        self._places = _places(input_type)
+
+    def _entry(self, value: Any) -> tuple[Any, bytes]:
+        key = self._key(value)
+        return key, encode_string(key) if self.of_strings else self._encode(value)
+
+    def _set(self, entries: Any) -> Distinct:
+        return HashOrdered(entries, table_for(self.k))
+
+    def _full(self, ir: Distinct) -> Distinct:
+        return self._set({_SENTINEL: encode_string(_SENTINEL)}) if self.of_strings else ir
+
+    def prepare(self, value: Any, ts_ms: int) -> Distinct:
+        return self._set([self._entry(value)])
+
+    def update(self, ir: Distinct, value: Any, ts_ms: int) -> Distinct:
+        if _SENTINEL in ir or len(ir) >= self.k:
+            return self._full(ir)
+        key, encoded = self._entry(value)
+        ir.setdefault(key, encoded)
+        return ir
+
+    def merge(self, a: Distinct, b: Distinct) -> Distinct:
+        if _SENTINEL in a or _SENTINEL in b:
+            return self._full(a)
+        for key in b.in_order(self._places):
+            if len(a) < self.k:
+                a.setdefault(key, b[key])
+        return self._full(a) if len(a) >= self.k else a
+
+    def finalize(self, ir: Distinct) -> int:
+        return self.k if _SENTINEL in ir else len(ir)
+
+    def encode(self, ir: Distinct) -> bytes:
+        return encode_items([ir[key] for key in ir.in_order(self._places)])
+
+    def decode(self, decoded: list[Any]) -> Distinct:
+        if self.of_strings:
+            return self._set({text: encode_string(text) for text in decoded})
+        return self._set({self._key(value): self._encode(value) for value in decoded})
+
+    def clone(self, ir: dict[Any, bytes]) -> Distinct:
+        """As `new HashSet(collection)`."""
+        return HashOrdered(ir, table_for(max(int(len(ir) / 0.75) + 1, 16)))
+
+
+def bounded_unique_count(input_type: DataType, k: int) -> Aggregator:
+    """BOUNDED_UNIQUE_COUNT, airbnb's: the number of distinct values, k when there are more."""
+    made = _Bounded(input_type, k)
+    return Aggregator(
+        ir_type=list_of(input_type),
+        output_type=LONG,
+        prepare=made.prepare,
+        update=made.update,
+        merge=made.merge,
+        encode=made.encode,
+        finalize=made.finalize,
+        from_avro=made.decode,
+        clone=made.clone,
+    )
+
+
+class _Ranked(NamedTuple):
+    """An element of a UNIQUE_TOP_K: what it is ranked by, what it is told apart by, its bytes."""
+
+    rank: Any
+    identity: int
+    value: Any
+    encoded: bytes
+
+
+class _TopSet:
+    """Up to 2k elements, of which the k best count; `mark` is the least rank that was kept."""
+
+    __slots__ = ("elements", "identities", "mark")
+
+    def __init__(self) -> None:
+        self.elements: list[_Ranked] = []
+        self.identities: set[int] = set()
+        self.mark: Any = None
+
+
+class _UniqueTopK:
+    """UNIQUE_TOP_K: the k largest distinct values; structs by `sort_key`, one a `unique_id`."""
+
+    def __init__(self, input_type: DataType, k: int) -> None:
+        self.k = k
+        self._encode: Encoder = encoder(input_type)
+        self._struct = isinstance(input_type, StructType)
+        self._string = input_type == STRING
+
+    def _ranked(self, value: Any) -> _Ranked:
+        if self._struct:
+            rank, identity = utf16(value["sort_key"]), value["unique_id"]
+        elif self._string:
+            # Chronon tells strings apart by their hash code alone.
+            rank, identity = utf16(value), string_hash(value)
+        else:
+            rank = identity = value
+        return _Ranked(rank, identity, value, self._encode(value))
+
+    def prepare(self, value: Any, ts_ms: int) -> _TopSet:
+        return self.update(_TopSet(), value, ts_ms)
+
+    def update(self, ir: _TopSet, value: Any, ts_ms: int) -> _TopSet:
+        return self._insert(ir, self._ranked(value))
+
+    def _insert(self, ir: _TopSet, element: _Ranked) -> _TopSet:
+        if element.identity in ir.identities:
+            return ir
+        if len(ir.elements) < self.k:
+            ir.mark = element.rank if ir.mark is None else min(ir.mark, element.rank)
+        elif element.rank <= ir.mark:
+            return ir
+        ir.elements.append(element)
+        ir.identities.add(element.identity)
+        if len(ir.elements) > 2 * self.k:
+            ir.elements = self._best(ir)
+            ir.identities = {kept.identity for kept in ir.elements}
+            ir.mark = ir.elements[-1].rank
+        return ir
+
+    def _best(self, ir: _TopSet) -> list[_Ranked]:
+        return sorted(ir.elements, key=lambda kept: kept.rank, reverse=True)[: self.k]
+
+    def merge(self, a: _TopSet, b: _TopSet) -> _TopSet:
+        for element in b.elements:
+            self._insert(a, element)
+        return a
+
+    def finalize(self, ir: _TopSet) -> list[Any]:
+        return [kept.value for kept in self._best(ir)]
+
+    def decode(self, decoded: list[Any]) -> _TopSet:
+        ir = _TopSet()
+        for value in decoded:
+            self._insert(ir, self._ranked(value))
+        return ir
+
+    def clone(self, ir: _TopSet) -> _TopSet:
+        copy = _TopSet()
+        copy.elements, copy.identities, copy.mark = list(ir.elements), set(ir.identities), ir.mark
+        return copy
+
+    def refuse(self, value: Any) -> str | None:
+        missing = [name for name in ("sort_key", "unique_id") if value[name] is None]
+        return f"a struct without {missing[0]}: {value!r}" if missing else None
+
+
+def unique_top_k(input_type: DataType, k: int) -> Aggregator:
+    """UNIQUE_TOP_K, zipline's."""
+    made = _UniqueTopK(input_type, k)
+    return Aggregator(
+        ir_type=list_of(input_type),
+        output_type=list_of(input_type),
+        prepare=made.prepare,
+        update=made.update,
+        merge=made.merge,
+        encode=lambda ir: encode_items([kept.encoded for kept in ir.elements]),
+        finalize=made.finalize,
+        from_avro=made.decode,
+        clone=made.clone,
+        refuse=made.refuse if isinstance(input_type, StructType) else None,
+    )

@@ -1,0 +1,166 @@
+"""Averages and higher moments, in one pass.
+
+Source: `Average`, `WelfordState`, `MomentAggregator` in
+`ai.chronon.aggregator.base.SimpleAggregators`. The arithmetic is done in the same order, so that
+the bits are the same.
+"""
+
+import math
+import struct
+from collections.abc import Callable
+
+from chronon_beam.aggregator.avro import PRESENT, encode_count
+from chronon_beam.aggregator.expressions import expression
+from chronon_beam.aggregator.operations.base import Aggregator, ir_record, record_from_avro
+from chronon_beam.api.data_types import DOUBLE, INT, LONG, list_of
+
+Variance = tuple[int, float, float]
+Moments = tuple[float, float, float, float, float]
+
+# Fields are [null, T]: 2 says that the value is present.
+_SUM_THEN_COUNT = struct.Struct("<BdB").pack
+_MEAN_THEN_M2 = struct.Struct("<BdBd").pack
+_FIVE_DOUBLES = struct.Struct("<B5dB").pack
+
+
+def average(long_counts: bool) -> Aggregator:
+    """AVERAGE; the IR is (sum, count)."""
+    return Aggregator(
+        ir_type=ir_record("AvgIr", ("sum", DOUBLE), ("count", LONG if long_counts else INT)),
+        output_type=DOUBLE,
+        prepare=expression("value, ts_ms", "(float(value), 1)"),
+        update=expression("ir, value, ts_ms", "(ir[0] + value, ir[1] + 1)"),
+        merge=lambda a, b: (a[0] + b[0], a[1] + b[1]),
+        encode=expression(
+            "ir", "pack(2, ir[0], 2) + count(ir[1])", pack=_SUM_THEN_COUNT, count=encode_count
+        ),
+        finalize=lambda ir: _divided(*ir),
+        from_avro=record_from_avro,
+        delete=lambda ir, value, ts_ms: (ir[0] - value, ir[1] - 1),
+    )
+
+
+def variance(long_counts: bool) -> Aggregator:
+    """VARIANCE of the population (Welford 1962); the IR is (count, mean, m2)."""
+    count = LONG if long_counts else INT
+    return Aggregator(
+        ir_type=ir_record("VarianceIr", ("count", count), ("mean", DOUBLE), ("m2", DOUBLE)),
+        output_type=DOUBLE,
+        # What a first value leads to, in the same steps.
+        prepare=expression(
+            "value, ts_ms", "(1, mean := 0.0 + value, 0.0 + value * (value - mean))"
+        ),
+        update=expression("ir, value, ts_ms", _WELFORD),
+        merge=_merge_welford,
+        encode=expression(
+            "ir",
+            "PRESENT + count(ir[0]) + pack(2, ir[1], 2, ir[2])",
+            PRESENT=PRESENT,
+            count=encode_count,
+            pack=_MEAN_THEN_M2,
+        ),
+        finalize=lambda ir: ir[2] / ir[0] if ir[0] else math.nan,
+        from_avro=record_from_avro,
+    )
+
+
+_WELFORD_OF_ONE = "(1, mean := 0.0 + value, 0.0 + value * (value - mean))"
+_WELFORD = (
+    "(n := ir[0] + 1, mean := ir[1] + (delta := value - ir[1]) / n, ir[2] + delta * (value - mean))"
+)
+
+
+def _merge_welford(a: Variance, b: Variance) -> Variance:
+    count = a[0] + b[0]
+    if not count:
+        return a
+    delta = b[1] - a[1]
+    m2 = a[2] + b[2] + (delta * (delta / count) * a[0] * b[0])
+    return count, _combined_mean(float(a[0]), a[1], float(b[0]), b[1]), m2
+
+
+def _combined_mean(n: float, mean_n: float, k: float, mean_k: float) -> float:
+    if n < k:
+        return _combined_mean(k, mean_k, n, mean_n)
+    total = n + k
+    if total in (0.0, n):
+        return mean_n if total else 0.0
+    scaling = k / total
+    # A small addition moves the mean by a small step: more exact than the weighted sum.
+    if scaling < 0.1:
+        return mean_n + (mean_k - mean_n) * scaling
+    return (n * mean_n + k * mean_k) / total
+
+
+def skew() -> Aggregator:
+    """SKEW; null below three values or without spread."""
+    return _moments(_skew)
+
+
+def kurtosis() -> Aggregator:
+    """KURTOSIS in excess of the normal's; null below four values or without spread."""
+    return _moments(_kurtosis)
+
+
+def _moments(finalize: Callable[[Moments], float]) -> Aggregator:
+    ir_type = list_of(DOUBLE)
+    return Aggregator(
+        ir_type=ir_type,
+        output_type=DOUBLE,
+        prepare=lambda value, ts_ms: _add_moment((0.0, 0.0, 0.0, 0.0, 0.0), value, ts_ms),
+        update=_add_moment,
+        merge=_merge_moments,
+        encode=lambda ir: _FIVE_DOUBLES(10, *ir, 0),
+        finalize=finalize,
+        from_avro=tuple,
+    )
+
+
+def _add_moment(ir: Moments, value: float, ts_ms: int) -> Moments:
+    n1, m1, m2, m3, m4 = ir
+    n = n1 + 1
+    delta = value - m1
+    delta_n = delta / n
+    delta_n2 = delta_n * delta_n
+    term1 = delta * delta_n * n1
+    new_m4 = m4 + term1 * delta_n2 * (n * n - 3 * n + 3) + 6 * delta_n2 * m2 - 4 * delta_n * m3
+    new_m3 = m3 + term1 * delta_n * (n - 2) - 3 * delta_n * m2
+    return n, m1 + delta_n, m2 + term1, new_m3, new_m4
+
+
+def _merge_moments(a: Moments, b: Moments) -> Moments:
+    """Chan et al. 1979, extended to the fourth moment (Pébay 2008)."""
+    an, a1, a2, a3, a4 = a
+    bn, b1, b2, b3, b4 = b
+    n = an + bn
+    delta = b1 - a1
+    delta2 = delta * delta
+    m3 = (
+        a3 + b3 + delta * delta2 * an * bn * (an - bn) / (n * n)
+        + 3.0 * delta * (an * b2 - bn * a2) / n
+    )  # fmt: skip
+    m4 = (
+        a4 + b4 + delta2 * delta2 * an * bn * (an * an - an * bn + bn * bn) / (n * n * n)
+        + 6.0 * delta2 * (an * an * b2 + bn * bn * a2) / (n * n)
+        + 4.0 * delta * (an * b3 - bn * a3) / n
+    )  # fmt: skip
+    return n, (an * a1 + bn * b1) / n, a2 + b2 + delta2 * an * bn / n, m3, m4
+
+
+def _skew(ir: Moments) -> float:
+    n, _, m2, m3, _ = ir
+    if n < 3 or m2 == 0:
+        return math.nan
+    return _divided(math.sqrt(n) * m3, m2**1.5 if abs(m2) < 1e200 else math.inf)
+
+
+def _kurtosis(ir: Moments) -> float:
+    n, _, m2, _, m4 = ir
+    return math.nan if n < 4 or m2 == 0 else _divided(n * m4, m2 * m2) - 3
+
+
+def _divided(a: float, b: float) -> float:
+    """`a / b` as the JVM divides: by zero it is infinite or NaN, no error."""
+    if b:
+        return a / b
+    return math.nan if a == 0 or a != a else math.copysign(math.inf, a)

@@ -1,0 +1,171 @@
+"""Counts, sums, extremes, the k largest, histograms: operations that do not look at time.
+
+Source: `ai.chronon.aggregator.base.SimpleAggregators`.
+"""
+
+from typing import Any
+
+from chronon_beam.aggregator.avro import (
+    encode_count,
+    encode_each,
+    encode_long,
+    encode_string,
+    encoder,
+)
+from chronon_beam.aggregator.expressions import expression
+from chronon_beam.aggregator.jvm.decimals import EXACT
+from chronon_beam.aggregator.jvm.hashing import STRING_PLACES, HashOrdered, table_of_copy
+from chronon_beam.aggregator.jvm.ordering import larger, smaller, sort_key, utf16, wrapping_add
+from chronon_beam.aggregator.operations.base import Aggregator
+from chronon_beam.aggregator.operations.min_heap import MinHeap
+from chronon_beam.api.data_types import (
+    DOUBLE,
+    FLOATS,
+    INT,
+    LONG,
+    STRING,
+    DataType,
+    DecimalType,
+    list_of,
+    map_of,
+)
+
+
+def count() -> Aggregator:
+    """COUNT of values that are not null."""
+    return Aggregator(
+        ir_type=LONG,
+        output_type=LONG,
+        prepare=expression("value, ts_ms", "1"),
+        update=expression("ir, value, ts_ms", "ir + 1"),
+        merge=lambda a, b: a + b,
+        encode=encode_count,
+        delete=lambda ir, value, ts_ms: ir - 1,
+    )
+
+
+def sum_of(input_type: DataType) -> Aggregator:
+    """SUM: of integers and booleans a long that wraps, of floats a double, of decimals exact."""
+    if isinstance(input_type, DecimalType):
+        return Aggregator(
+            ir_type=input_type,
+            output_type=input_type,
+            prepare=expression("value, ts_ms", "value"),
+            update=expression("ir, value, ts_ms", "add(ir, value)", add=EXACT.add),
+            merge=EXACT.add,
+            encode=encoder(input_type),
+            delete=lambda ir, value, ts_ms: EXACT.subtract(ir, value),
+        )
+    if input_type in FLOATS:
+        return Aggregator(
+            ir_type=DOUBLE,
+            output_type=DOUBLE,
+            prepare=expression("value, ts_ms", "value"),
+            update=expression("ir, value, ts_ms", "ir + value"),
+            merge=lambda a, b: a + b,
+            encode=encoder(DOUBLE),
+            delete=lambda ir, value, ts_ms: ir - value,
+        )
+    return Aggregator(
+        ir_type=LONG,
+        output_type=LONG,
+        prepare=expression("value, ts_ms", "int(value)"),
+        update=expression("ir, value, ts_ms", "wrapping_add(ir, value)", wrapping_add=wrapping_add),
+        merge=wrapping_add,
+        encode=encode_long,
+        delete=lambda ir, value, ts_ms: wrapping_add(ir, -value),
+    )
+
+
+def extreme(input_type: DataType, largest: bool) -> Aggregator:
+    """MAX, or MIN."""
+    better = larger(input_type) if largest else smaller(input_type)
+    return Aggregator(
+        ir_type=input_type,
+        output_type=input_type,
+        prepare=expression("value, ts_ms", "value"),
+        update=expression("ir, value, ts_ms", "better(ir, value)", better=better),
+        merge=better,
+        encode=encoder(input_type),
+    )
+
+
+def best_k(input_type: DataType, k: int, largest: bool) -> Aggregator:
+    """TOP_K, or BOTTOM_K; the IR is Chronon's heap."""
+    rank = utf16 if input_type == STRING else _identity
+    heap = MinHeap(k, rank, sort_key(input_type) or _identity, largest)
+    return Aggregator(
+        ir_type=list_of(input_type),
+        output_type=list_of(input_type),
+        prepare=expression("value, ts_ms", "[value]"),
+        update=expression("ir, value, ts_ms", "insert(ir, value)", insert=heap.insert),
+        merge=heap.merge,
+        encode=encode_each("[encode(value) for value in ir]", encode=encoder(input_type)),
+        finalize=heap.best_first,
+        clone=list,
+    )
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+Counted = tuple[int, bytes]
+"""How often a value came, and the bytes of value and count."""
+
+
+def _counted(value: str, times: int) -> Counted:
+    return times, encode_string(value) + encode_long(times)
+
+
+Counts = HashOrdered[str, Counted]
+
+
+def _add(ir: Counts, value: str, times: int) -> Counts:
+    known = ir.get(value)
+    total = times if known is None else known[0] + times
+    # After deletes a count can be negative, and come back to nothing.
+    if total:
+        ir[value] = _counted(value, total)
+    else:
+        ir.remove(value)
+    return ir
+
+
+def _merge(a: Counts, b: Counts) -> Counts:
+    for value in b.in_written_order(STRING_PLACES):
+        _add(a, value, b[value][0])
+    return a
+
+
+def _most_frequent(ir: Counts, k: int) -> dict[str, int]:
+    """All values for k = 0, and where there are at most k; else k of them.
+
+    Chronon takes the first k in its map's order that are at least as frequent as the k-th; of
+    several that are just as frequent as that, it may so keep one rather than a more frequent one.
+    """
+    times = {value: ir[value][0] for value in ir.in_written_order(STRING_PLACES)}
+    if not 0 < k < len(times):
+        return times
+    least = sorted(times.values(), reverse=True)[k - 1]
+    frequent = [value for value, count in times.items() if count >= least]
+    frequent.sort(key=STRING_PLACES.order(ir.capacity, ir.capacity))
+    return {value: times[value] for value in frequent[:k]}
+
+
+def histogram(k: int) -> Aggregator:
+    """HISTOGRAM of strings; k of the most frequent at the end, all of them for k = 0."""
+    return Aggregator(
+        ir_type=map_of(INT),
+        output_type=map_of(INT),
+        prepare=lambda value, ts_ms: HashOrdered({value: _counted(value, 1)}),
+        update=lambda ir, value, ts_ms: _add(ir, value, 1),
+        merge=_merge,
+        encode=encode_each(
+            "[ir[value][1] for value in ir.in_written_order(places)]", places=STRING_PLACES
+        ),
+        finalize=lambda ir: _most_frequent(ir, k),
+        from_avro=lambda decoded: HashOrdered({v: _counted(v, n) for v, n in decoded.items()}),
+        clone=lambda ir: HashOrdered(ir, table_of_copy(len(ir))),
+        delete=lambda ir, value, ts_ms: _add(ir, value, -1),
+    )

@@ -1,0 +1,112 @@
+"""A ReadRows call that is tried again for a while, when its error is one that passes."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from chronon_beam.io.bigtable import codes
+from chronon_beam.io.bigtable.client import BigtableClient
+from chronon_beam.io.bigtable.errors import BigtableError, cannot_read
+from chronon_beam.io.bigtable.reads import Row, RowsRead, prefix_after
+
+_SCAN_TIMEOUT_S = 600.0
+"""Of one call; the next goes on where it has ended."""
+
+
+class Patience:
+    """How long one read is tried."""
+
+    def __init__(self, wait_ms: int) -> None:
+        self._until_s = time.monotonic() + wait_ms / 1000
+        self._number = 0
+
+    @property
+    def left_s(self) -> float:
+        """For the next attempt."""
+        return max(0.001, self._until_s - time.monotonic())
+
+    def pause_s(self, error: Any) -> float | None:
+        """How long to wait before the next attempt; None if there is none."""
+        self._number += 1
+        pause_s = codes.pause_s(self._number)
+        passes = codes.may_pass(codes.status_of(error), self._number)
+        return pause_s if passes and pause_s < self.left_s else None
+
+
+class ReadAttempts:
+    """A read whose first attempt is under way."""
+
+    def __init__(self, client: BigtableClient, table: str, request: Any, wait_ms: int) -> None:
+        self._client, self._table, self._request = client, table, request
+        self._patience = Patience(wait_ms)
+        self._responses = self._call()
+
+    def rows(self) -> dict[bytes, Row]:
+        """The rows, once they are here; raises BigtableError."""
+        while True:
+            read = RowsRead()
+            try:
+                for response in self._responses:
+                    read.add(response)
+                return read.rows
+            except grpc.RpcError as error:
+                if is_missing_table(error):
+                    return {}
+                pause_s = self._patience.pause_s(error)
+                if pause_s is None:
+                    raise _failed(self._client, self._table, error) from error
+            time.sleep(pause_s)
+            self._responses = self._call()
+
+    def cancel(self) -> None:
+        """Nobody wants the rows any more."""
+        self._responses.cancel()
+
+    def _call(self) -> Any:
+        timeout_s = min(self._patience.left_s, self._client.options.attempt_ms / 1000)
+        return self._client.read_rows(self._table, self._request, timeout_s)
+
+
+def scanned(
+    client: BigtableClient, table: str, prefix: bytes, wait_ms: int
+) -> Iterator[tuple[bytes, Row]]:
+    """All rows whose key begins so, in their order; goes on where a call was broken off.
+
+    Raises:
+        BigtableError: nothing more came for `wait_ms`, or what came does not pass.
+    """
+    last = b""
+    patience: Patience | None = None
+    while True:
+        read = RowsRead()
+        responses = client.read_rows(table, prefix_after(prefix, last), _SCAN_TIMEOUT_S)
+        try:
+            for response in responses:
+                read.add(response)
+                for last, values in read.rows.items():
+                    yield last, values
+                if read.rows:
+                    read.rows, patience = {}, None
+            return
+        except grpc.RpcError as error:
+            if is_missing_table(error):
+                return
+            patience = patience or Patience(wait_ms)
+            pause_s = patience.pause_s(error)
+            if pause_s is None:
+                raise _failed(client, table, error) from error
+        finally:
+            responses.cancel()
+        time.sleep(pause_s)
+
+
+def is_missing_table(error: Any) -> bool:
+    """Whether there is no such table, so no values."""
+    status = codes.status_of(error)
+    return status.code == codes.NOT_FOUND and "table" in status.message.lower()
+
+
+def _failed(client: BigtableClient, table: str, error: Any) -> BigtableError:
+    return cannot_read(client.options, client.emulator, table, codes.status_of(error))

@@ -1,0 +1,202 @@
+"""The connection to one Bigtable instance: what a process shares between its threads.
+
+Google's client library gives credentials, channels and messages; calls go to the raw stub, which
+costs a tenth of what the library's own batching costs (docs/performance.md).
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import grpc
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.api_core.gapic_v1.routing_header import to_grpc_metadata
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.bigtable_v2 import types
+from google.cloud.bigtable_v2.services.bigtable.transports import BigtableGrpcTransport
+
+from chronon_beam.io.bigtable.adaptive_rate import AdaptiveRate
+from chronon_beam.io.bigtable.call_watchdog import CallWatchdog, WatchedCall
+from chronon_beam.io.bigtable.cells import mutate_rows_request
+from chronon_beam.io.bigtable.errors import (
+    EMULATOR_VARIABLE,
+    BigtableError,
+    cannot_make,
+    without_credentials,
+)
+from chronon_beam.io.bigtable.options import BigtableOptions
+from chronon_beam.io.bigtable.tables import BigtableTables, by_hand
+from chronon_beam.io.bigtable.write_order import WriteOrder
+
+_HOST = "bigtable.googleapis.com:443"
+_SERVICE = "/google.bigtable.v2.Bigtable/"
+_CHANNEL_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.keepalive_time_ms", 30_000),
+    # A call's answers are fetched by the thread that waits for them. Fetched by the channel's own
+    # thread, some never came after a server had been stopped and stood up again.
+    ("SingleThreadedUnaryStream", 1),
+    # A store that is back is found within seconds; gRPC's own pauses grow to two minutes.
+    ("grpc.max_reconnect_backoff_ms", 2000),
+]
+
+_log = logging.getLogger(__name__)
+
+_ReadRowsRequest = types.ReadRowsRequest.pb()
+_MutateRowsResponse = types.MutateRowsResponse.pb()
+_ReadRowsResponse = types.ReadRowsResponse.pb()
+
+
+class BigtableClient:
+    """Calls to one instance, and what all writers of this process to it have in common.
+
+    Attributes:
+        options: which instance, and how.
+        order: keeps retried writes from undoing younger ones.
+        rate: how fast the instance takes rows.
+        slots: one for each call that may be under way.
+        readers: threads that wait for answers; they start when they are needed.
+
+    Raises:
+        BigtableError: there are no credentials.
+    """
+
+    def __init__(self, options: BigtableOptions) -> None:
+        self.options = options
+        self.emulator = os.environ.get(EMULATOR_VARIABLE)
+        self.order = WriteOrder()
+        self.rate = AdaptiveRate(f"Bigtable {options.name}")
+        self.slots = threading.BoundedSemaphore(options.in_flight)
+        self.readers = ThreadPoolExecutor(32, "bigtable-read")
+        self._made: set[str] = set()
+        self._metadata: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._watchdog = CallWatchdog(self._reconnect)
+        self._connect()
+
+    def _connect(self) -> None:
+        try:
+            self._channel = (
+                grpc.insecure_channel(self.emulator, _CHANNEL_OPTIONS)
+                if self.emulator
+                else BigtableGrpcTransport.create_channel(_HOST, options=_CHANNEL_OPTIONS)
+            )
+        except GoogleAuthError as error:
+            raise without_credentials(self.options, error) from error
+        self._mutate_rows = self._channel.unary_stream(
+            f"{_SERVICE}MutateRows", None, _MutateRowsResponse.FromString
+        )
+        self._read_rows = self._channel.unary_stream(
+            f"{_SERVICE}ReadRows",
+            _ReadRowsRequest.SerializeToString,
+            _ReadRowsResponse.FromString,
+        )
+
+    def mutate_rows(self, table: str, entries: Iterable[bytes]) -> WatchedCall:
+        """Start a MutateRows call; gives its responses."""
+        request = mutate_rows_request(self.table_name(table), self.options.app_profile, entries)
+        timeout_s = self.options.attempt_ms / 1000
+        call = self._mutate_rows(request, timeout=timeout_s, metadata=self._routing(table))
+        return self._watchdog.watch(call, timeout_s)
+
+    def read_rows(self, table: str, request: Any, timeout_s: float) -> WatchedCall:
+        """The responses to a ReadRowsRequest whose table and app profile are filled in here."""
+        self._address(table, request)
+        call = self._read_rows(request, timeout=timeout_s, metadata=self._routing(table))
+        return self._watchdog.watch(call, timeout_s)
+
+    def make(self, table: str) -> bool:
+        """Make the table if there is none, and look only once; whether it was made.
+
+        Raises:
+            BigtableError: it is not there and cannot be made.
+        """
+        if table in self._made:
+            return False
+        channel = self._channel if self.emulator else None
+        try:
+            with closing(BigtableTables(self.options, channel)) as tables:
+                made = tables.make(table)
+        except (GoogleAPICallError, RetryError) as error:
+            command = by_hand(self.options, table)
+            raise cannot_make(self.options, self.emulator, table, command, error) from error
+        self._made.add(table)
+        return made
+
+    def remake(self, table: str) -> bool:
+        """Make a table that is gone, and say so; whether it is there now."""
+        self._made.discard(table)
+        try:
+            made = self.make(table)
+        except BigtableError as error:
+            _log.warning("%s", error)
+            return False
+        if made:
+            _log.warning(
+                "Bigtable %s: table %s was not there, it is made", self.options.name, table
+            )
+        return True
+
+    def _reconnect(self) -> None:
+        """After a call that hung: others of its connection might."""
+        _log.warning("Bigtable %s: a call has hung, connecting anew", self.options.name)
+        self._connect()  # the old channel goes when the last call lets go of it
+
+    def table_name(self, table: str) -> str:
+        """The table's full name."""
+        return f"{self.options.name}/tables/{table}"
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.readers.shutdown(wait=False)
+        self._channel.close()
+
+    def _address(self, table: str, request: Any) -> None:
+        request.table_name = self.table_name(table)
+        request.app_profile_id = self.options.app_profile
+
+    def _routing(self, table: str) -> tuple[tuple[str, str], ...]:
+        """Google's front ends route by this header."""
+        if table not in self._metadata:
+            names = {"table_name": self.table_name(table)}
+            names["app_profile_id"] = self.options.app_profile
+            self._metadata[table] = (to_grpc_metadata(names),)
+        return self._metadata[table]
+
+
+class _Shared(NamedTuple):
+    """A client that is open, and who uses it."""
+
+    client: BigtableClient
+    users: set[int]
+
+
+_clients: dict[tuple[int, str | None, BigtableOptions], _Shared] = {}
+"""Those of this process; a forked process has others."""
+
+_clients_lock = threading.Lock()
+
+
+def shared_client(options: BigtableOptions, user: object) -> BigtableClient:
+    """The process's client for these options; raises BigtableError."""
+    key = os.getpid(), os.environ.get(EMULATOR_VARIABLE), options
+    with _clients_lock:
+        shared = _clients.get(key) or _Shared(BigtableClient(options), set())
+        shared.users.add(id(user))
+        _clients[key] = shared
+    return shared.client
+
+
+def release(client: BigtableClient, user: object) -> None:
+    """This user needs it no more; when nobody does, it is closed."""
+    with _clients_lock:
+        for key, shared in list(_clients.items()):
+            if shared.client is client:
+                shared.users.discard(id(user))
+                if not shared.users and key[0] == os.getpid():
+                    del _clients[key]
+                    client.close()

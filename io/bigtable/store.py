@@ -1,0 +1,177 @@
+"""The KV store on Google Cloud Bigtable, in zipline's layout (see `cells`)."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import chain
+from typing import NamedTuple
+
+from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.io.bigtable import reads
+from chronon_beam.io.bigtable.attempts import ReadAttempts, scanned
+from chronon_beam.io.bigtable.cells import (
+    BATCH_TABLE,
+    DAY_MS,
+    STREAMING_TABLE,
+    cells_of,
+    entry,
+    place_of,
+    row_prefix,
+    table_of,
+)
+from chronon_beam.io.bigtable.client import BigtableClient, release, shared_client
+from chronon_beam.io.bigtable.options import BigtableOptions
+from chronon_beam.io.bigtable.writer import BigtableWriter
+from chronon_beam.io.kv_store import Bounds, KVStore, StoredValue
+
+_log = logging.getLogger(__name__)
+
+
+class _Connected(NamedTuple):
+    """What a store uses in one process: a forked one must not use its parent's connection."""
+
+    process: int
+    client: BigtableClient
+    writer: BigtableWriter
+
+
+class BigtableStore(KVStore):
+    """Keeps its datasets in one instance.
+
+    Writing waits while the instance is down, and tries again what may pass: what `multi_put` gives
+    back as failed has failed for good.
+
+    Args:
+        options: which instance, and how.
+
+    Raises:
+        BigtableError: there are no credentials.
+    """
+
+    tries_again = True
+
+    def __init__(self, options: BigtableOptions) -> None:
+        self._options = options
+        self.bounds = Bounds(options.rows, options.bytes, options.age_ms)
+        self._told_of_old_cells = options.max_age_ms is None
+        self._connected = self._connect()
+
+    def _connect(self) -> "_Connected":
+        client = shared_client(self._options, self)
+        return _Connected(os.getpid(), client, BigtableWriter(client))
+
+    @property
+    def _here(self) -> "_Connected":
+        if self._connected.process != os.getpid():
+            self._connected = self._connect()
+        return self._connected
+
+    @property
+    def retried(self) -> int:
+        """How many requests were sent again, since the store was opened."""
+        return self._here.writer.retried
+
+    def reach(self) -> None:
+        """Read something, whether it is there or not; raises BigtableError."""
+        self.multi_get([GetRequest(b"", "CHRONON_METADATA", 0, 1, 1)])
+
+    def create(self, dataset: str) -> None:
+        """Make the dataset's table, which it shares with others of its kind.
+
+        Raises:
+            BigtableError: it is not there and cannot be made.
+        """
+        row_prefix(dataset)
+        self._here.client.make(table_of(dataset))
+
+    def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
+        """Write all; of several writes of one cell only the last is sent."""
+        if not self._told_of_old_cells:
+            self._look_for_old_cells(requests)
+        placed, refused = cells_of(requests)
+        reasons: list[str | None] = [None] * len(requests)
+        for index, reason in refused.items():
+            reasons[index] = reason
+        for table, cells in placed.items():
+            entries = {
+                cell: entry(cell, requests[indices[-1]].value_bytes)
+                for cell, indices in cells.items()
+            }
+            for cell, reason in self._here.writer.write(table, entries).items():
+                for index in cells[cell]:
+                    reasons[index] = f"Bigtable table {table}: {reason}"
+        return reasons
+
+    def _look_for_old_cells(self, requests: list[PutRequest]) -> None:
+        """What is older than the table's rule allows is taken, and gone soon: say so once."""
+        oldest_ms = time.time() * 1000 - (self._options.max_age_ms or 0)
+        old = [
+            each
+            for each in requests
+            if each.tile_start_ms < oldest_ms
+            and table_of(each.dataset) in (STREAMING_TABLE, BATCH_TABLE)
+        ]
+        if old:
+            self._told_of_old_cells = True
+            _log.warning(
+                "Bigtable %s: values of %s that are further back than max_age (%d d) are being "
+                "written, for example of %s: Bigtable drops them; use max_age=none to keep them",
+                self._options.name,
+                old[0].dataset,
+                (self._options.max_age_ms or 0) // DAY_MS,
+                datetime.fromtimestamp(old[0].tile_start_ms / 1000, UTC).isoformat(),
+            )
+
+    def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """A ReadRows a table, or some if there are many rows; raises BigtableError."""
+        planned = reads.planned(requests)
+        begun: dict[str, list[ReadAttempts]] = {table: [] for table in planned}
+        found: list[list[TimedValue]] = [[] for _ in requests]
+        try:
+            # All calls are under way at a time.
+            for table, read in planned.items():
+                for request in read.requests:
+                    attempts = ReadAttempts(self._here.client, table, request, self._read_wait_ms)
+                    begun[table].append(attempts)
+            for table, read in planned.items():
+                rows = {row: cells for each in begun[table] for row, cells in each.rows().items()}
+                for index, values in reads.answers(read, rows).items():
+                    found[index] = values
+        finally:
+            for each in chain.from_iterable(begun.values()):
+                each.cancel()
+        return found
+
+    async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
+        """`multi_get` for an event loop; 32 reads of a process may be under way at a time."""
+        # In threads: one kind of call, with one watchdog and one way to try again, for both.
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._here.client.readers, self.multi_get, requests)
+
+    @property
+    def _read_wait_ms(self) -> int:
+        return self._options.wait_ms if self.patient else self._options.read_wait_ms
+
+    def scan(self, dataset: str) -> Iterator[StoredValue]:
+        """Row by row, in the order of row keys; raises BigtableError."""
+        prefix, wait_ms = row_prefix(dataset), self._read_wait_ms
+        for row, values in scanned(self._here.client, table_of(dataset), prefix, wait_ms):
+            yield from _stored(dataset, row, values)
+
+    def close(self) -> None:
+        """Let go of the connection, when no other store of the process uses it."""
+        release(self._connected.client, self)
+
+    def __reduce__(self) -> tuple[type, tuple[BigtableOptions]]:
+        return BigtableStore, (self._options,)
+
+
+def _stored(dataset: str, row: bytes, values: reads.Row) -> Iterator[StoredValue]:
+    place = place_of(dataset, row)
+    if place is not None:
+        for time_ms, _, content in sorted(values):
+            timed = TimedValue(content, time_ms)
+            yield StoredValue(place.key_bytes, place.tile_size_ms, timed)

@@ -1,0 +1,138 @@
+"""Tables of a Bigtable instance, made when a job is launched, with zipline's rules of collection.
+
+Zipline's tables drop a cell when it is five days old or 10,000 younger ones stand in its column.
+"""
+
+import logging
+from contextlib import suppress
+from typing import Any
+
+from google.api_core.exceptions import (
+    AlreadyExists,
+    DeadlineExceeded,
+    NotFound,
+    ServiceUnavailable,
+)
+from google.api_core.retry import Retry, if_exception_type
+from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient, types
+from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import (
+    BigtableTableAdminGrpcTransport,
+)
+from google.protobuf.duration_pb2 import Duration
+
+from chronon_beam.io.bigtable.cells import BATCH_TABLE, FAMILY, STREAMING_TABLE
+from chronon_beam.io.bigtable.options import BigtableOptions
+
+AGEING = (BATCH_TABLE, STREAMING_TABLE)
+MOST_VERSIONS = 10_000
+
+_TIMEOUT_S = 60.0
+_passes = if_exception_type(DeadlineExceeded, ServiceUnavailable)
+
+_log = logging.getLogger(__name__)
+
+
+def collection_rule(table: str, max_age_ms: int | None) -> Any:
+    """What Bigtable may drop of a table: only values of GroupBys grow old."""
+    versions = types.GcRule(max_num_versions=MOST_VERSIONS)
+    if max_age_ms is None or table not in AGEING:
+        return versions
+    seconds, ms = divmod(max_age_ms, 1000)
+    age = types.GcRule(max_age=Duration(seconds=seconds, nanos=ms * 1_000_000))
+    return types.GcRule(union=types.GcRule.Union(rules=[age, versions]))
+
+
+def same_rule(one: Any, other: Any) -> bool:
+    """Whether they say the same; the parts of a union may come in any order."""
+    parts = [sorted(str(each) for each in r.union.rules) or [str(r)] for r in (one, other)]
+    return parts[0] == parts[1]
+
+
+class BigtableTables:
+    """Makes tables; one that exists is left as it is, but for a family that it lacks.
+
+    Args:
+        options: which instance, and how old its cells may grow.
+        channel: a gRPC channel to an emulator; None for Google's.
+    """
+
+    def __init__(self, options: BigtableOptions, channel: Any) -> None:
+        self._options = options
+        self._owns_channel = channel is None
+        self._client = (
+            BigtableTableAdminClient(transport=BigtableTableAdminGrpcTransport(channel=channel))
+            if channel is not None
+            else BigtableTableAdminClient()
+        )
+
+    def make(self, table: str) -> bool:
+        """Make the table if there is none; whether it was made.
+
+        Raises:
+            GoogleAPICallError, RetryError: it is not there and cannot be made.
+        """
+        rule = collection_rule(table, self._options.max_age_ms)
+        found = self._families(table)
+        if found is None:
+            return self._make(table, rule)
+        if FAMILY not in found:
+            with suppress(AlreadyExists):  # another worker was faster
+                self._modify(table, {"create": types.ColumnFamily(gc_rule=rule)})
+        elif not same_rule(found[FAMILY].gc_rule, rule):
+            _log.warning(
+                "Bigtable table %s exists with another garbage collection rule than asked for; it "
+                "is left as it is: %s",
+                table,
+                str(found[FAMILY].gc_rule).replace("\n", " ") or "keep all",
+            )
+        return False
+
+    def close(self) -> None:
+        """Let go of the connection, if it is its own."""
+        if self._owns_channel:
+            self._client.transport.close()
+
+    def _families(self, table: str) -> Any:
+        """By name; None if there is no table."""
+        name = f"{self._options.name}/tables/{table}"
+        request = types.GetTableRequest(name=name, view=types.Table.View.SCHEMA_VIEW)
+        wait_s = self._options.read_wait_ms / 1000
+        again = Retry(_passes, initial=0.1, maximum=1.0, timeout=wait_s)
+        try:
+            return self._client.get_table(request, retry=again, timeout=wait_s).column_families
+        except NotFound:
+            return None
+
+    def _make(self, table: str, rule: Any) -> bool:
+        family = types.ColumnFamily(gc_rule=rule)
+        try:
+            self._client.create_table(
+                parent=self._options.name,
+                table_id=table,
+                table=types.Table(column_families={FAMILY: family}),
+                timeout=_TIMEOUT_S,
+            )
+        except AlreadyExists:  # another worker was faster
+            return False
+        # The emulator keeps the rules of a new table, and applies them only once they are changed.
+        self._modify(table, {"update": family})
+        return True
+
+    def _modify(self, table: str, change: dict[str, Any]) -> None:
+        modification = types.ModifyColumnFamiliesRequest.Modification(id=FAMILY, **change)
+        self._client.modify_column_families(
+            name=f"{self._options.name}/tables/{table}",
+            modifications=[modification],
+            timeout=_TIMEOUT_S,
+        )
+
+
+def by_hand(options: BigtableOptions, table: str) -> str:
+    """The command that makes the table."""
+    ages = ""
+    if options.max_age_ms is not None and table in AGEING:
+        ages = f"maxage={options.max_age_ms // 1000}s||"
+    return (
+        f"cbt -project {options.project} -instance {options.instance} createtable {table} "
+        f"'families={FAMILY}:{ages}maxversions={MOST_VERSIONS}'"
+    )

@@ -1,0 +1,38 @@
+"""`WriteToBigtable`: PutRequests of any pipeline to Bigtable, without losing or hiding any."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+
+from chronon_beam.io.bigtable.options import bigtable_options
+from chronon_beam.io.write import Write
+
+
+@dataclass
+class WriteToBigtable(beam.PTransform):
+    """PutRequests, or lists of them, to Bigtable.
+
+    Out come `written`, how many were written at a time, and `failures`, one `Failure` for each
+    request that Bigtable does not take, with the request itself, Bigtable's code and message. Both
+    are in the global window.
+
+        results = requests | WriteToBigtable("bigtable://my-project/my-instance")
+        results.failures | beam.Map(print)
+
+    Attributes:
+        uri: the instance, and how patiently it is written to: see `BigtableOptions`.
+
+    Raises:
+        ValueError: a malformed URI.
+    """
+
+    uri: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        bigtable_options(self.uri)
+
+    def expand(self, requests: beam.PCollection[Any]) -> Any:
+        """One step; tables are made when they are written to first."""
+        return requests | "Write" >> Write(self.uri)

@@ -1,0 +1,1 @@
+"""The `file:` source, and the formats of files."""

@@ -1,0 +1,188 @@
+"""JSON lines: files, also compressed, to batches of lines; and the schema of a sample of them."""
+
+import bz2
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO
+
+import orjson
+import pyarrow as pa
+import zstandard
+
+from chronon_beam.api.records import Messages
+from chronon_beam.io.files.parts import Part
+
+_CHUNK = 1 << 20
+_COMPRESSED_CHUNK = 1 << 14
+"""Small, since what one chunk holds is lost where it turns out to be damaged."""
+
+_LONGEST = 1 << 26
+"""Bytes of a line; a longer one is taken for a file that has no lines."""
+
+_KEPT = 1 << 16
+"""Bytes kept of the line that a file is damaged in."""
+
+_BOM = b"\xef\xbb\xbf"
+
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    ".gz": lambda: zlib.decompressobj(wbits=31),
+    ".bz2": bz2.BZ2Decompressor,
+    ".zst": lambda: zstandard.ZstdDecompressor().decompressobj(),
+}
+
+COMPRESSIONS = tuple(_DECOMPRESSORS)
+
+
+class Damaged(ValueError):
+    """The file cannot be read on from here; `rest` is what is known of the line it broke in."""
+
+    rest: bytes = b""
+
+
+def read_lines(file: BinaryIO, part: Part, rows: int) -> Iterator[Messages]:
+    """The lines of a part in batches of up to `rows`; blank lines are only counted.
+
+    A damaged file ends with one Messages that has an `error`: what was read before stays.
+
+    Args:
+        file: all its bytes as stored; the end of its path tells how they are compressed.
+        part: what to read of it.
+        rows: the most lines a batch.
+    """
+    name, number = part.path, part.before
+    batch: list[bytes] = []
+    positions: list[int] = []
+    lines = split_lines(chunks(file, part))
+    try:
+        for line in lines:
+            number += 1
+            if line and not line.isspace():
+                batch.append(line)
+                positions.append(number)
+                if len(batch) == rows:
+                    yield Messages(name, positions, batch)
+                    batch, positions = [], []
+        damage = None
+    except Damaged as error:
+        damage = error
+    if batch:
+        yield Messages(name, positions, batch)
+    if damage:
+        reason = f"{name} is damaged after line {number}: {damage}; the rest of it was not read"
+        yield Messages(name, [number + 1], [damage.rest], error=reason)
+
+
+def chunks(file: BinaryIO, part: Part) -> Iterator[bytes]:
+    """The bytes of the part, decompressed; raises Damaged once they cannot be."""
+    for end, make in _DECOMPRESSORS.items():
+        if part.path.lower().endswith(end):
+            yield from _decompress(file, make)
+            return
+    if part.start:
+        file.seek(part.start)
+    at = part.start
+    while chunk := file.read(min(_CHUNK, part.stop - at)):
+        yield chunk
+        at += len(chunk)
+
+
+def _decompress(file: BinaryIO, make: Callable[[], Any]) -> Iterator[bytes]:
+    decompressor, fresh = make(), True
+    while data := file.read(_COMPRESSED_CHUNK):
+        while data:
+            yield _decompressed(decompressor, data)
+            data, fresh = b"", False
+            if decompressor.eof:  # files may be joined of several compressed ones
+                data = decompressor.unused_data.lstrip(b"\0")
+                decompressor, fresh = make(), True
+    if not fresh:
+        raise Damaged("it ends in the middle of the compressed data")
+
+
+def _decompressed(decompressor: Any, data: bytes) -> bytes:
+    try:
+        return decompressor.decompress(data)
+    except (zlib.error, OSError, EOFError, zstandard.ZstdError) as error:
+        raise Damaged(str(error)) from None
+
+
+def split_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Lines without their end (`\n` or `\r\n`) and without a byte order mark before the first.
+
+    Raises:
+        Damaged: a line is longer than 64 MiB.
+    """
+    rest, first = b"", True
+    try:
+        for piece in pieces:
+            *lines, rest = (rest + piece).split(b"\n")
+            if first and lines:
+                lines[0], first = lines[0].removeprefix(_BOM), False
+            for line in lines:
+                yield line.removesuffix(b"\r")
+            if len(rest) > _LONGEST:
+                raise Damaged(f"the next line is longer than {_LONGEST >> 20} MiB")
+    except Damaged as error:
+        error.rest = rest[:_KEPT]
+        raise
+    if rest:
+        yield (rest.removeprefix(_BOM) if first else rest).removesuffix(b"\r")
+
+
+def infer_schema(lines: Iterable[bytes]) -> pa.Schema:
+    """The schema that most of the `lines` fit; lines that are no JSON objects do not count.
+
+    Whole numbers are BIGINT, numbers with a fraction or beyond 64 bits DOUBLE, also together; a
+    field that is never anything but null is STRING. Where values of one field differ in kind, the
+    kind that most have wins: one odd event is a dead letter and does not change the schema.
+
+    >>> infer_schema([b'{"a": 1}', b'{"a": 2.5, "b": [null, "x"]}']).field("b").type
+    ListType(list<item: string>)
+    """
+    objects = [each for each in map(_parsed, lines) if type(each) is dict]
+    return pa.schema([(name, _type_of(values)) for name, values in _fields(objects).items()])
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _fields(objects: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    fields: dict[str, list[Any]] = {}
+    for each in objects:
+        for name, value in each.items():
+            fields.setdefault(name, []).append(value)
+    return fields
+
+
+def _type_of(values: list[Any]) -> pa.DataType:
+    present = [each for each in values if each is not None]
+    kinds = Counter(_KINDS[type(each)] for each in present)
+    if not kinds:
+        return pa.string()
+    kind = kinds.most_common(1)[0][0]
+    same = [each for each in present if _KINDS[type(each)] == kind]
+    match kind:
+        case "number":
+            whole = all(type(each) is int and each < 2**63 for each in same)
+            return pa.int64() if whole else pa.float64()
+        case "array":
+            return pa.list_(_type_of([item for each in same for item in each]))
+        case "object":
+            fields = [(name, _type_of(inner)) for name, inner in _fields(same).items()]
+            return pa.struct(fields) if fields else pa.map_(pa.string(), pa.string())
+    return pa.bool_() if kind == "boolean" else pa.string()
+
+
+_KINDS: dict[type, str] = {
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}

@@ -1,0 +1,254 @@
+"""The `file:` source: JSON lines, Avro and Parquet files by path or pattern.
+
+Paths are those of Beam's file systems. Files, and the parts of large ones, are spread over the
+workers; each is read in order, batch by batch, whatever its size.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import PBegin
+
+from chronon_beam.api.records import Messages
+from chronon_beam.io.files import parts
+from chronon_beam.io.files.json_lines import (
+    COMPRESSIONS,
+    Damaged,
+    chunks,
+    infer_schema,
+    read_lines,
+    split_lines,
+)
+from chronon_beam.io.files.parts import Part, line_parts, parquet_parts
+from chronon_beam.io.files.tables import avro_schema, parquet_schema, read_avro, read_parquet
+from chronon_beam.io.sources import Format, Source
+from chronon_beam.io.uri import local_path, parse_uri, refuse_unknown
+
+ROWS = 1000
+"""The most messages a batch."""
+
+_SAMPLE = 1000
+"""Lines that the schema of JSON lines is inferred from."""
+
+_FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".avro": "avro",
+    ".parquet": "parquet",
+}
+
+_READERS: dict[str, Callable[[BinaryIO, Part, int], Iterator[Messages]]] = {
+    "jsonl": read_lines,
+    "avro": read_avro,
+    "parquet": read_parquet,
+}
+
+_DIVIDERS: dict[str, Callable[[BinaryIO, str, int], Iterator[Part]]] = {
+    "jsonl": line_parts,
+    "parquet": parquet_parts,
+}
+
+_SCHEMAS: dict[str, Callable[[BinaryIO], pa.Schema]] = {
+    "avro": avro_schema,
+    "parquet": parquet_schema,
+}
+
+
+@dataclass
+class FileSource(Source):
+    """Reads the files that match `pattern`.
+
+    Attributes:
+        pattern: a path or glob, local or of any file system that Beam knows.
+        file_format: `jsonl`, `avro` or `parquet`; None: told by the end of the files' names.
+        ddl: see `Source.ddl`.
+        rows: the most messages a batch.
+    """
+
+    pattern: str
+    file_format: str | None = None
+    ddl: str | None = None
+    rows: int = ROWS
+
+    def __post_init__(self) -> None:
+        if self.file_format not in (None, *_READERS):
+            raise ValueError(
+                f"format {self.file_format!r} is unknown: use one of {', '.join(_READERS)}"
+            )
+
+    @classmethod
+    def from_uri(cls, uri: str) -> "FileSource":
+        """For `file:PATH[?schema=DDL][&format=jsonl|avro|parquet]`.
+
+        Raises:
+            ValueError: an unknown parameter or format, or no path.
+        """
+        parsed = parse_uri(uri)
+        refuse_unknown(parsed.parameters, ("schema", "format"), "a file: source")
+        path = local_path(parsed.location, uri)
+        return cls(path, parsed.parameters.get("format"), parsed.parameters.get("schema"))
+
+    @property
+    def format(self) -> Format:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """`json` for JSON lines, `table` for the others; looks at the files if it must."""
+        return "json" if self._format() == "jsonl" else "table"
+
+    def transform(self) -> beam.PTransform:
+        """Raises FileNotFoundError if nothing matches now; the workers look again."""
+        return ReadFiles(self.pattern, self._format(), self.rows)
+
+    def schema(self) -> pa.Schema:
+        """What the files' headers tell; for JSON lines inferred from the first 1000 lines.
+
+        Raises:
+            FileNotFoundError: nothing matches.
+            ValueError: a file is not of the format, or two have different columns.
+        """
+        paths = matching(self.pattern)
+        file_format = self._format()
+        if file_format == "jsonl":
+            return _inferred(paths, self.pattern)
+        schemas = [(path, _header_schema(path, file_format)) for path in paths]
+        (first, schema), *others = schemas
+        for path, other in others:
+            if other != schema:
+                raise ValueError(f"{first} and {path} differ: {_difference(schema, other)}")
+        return schema
+
+    def _format(self) -> str:
+        if self.file_format is not None:
+            return self.file_format
+        found = {format_of(path): path for path in matching(self.pattern)}
+        if len(found) > 1:
+            listed = ", ".join(f"{each} ({path})" for each, path in found.items())
+            raise ValueError(f"{self.pattern} matches several formats: {listed}; narrow it")
+        return next(iter(found))
+
+
+@dataclass
+class ReadFiles(beam.PTransform):
+    """The files that match `pattern`, to Messages."""
+
+    pattern: str
+    file_format: str
+    rows: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        matching(self.pattern)
+
+    def expand(self, root: PBegin) -> beam.PCollection[Messages]:
+        """Files are matched when the job runs, since a template may run later."""
+        return (
+            root
+            | "Pattern" >> beam.Create([self.pattern], reshuffle=False)
+            | "Match" >> beam.FlatMap(matching)
+            | "Divide" >> beam.ParDo(_PartsFn(self.file_format))
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_ReadFn(self.file_format, self.rows))
+        )
+
+
+class _PartsFn(beam.DoFn):
+    def __init__(self, file_format: str) -> None:
+        self._format = file_format
+
+    def process(self, path: str) -> Iterator[Part]:
+        divide = _DIVIDERS.get(self._format)
+        compressed = path.lower().endswith(COMPRESSIONS)
+        size = FileSystems.get_filesystem(path).size(path)
+        if divide is None or compressed or size <= parts.SIZE:
+            yield Part(path)
+        else:
+            with open_stored(path) as file:
+                yield from divide(file, path, parts.SIZE)
+
+
+class _ReadFn(beam.DoFn):
+    def __init__(self, file_format: str, rows: int) -> None:
+        self._read = _READERS[file_format]
+        self._rows = rows
+
+    def process(self, part: Part) -> Iterator[Messages]:
+        with open_stored(part.path) as file:
+            yield from self._read(file, part, self._rows)
+
+
+def matching(pattern: str) -> list[str]:
+    """The paths of the files that match, sorted.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    found = FileSystems.match([pattern])[0].metadata_list
+    paths = sorted(each.path for each in found)
+    if not paths:
+        raise FileNotFoundError(f"no file matches {pattern!r}: check the path and the pattern")
+    return paths
+
+
+def format_of(path: str) -> str:
+    """The format that the end of a file's name tells, also before `.gz`, `.bz2` or `.zst`.
+
+    Raises:
+        ValueError: it tells none.
+    """
+    lower = path.lower()
+    for end in COMPRESSIONS:
+        lower = lower.removesuffix(end)
+    for end, file_format in _FORMATS.items():
+        if lower.endswith(end) and (file_format == "jsonl" or path.lower() == lower):
+            return file_format
+    raise ValueError(
+        f"the format of {path} is not known from its name: add ?format={'|'.join(_READERS)}"
+    )
+
+
+def open_stored(path: str) -> BinaryIO:
+    """The file's bytes as they are stored."""
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def _header_schema(path: str, file_format: str) -> pa.Schema:
+    try:
+        with open_stored(path) as file:
+            return _SCHEMAS[file_format](file)
+    except (ValueError, EOFError, pa.ArrowException) as error:
+        raise ValueError(f"{path} cannot be read as {file_format}: {error}") from None
+
+
+def _inferred(paths: list[str], pattern: str) -> pa.Schema:
+    schema = infer_schema(islice(_sample(paths), _SAMPLE))
+    if not len(schema):
+        raise ValueError(
+            f"no JSON object with a field in the first {_SAMPLE} lines of {pattern}: give the "
+            "columns, as in ?schema=customer_id STRING, created BIGINT"
+        )
+    return schema
+
+
+def _sample(paths: list[str]) -> Iterator[bytes]:
+    for path in paths:
+        with open_stored(path) as file:
+            try:
+                yield from split_lines(chunks(file, Part(path)))
+            except Damaged:
+                continue
+
+
+def _difference(schema: pa.Schema, other: pa.Schema) -> str:
+    for name in dict.fromkeys([*schema.names, *other.names]):
+        types = [
+            str(each.field(name).type) if name in each.names else "missing"
+            for each in (schema, other)
+        ]
+        if types[0] != types[1]:
+            return f"column {name!r} is {types[0]} in one, {types[1]} in the other; give ?schema="
+    return "their columns are in another order; give ?schema="

@@ -1,0 +1,1 @@
+"""Where a job runs: Beam's runners, each ready to be used."""

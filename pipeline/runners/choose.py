@@ -1,0 +1,103 @@
+"""Beam's runners, each ready to be used without a second thought."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from apache_beam.runners.runner import PipelineRunner
+from apache_beam.version import __version__ as beam_version
+
+from chronon_beam.pipeline.options import UsageError
+from chronon_beam.pipeline.runners.flink import dangers, flink, flink_arguments, parse_flags
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A runner, and what it is given.
+
+    Attributes:
+        runner: Beam's, by name or as an object.
+        flags: what Beam is given for it.
+        workers_here: whether the workers are threads of this process.
+        counts_all: whether its metrics hold all bundles: Prism has those of the last one, the
+            older embedded runner none of those that timers start.
+    """
+
+    runner: PipelineRunner | str
+    flags: list[str]
+    workers_here: bool = True
+    counts_all: bool = True
+
+
+@contextmanager
+def runner_of(
+    name: str, buffered: bool, flags: Sequence[str], live: bool = False
+) -> Iterator[Chosen]:
+    """The runner called `name`; what it started ends with the context.
+
+    Args:
+        name: DirectRunner, PrismRunner, FlinkRunner or any other of Beam's.
+        buffered: whether the job has processing-time timers.
+        flags: what the user gives Beam.
+        live: whether the source never ends.
+
+    Raises:
+        UsageError: what the runner needs is not on this machine.
+    """
+    if name == "DirectRunner":
+        # Imported late: not every command runs a job.
+        from chronon_beam.pipeline.runners.embedded import embedded_runner
+
+        yield Chosen(embedded_runner(buffered), list(flags), counts_all=not buffered)
+    elif name == "PrismRunner":
+        complete = with_default(flags, "prism_location", _prism)
+        yield Chosen(name, complete, counts_all=False)
+    elif name == "FlinkRunner":
+        for warning in warnings_of(name, flags, live):
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
+        with flink(flags, live=live) as complete:
+            yield Chosen(name, complete, parse_flags(complete)["environment_type"] == "LOOPBACK")
+    else:
+        yield Chosen(name, list(flags), workers_here=False)
+
+
+def warnings_of(name: str, flags: Sequence[str], live: bool | None) -> list[str]:
+    """What these flags would do to a job on the runner called `name`: one line each.
+
+    Args:
+        name: Beam's name of the runner.
+        flags: what the user gives Beam.
+        live: whether the source never ends; None where it is not known: then what holds for both.
+    """
+    if name != "FlinkRunner":
+        return []
+    if live is None:
+        ending = warnings_of(name, flags, live=False)
+        return [line for line in warnings_of(name, flags, live=True) if line in ending]
+    return dangers(flink_arguments(flags, live=live), live=live)
+
+
+def with_default(flags: Sequence[str], name: str, value: Callable[[], str]) -> list[str]:
+    """The flags, with `--name` added unless they have it."""
+    given = any(flag == f"--{name}" or flag.startswith(f"--{name}=") for flag in flags)
+    return list(flags) if given else [*flags, f"--{name}={value()}"]
+
+
+def _prism() -> str:
+    places = [
+        shutil.which("prism"),
+        Path(os.environ.get("GOBIN", ".")) / "prism",
+        Path.home() / "go" / "bin" / "prism",
+    ]
+    found = next((place for place in places if place and Path(place).is_file()), None)
+    if found is None:
+        raise UsageError(
+            "--runner=PrismRunner: no prism on this machine: install it with `go install "
+            f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}`, or give "
+            "--prism_location=PATH"
+        )
+    return str(found)

@@ -1,0 +1,200 @@
+"""Beam's FlinkRunner with options that are safe by default.
+
+    with flink(["--flink_master=localhost:8081"], live=True) as argv:
+        run(argv)
+
+`[local]` runs all of Flink in a job server of the launcher's, with the Python workers in the
+launcher itself. An address runs the job on that cluster, its TaskManagers starting the Python
+workers as plain processes. No Docker either way. Every option that the user gives is kept.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from chronon_beam.pipeline.runners import maven, worker_boot
+from chronon_beam.pipeline.runners.flink_jar import ASSEMBLED_VERSION, job_server_jar
+from chronon_beam.pipeline.runners.job_server import JobServer
+
+LOCAL_MASTERS = ("[local]", "[auto]")
+CHECKPOINT_INTERVAL_MS = 30_000
+"""Also bounds how long a restart repeats; shorter ones make the state of a Python source grow."""
+
+MAX_PARALLELISM = 128
+"""Fixed, because Flink derives it from the parallelism, and state restores at the same one only."""
+
+Flags = Mapping[str, str | None]
+
+
+@contextmanager
+def flink(argv: Sequence[str], live: bool = False) -> Iterator[list[str]]:
+    """Start a job server for the job of these options; gives all the options to run it with.
+
+    Args:
+        argv: Beam options of the user; `--flink_master` decides where the job runs.
+        live: whether the source never ends, as a Kafka topic.
+
+    Raises:
+        NoJobServerJar: if there is no job server for this Flink version.
+        JobServerFailed: if it does not come up.
+    """
+    complete = flink_arguments(argv, live=live)
+    flags = parse_flags(complete)
+    if flags.get("job_endpoint"):
+        yield complete
+        return
+    jar, _ = job_server_jar(flags.get("flink_job_server_jar"), flags["flink_version"] or "")
+    with JobServer(jar, flags["flink_master"] or LOCAL_MASTERS[0]) as server:
+        yield [*complete, f"--job_endpoint={server.endpoint}"]
+
+
+def flink_arguments(argv: Sequence[str], live: bool = False) -> list[str]:
+    """The user's options, and after them the safe ones that they leave open."""
+    given = parse_flags(argv)
+    master = given.get("flink_master") or LOCAL_MASTERS[0]
+    defaults: dict[str, str | None] = {
+        "runner": "FlinkRunner",
+        "flink_master": master,
+        "flink_version": ASSEMBLED_VERSION,
+        "max_parallelism": str(MAX_PARALLELISM),
+        **_environment(given, master in LOCAL_MASTERS),
+    }
+    if master in LOCAL_MASTERS:
+        defaults["parallelism"] = "1"
+    if live or master not in LOCAL_MASTERS:
+        # As batch, a cluster would end the workers, and Spark with them, after each stage.
+        defaults["streaming"] = None
+    if live and master not in LOCAL_MASTERS:
+        defaults["checkpointing_interval"] = str(CHECKPOINT_INTERVAL_MS)
+        defaults["externalized_checkpoints_enabled"] = None
+        defaults["retain_externalized_checkpoints_on_cancellation"] = None
+    if "checkpointing_interval" in {**defaults, **given}:
+        defaults["finish_bundle_before_checkpointing"] = None
+    missing = {name: value for name, value in defaults.items() if name not in given}
+    return [*argv, *(_flag(name, value) for name, value in missing.items())]
+
+
+def _flag(name: str, value: str | None) -> str:
+    return f"--{name}" if value is None else f"--{name}={value}"
+
+
+def _environment(given: Flags, local: bool) -> dict[str, str | None]:
+    """Where Python workers run: with the launcher, at the user's address, or as processes."""
+    kind = given.get("environment_type")
+    if address := given.get("environment_config"):
+        return {"environment_type": "PROCESS" if address.startswith("{") else "EXTERNAL"}
+    if kind is None and local and not given.get("output_executable_path"):
+        return {"environment_type": "LOOPBACK"}
+    if kind not in (None, "PROCESS"):
+        return {}
+    command = worker_boot.write_command(maven.cache_directory())
+    inherited = {"PYTHONPATH": path} if (path := os.environ.get("PYTHONPATH")) else {}
+    config = json.dumps({"command": str(command), "env": inherited})
+    return {"environment_type": "PROCESS", "environment_config": config}
+
+
+def parse_flags(argv: Sequence[str]) -> dict[str, str | None]:
+    """`--name=value`, `--name value` and bare `--name` (None) by name; the last one counts.
+
+    >>> parse_flags(["--streaming", "--parallelism", "2", "--flink_version=1.19"])
+    {'streaming': None, 'parallelism': '2', 'flink_version': '1.19'}
+    """
+    flags: dict[str, str | None] = {}
+    pending = ""
+    for word in argv:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            flags[name] = value if equals else None
+            pending = "" if equals else name
+        elif pending:
+            flags[pending], pending = word, ""
+    return flags
+
+
+_BARE = (
+    "finish_bundle_before_checkpointing",
+    "externalized_checkpoints_enabled",
+    "retain_externalized_checkpoints_on_cancellation",
+    "object_reuse",
+    "streaming",
+)
+
+
+def dangers(argv: Sequence[str], live: bool = False) -> list[str]:
+    """What these options would do to the job: one line each, with cause and remedy.
+
+    Args:
+        argv: the options as they will be run.
+        live: whether the source never ends.
+    """
+    flags = parse_flags(argv)
+    local = (flags.get("flink_master") or LOCAL_MASTERS[0]) in LOCAL_MASTERS
+    found = [*_wrong_booleans(flags), *_stalls(flags, live)]
+    if live and not local:
+        found += _losses(flags)
+    return found + _missing_on_workers(flags, local)
+
+
+def _wrong_booleans(flags: Flags) -> Iterator[str]:
+    for name in _BARE:
+        if flags.get(name) is not None:
+            yield (
+                f"--{name}={flags[name]}: the job server takes bare flags only and refuses the "
+                f"job; write --{name}, or leave it out."
+            )
+
+
+def _stalls(flags: Flags, live: bool) -> Iterator[str]:
+    checkpointed = "checkpointing_interval" in flags
+    if checkpointed and "finish_bundle_before_checkpointing" not in flags:
+        yield (
+            f"--checkpointing_interval={flags['checkpointing_interval']} alone: output that meets "
+            "a checkpoint can stay buffered for ever; add --finish_bundle_before_checkpointing."
+        )
+    if live and "shutdown_sources_after_idle_ms" in flags:
+        yield (
+            "--shutdown_sources_after_idle_ms with a live source: no checkpoint ever completes, "
+            "and a restart begins at the first event; leave it out."
+        )
+    if checkpointed and not live and "shutdown_sources_after_idle_ms" not in flags:
+        yield (
+            "--checkpointing_interval with a source that ends: Flink keeps the job open after the "
+            "last event; leave it out, or add --shutdown_sources_after_idle_ms=1000."
+        )
+
+
+def _losses(flags: Flags) -> Iterator[str]:
+    if "checkpointing_interval" not in flags:
+        yield (
+            "no --checkpointing_interval: the first failure loses all tiles under way; add "
+            f"--checkpointing_interval={CHECKPOINT_INTERVAL_MS} "
+            "--finish_bundle_before_checkpointing."
+        )
+    if "externalized_checkpoints_enabled" not in flags:
+        yield (
+            "no --externalized_checkpoints_enabled: Flink deletes the checkpoints of a job that "
+            "failed, so it cannot be resumed; add it."
+        )
+    if not (flags.get("max_parallelism") or "").isdecimal():
+        yield (
+            "no --max_parallelism: Flink derives it from the parallelism, and a savepoint may then "
+            f"not restore at another one; add --max_parallelism={MAX_PARALLELISM}."
+        )
+
+
+def _missing_on_workers(flags: Flags, local: bool) -> list[str]:
+    found = []
+    if not local and flags.get("environment_type") == "LOOPBACK":
+        found.append(
+            "--environment_type=LOOPBACK on a cluster: the job ends with this launcher; leave it "
+            "out to run the workers on the TaskManagers."
+        )
+    staged = [name for name in ("setup_file", "requirements_file") if flags.get(name)]
+    if staged and flags.get("environment_type") == "PROCESS":
+        found.append(
+            f"--{staged[0]} with PROCESS workers: they run in {sys.executable}'s packages and "
+            "install nothing; install the packages there, or use EXTERNAL workers in containers."
+        )
+    return found

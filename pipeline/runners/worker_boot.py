@@ -1,0 +1,96 @@
+"""Starts a Python SDK worker for a runner's PROCESS environment: no container, no Docker.
+
+Beam's own `boot` is a Go program that lives in its images. This does the same where the worker
+runs in the same Python environment as the launcher: ask the runner for the pipeline's options and
+addresses, put them into the environment, and become Beam's worker. Files that are staged
+(`--setup_file`, `--requirements_file`) are not installed.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import grpc
+from apache_beam.portability.api import (
+    beam_provision_api_pb2,
+    beam_provision_api_pb2_grpc,
+    endpoints_pb2,
+)
+from google.protobuf import json_format, text_format
+
+from chronon_beam.pipeline.runners import guard
+
+_ENDPOINTS = ("logging", "artifact", "provision", "control")
+_GRACE_S = 1.0
+"""Shorter than the two seconds which the runner leaves between SIGTERM and SIGKILL."""
+
+
+def write_command(directory: Path) -> Path:
+    """Write the executable that a PROCESS environment names; its path.
+
+    Each Python environment has a file of its own: a running job starts workers by it again.
+    The worker is guarded: it ends with the TaskManager that started it, and Spark's JVM with it.
+    What it prints before it reaches the runner's log goes to `worker.log` beside it, as runners
+    throw that away.
+    """
+    boot = [sys.executable, "-P", "-m", "chronon_beam.pipeline.runners.worker_boot"]
+    command = shlex.join(guard.command_line(boot, "PARENT", _GRACE_S)).replace("PARENT", "$PPID")
+    path = directory / f"worker-{crc32(sys.executable.encode()):08x}"
+    log = shlex.quote(str(directory / "worker.log"))
+    partial = directory / f"{path.name}.{os.getpid()}.tmp"
+    partial.write_text(f'#!/bin/sh\nexec {command} "$@" 2>> {log}\n', encoding="utf-8")
+    partial.chmod(0o755)
+    return partial.replace(path)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Become the SDK worker that `argv` (the runner's flags) asks for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--id", required=True)
+    parser.add_argument("--semi_persist_dir", default="/tmp")
+    for endpoint in _ENDPOINTS:
+        parser.add_argument(f"--{endpoint}_endpoint", default="")
+    flags, _ = parser.parse_known_args(argv)
+    environment = {**os.environ, **worker_environment(flags)}
+    worker = [sys.executable, "-m", "apache_beam.runners.worker.sdk_worker_main"]
+    # From here on the worker logs to the runner; the file would repeat it and never end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    os.execve(sys.executable, worker, environment)
+
+
+def worker_environment(flags: argparse.Namespace) -> dict[str, str]:
+    """What Beam's worker reads from its environment, as the runner's provision service tells it."""
+    info = _provision_info(flags.provision_endpoint, flags.id)
+    environment = {
+        "WORKER_ID": flags.id,
+        "SEMI_PERSISTENT_DIRECTORY": flags.semi_persist_dir,
+        "PIPELINE_OPTIONS": json_format.MessageToJson(info.pipeline_options),
+        "RUNNER_CAPABILITIES": " ".join(info.runner_capabilities),
+    }
+    for name in ("logging", "control", "status"):
+        url = getattr(flags, f"{name}_endpoint", "") or getattr(info, f"{name}_endpoint").url
+        if url:
+            descriptor = text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url))
+            environment[f"{name.upper()}_API_SERVICE_DESCRIPTOR"] = descriptor
+    return environment
+
+
+def _provision_info(endpoint: str, worker_id: str) -> Any:
+    with grpc.insecure_channel(endpoint) as channel:
+        return (
+            beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
+            .GetProvisionInfo(
+                beam_provision_api_pb2.GetProvisionInfoRequest(),
+                metadata=(("worker_id", worker_id),),
+            )
+            .info
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,155 @@
+"""The options that a Flink job gets, what is dangerous in them, and what a failure says."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chronon_beam.pipeline.runners.flink import dangers, flink_arguments, parse_flags
+from chronon_beam.pipeline.runners.job_server import root_cause
+
+CLUSTER = "--flink_master=localhost:8081"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHRONON_BEAM_CACHE", str(tmp_path))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    return tmp_path
+
+
+def flags_of(*argv, live=False):
+    return parse_flags(flink_arguments(argv, live=live))
+
+
+def test_local_flink_runs_workers_in_the_launcher():
+    flags = flags_of()
+    assert flags["runner"] == "FlinkRunner"
+    assert flags["flink_master"] == "[local]"
+    assert flags["flink_version"] == "1.19"
+    assert flags["environment_type"] == "LOOPBACK"
+
+
+def test_cluster_runs_workers_as_processes_by_an_executable_command(cache):
+    flags = flags_of(CLUSTER)
+    assert flags["environment_type"] == "PROCESS"
+    command = Path(json.loads(flags["environment_config"])["command"])
+    assert command.parent == cache
+    assert command.stat().st_mode & 0o111
+
+
+def test_process_workers_get_their_command_also_when_they_are_asked_for():
+    flags = flags_of(CLUSTER, "--environment_type=PROCESS")
+    assert json.loads(flags["environment_config"])["command"]
+    given = flags_of(CLUSTER, "--environment_type=PROCESS", '--environment_config={"command":"x"}')
+    assert given["environment_config"] == '{"command":"x"}'
+
+
+def test_python_environments_have_workers_of_their_own(cache, monkeypatch):
+    first = flags_of(CLUSTER)["environment_config"]
+    monkeypatch.setattr("sys.executable", "/another/venv/bin/python")
+    assert flags_of(CLUSTER)["environment_config"] != first
+    assert len(list(cache.glob("worker-*"))) == 2
+
+
+def test_template_never_depends_on_the_launcher():
+    assert flags_of("--output_executable_path=job.jar")["environment_type"] == "PROCESS"
+
+
+def test_worker_address_means_external_workers():
+    assert flags_of(CLUSTER, "--environment_config=w:50000")["environment_type"] == "EXTERNAL"
+
+
+@pytest.mark.parametrize("master", ["[local]", "localhost:8081"])
+@pytest.mark.parametrize("live", [True, False])
+def test_checkpoints_always_finish_bundles_first(master, live):
+    given_interval = flags_of(f"--flink_master={master}", "--checkpointing_interval=9", live=live)
+    assert "finish_bundle_before_checkpointing" in given_interval
+    assert given_interval["checkpointing_interval"] == "9"
+    alone = flags_of(f"--flink_master={master}", live=live)
+    assert ("checkpointing_interval" in alone) == (live and master != "[local]")
+
+
+@pytest.mark.parametrize("argv", [[], [CLUSTER]])
+@pytest.mark.parametrize("live", [True, False])
+def test_defaults_have_no_dangers(argv, live):
+    assert dangers(flink_arguments(argv, live=live), live) == []
+
+
+@given(st.lists(st.sampled_from(["--runner=X", "--parallelism=7", "--flink_version=2.0", "-v"])))
+def test_what_the_user_gives_is_kept(argv):
+    completed = flink_arguments(argv)
+    assert completed[: len(argv)] == argv
+    assert len(parse_flags(completed)) == len(completed) - (len(argv) - len(parse_flags(argv)))
+
+
+@pytest.mark.parametrize(
+    ("argv", "live", "cause"),
+    [
+        (["--checkpointing_interval=9"], False, "--finish_bundle_before_checkpointing"),
+        (["--shutdown_sources_after_idle_ms=1000"], True, "live source"),
+        (["--finish_bundle_before_checkpointing=true"], False, "bare flags"),
+        (["--object_reuse", "true"], False, "--object_reuse=true"),
+        ([CLUSTER], True, "no --checkpointing_interval"),
+        ([CLUSTER], True, "no --externalized_checkpoints_enabled"),
+        ([CLUSTER], True, "no --max_parallelism"),
+        ([CLUSTER, "--max_parallelism=-1"], True, "no --max_parallelism"),
+        ([CLUSTER, "--environment_type=LOOPBACK"], False, "ends with this launcher"),
+        (["--setup_file=./setup.py", "--environment_type=PROCESS"], False, "install nothing"),
+        (["--checkpointing_interval=9"], False, "keeps the job open"),
+    ],
+)
+def test_danger_is_named_with_a_remedy(argv, live, cause):
+    (found,) = [line for line in dangers(argv, live) if cause in line]
+    assert "; " in found
+
+
+JAVA = """\
+java.util.concurrent.ExecutionException: org.apache.flink.JobException: Job failed
+\tat java.base/java.util.concurrent.CompletableFuture.get(CompletableFuture.java:2022)
+Caused by: org.apache.flink.runtime.client.JobExecutionException: Job execution failed.
+\t... 3 more
+Caused by: java.net.BindException: Address already in use
+\tat a.B.c(B.java:1)
+"""
+
+PYTHON = """\
+java.lang.RuntimeException: Error received from SDK harness for instruction 1: Traceback \
+(most recent call last):
+  File "a.py", line 1, in f
+    g()
+ValueError: first
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "b.py", line 2, in g
+ValueError: bad row 7 [while running 'Map(int)']
+
+\tat org.apache.beam.Runner.run(Runner.java:1)
+Traceback (most recent call last):
+  File "data_plane.py", line 3
+grpc._channel._MultiThreadedRendezvous: hang up
+"""
+
+
+def test_root_cause_of_java_is_the_innermost_exception():
+    assert root_cause(JAVA) == "BindException: Address already in use"
+
+
+def test_root_cause_of_a_python_step_is_its_own_error():
+    assert root_cause(PYTHON) == "ValueError: bad row 7 [while running 'Map(int)']"
+
+
+def test_root_cause_without_exceptions_is_the_last_error_line():
+    text = "[main] INFO a - up\n[main] ERROR Could not reserve enough space\n[main] INFO b - x\n"
+    assert root_cause(text) == "Could not reserve enough space"
+    assert root_cause("[main] INFO a - up\n") == ""
+
+
+def test_root_cause_of_a_jvm_that_does_not_start_is_what_it_says():
+    assert root_cause("Error: Invalid or corrupt jarfile a.jar\n").startswith("Invalid or corrupt")
+    no_heap = "Error occurred during initialization of VM\nCould not reserve enough space\n"
+    assert root_cause(no_heap) == "Could not reserve enough space"

@@ -1,0 +1,1 @@
+"""Serdes: what turns the bytes of messages into columns."""

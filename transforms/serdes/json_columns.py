@@ -1,0 +1,212 @@
+"""Rows to one Arrow batch of a schema, and which rows do not fit it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chronon_beam.transforms.serdes.json_values import Converter, Mismatch, converter, sql_name
+
+Reasons = dict[int, str]
+"""Why rows do not fit, by their index."""
+
+_REFUSALS = (pa.ArrowException, OverflowError, TypeError, ValueError)
+"""What pyarrow raises for values that a type cannot hold."""
+
+
+class _Column(NamedTuple):
+    name: str
+    type: pa.DataType
+    converter: Converter
+
+
+class JsonColumns:
+    """Reads parsed JSON objects; compiled once a schema.
+
+    Args:
+        schema: of the batches.
+
+    Raises:
+        ValueError: JSON has no form for the type of a column.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._struct = pa.struct(list(schema))
+        self._names = frozenset(schema.names)
+        self._by_lower = {name.lower(): name for name in reversed(schema.names)}
+        self._columns = [_column(field) for field in schema]
+
+    def read(self, rows: list[dict[str, Any]]) -> tuple[pa.RecordBatch, Reasons]:
+        """The rows that fit, in order, and why the others do not. `rows` may be changed."""
+        self._respell(rows)
+        reasons: Reasons = {}
+        as_they_are = [column for column in self._columns if not _convert(column, rows, reasons)]
+        batch = self._tried(rows, reasons)
+        if batch is None:
+            for column in as_they_are:
+                _convert_all(column, rows, reasons)
+            batch = self._tried(rows, reasons)
+        if batch is None:
+            self._find_the_rest(rows, reasons)
+            batch = self._batch(_without(rows, reasons))
+        return batch, reasons
+
+    def _tried(self, rows: list[dict[str, Any]], reasons: Reasons) -> pa.RecordBatch | None:
+        try:
+            return self._batch(_without(rows, reasons))
+        except _REFUSALS:
+            return None
+
+    def _respell(self, rows: list[dict[str, Any]]) -> None:
+        """Give fields that differ from a column in case only the column's spelling."""
+        unknown = set[str]().union(*rows) - self._names
+        others = {
+            each: self._by_lower[each.lower()] for each in unknown if each.lower() in self._by_lower
+        }
+        if not others:
+            return
+        for row in rows:
+            for spelling in [each for each in row if each in others]:
+                row.setdefault(others[spelling], row[spelling])
+
+    def _batch(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+        columns = pa.array(rows, self._struct).flatten()
+        if not columns:
+            return pa.RecordBatch.from_struct_array(pa.array(rows, self._struct))
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+    def _find_the_rest(self, rows: list[dict[str, Any]], reasons: Reasons) -> None:
+        """Refuse what no converter refused, but Arrow does: nothing known, still no crash."""
+        for index, row in enumerate(rows):
+            if index not in reasons:
+                try:
+                    pa.array([row], self._struct)
+                except _REFUSALS as error:
+                    reasons[index] = f"does not fit the schema: {error}"
+
+
+def _column(field: pa.Field) -> _Column:
+    try:
+        return _Column(field.name, field.type, converter(field.type))
+    except ValueError as error:
+        raise ValueError(
+            f"column {field.name!r} cannot be read: {error}; leave it out of the schema"
+        ) from None
+
+
+def _convert(column: _Column, rows: list[dict[str, Any]], reasons: Reasons) -> bool:
+    """Convert the column where its values need it; whether it was done."""
+    if column.converter.trusted:
+        return False
+    if column.converter.as_is:
+        name = column.name
+        if {type(row.get(name)) for row in rows} <= column.converter.as_is | {type(None)}:
+            return False
+    _convert_all(column, rows, reasons)
+    return True
+
+
+def _convert_all(column: _Column, rows: list[dict[str, Any]], reasons: Reasons) -> None:
+    name, convert = column.name, column.converter.convert
+    for index, row in enumerate(rows):
+        value = row.get(name)
+        if value is not None:
+            try:
+                row[name] = convert(value)
+            except Mismatch as mismatch:
+                reasons.setdefault(index, mismatch.reason(name))
+
+
+def _without(rows: list[Any], reasons: Reasons) -> list[Any]:
+    return [row for i, row in enumerate(rows) if i not in reasons] if reasons else rows
+
+
+class TableColumns:
+    """Casts Arrow tables to `schema`, by column name; a column that is missing is null."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+
+    def read(self, table: pa.Table) -> tuple[pa.RecordBatch, Reasons]:
+        """The rows that can be cast without loss, and why the others cannot."""
+        reasons: Reasons = {}
+        columns = [_cast(_found(table, field), field, reasons) for field in self._schema]
+        if reasons:
+            kept = pa.array([i for i in range(table.num_rows) if i not in reasons], pa.int64())
+            columns = [column.take(kept) for column in columns]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema), reasons
+
+
+def _found(table: pa.Table, field: pa.Field) -> pa.Array:
+    names = table.column_names
+    exact = [i for i, name in enumerate(names) if name == field.name]
+    cased = [i for i, name in enumerate(names) if name.lower() == field.name.lower()]
+    for index in exact or cased:
+        column = table.column(index).combine_chunks()
+        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return pa.nulls(table.num_rows, field.type)
+
+
+def _cast(column: pa.Array, field: pa.Field, reasons: Reasons) -> pa.Array:
+    if column.type == field.type:
+        return column
+    options = pc.CastOptions(field.type, allow_time_truncate=True)
+    try:
+        if _same_kind(column.type, field.type):
+            return column.cast(options=options)
+    except pa.ArrowException:
+        return _cast_each(column, field, options, reasons)
+    remedy = "leave the column out of the schema, or give it its own type there"
+    reason = (
+        f"column {field.name!r}: {sql_name(column.type)} is no {sql_name(field.type)}: {remedy}"
+    )
+    for index in column.is_valid().to_numpy(zero_copy_only=False).nonzero()[0].tolist():
+        reasons.setdefault(index, reason)
+    return pa.nulls(len(column), field.type)
+
+
+def _cast_each(
+    column: pa.Array, field: pa.Field, options: pc.CastOptions, reasons: Reasons
+) -> pa.Array:
+    values: list[pa.Array] = []
+    for index in range(len(column)):
+        try:
+            values.append(column.slice(index, 1).cast(options=options))
+        except pa.ArrowException:
+            mismatch = Mismatch(sql_name(field.type), python_value(column, index))
+            reasons.setdefault(index, mismatch.reason(field.name))
+            values.append(pa.nulls(1, field.type))
+    return pa.concat_arrays(values)
+
+
+def python_value(column: pa.Array | pa.ChunkedArray, index: int) -> Any:
+    """The value, or Arrow's text of it where Python has none: nanoseconds, the year 12000."""
+    try:
+        return column[index].as_py()
+    except (ValueError, OverflowError):
+        return column.slice(index, 1).to_string(skip_new_lines=True)
+
+
+_KINDS: list[Callable[[pa.DataType], bool]] = [
+    lambda t: pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t),
+    lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or t == pa.string_view(),
+    lambda t: (
+        pa.types.is_binary(t)
+        or pa.types.is_large_binary(t)
+        or pa.types.is_fixed_size_binary(t)
+        or t == pa.binary_view()
+    ),
+    lambda t: pa.types.is_timestamp(t) or pa.types.is_date(t),
+    lambda t: pa.types.is_list(t) or pa.types.is_large_list(t) or pa.types.is_fixed_size_list(t),
+]
+
+
+def _same_kind(have: pa.DataType, want: pa.DataType) -> bool:
+    """Whether a cast only changes the width: Arrow would also read numbers out of strings."""
+    if pa.types.is_dictionary(have):
+        return _same_kind(have.value_type, want)
+    if pa.types.is_null(have) or have.id == want.id:
+        return True
+    return any(kind(have) and kind(want) for kind in _KINDS)

@@ -1,0 +1,189 @@
+"""Evaluates Chronon's selects and wheres on Arrow batches, by Spark itself and without a Spark job.
+
+>>> query = SqlQuery(                                                    # doctest: +SKIP
+...     selects=(("flavor", "upper(ice_cream)"), ("ts", "created")),
+...     wheres=("flavor IS NOT NULL",),
+...     setups=(),
+...     schema=parse_ddl("ice_cream STRING, created BIGINT"),
+...     columns=("flavor", "ts"),
+... )
+>>> rows, events, failures = compile_query(query).evaluate(batch)        # doctest: +SKIP
+"""
+
+import threading
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from chronon_beam.transforms.spark.errors import EVENT, QueryError, unlogged
+from chronon_beam.transforms.spark.eval_socket import EvaluationFailed
+from chronon_beam.transforms.spark.launch import JvmFailed
+from chronon_beam.transforms.spark.planning import Plan, plan_query
+from chronon_beam.transforms.spark.query import SqlQuery, check_names
+from chronon_beam.transforms.spark.session import LocalSpark, local_spark, parse_ddl
+from chronon_beam.transforms.spark.setups import check_jars
+
+__all__ = [
+    "EVENT",
+    "CompiledQuery",
+    "Evaluated",
+    "QueryError",
+    "SqlQuery",
+    "compile_query",
+    "parse_ddl",
+]
+
+
+class Evaluated(NamedTuple):
+    """What a query made of a batch.
+
+    Attributes:
+        rows: the output rows, in the order of their events.
+        events: one int a row: the position in the input batch of the event it came from.
+        failures: (position in the input batch, Spark's reason in one line) of each event that
+            cannot be evaluated, by position.
+    """
+
+    rows: pa.RecordBatch
+    events: list[int]
+    failures: list[tuple[int, str]]
+
+
+class CompiledQuery:
+    """A planned query, to be used by any thread of this process; made by `compile_query`.
+
+    Attributes:
+        schema: of the output rows: the query's columns with Spark's types in Arrow; a timestamp
+            is micros in UTC.
+    """
+
+    def __init__(self, query: SqlQuery, spark: LocalSpark, plan: Plan) -> None:
+        self._query = query
+        self._spark = spark
+        self._plan = plan
+        self._input = pa.schema(list(plan.input)[:-1])
+        self.schema: pa.Schema = pa.schema(list(plan.output)[:-1])
+
+    def evaluate(self, batch: pa.RecordBatch) -> Evaluated:
+        """The rows of a batch of any length; an event that Spark fails on stops no other.
+
+        Raises:
+            ValueError: if the batch has other columns than the query was compiled for.
+            JvmFailed: if Spark's JVM has ended; compile the query anew.
+        """
+        positions = _positions(batch.num_rows)
+        outputs: list[pa.RecordBatch] = []
+        failures: list[tuple[int, str]] = []
+        if self._plan.id is not None and batch.num_rows:
+            self._collect(self._plan.id, batch, positions, outputs, failures)
+        rows = _joined(outputs, self._plan.output)
+        events = rows.column(rows.num_columns - 1).to_pylist()
+        return Evaluated(rows.select(self.schema.names), events, failures)
+
+    def alive(self) -> bool:
+        """Whether the Spark that planned it can still evaluate it."""
+        return self._spark.alive()
+
+    def warm_up(self) -> None:
+        """Evaluates no event, to generate and load all code that events will run.
+
+        Raises:
+            QueryError: if that fails.
+        """
+        if self._plan.id is None:
+            return
+        try:
+            self._ask(self._plan.id, _no_rows(self._input), _positions(0))
+        except EvaluationFailed as error:
+            raise QueryError(f"Spark cannot run the query: {_one_line(error)}") from None
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a CompiledQuery belongs to its process: pickle the SqlQuery, "
+            "and call compile_query(query) where it is used"
+        )
+
+    def _collect(
+        self,
+        plan_id: int,
+        batch: pa.RecordBatch,
+        positions: pa.Array,
+        outputs: list[pa.RecordBatch],
+        failures: list[tuple[int, str]],
+    ) -> None:
+        """Halves a batch that fails, until each event that fails stands alone."""
+        try:
+            outputs.append(self._ask(plan_id, batch, positions))
+        except (EvaluationFailed, pa.ArrowInvalid) as error:
+            if batch.num_rows == 1:
+                failures.append((positions[0].as_py(), _one_line(error)))
+                return
+            half = batch.num_rows // 2
+            for part in (slice(0, half), slice(half, batch.num_rows)):
+                self._collect(plan_id, batch[part], positions[part], outputs, failures)
+
+    def _fitted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with the types that Spark reads."""
+        if batch.schema.names != self._input.names:
+            raise ValueError(
+                f"the batch has the columns {batch.schema.names}, "
+                f"but the query was compiled for {self._input.names}"
+            )
+        return batch.cast(self._input)
+
+    def _ask(self, plan_id: int, batch: pa.RecordBatch, positions: pa.Array) -> pa.RecordBatch:
+        if not batch.schema.equals(self._input):
+            batch = self._fitted(batch)
+        request = pa.RecordBatch.from_arrays([*batch.columns, positions], schema=self._plan.input)
+        try:
+            answer = self._spark.socket.evaluate(plan_id, request)
+        except OSError as error:
+            raise JvmFailed(
+                f"Spark's JVM is gone ({error}); the next compile_query starts another. "
+                f"It said: {self._spark.last_words()}"
+            ) from error
+        return pa.ipc.read_record_batch(answer, self._plan.output)
+
+
+def compile_query(query: SqlQuery) -> CompiledQuery:
+    """The query as a function on batches; planned once a process, safe to call from any thread.
+
+    Raises:
+        QueryError: if Spark refuses a select, where or setup, or it needs more than one event.
+        JavaNotFound: if there is no Java to run Spark on.
+        JvmFailed: if Spark does not start.
+    """
+    check_names(query)
+    with _lock, unlogged():
+        compiled = _compiled.get(query)
+        if compiled is None or not compiled.alive():
+            check_jars(query.setups)
+            spark = local_spark(query.setups)
+            compiled = CompiledQuery(query, spark, plan_query(spark, query))
+            compiled.warm_up()
+            _compiled[query] = compiled
+        return compiled
+
+
+_lock = threading.RLock()
+_compiled: dict[SqlQuery, CompiledQuery] = {}
+
+
+def _positions(count: int) -> pa.Array:
+    return pa.array(np.arange(count, dtype=np.int32))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    table = pa.Table.from_batches(batches, schema).combine_chunks()
+    return table.to_batches()[0] if table.num_rows else _no_rows(schema)
+
+
+def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=schema)

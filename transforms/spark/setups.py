@@ -1,0 +1,73 @@
+"""Setups: the statements that a query's functions come from, run before it is planned."""
+
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from chronon_beam.transforms.spark.errors import (
+    SPARK_ERRORS,
+    QueryError,
+    error_condition,
+    spark_reason,
+)
+
+_HIVE_FUNCTION = re.compile(
+    r"\s*CREATE\s+(OR\s+REPLACE\s+)?(TEMPORARY\s+)?FUNCTION\s+(IF\s+NOT\s+EXISTS\s+)?\S+\s+AS\s*['\"]",
+    re.IGNORECASE,
+)
+_ADD_JAR = re.compile(r"\s*ADD\s+JARS?\s+(.+)", re.IGNORECASE | re.DOTALL)
+_USING_JAR = re.compile(r"\bJAR\s+('[^']*'|\"[^\"]*\")", re.IGNORECASE)
+
+
+def needs_hive(setup: str) -> bool:
+    """Whether the statement makes a function of a class, for which Spark needs its Hive catalog.
+
+    >>> needs_hive("CREATE TEMPORARY FUNCTION f AS 'com.example.F'")
+    True
+    >>> needs_hive("CREATE TEMPORARY FUNCTION f(x INT) RETURNS INT RETURN x + 1")
+    False
+    """
+    return _HIVE_FUNCTION.match(setup) is not None
+
+
+def local_jars(setup: str) -> list[str]:
+    """The jars on this machine that the statement names.
+
+    >>> local_jars("ADD JAR /opt/a.jar")
+    ['/opt/a.jar']
+    >>> local_jars("CREATE FUNCTION f AS 'F' USING JAR 's3://x/b.jar', JAR 'file:///opt/c.jar'")
+    ['/opt/c.jar']
+    """
+    added = _ADD_JAR.match(setup)
+    quoted = [added[1].rstrip().rstrip(";")] if added else _USING_JAR.findall(setup)
+    urls = [urlsplit(path) for text in quoted for path in shlex.split(text)]
+    return [url2pathname(url.path) for url in urls if url.scheme in ("", "file")]
+
+
+def check_jars(setups: Iterable[str]) -> None:
+    """Checks that the jars are there: Spark itself would log a missing one and go on.
+
+    Raises:
+        QueryError: naming the statement and the file.
+    """
+    for setup in setups:
+        for jar in local_jars(setup):
+            if not Path(jar).is_file():
+                raise QueryError(f"setup `{setup}`: there is no file {jar} on this machine")
+
+
+def run_setup(session: Any, setup: str) -> None:
+    """Runs the statement in the JVM's session; what exists already is left as it is.
+
+    Raises:
+        QueryError: if the statement fails.
+    """
+    try:
+        session.sql(setup)
+    except SPARK_ERRORS as error:
+        if not error_condition(error).endswith("_ALREADY_EXISTS"):
+            raise QueryError(f"setup `{setup}`: {spark_reason(error)}") from None

@@ -1,0 +1,1 @@
+"""Tiling: from rows to tiles, and the life of a tile."""

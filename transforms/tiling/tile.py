@@ -1,0 +1,202 @@
+"""Rows to tiles: Chronon's window operator, as a stateful DoFn on (shard, window).
+
+Source: `ai.chronon.flink.window` (FlinkRowAggregationFunction, AlwaysFireOnElementTrigger,
+BufferedProcessingTimeTrigger). Beam's own AfterCount(1) does not fire for every element on any
+runner, so the trigger is executed here; windowing, state and timers are Beam's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms import trigger
+from apache_beam.transforms.window import (
+    GlobalWindow,
+    GlobalWindows,
+    SlidingWindows,
+    TimestampedValue,
+)
+from apache_beam.typehints import Tuple
+from apache_beam.utils.timestamp import Duration, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+
+from chronon_beam.aggregator.avro import encoder
+from chronon_beam.aggregator.layout import TileSpec
+from chronon_beam.aggregator.operations.table import KEPT
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.counts import Count, uncounted
+from chronon_beam.api.data_types import ListType, MapType, StructType
+from chronon_beam.api.records import Failure
+from chronon_beam.transforms.rows import Rows, dead_row
+from chronon_beam.transforms.tiling.shards import (
+    INPUTS_FROM,
+    Check,
+    Pane,
+    ShardBatch,
+    Splitter,
+    null_inside,
+)
+from chronon_beam.transforms.tiling.tile_fn import REFUSED, BufferedFn, EveryEventFn, Lives
+from chronon_beam.transforms.tiling.triggers import Trigger
+
+FAILURES = "failures"
+
+_FLUSH_ROWS = 10_000
+# Beam itself never drops a late row: whether it is late is decided from what the source had
+# promised (see `Rows.watermark_ms`), so that every runner and every replay decides alike.
+_BEAM_LATENESS: Any = Duration(seconds=50 * 365 * 24 * 60 * 60)
+
+
+@dataclass
+class Tile(beam.PTransform):
+    """Rows to Tiles, one cumulative tile for every row or as the trigger says.
+
+    Outputs: `tiles`, to be written in the order in which they come; `failures`.
+
+    Attributes:
+        plan: what to compute.
+        spec: the family of tiles; one of `plan.specs`.
+        trigger: when tiles are written.
+        lateness_ms: how long after its end a tile still takes events.
+        late: `repair` tiles that have closed, in the store, or `dead_letter` late events.
+        shards: how many parts the keys are split into; fixed for the life of the job's state.
+    """
+
+    plan: Plan
+    spec: TileSpec
+    trigger: Trigger = field(default_factory=Trigger)
+    lateness_ms: int = 0
+    late: str = "repair"
+    shards: int = 4
+    count: Count = uncounted
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, rows: beam.PCollection[Rows]) -> Any:
+        """Rows are split by shard and pane, windowed, and aggregated."""
+        split: Any = rows | "Split" >> beam.ParDo(_SplitFn(self)).with_outputs(
+            FAILURES, main="batches"
+        )
+        tiled: Any = (
+            split.batches | "Window" >> _window_into(self.spec) | "Aggregate" >> _aggregate(self)
+        )
+        failures = split[FAILURES]
+        if self.plan.aggregator.may_refuse:
+            refused = tiled[REFUSED] | "Refused" >> beam.WindowInto(GlobalWindows())
+            failures = (failures, refused) | "AllFailures" >> beam.Flatten()
+        # From here on windows mean nothing: a batch knows its tile.
+        return {
+            "tiles": tiled.tiles | "Tiles" >> beam.WindowInto(GlobalWindows()),
+            FAILURES: failures,
+        }
+
+
+def _window_into(spec: TileSpec) -> beam.WindowInto:
+    return beam.WindowInto(
+        SlidingWindows(spec.size_ms / 1000, spec.period_ms / 1000),
+        trigger=trigger.Repeatedly(trigger.AfterCount(1)),
+        accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
+        allowed_lateness=_BEAM_LATENESS,
+    )
+
+
+def _aggregate(tile: Tile) -> beam.ParDo:
+    kind = EveryEventFn if tile.trigger.every_event else BufferedFn
+    fn = kind(tile.plan, tile.spec, Lives(tile.lateness_ms), tile.trigger, tile.count)
+    return beam.ParDo(fn).with_outputs(REFUSED, main="tiles")
+
+
+@beam.typehints.with_output_types(Tuple[bytes, bytes])
+class _SplitFn(beam.DoFn):
+    """Rows of a bundle to (shard, ShardBatch) pairs, each at the start of its pane."""
+
+    def __init__(self, tile: Tile) -> None:
+        self._plan = tile.plan
+        self._shards = tile.shards
+        self._spec = tile.spec
+        # A row that does not fit fits no family: it is told once.
+        self._tells_unfit = tile.spec == tile.plan.specs[0]
+        self._lateness_ms = tile.lateness_ms
+        self._drops_late = tile.late == "dead_letter"
+        self._count = tile.count
+
+    def setup(self) -> None:
+        plan = self._plan
+        self._splitter = Splitter(
+            list(plan.group_by.keys),
+            plan.row_columns,
+            plan.keys,
+            self._shards,
+            self._spec,
+            self._lateness_ms,
+            payload_check(plan),
+        )
+
+    def process(self, rows: Rows) -> Iterator[Any]:
+        if self._drops_late:
+            rows, dropped = _without_late(rows, self._spec, self._lateness_ms)
+            self._count("dead", len(dropped))
+            yield from (TaggedOutput(FAILURES, failure) for failure in dropped)
+        for index, reason in self._splitter.add(rows):
+            if self._tells_unfit:
+                self._count("dead", 1)
+                yield TaggedOutput(FAILURES, dead_row(rows, index, "Tile", reason))
+        if self._splitter.pending >= _FLUSH_ROWS:
+            for pane, batch in self._splitter.drain():
+                yield TimestampedValue(_keyed(pane, batch), Timestamp(micros=pane.start_ms * 1000))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for pane, batch in self._splitter.drain():
+            at = Timestamp(micros=pane.start_ms * 1000)
+            yield WindowedValue(_keyed(pane, batch), at, (GlobalWindow(),))
+
+
+def _keyed(pane: Pane, batch: ShardBatch) -> tuple[bytes, bytes]:
+    return pane.shard.to_bytes(2, "big"), batch.pack()
+
+
+def payload_check(plan: Plan) -> Check | None:
+    """Lists, maps and structs that an operation keeps whole must fit Avro."""
+    nested = {
+        part.input_column
+        for part in plan.group_by.tile_parts
+        if part.operation in KEPT
+        and isinstance(plan.types[part.input_column], (ListType, MapType, StructType))
+    }
+    fits = null_inside(
+        [
+            (index, encoder(data_type))
+            for index, (name, data_type) in enumerate(plan.inputs.items(), start=INPUTS_FROM)
+            if name in nested
+        ]
+    )
+    rows = plan.row_aggregator(offset=INPUTS_FROM)
+    if not rows.may_refuse:
+        return fits
+    nothing = rows.zero()
+    return lambda row: (fits(row) if fits else None) or rows.refusal(nothing, row)
+
+
+def _without_late(rows: Rows, spec: TileSpec, lateness_ms: int) -> tuple[Rows, list[Failure]]:
+    """Rows that are in time for at least one window, and the others as failures."""
+    times = rows.batch.column("ts").to_numpy(zero_copy_only=False)
+    last_ms = times - times % spec.period_ms + spec.size_ms - 1 + lateness_ms
+    late = last_ms <= rows.watermark_ms
+    if not late.any():
+        return rows, []
+    failures = [
+        dead_row(
+            rows,
+            int(index),
+            "Tile",
+            f"late: its tile closed {rows.watermark_ms - int(last_ms[index])} ms before it came",
+        )
+        for index in late.nonzero()[0]
+    ]
+    kept = (~late).nonzero()[0]
+    return rows._replace(
+        batch=rows.batch.take(kept), positions=[rows.positions[i] for i in kept]
+    ), failures
