@@ -122,7 +122,7 @@ class Decoder:
             raise AvroError(
                 f"not of schema {self._name}: {len(payload) - stream.tell()} bytes left"
             )
-        return record  # pyright: ignore[reportReturnType]
+        return record
 
 
 # A zigzag number goes out in groups of 14 bits, two bytes from a table at a time.

@@ -33,7 +33,7 @@ def select(*columns: str, **expressions: str) -> dict[str, str]:
     return {**{column: column for column in columns}, **expressions}
 
 
-def Query(  # noqa: N802 - Chronon's name
+def Query(
     selects: Mapping[str, str] | None = None,
     wheres: Sequence[str] | None = None,
     time_column: str | None = None,
@@ -58,27 +58,27 @@ def Query(  # noqa: N802 - Chronon's name
     )
 
 
-def EventSource(  # noqa: N802
+def EventSource(
     query: records.Query,
     table: str | None = None,
     topic: str | None = None,
-    isCumulative: bool | None = None,  # noqa: N803, ARG001 - Chronon's; batch only
+    isCumulative: bool | None = None,
 ) -> records.Source:
     """Events: rows that happened once and never change."""
     return records.Source(kind="events", query=query, table=table, topic=topic)
 
 
-def EntitySource(  # noqa: N802
+def EntitySource(
     query: records.Query,
-    snapshotTable: str | None = None,  # noqa: N803
-    mutationTable: str | None = None,  # noqa: N803, ARG001
-    mutationTopic: str | None = None,  # noqa: N803
+    snapshotTable: str | None = None,
+    mutationTable: str | None = None,
+    mutationTopic: str | None = None,
 ) -> records.Source:
     """Entities: rows that change over time."""
     return records.Source(kind="entities", query=query, table=snapshotTable, topic=mutationTopic)
 
 
-def Source(  # noqa: N802
+def Source(
     events: records.Source | None = None, entities: records.Source | None = None
 ) -> records.Source:
     """Chronon's union of source kinds: exactly one of them."""
@@ -88,13 +88,13 @@ def Source(  # noqa: N802
     return given[0]
 
 
-def Aggregation(  # noqa: N802
+def Aggregation(
     input_column: str | None = None,
     operation: Operation | tuple[Operation, Mapping[str, str]] = Operation.LAST,
     windows: Sequence[Window] | None = None,
     buckets: Sequence[str] | None = None,
     element_wise: bool | None = None,
-    tags: Mapping[str, str] | None = None,  # noqa: ARG001 - Chronon's; documentation only
+    tags: Mapping[str, str] | None = None,
 ) -> records.Aggregation:
     """One operation over one column, for each of its windows and buckets."""
     if not input_column:
@@ -110,16 +110,16 @@ def Aggregation(  # noqa: N802
     )
 
 
-def Derivation(  # noqa: N802
+def Derivation(
     name: str,
     expression: str,
-    description: str | None = None,  # noqa: ARG001 - Chronon's; documentation only
+    description: str | None = None,
 ) -> derived.Derivation:
     """A feature made of features and keys when it is read; both `*`: all that are not renamed."""
     return derived.Derivation(name, expression)
 
 
-def GroupBy(  # noqa: N802
+def GroupBy(
     sources: records.Source | Sequence[records.Source],
     keys: Sequence[str],
     aggregations: Sequence[records.Aggregation],

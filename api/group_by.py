@@ -51,7 +51,7 @@ class Window:
     """A length of time that ends at the query. Parameter names are Chronon's."""
 
     length: int
-    timeUnit: TimeUnit  # noqa: N815 - Chronon's spelling
+    timeUnit: TimeUnit
 
     @property
     def millis(self) -> int:

@@ -60,12 +60,12 @@ class StageClock:
 
     STAGES = (
         ("read", ReadFn, ("process",)),
-        ("decode", decode._DecodeFn, ("process",)),  # noqa: SLF001
-        ("evaluate", evaluate._EvaluateFn, ("process",)),  # noqa: SLF001
-        ("split", tile._SplitFn, ("process", "finish_bundle")),  # noqa: SLF001
+        ("decode", decode._DecodeFn, ("process",)),
+        ("evaluate", evaluate._EvaluateFn, ("process",)),
+        ("split", tile._SplitFn, ("process", "finish_bundle")),
         ("tile", tile_fn.EveryEventFn, ("process",)),
         ("tile", tile_fn.BufferedFn, ("process",)),
-        ("convert", convert._ConvertRowsFn, ("process",)),  # noqa: SLF001
+        ("convert", convert._ConvertRowsFn, ("process",)),
         ("write", write.WriteFn, ("process", "finish_bundle")),
     )
 
@@ -204,7 +204,7 @@ def run(job: Job, runner: str, bundle: int, beam_flags: list[str]) -> None:
         pipeline = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
         if runner == "direct":
             # One bundle holds all batches here: what is collected goes on after each of them.
-            tile._FLUSH_ROWS = bundle  # noqa: SLF001
+            tile._FLUSH_ROWS = bundle
         build(pipeline, job, ReadMemory(pauses=runner != "direct"), open_dead_letters(None))
         pipeline.run().wait_until_finish()
 

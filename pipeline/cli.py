@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     flags.add_source(plan, required=False)
     flags.add_runner(plan)
     plan.add_argument("--json", action="store_true", help="print one JSON object")
-    plan.set_defaults(command=_plan, flags_of_run=list(run._option_string_actions))  # noqa: SLF001
+    plan.set_defaults(command=_plan, flags_of_run=list(run._option_string_actions))
     return parser
 
 

@@ -29,7 +29,7 @@ _put_request = partial(tuple.__new__, PutRequest)
 def tile_puts(tiles: Tiles, dataset: str) -> list[PutRequest]:
     """One PutRequest for each tile, in order."""
     same = (repeat(tiles.start_ms), repeat(tiles.size_ms), repeat(""))
-    fields = zip(tiles.keys, tiles.values, repeat(dataset), tiles.ts_ms, *same)  # noqa: B905
+    fields = zip(tiles.keys, tiles.values, repeat(dataset), tiles.ts_ms, *same)
     return list(map(_put_request, fields))
 
 
@@ -51,7 +51,7 @@ def row_requests(
     key_bytes, bad_keys = _records(rows, keys)
     value_bytes, bad_values = _records(rows, values)
     times, positions = rows.batch.column(time).to_pylist(), _row_positions(rows)
-    fields = zip(key_bytes, value_bytes, repeat(dataset), times, times, repeat(0), positions)  # noqa: B905
+    fields = zip(key_bytes, value_bytes, repeat(dataset), times, times, repeat(0), positions)
     requests = list(map(_put_request, fields))
     bad = bad_values | bad_keys
     if not bad:

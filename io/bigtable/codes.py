@@ -61,8 +61,8 @@ class Status(NamedTuple):
 
 def status_of(error: grpc.RpcError) -> Status:
     """The status that a failed call has given."""
-    code = error.code() or _Code.UNKNOWN  # pyright: ignore[reportAttributeAccessIssue]
-    return Status(code.value[0], error.details() or "")  # pyright: ignore[reportAttributeAccessIssue]
+    code = error.code() or _Code.UNKNOWN
+    return Status(code.value[0], error.details() or "")
 
 
 def may_pass(status: Status, attempts: int) -> bool:

@@ -10,7 +10,7 @@ EMULATOR_VARIABLE = "BIGTABLE_EMULATOR_HOST"
 
 _LOGIN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
 
-_NO_TOKEN = "metadata from plugin"  # noqa: S105
+_NO_TOKEN = "metadata from plugin"
 """gRPC says so where Google's library gets no token for the credentials that it has found."""
 
 

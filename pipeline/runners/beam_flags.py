@@ -27,9 +27,9 @@ def known(runner: str) -> list[str]:
     parser: Any = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for options in (PipelineOptions, *PipelineOptions.__subclasses__()):
         try:
-            options._add_argparse_args(parser)  # noqa: SLF001 - Beam has no public list
+            options._add_argparse_args(parser)
         except argparse.ArgumentError:
             continue  # declared by two classes; the other one's is there
-    beams = [flag for action in parser._actions for flag in action.option_strings]  # noqa: SLF001
+    beams = [flag for action in parser._actions for flag in action.option_strings]
     flinks = [f"--{name}" for name in _FLINK] if runner in ("FlinkRunner", "PortableRunner") else []
     return beams + flinks

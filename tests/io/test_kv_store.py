@@ -67,7 +67,7 @@ def test_scan_gives_all_by_key_size_and_time(scheme, tmp_path):
 def test_sqlite_and_memory_hold_the_same(tmp_path_factory, puts):
     requests = [
         PutRequest(k, v, "D", t, t, size, p if not size else "") for k, size, t, p, v in puts
-    ]  # noqa: E501
+    ]
     stores = [
         open_store(f"memory:test-{next(names)}"),
         open_store(f"sqlite:{tmp_path_factory.mktemp('same')}/s.db"),

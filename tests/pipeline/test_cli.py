@@ -464,6 +464,6 @@ def test_interrupted_command_has_failed(chronon_beam: Cli, monkeypatch: pytest.M
 def test_next_command_can_be_pasted_into_a_shell() -> None:
     store = "bigtable://shop/features?max_age=none&wait=1m"
     given = argparse.Namespace(group_by="my group.py", store=store)
-    words = shlex.split(cli._next_steps(given, ["user"]).splitlines()[0])  # noqa: SLF001
+    words = shlex.split(cli._next_steps(given, ["user"]).splitlines()[0])
     assert words[-6:] == ["--group_by", "my group.py", "--store", store, "--key", "user=..."]
-    assert f"'{store}'" in cli._next_steps(given, ["user"])  # noqa: SLF001
+    assert f"'{store}'" in cli._next_steps(given, ["user"])

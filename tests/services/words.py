@@ -99,7 +99,7 @@ def run_all(folder: Path, cases: list[str]) -> None:
             # Loaded by now; before the first command it would bring Beam in too early.
             from chronon_beam.io import dead_letters
 
-            dead_letters._limit = dead_letters.RateLimit()  # noqa: SLF001 - a process has one
+            dead_letters._limit = dead_letters.RateLimit()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ _HEAD = struct.Struct(">ii")
 _LENGTH = struct.Struct(">i")
 
 
-class EvaluationFailed(Exception):  # noqa: N818, it is the batch that failed, not the program
+class EvaluationFailed(Exception):
     """Spark could not evaluate a batch; the message is its reason, one line."""
 
 

@@ -173,7 +173,7 @@ class _Planner:
         )
 
 
-class _Refusal(Exception):  # noqa: N818, becomes a QueryError once it is known whose it is
+class _Refusal(Exception):
     """A plan that needs more than one event; the message names the clause."""
 
 

@@ -190,7 +190,7 @@ def test_memory_source_keeps_order():
     assert source.batches == [
         Messages("memory", [1, 2], [b"1", b"2"]),
         Messages("memory", [3], [b"3"]),
-    ]  # noqa: E501
+    ]
     assert source.ddl == "a INT"
     check(source, [("memory", 1, 2, True), ("memory", 3, 1, True)])
 
