@@ -40,6 +40,7 @@ from chronon_beam.transforms.evaluate import plan_of, sql_query
 from chronon_beam.transforms.spark.compiled_query import compile_query
 from chronon_beam.transforms.spark.session import parse_ddl
 from chronon_beam.transforms.tiling import tile, tile_fn
+from chronon_beam.transforms.tiling.settings import Tiling
 from chronon_beam.transforms.tiling.triggers import parse_trigger
 
 ANCHOR = {
@@ -160,7 +161,7 @@ def flags(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--tiling", choices=("tiled", "untiled"), default="tiled")
     stores = ("null", "sqlite", "memory", "bigtable")
     parser.add_argument("--store", choices=stores, default="null")
-    parser.add_argument("--shards", type=int, default=4)
+    parser.add_argument("--shards", type=int, default=Tiling.shards)
     return parser.parse_known_args(argv)
 
 
@@ -192,15 +193,15 @@ def prepared(workload: Workload, arguments: argparse.Namespace, directory: str) 
         "sqlite": f"sqlite:{directory}/bench.db",
         "bigtable": f"bigtable://bench/bench-{time.time_ns()}?max_age=none",
     }
-    trigger = parse_trigger(arguments.trigger)
-    return Job(plan, query, stores[arguments.store], tiled, trigger, shards=arguments.shards)
+    tiling = Tiling(parse_trigger(arguments.trigger), shards=arguments.shards)
+    return Job(plan, query, stores[arguments.store], tiling if tiled else None)
 
 
 def run(job: Job, runner: str, bundle: int, beam_flags: list[str]) -> None:
     """Run the job to its end."""
     streaming = [*beam_flags] if runner == "direct" else ["--streaming", *beam_flags]
     name = {"direct": "DirectRunner", "flink": "FlinkRunner", "prism": "PrismRunner"}[runner]
-    with runner_of(name, job.tiled and not job.trigger.every_event, streaming) as chosen:
+    with runner_of(name, job.buffered, streaming) as chosen:
         pipeline = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
         if runner == "direct":
             # One bundle holds all batches here: what is collected goes on after each of them.
@@ -279,7 +280,7 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as directory, emulator:
         job = prepared(workload, arguments, directory)
         before = Reading(0, clock)
-        meter = Meter(arguments.events, job.trigger.every_event or not job.tiled, clock)
+        meter = Meter(arguments.events, not job.buffered, clock)
         meter.start()
         run(job, arguments.runner, arguments.bundle, beam_flags)
         meter.over.set()

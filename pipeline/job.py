@@ -22,8 +22,8 @@ from chronon_beam.transforms.envelope import Unfold
 from chronon_beam.transforms.evaluate import Evaluate
 from chronon_beam.transforms.mutations import ReportDeletes
 from chronon_beam.transforms.spark.query import SqlQuery
+from chronon_beam.transforms.tiling.settings import Tiling
 from chronon_beam.transforms.tiling.tile import Tile
-from chronon_beam.transforms.tiling.triggers import Trigger
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,25 @@ class Job:
         plan: the GroupBy with the types of its columns.
         query: its selects and wheres over the source's schema.
         store_uri: where tiles or rows are written.
-        tiled: tiles, or the rows as they are.
-        trigger: when tiles are written.
-        lateness_ms: how long after its end a tile takes events.
-        late: what becomes of later ones: `repair` or `dead_letter`.
-        shards: see `Tile.shards`.
+        tiling: how tiles are made; None stores the rows as they are.
         changes: the schema of events that are changes with `before` and `after`.
     """
 
     plan: Plan
     query: SqlQuery
     store_uri: str
-    tiled: bool = True
-    trigger: Trigger = field(default_factory=Trigger)
-    lateness_ms: int = 0
-    late: str = "repair"
-    shards: int = 4
+    tiling: Tiling | None = field(default_factory=Tiling)
     changes: pa.Schema | None = None
+
+    @property
+    def tiled(self) -> bool:
+        """Whether tiles are stored, and not rows."""
+        return self.tiling is not None
+
+    @property
+    def buffered(self) -> bool:
+        """Whether tiles wait for an interval to end before they are written."""
+        return self.tiling is not None and not self.tiling.trigger.every_event
 
 
 def build(
@@ -87,7 +89,8 @@ def _page(
     decoded: Any = messages | "Decode" >> Decode(job.changes or job.query.schema, count)
     events = decoded.events | "Unfold" >> Unfold() if job.changes else decoded.events
     evaluated: Any = events | "Evaluate" >> Evaluate(job.query, count)
-    stored = _tiled(evaluated.rows, job) if job.tiled else _untiled(evaluated.rows, job)
+    rows = evaluated.rows
+    stored = _tiled(rows, job, job.tiling) if job.tiling else _untiled(rows, job)
     refused = (decoded.failures, evaluated.failures, *_deletes(evaluated.rows, job))
     _ = (*refused, *stored.failures) | beam.Flatten() | "DeadLetters" >> dead_letters
     return stored.written
@@ -108,19 +111,18 @@ class _Stored:
     failures: tuple[beam.PCollection[Any], ...]
 
 
-def _tiled(rows: beam.PCollection[Any], job: Job) -> _Stored:
+def _tiled(rows: beam.PCollection[Any], job: Job, tiling: Tiling) -> _Stored:
     """Each family of tiles goes a way of its own: what is written keeps its order."""
-    families = [_family(rows, job, spec) for spec in job.plan.specs]
+    families = [_family(rows, job, spec, tiling) for spec in job.plan.specs]
     if len(families) == 1:
         return families[0]
     written = tuple(family.written for family in families) | "Written" >> beam.Flatten()
     return _Stored(written, tuple(failed for family in families for failed in family.failures))
 
 
-def _family(rows: beam.PCollection[Any], job: Job, spec: TileSpec) -> _Stored:
+def _family(rows: beam.PCollection[Any], job: Job, spec: TileSpec, tiling: Tiling) -> _Stored:
     of = str(spec.size_ms) if len(job.plan.specs) > 1 else ""
-    tile = Tile(job.plan, spec, job.trigger, job.lateness_ms, job.late, job.shards, count)
-    tiled: Any = rows | f"Tile{of}" >> tile
+    tiled: Any = rows | f"Tile{of}" >> Tile(job.plan, spec, tiling, count)
     requests = tiled["tiles"] | f"Convert{of}" >> ConvertTiles(job.plan)
     write = WriteTiles(job.plan, job.store_uri, count)
     responses: Any = requests | f"Write{of}" >> write

@@ -3,10 +3,11 @@
 import argparse
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chronon_beam.aggregator.layout import LAYOUTS
 from chronon_beam.api.dialect import DIALECTS
+from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.triggers import Trigger, parse_trigger
 
 
@@ -16,19 +17,19 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What a job is told; the fields are the flags."""
+    """What a job is told.
+
+    Attributes:
+        tiling: how tiles are made; None stores the rows as they are.
+    """
 
     group_by: str
     source: str
     store: str
     dead_letters: str | None = None
     dialect: str | None = None
-    tiling: str = "tiled"
     layout: str = "tumbling"
-    trigger: Trigger = Trigger()
-    allowed_lateness_ms: int = 0
-    late: str = "repair"
-    shards: int | None = None
+    tiling: Tiling | None = field(default_factory=Tiling)
 
 
 def add_group_by(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +69,8 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def add_tiling(parser: argparse.ArgumentParser) -> None:
-    """Flags that say what is written, and when."""
+    """Flags that say what is written, and when; their defaults are those of `Tiling`."""
+    default = Tiling()
     parser.add_argument(
         "--tiling",
         choices=("tiled", "untiled"),
@@ -84,30 +86,30 @@ def add_tiling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--trigger",
-        default="every_event",
-        help="every_event, or buffered:100ms for at most one write a tile in that time "
-        "(default: every_event)",
+        default=str(default.trigger),
+        help="every_event, or buffered:100ms for at most one write per tile in that time "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--allowed_lateness_ms",
         type=int,
-        default=0,
+        default=default.lateness_ms,
         metavar="MS",
-        help="how long after its end a tile still takes events (default: 0)",
+        help="how long after its end a tile still takes events (default: %(default)s)",
     )
     parser.add_argument(
         "--late",
-        choices=("repair", "dead_letter"),
-        default="repair",
+        choices=[choice.value for choice in Late],
+        default=default.late.value,
         help="what becomes of events later than that: merged into the stored tile, or "
-        "dead-lettered (default: repair)",
+        "dead-lettered (default: %(default)s)",
     )
     parser.add_argument(
         "--shards",
         type=int,
         metavar="N",
-        help="parts that keys are split into, about 2 a worker thread; fixed for the life of a "
-        "job's state (default: 4, and 1 on DirectRunner, which has one thread)",
+        help="parts that keys are split into, about 2 per worker thread; fixed for the life of a "
+        f"job's state (default: {default.shards}, and 1 on DirectRunner, which has one thread)",
     )
 
 
@@ -151,17 +153,43 @@ def job_options(arguments: argparse.Namespace) -> JobOptions:
     Raises:
         UsageError: a value that makes no sense.
     """
-    try:
-        trigger = parse_trigger(arguments.trigger)
-    except ValueError as error:
-        raise UsageError(f"--trigger: {error}") from error
-    if arguments.shards is not None and not 1 <= arguments.shards <= 4096:
-        raise UsageError(f"--shards={arguments.shards}: 1 to 4096 is expected")
+    tiling = _tiling(arguments)
+    return JobOptions(
+        group_by=arguments.group_by,
+        source=arguments.source,
+        store=arguments.store,
+        dead_letters=arguments.dead_letters,
+        dialect=arguments.dialect,
+        layout=arguments.layout,
+        tiling=tiling if arguments.tiling == "tiled" else None,
+    )
+
+
+def _tiling(arguments: argparse.Namespace) -> Tiling:
     if arguments.allowed_lateness_ms < 0:
         given = arguments.allowed_lateness_ms
         raise UsageError(f"--allowed_lateness_ms={given}: must not be negative")
-    known = {name: getattr(arguments, name) for name in JobOptions.__dataclass_fields__}
-    return JobOptions(**{**known, "trigger": trigger})
+    return Tiling(
+        _trigger(arguments.trigger),
+        arguments.allowed_lateness_ms,
+        Late(arguments.late),
+        _shards(arguments.shards, arguments.runner),
+    )
+
+
+def _trigger(text: str) -> Trigger:
+    try:
+        return parse_trigger(text)
+    except ValueError as error:
+        raise UsageError(f"--trigger: {error}") from error
+
+
+def _shards(given: int | None, runner: str) -> int:
+    if given is None:
+        return 1 if runner == "DirectRunner" else Tiling.shards
+    if not 1 <= given <= 4096:
+        raise UsageError(f"--shards={given}: 1 to 4096 is expected")
+    return given
 
 
 def nearest(flag: str, known: Sequence[str]) -> str | None:

@@ -21,8 +21,6 @@ from chronon_beam.transforms.spark.compiled_query import compile_query
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.spark.session import parse_ddl
 
-_SHARDS = 4
-
 
 @dataclass(frozen=True)
 class Planned:
@@ -100,17 +98,14 @@ def prepare(options: JobOptions) -> Prepared:
     require_temporal(group_by)
     with closing(reached_store(options.store)) as store:
         found = planned(group_by, options.source, options.layout)
-        info = ServingInfo(found.plan.checked(options.tiling == "tiled"), options.tiling == "tiled")
+        tiled = options.tiling is not None
+        info = ServingInfo(found.plan.checked(tiled), tiled)
         _note(store, info)
     job = Job(
         plan=info.plan,
         query=found.query,
         store_uri=options.store,
-        tiled=info.tiled,
-        trigger=options.trigger,
-        lateness_ms=options.allowed_lateness_ms,
-        late=options.late,
-        shards=options.shards or _SHARDS,
+        tiling=options.tiling,
         changes=found.changes,
     )
     return Prepared(job, found.source)

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -60,8 +60,6 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
     began = time.monotonic()
     say(f"{options.group_by}: planning the query with Spark")
     dead_letters = open_dead_letters(options.dead_letters)
-    if options.shards is None and runner == "DirectRunner":
-        options = replace(options, shards=1)
     prepared = prepare(options)
     group_by = prepared.job.plan.group_by
     say(f"{group_by.name}: running on {runner}")
@@ -69,7 +67,7 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
         lambda root: build(root, prepared.job, prepared.source.transform(), dead_letters),
         runner,
         beam_flags,
-        buffered=prepared.job.tiled and not prepared.job.trigger.every_event,
+        buffered=prepared.job.buffered,
         live=not prepared.source.bounded,
     )
     say(summary(counts, time.monotonic() - began))

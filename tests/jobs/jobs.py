@@ -22,7 +22,7 @@ from chronon_beam.pipeline.runners.embedded import embedded_runner
 from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
 from chronon_beam.transforms.evaluate import plan_of, sql_query
 from chronon_beam.transforms.spark.compiled_query import compile_query
-from chronon_beam.transforms.tiling.triggers import Trigger
+from chronon_beam.transforms.tiling.settings import Tiling
 
 _numbers = itertools.count()
 _dead: dict[str, list[Failure]] = {}
@@ -103,18 +103,16 @@ def job_of(
     *,
     tiled: bool = True,
     layout: str = "tumbling",
-    trigger: Trigger | None = None,
-    lateness_ms: int = 0,
-    late: str = "repair",
-    shards: int = 2,
     mutations: bool = True,
+    **tiling: Any,
 ) -> Job:
-    """A job that writes to a recording store of its own."""
+    """A job that writes to a recording store of its own; `tiling` are fields of `Tiling`."""
     changes = schema if group_by.is_entities and is_envelope(schema) else None
     query = sql_query(group_by, unfolded_schema(changes) if changes else schema, mutations)
     plan = plan_of(group_by, compile_query(query), layout).checked(tiled)
     name = f"recording:{next(_numbers)}"
-    return Job(plan, query, name, tiled, trigger or Trigger(), lateness_ms, late, shards, changes)
+    chosen = Tiling(**{"shards": 2, **tiling}) if tiled else None
+    return Job(plan, query, name, chosen, changes)
 
 
 def run(job: Job, source: beam.PTransform, runner: Any = None, **options: Any) -> Outcome:

@@ -19,6 +19,7 @@ from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.group_by import Window
 from chronon_beam.api.records import MIN_MS, Messages
 from chronon_beam.transforms.spark.session import parse_ddl
+from chronon_beam.transforms.tiling.settings import Late
 from chronon_beam.transforms.tiling.triggers import Trigger
 
 TILE_MS = 300_000
@@ -123,7 +124,7 @@ def test_late_event_is_repaired_in_the_store() -> None:
 
 def test_late_event_is_dead_lettered_by_option() -> None:
     line = Line().event(1, 1).watermark(2 * TILE_MS).event(3, 2).event(2 * TILE_MS, 4)
-    outcome = played(line, late="dead_letter")
+    outcome = played(line, late=Late.DEAD_LETTER)
     assert [(f.step, f.position, json.loads(f.payload)["n"]) for f in outcome.dead] == [
         ("Tile", 2, 2)
     ]
@@ -226,7 +227,7 @@ def replayed(vector: Vector) -> Outcome:
         parse_ddl(", ".join(data["event_schema"])),
         tiled=data["tiled"],
         trigger=Trigger(3_600_000) if buffered else Trigger(),
-        late="dead_letter",
+        late=Late.DEAD_LETTER,
         shards=1,
     )
     return run(

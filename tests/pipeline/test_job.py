@@ -19,6 +19,7 @@ from chronon_beam.api.data_types import DOUBLE, LONG, STRING
 from chronon_beam.io.dead_letters import LogDeadLetters
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.transforms.evaluate import sql_query
+from chronon_beam.transforms.tiling.settings import Tiling
 
 GROUP_BY = GroupBy(
     name="t.named",
@@ -31,7 +32,7 @@ PLAN = Plan(GROUP_BY, {"k": STRING, "d": DOUBLE, "ts": LONG})
 
 
 def steps(tiled: bool) -> list[str]:
-    job = Job(PLAN, sql_query(GROUP_BY, SCHEMA), "null:", tiled)
+    job = Job(PLAN, sql_query(GROUP_BY, SCHEMA), "null:", Tiling() if tiled else None)
     root = beam.Pipeline()
     build(root, job, beam.Create([], reshuffle=False), LogDeadLetters())
     page = root.to_runner_api().components.transforms.values()

@@ -7,6 +7,7 @@ import pytest
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.options import UsageError, check_flags, job_options
 from chronon_beam.pipeline.runners import beam_flags
+from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.triggers import Trigger
 
 REQUIRED = ["--group_by=g.py", "--source=file:e.jsonl", "--store=sqlite:f.db"]
@@ -19,21 +20,26 @@ def parsed(*given: str) -> argparse.Namespace:
     flags.add_store(parser)
     flags.add_dead_letters(parser)
     flags.add_tiling(parser)
+    flags.add_runner(parser)
     return parser.parse_args([*REQUIRED, *given])
 
 
 def test_defaults_are_chronons_tiles_for_every_event() -> None:
     options = job_options(parsed())
-    assert (options.tiling, options.layout, options.trigger) == ("tiled", "tumbling", Trigger())
-    assert (options.late, options.allowed_lateness_ms, options.shards) == ("repair", 0, None)
+    assert (options.layout, options.tiling) == ("tumbling", Tiling(Trigger(), 0, Late.REPAIR, 1))
     assert (options.dead_letters, options.dialect) == (None, None)
+
+
+def test_shards_are_as_many_as_the_runner_has_use_for() -> None:
+    on_flink = job_options(parsed("--runner=FlinkRunner")).tiling
+    assert on_flink == Tiling()
+    assert on_flink.shards == 4
 
 
 def test_flags_become_options() -> None:
     options = job_options(
         parsed(
             "--dialect=zipline",
-            "--tiling=untiled",
             "--layout=sliding",
             "--trigger=buffered:250ms",
             "--late=dead_letter",
@@ -42,15 +48,14 @@ def test_flags_become_options() -> None:
             "--dead_letters=file:d.jsonl",
         )
     )
-    assert options.trigger == Trigger(250)
     assert options.group_by == "g.py"
-    assert (options.dialect, options.tiling, options.layout) == ("zipline", "untiled", "sliding")
-    assert (options.late, options.allowed_lateness_ms, options.shards) == (
-        "dead_letter",
-        60_000,
-        16,
-    )
+    assert (options.dialect, options.layout) == ("zipline", "sliding")
+    assert options.tiling == Tiling(Trigger(250), 60_000, Late.DEAD_LETTER, 16)
     assert options.dead_letters == "file:d.jsonl"
+
+
+def test_untiled_jobs_have_no_tiling() -> None:
+    assert job_options(parsed("--tiling=untiled")).tiling is None
 
 
 @pytest.mark.parametrize(

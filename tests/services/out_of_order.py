@@ -14,6 +14,7 @@ from chronon_beam.pipeline.job import Job
 from chronon_beam.transforms.evaluate import plan_of, sql_query
 from chronon_beam.transforms.spark.compiled_query import compile_query
 from chronon_beam.transforms.spark.session import parse_ddl
+from chronon_beam.transforms.tiling.settings import Tiling
 
 HOUR = [Window(1, TimeUnit.HOURS)]
 GROUP_BY = group_by_of(
@@ -95,4 +96,4 @@ def job_of(store_uri: str) -> Job:
     """The product's job over such a log."""
     query = sql_query(GROUP_BY, parse_ddl(DDL))
     plan = plan_of(GROUP_BY, compile_query(query), "tumbling").checked(tiled=True)
-    return Job(plan, query, store_uri, shards=2)
+    return Job(plan, query, store_uri, Tiling(shards=2))

@@ -30,6 +30,7 @@ from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.data_types import ListType, MapType, StructType
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.rows import Rows, dead_row
+from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.shards import (
     INPUTS_FROM,
     Check,
@@ -39,7 +40,6 @@ from chronon_beam.transforms.tiling.shards import (
     null_inside,
 )
 from chronon_beam.transforms.tiling.tile_fn import REFUSED, BufferedFn, EveryEventFn, Lives
-from chronon_beam.transforms.tiling.triggers import Trigger
 
 FAILURES = "failures"
 
@@ -58,18 +58,13 @@ class Tile(beam.PTransform):
     Attributes:
         plan: what to compute.
         spec: the family of tiles; one of `plan.specs`.
-        trigger: when tiles are written.
-        lateness_ms: how long after its end a tile still takes events.
-        late: `repair` tiles that have closed, in the store, or `dead_letter` late events.
-        shards: how many parts the keys are split into; fixed for the life of the job's state.
+        tiling: how tiles are made.
+        count: takes `tiles`, `late` and `dead`; see `api.counts`.
     """
 
     plan: Plan
     spec: TileSpec
-    trigger: Trigger = field(default_factory=Trigger)
-    lateness_ms: int = 0
-    late: str = "repair"
-    shards: int = 4
+    tiling: Tiling = field(default_factory=Tiling)
     count: Count = uncounted
 
     def __post_init__(self) -> None:
@@ -104,8 +99,9 @@ def _window_into(spec: TileSpec) -> beam.WindowInto:
 
 
 def _aggregate(tile: Tile) -> beam.ParDo:
-    kind = EveryEventFn if tile.trigger.every_event else BufferedFn
-    fn = kind(tile.plan, tile.spec, Lives(tile.lateness_ms), tile.trigger, tile.count)
+    tiling = tile.tiling
+    kind = EveryEventFn if tiling.trigger.every_event else BufferedFn
+    fn = kind(tile.plan, tile.spec, Lives(tiling.lateness_ms), tiling.trigger, tile.count)
     return beam.ParDo(fn).with_outputs(REFUSED, main="tiles")
 
 
@@ -115,12 +111,12 @@ class _SplitFn(beam.DoFn):
 
     def __init__(self, tile: Tile) -> None:
         self._plan = tile.plan
-        self._shards = tile.shards
+        self._shards = tile.tiling.shards
         self._spec = tile.spec
         # A row that does not fit fits no family: it is told once.
         self._tells_unfit = tile.spec == tile.plan.specs[0]
-        self._lateness_ms = tile.lateness_ms
-        self._drops_late = tile.late == "dead_letter"
+        self._lateness_ms = tile.tiling.lateness_ms
+        self._drops_late = tile.tiling.late is Late.DEAD_LETTER
         self._count = tile.count
 
     def setup(self) -> None:

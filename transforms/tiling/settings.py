@@ -1,0 +1,32 @@
+"""What a user says about tiling, in one record that travels from the flags to the stage."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from chronon_beam.transforms.tiling.triggers import Trigger
+
+
+class Late(Enum):
+    """What becomes of an event that comes after its tile has closed for good."""
+
+    REPAIR = "repair"
+    """It is merged into the tile in the store."""
+    DEAD_LETTER = "dead_letter"
+    """It is a failure of the step `Tile`."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How rows become tiles. The defaults here are the defaults of the flags.
+
+    Attributes:
+        trigger: when tiles are written.
+        lateness_ms: how long after its end a tile still takes events.
+        late: what becomes of events that come later than that.
+        shards: how many parts the keys are split into; fixed for the life of a job's state.
+    """
+
+    trigger: Trigger = field(default_factory=Trigger)
+    lateness_ms: int = 0
+    late: Late = Late.REPAIR
+    shards: int = 4
