@@ -84,7 +84,7 @@ def generate(folder: Path, rows: int, keys: int) -> None:
 def uploaded(folder: Path) -> tuple[float, float, dict[str, float]]:
     """Wall and CPU seconds, and peak memory by kind of process, of one upload."""
     command = [
-        *(sys.executable, "-m", "chronon_beam.pipeline.cli", "upload"),
+        *(sys.executable, "-m", "chronon_beam.pipeline", "upload"),
         *("--group_by", str(folder / "group_by.py"), "--source", f"file:{folder}/*.parquet"),
         *("--store", _store(folder), "--ds", DS),
     ]

@@ -47,7 +47,7 @@ def add_group_by(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_source(parser: argparse.ArgumentParser, required: bool) -> None:
+def add_source(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """The flag that says where events come from."""
     parser.add_argument(
         "--source",
@@ -58,11 +58,11 @@ def add_source(parser: argparse.ArgumentParser, required: bool) -> None:
     )
 
 
-def add_store(parser: argparse.ArgumentParser) -> None:
+def add_store(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """The flag that says where tiles are kept."""
     parser.add_argument(
         "--store",
-        required=True,
+        required=required,
         metavar="URI",
         help="where tiles are kept, for example sqlite:features.db or bigtable://project/instance",
     )

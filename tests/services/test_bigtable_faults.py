@@ -360,7 +360,7 @@ def test_connection_that_breaks_while_fetching_prints_nothing(
 
     proxy.read_fault = fault
     shop = Path(__file__).parents[2] / "examples" / "ice_cream" / "group_by.py"
-    command = [sys.executable, "-m", "chronon_beam.pipeline.cli", "fetch", f"--group_by={shop}"]
+    command = [sys.executable, "-m", "chronon_beam.pipeline", "fetch", f"--group_by={shop}"]
     flags = ["--store=bigtable://test-project/nothing?read_wait=30s", "--key=customer_id=Alice"]
     ran = subprocess.run([*command, *flags], capture_output=True, text=True, timeout=100)
     for thread in cuts:

@@ -1,0 +1,41 @@
+"""What a command is, for its own file in `pipeline/commands` and for `pipeline/cli.py`."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from shlex import quote
+
+DONE, FAILED, WRONG_USE = 0, 1, 2
+"""Exit codes: done; the job or check failed; the command is used wrongly."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of `chronon-beam`; its name is the name of its file.
+
+    The modules that a command's work needs are imported by `run`, not by the command's file:
+    `--help` must not wait for Beam and Spark.
+
+    Attributes:
+        summary: what the command does, for the list of all commands.
+        example: what `--help` shows below the flags.
+        add_flags: declares the command's flags.
+        run: takes the parsed flags and those that the parser does not know; returns an exit code.
+        takes_beam_flags: whether flags that the parser does not know may be Beam's.
+    """
+
+    summary: str
+    example: str
+    add_flags: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace, list[str]], int]
+    takes_beam_flags: bool = False
+
+
+def next_steps(arguments: Namespace, keys: Sequence[str]) -> str:
+    """How to look at a value, for the user of a command that has just written some."""
+    wanted = " ".join(f"--key {name}=..." for name in keys)
+    return (
+        f"Look at a value: chronon-beam fetch --group_by {quote(arguments.group_by)} "
+        f"--store {quote(arguments.store)} {wanted}\n"
+        "(features are as of now; --at MS gives those of another time)"
+    )

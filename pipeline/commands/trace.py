@@ -1,0 +1,40 @@
+"""`chronon-beam trace`: follows each event through the operators."""
+
+from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack, closing
+
+from chronon_beam.pipeline import options as flags
+from chronon_beam.pipeline.command import DONE, Command
+from chronon_beam.pipeline.json_lines import to_json
+
+_EXAMPLE = """example:
+  chronon-beam trace --group_by examples/ice_cream/group_by.py \\
+      --source file:examples/ice_cream/events.jsonl
+
+Prints one JSON object an event. Nothing is written to a store."""
+
+
+def _add_flags(parser: ArgumentParser) -> None:
+    flags.add_group_by(parser)
+    flags.add_source(parser)
+    parser.add_argument("--tiling", choices=("tiled", "untiled"), default="tiled")
+    parser.add_argument(
+        "--store", metavar="URI", help="show what this store holds now for each event's tile, too"
+    )
+
+
+def _run(arguments: Namespace, _: list[str]) -> int:
+    from chronon_beam.io.kv_store import open_store
+    from chronon_beam.pipeline.tracing import Tracer
+
+    tiled = arguments.tiling == "tiled"
+    with ExitStack() as opened:
+        uri = arguments.store
+        store = opened.enter_context(closing(open_store(uri))) if uri else None
+        tracer = Tracer(arguments.group_by, arguments.dialect, arguments.source, tiled, store)
+        for line in tracer.lines():
+            print(to_json(line))
+    return DONE
+
+
+COMMAND = Command("follow each event through the operators", _EXAMPLE, _add_flags, _run)

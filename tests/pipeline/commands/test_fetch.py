@@ -1,0 +1,109 @@
+"""`chronon-beam fetch`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import ALICE, BOB, EVENTS, ICE_CREAM, NOTHING, Cli, Flag
+
+
+def test_many_keys_are_fetched_in_the_order_of_the_file(
+    chronon_beam: Cli, store: str, tmp_path: Path
+) -> None:
+    chronon_beam("run", ICE_CREAM, EVENTS, store)
+    keys = tmp_path / "keys.jsonl"
+    names = ["Bob", "Eve", "Alice"] * 400
+    keys.write_text("\n\n".join(json.dumps({"customer_id": name}) for name in names))
+    fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", "--at=2000")
+    assert fetched.code == 0
+    assert fetched.objects == [BOB, NOTHING, ALICE] * 400
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('{"customer_id": "Bob"}\n{"customer_id"', "keys.jsonl:2: not JSON"),
+        ("[1]", r"keys.jsonl:1: an object of key columns is expected, found [1]"),
+        ('{"customer": "Bob"}', "unknown ['customer']: expected are customer_id (string)"),
+    ],
+)
+def test_bad_line_in_a_file_of_keys_is_named(
+    chronon_beam: Cli, store: str, tmp_path: Path, lines: str, message: str
+) -> None:
+    chronon_beam("run", ICE_CREAM, EVENTS, store)
+    keys = tmp_path / "keys.jsonl"
+    keys.write_text(lines)
+    fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", "--at=2000")
+    assert fetched.code == 2
+    assert message in fetched.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "message"),
+    [
+        (["fetch", "--keys=/no/such"], 2, "--keys=/no/such: no such file"),
+        (["fetch", "--key=customer=Alice"], 2, "unknown ['customer']"),
+        (["fetch", "--key=Alice"], 2, "--key=Alice: NAME=VALUE is expected, for customer_id"),
+        (["fetch", "--key=customer_id=Alice", "--at=noon"], 2, "argument --at: invalid int value"),
+        (["fetch"], 2, "one of the arguments --key --keys is required"),
+        (["fetch", "--kye=customer_id=Alice"], 2, "--kye: did you mean --key?"),
+        (["fetch", "--key=customer_id=Alice", "--att=5"], 2, "--att: did you mean --at?"),
+    ],
+)
+def test_wrong_use_of_fetch(
+    chronon_beam: Cli, store: str, argv: list[str], code: int, message: str
+) -> None:
+    chronon_beam("run", ICE_CREAM, EVENTS, store)
+    ran = chronon_beam(*argv, ICE_CREAM, store)
+    assert (ran.code, ran.out) == (code, "")
+    assert message in ran.err
+
+
+def test_store_that_no_job_has_written_is_a_failed_check(chronon_beam: Cli, store: str) -> None:
+    ran = chronon_beam("fetch", ICE_CREAM, store, "--key=customer_id=Alice")
+    assert (ran.code, ran.out) == (1, "")
+    assert "run a job with --store=sqlite:" in ran.err
+
+
+def test_file_that_is_no_store_is_told(chronon_beam: Cli, tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("this is a text of some length, and it is no database at all\n" * 50)
+    ran = chronon_beam("fetch", ICE_CREAM, f"--store=sqlite:{text}", "--key=customer_id=Alice")
+    assert (ran.code, ran.out) == (1, "")
+    assert "notes.txt" in ran.err
+
+
+def test_fetch_of_another_group_by_says_to_run_it_first(
+    chronon_beam: Cli, store: str, declared: Flag
+) -> None:
+    chronon_beam("run", ICE_CREAM, EVENTS, store)
+    ran = chronon_beam("fetch", declared(), store, "--key=user=Ann")
+    assert ran.code == 2
+    assert "nothing of GroupBy 't.own': run the job first" in ran.err
+
+
+def test_composite_keys_and_values_of_all_shapes(
+    chronon_beam: Cli, store: str, declared: Flag, events: Flag
+) -> None:
+    six = "[Window(6, TimeUnit.HOURS)]"
+    group_by = declared(
+        f"Aggregation('price', Operation.TOP_K(3), {six}),"
+        f"Aggregation('price', Operation.SUM, {six}, ['city']),"
+        f"Aggregation('raw', Operation.LAST, {six})",
+        "'user', 'shop', 'city', 'raw', price='CAST(price AS DOUBLE)'",
+        keys="'user', 'shop'",
+    )
+    schema = "user STRING, shop INT, price STRING, city STRING, raw BINARY, t BIGINT"
+    one = {"user": "Ann", "shop": 7, "price": "NaN", "city": "São Paulo", "raw": "/w==", "t": 1000}
+    two = {**one, "price": "3.5", "city": "x", "t": 1001}
+    source = events(one, two, schema=schema)
+    assert chronon_beam("run", group_by, source, store).code == 0
+    ran = chronon_beam("fetch", group_by, store, "--key=shop=7", "--key=user=Ann", "--at=2000")
+    assert ran.objects == [
+        {
+            "price_top3_6h": [None, 3.5],
+            "price_sum_6h_by_city": {"São Paulo": None, "x": 3.5},
+            "raw_last_6h": "/w==",
+        }
+    ]
+    assert "São Paulo" in ran.out

@@ -1,0 +1,80 @@
+"""`chronon-beam plan`, and what Spark refuses."""
+
+import pytest
+from command_line import ANN, EVENTS, ICE_CREAM, Cli, Flag
+
+
+@pytest.mark.parametrize("command", ["run", "trace", "plan"])
+def test_unknown_column_shows_sparks_suggestion(
+    chronon_beam: Cli, declared: Flag, events: Flag, command: str
+) -> None:
+    group_by = declared(selects="'user', price='prcie * 2'")
+    store = ["--store=null:"] if command == "run" else []
+    ran = chronon_beam(command, group_by, events(ANN), *store)
+    assert (ran.code, ran.out) == (2, "")
+    assert "`prcie` cannot be resolved" in ran.err
+    assert "Did you mean" in ran.err
+    assert "`price`" in ran.err
+
+
+def test_syntax_error_shows_the_place(chronon_beam: Cli, declared: Flag, events: Flag) -> None:
+    ran = chronon_beam("plan", declared(selects="'user', price='price +'"), events(ANN))
+    assert ran.code == 2
+    assert "price +" in ran.err
+    assert "^^^" in ran.err
+
+
+def test_time_that_is_no_number_is_refused_with_the_remedy(
+    chronon_beam: Cli, declared: Flag, events: Flag
+) -> None:
+    source = events(ANN, schema="user STRING, price DOUBLE, t TIMESTAMP")
+    ran = chronon_beam("plan", declared(), source)
+    assert ran.code == 2
+    assert "milliseconds since the epoch are expected; write for example unix_millis" in ran.err
+
+
+def test_plan_for_people(chronon_beam: Cli) -> None:
+    ran = chronon_beam("plan", ICE_CREAM)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[0] == "ice_cream.ice_cream_group_by  (dialect airbnb)"
+    assert "tile      5 min: window 6h has the smallest tail hop" in ran.out
+    assert "1 writes an event, 73 tiles a request" in ran.out
+    assert "add --source to see the types" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "warning"),
+    [
+        (["--runner=FlinkRunner", "--object_reuse=true"], "--object_reuse=true: the job server"),
+        (["--runner_config=flink_cluster", "--environment_type=LOOPBACK"], "ends with this launch"),
+        (["--runner_config=flink_cluster", EVENTS], "Flink keeps the job open"),
+    ],
+)
+def test_plan_warns_of_flags_that_would_harm_the_job(
+    chronon_beam: Cli, flags: list[str], warning: str
+) -> None:
+    ran = chronon_beam("plan", ICE_CREAM, *flags)
+    assert (ran.code, ran.err) == (0, "")
+    (line,) = [line for line in ran.out.splitlines() if "warning: --" in line]
+    assert warning in line
+
+
+def test_plan_takes_the_flags_of_run_and_no_others(chronon_beam: Cli) -> None:
+    flags = ["--runner_config=flink_cluster", "--store=null:", "--trigger", "every_event"]
+    ran = chronon_beam("plan", ICE_CREAM, *flags)
+    assert ran.code == 0
+    assert "warning: --" not in ran.out
+    ran = chronon_beam("plan", ICE_CREAM, "--runner=FlinkRunner", "--paralelism=2")
+    assert ran.code == 2
+    assert "unknown flag --paralelism: did you mean --parallelism?" in ran.err
+
+
+def test_plan_for_programs(chronon_beam: Cli) -> None:
+    ran = chronon_beam("plan", ICE_CREAM, EVENTS, "--json")
+    (plan,) = ran.objects
+    assert plan["schemas"]["columns"] == {
+        "customer_id": "string",
+        "flavor": "string",
+        "ts": "long",
+    }
+    assert plan["tile"]["size_ms"] == 300_000
