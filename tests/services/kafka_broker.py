@@ -1,0 +1,159 @@
+"""A Kafka broker (KRaft, one node) as a process of its own, from Maven jars.
+
+`python tests/services/kafka_broker.py` starts one and says how to use it; Ctrl-C ends it.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+if __name__ == "__main__":
+    logging.basicConfig(level="ERROR")  # Beam warns of what is not needed here
+
+from apache_beam.utils.subprocess_server import pick_port
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+
+from chronon_beam.pipeline.runners import guard, maven
+from chronon_beam.transforms.spark.java_runtime import java_environment
+
+LOCK = Path(__file__).with_name("kafka_broker.lock")
+START_TIMEOUT_S = 90.0
+USER, PASSWORD = "reader", "opens-sesame"
+"""The only account that the listener with SASL lets in."""
+
+_CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
+_JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
+_JAAS = (
+    f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+)
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config={jaas}
+log.dirs={data}
+log.cleaner.enable=false
+auto.create.topics.enable=false
+message.max.bytes=20000000
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+group.initial.rebalance.delay.ms=0
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+"""
+
+
+class KafkaBroker:
+    """Started by the constructor; its topics outlive `kill` and `start`.
+
+    Attributes:
+        bootstrap: `host:port`, open to everybody.
+        sasl_bootstrap: `host:port`, for `USER` with `PASSWORD` (SASL_PLAINTEXT, PLAIN).
+    """
+
+    def __init__(self, directory: Path) -> None:
+        plain, sasl, controller = pick_port(None, None, None)
+        self.bootstrap = f"127.0.0.1:{plain}"
+        self.sasl_bootstrap = f"127.0.0.1:{sasl}"
+        self._log = directory / "kafka_broker.log"
+        self._properties = directory / "server.properties"
+        jars = maven.fetch(maven.read_lock(LOCK), maven.cache_directory() / "jars")
+        self._java = ["java", *_JVM, "-cp", ":".join(map(str, jars))]
+        text = _PROPERTIES.format(
+            plain=plain, sasl=sasl, controller=controller, jaas=_JAAS, data=directory / "data"
+        )
+        self._properties.write_text(text, encoding="utf-8")
+        self._format()
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [*self._java, "kafka.Kafka", str(self._properties)]
+        self._process = guard.start(command, self._log, java_environment())
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._answers():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                self.stop()
+                raise TimeoutError(f"the Kafka broker does not start: see {self._log}")
+
+    def kill(self) -> None:
+        """Kill -9, as a machine that fails would."""
+        with suppress(ProcessLookupError):
+            os.kill(guard.wait_for_child(self._process), signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it."""
+        guard.stop(self._process)
+
+    def create_topic(
+        self, name: str, partitions: int = 1, settings: Mapping[str, str] | None = None
+    ) -> str:
+        """Make a topic with Kafka's `settings` of one; its name."""
+        topic = NewTopic(name, partitions, 1, config=dict(settings or {}))
+        self._admin().create_topics([topic])[name].result(30)
+        return name
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with all its records."""
+        self._admin().delete_topics([name])[name].result(30)
+
+    def add_partitions(self, name: str, total: int) -> None:
+        """Let the topic have `total` partitions."""
+        self._admin().create_partitions([NewPartitions(name, total)])[name].result(30)
+
+    def _admin(self) -> AdminClient:
+        if not hasattr(self, "_client"):
+            # Kept: futures of a client that is collected fail.
+            self._client = AdminClient({"bootstrap.servers": self.bootstrap}, logger=_SILENT)
+        return self._client
+
+    def _format(self) -> None:
+        command = [*self._java, "kafka.tools.StorageTool", "format"]
+        command += ["-t", _CLUSTER_ID, "-c", str(self._properties)]
+        with self._log.open("ab") as log:
+            environment = {**os.environ, **java_environment()}
+            subprocess.run(command, stdout=log, stderr=log, check=True, env=environment)
+
+    def _answers(self) -> bool:
+        with suppress(KafkaException):
+            return bool(self._admin().list_topics(timeout=1).brokers)
+        return False
+
+
+_SILENT = logging.getLogger("kafka_broker.client")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
+def main() -> int:
+    """Run one until it is interrupted."""
+    with tempfile.TemporaryDirectory() as directory:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        broker = KafkaBroker(Path(directory))
+        print(f"a broker answers at {broker.bootstrap}", flush=True)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            broker.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
