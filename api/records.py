@@ -73,27 +73,29 @@ class PutRequest(NamedTuple):
     position: str = ""
 
 
-class Scope(IntEnum):
-    """Of which events the value of a tile is made."""
+class Phase(IntEnum):
+    """Where a tile stands in its life, and so which events a write of the tile holds.
 
-    OPEN_TILE = 0  # all that have come; more will
-    CLOSED_TILE = 1  # all, of a tile whose closing write was made
-    SINCE_CLOSE = 2  # those that came after its closing write
-    ONE_EVENT = 3  # one, of a tile that nothing is known of any more
+    `transforms.tiling.life` draws the life. In all phases but the last, the job keeps state.
+    """
+
+    OPEN = 0  # the watermark has not passed the tile's end; a write holds all events so far
+    CLOSED = 1  # the watermark has, but not the allowed lateness; a write holds all events so far
+    CLOSED_FOR_GOOD = 2  # the lateness is over, too; a write holds the events since then
+    EXPIRED = 3  # the job no longer keeps state of the tile; a write holds one event
 
 
 class Correction(NamedTuple):
-    """A write of a tile that has closed: what it holds decides what the store does with it.
+    """A write of a tile that is not open any more, made for a late event.
 
     Attributes:
-        request: the value is made of the events of `scope`.
-        scope: never `OPEN_TILE`.
-        event: the late event that it is made for, `source@position`, with `#1` and so on for
-            further rows of the event.
+        request: its value holds the events that `phase` says.
+        phase: of the tile when the event came; never `OPEN`.
+        event: the late event, `source@position`, with `#1` and so on for its further rows.
     """
 
     request: PutRequest
-    scope: Scope
+    phase: Phase
     event: str
 
 

@@ -1,11 +1,19 @@
-"""Tiles that have closed: late events are brought into the tile that is stored.
+"""Corrections to a KV store: a late event is merged into the tile that is stored.
 
-Merging IRs is associative, so what is stored and what came since give the tile that would have
-been. A correction may be made again after a failure, when the store already holds it, or when the
-job has just written an older tile over it. So a note beside the tile keeps what it was before it
-was corrected (`base`), and the corrected tile is always made anew from that.
+A tile takes late events after it has closed; `transforms.tiling.life` draws its life, and
+`Correction.phase` says which events a correction holds:
 
-Notes are written before their tiles: whatever is cut short, doing it again gives the same tile.
+    CLOSED           all events of the tile: the correction replaces the stored tile
+    CLOSED_FOR_GOOD  the late events since then: they are merged into the stored tile
+    EXPIRED          one late event: it is merged into the stored tile
+
+A bundle that failed is done again, so a correction may come twice, or come when the job has just
+written an older tile over the corrected one. A merge must not count an event twice then. So a
+`RepairNote` beside the tile keeps the tile as it was before it was repaired, and the repaired tile
+is always made anew from that.
+
+Notes are written before their tiles: wherever a write is cut short, doing it again gives the same
+tile.
 """
 
 import base64
@@ -18,86 +26,99 @@ import apache_beam as beam
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count
-from chronon_beam.api.records import Correction, Failure, GetRequest, PutRequest, Scope
+from chronon_beam.api.records import Correction, Failure, GetRequest, Phase, PutRequest
 from chronon_beam.io.kv_store import KVStore
-from chronon_beam.io.write import FAILURES, WriteFn, counted, make, request_failure
+from chronon_beam.io.write import FAILURES, WriteFn, counted, create_dataset, request_failure
 
-REPAIRED_DATASET = "{}_REPAIRS"
+NOTES_DATASET = "{}_REPAIRS"
+"""Where the notes of a dataset's tiles are kept, under the same keys."""
 
 
-class Note(NamedTuple):
-    """What stands beside a corrected tile.
+class RepairNote(NamedTuple):
+    """What is kept beside a tile that late events were merged into.
 
     Attributes:
-        base: the tile before it was corrected; None if there was none.
-        events: those that were brought in one by one.
-        over: the tile of these events, to be merged into `base`; None for none.
+        before: the tile before it was repaired; None if there was none.
+        events: the late events that were merged one by one, see `Correction.event`.
+        added: the tile of these events alone; None if there are none.
     """
 
-    base: bytes | None
+    before: bytes | None
     events: tuple[str, ...] = ()
-    over: bytes | None = None
+    added: bytes | None = None
 
     @staticmethod
-    def pack(note: "Note | None") -> bytes:
-        """As JSON, with bytes in base64."""
+    def pack(note: "RepairNote | None") -> bytes:
+        """As JSON, with bytes in base64; `null` says that the tile is not repaired."""
         if note is None:
             return b"null"
-        base, over = (each and base64.b64encode(each).decode() for each in (note.base, note.over))
-        return json.dumps({"base": base, "events": note.events, "over": over}).encode()
+        before, added = (
+            tile and base64.b64encode(tile).decode() for tile in (note.before, note.added)
+        )
+        return json.dumps({"before": before, "events": note.events, "added": added}).encode()
 
     @staticmethod
-    def unpack(blob: bytes | None) -> "Note | None":
-        """The note that `pack` made."""
-        kept = blob and json.loads(blob)
-        if not kept:
+    def unpack(blob: bytes | None) -> "RepairNote | None":
+        """The note that `pack` made; None for no blob."""
+        found = blob and json.loads(blob)
+        if not found:
             return None
-        base, over = (each and base64.b64decode(each) for each in (kept["base"], kept["over"]))
-        return Note(base, tuple(kept["events"]), over)
+        before, added = (
+            tile and base64.b64decode(tile) for tile in (found["before"], found["added"])
+        )
+        return RepairNote(before, tuple(found["events"]), added)
 
 
 @dataclass
-class _Closed:
-    """One tile that has closed, and its note, as they are in the store."""
+class _StoredTile:
+    """One tile and its note, as they are in the store."""
 
     plan: Plan
     tile: bytes | None
-    note: Note | None
+    note: RepairNote | None
 
     def correct(self, correction: Correction) -> None:
-        """Bring `correction` in.
+        """Merge the events of `correction` into the tile, unless they are in it.
 
         Raises:
             ValueError: the tiles cannot be merged, for example lists of two lengths.
         """
         value = correction.request.value_bytes
-        # The closing write alone is complete: once it is there, older notes mean nothing.
-        corrected = self.tile is not None and not self.plan.tiles.decode(self.tile)[1]
-        note = self.note if corrected else None
-        if correction.scope is Scope.CLOSED_TILE:
+        if correction.phase is Phase.CLOSED:
             self.tile, self.note = value, None
-        elif correction.scope is Scope.SINCE_CLOSE:
-            base = note.base if note else self.tile
-            self.tile, self.note = self._merged(base, value), Note(base)
+        elif correction.phase is Phase.CLOSED_FOR_GOOD:
+            note = self._valid_note()
+            before = note.before if note else self.tile
+            self.tile, self.note = self._merged(before, value), RepairNote(before)
         else:
-            # What a job corrected that has forgotten the tile since is part of it for good.
-            note = note if note and note.over else Note(self.tile)
-            if correction.event not in note.events:
-                events = (*note.events, correction.event)
-                note = Note(note.base, events, self._merged(note.over, value))
-            self.tile, self.note = self._merged(note.base, note.over or value), note
+            self._add_event(correction.event, value)
 
-    def _merged(self, base: bytes | None, value: bytes) -> bytes:
-        if base is None:
+    def _valid_note(self) -> RepairNote | None:
+        """The note, unless the job has written its closing tile since: that one is complete."""
+        is_complete = self.tile is not None and self.plan.tiles.decode(self.tile)[1]
+        return None if self.tile is None or is_complete else self.note
+
+    def _add_event(self, event: str, value: bytes) -> None:
+        note = self._valid_note()
+        if note is None or note.added is None:
+            # Events that were merged before the job's state expired stay part of the tile.
+            note = RepairNote(self.tile)
+        if event not in note.events:
+            added = self._merged(note.added, value)
+            note = RepairNote(note.before, (*note.events, event), added)
+        self.tile, self.note = self._merged(note.before, note.added or value), note
+
+    def _merged(self, tile: bytes | None, value: bytes) -> bytes:
+        if tile is None:
             return value
         tiles = self.plan.tiles
-        merged = self.plan.aggregator.merge(tiles.decode(base)[0], tiles.decode(value)[0])
+        merged = self.plan.aggregator.merge(tiles.decode(tile)[0], tiles.decode(value)[0])
         return tiles.encode(merged)
 
 
 def correct(store: KVStore, plan: Plan, corrections: list[Correction]) -> list[str | None]:
-    """Bring corrections into their stored tiles; for each None, or why it is not there."""
-    tiles = [_of_tile(each.request) for each in corrections]
+    """Correct stored tiles; for each correction None, or the reason why it is not stored."""
+    tiles = [_tile_of(each.request) for each in corrections]
     stored = _read(store, plan, list(dict.fromkeys(tiles)))
     unfit: dict[int, str] = {}
     for index, (correction, tile) in enumerate(zip(corrections, tiles, strict=True)):
@@ -110,35 +131,36 @@ def correct(store: KVStore, plan: Plan, corrections: list[Correction]) -> list[s
     return [unfit.get(index, failed.get(tile)) for index, tile in enumerate(tiles)]
 
 
-def _of_tile(request: PutRequest) -> GetRequest:
+def _tile_of(request: PutRequest) -> GetRequest:
+    """The read of exactly the tile that `request` writes."""
     start_ms = request.tile_start_ms
     return GetRequest(
         request.key_bytes, request.dataset, start_ms, start_ms + 1, request.tile_size_ms
     )
 
 
-def _read(store: KVStore, plan: Plan, tiles: list[GetRequest]) -> dict[GetRequest, _Closed]:
-    notes = [each._replace(dataset=REPAIRED_DATASET.format(each.dataset)) for each in tiles]
+def _read(store: KVStore, plan: Plan, tiles: list[GetRequest]) -> dict[GetRequest, _StoredTile]:
+    notes = [each._replace(dataset=NOTES_DATASET.format(each.dataset)) for each in tiles]
     found = [values[0].value_bytes if values else None for values in store.multi_get(tiles + notes)]
     read = zip(tiles, found[: len(tiles)], found[len(tiles) :], strict=True)
-    return {tile: _Closed(plan, value, Note.unpack(note)) for tile, value, note in read}
+    return {tile: _StoredTile(plan, value, RepairNote.unpack(note)) for tile, value, note in read}
 
 
 def _write(
-    store: KVStore, corrected: dict[GetRequest, tuple[PutRequest, _Closed]]
+    store: KVStore, corrected: dict[GetRequest, tuple[PutRequest, _StoredTile]]
 ) -> dict[GetRequest, str]:
-    """Notes first, then their tiles; the reason by tile for those that are not written."""
+    """Write notes first, then their tiles; the reason by tile for those that are not written."""
     notes = [
         request._replace(
-            dataset=REPAIRED_DATASET.format(request.dataset), value_bytes=Note.pack(closed.note)
+            dataset=NOTES_DATASET.format(request.dataset), value_bytes=RepairNote.pack(stored.note)
         )
-        for request, closed in corrected.values()
+        for request, stored in corrected.values()
     ]
     failed = _failures(list(corrected), store.multi_put(notes))
     noted = [tile for tile in corrected if tile not in failed]
     puts = [
-        request._replace(value_bytes=closed.tile)
-        for request, closed in (corrected[tile] for tile in noted)
+        request._replace(value_bytes=stored.tile)
+        for request, stored in (corrected[tile] for tile in noted)
     ]
     return failed | _failures(noted, store.multi_put(puts))
 
@@ -149,7 +171,7 @@ def _failures(tiles: list[GetRequest], reasons: list[str | None]) -> dict[GetReq
 
 @dataclass
 class WriteTiles(beam.PTransform):
-    """Lists of PutRequests and of Corrections to the store, in the order in which they come.
+    """Lists of PutRequests and lists of Corrections to the store, in the order in which they come.
 
     Outputs are those of `Write`: `written`, and `failures`.
 
@@ -167,14 +189,14 @@ class WriteTiles(beam.PTransform):
         super().__init__()
 
     def expand(self, requests: beam.PCollection[list[Any]]) -> Any:
-        """One step, with the store opened once a worker thread."""
+        """One step, with the store opened once per worker thread."""
         return requests | "Write" >> beam.ParDo(WriteTilesFn(self)).with_outputs(
             FAILURES, main="written"
         )
 
 
 class WriteTilesFn(WriteFn):
-    """Puts are collected; a correction first lets them be written, for it reads what is stored."""
+    """PutRequests are collected; a correction reads the store, so they are written before it."""
 
     def __init__(self, write: WriteTiles) -> None:
         super().__init__(write.store_uri, write.plan.group_by.streaming_dataset, write.count)
@@ -183,7 +205,7 @@ class WriteTilesFn(WriteFn):
     def setup(self) -> None:
         super().setup()
         self._store.patient = True
-        make(self._store, REPAIRED_DATASET.format(self._plan.group_by.streaming_dataset))
+        create_dataset(self._store, NOTES_DATASET.format(self._plan.group_by.streaming_dataset))
 
     def process(self, requests: list[Any]) -> Iterator[Any]:
         if not requests or not isinstance(requests[0], Correction):
@@ -191,11 +213,11 @@ class WriteTilesFn(WriteFn):
             return
         yield from self._flush_pending()
         yield from self._write(
-            requests, lambda asked: correct(self._store, self._plan, asked), _dead
+            requests, lambda asked: correct(self._store, self._plan, asked), _correction_failure
         )
 
 
-def _dead(correction: Correction, reason: str) -> Failure:
+def _correction_failure(correction: Correction, reason: str) -> Failure:
     source, _, position = correction.event.rpartition("@")
     said = f"late event could not be merged into its tile: {reason}"
     failure = request_failure(correction.request, said)

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def counted(name: str, number: int) -> None:
-    """Add to Beam's counter `Write/name`; what a write that stands alone does."""
+    """Add to Beam's counter `Write/name`: the default, for a Write outside of a job."""
     if number:
         Metrics.counter(STEP, name).inc(number)
 
@@ -36,12 +36,12 @@ def counted(name: str, number: int) -> None:
 class Write(beam.PTransform):
     """PutRequests, or lists of them, to the store.
 
-    They are collected within a bundle as the store's `bounds` say. Out come `written`, how many
-    were written at a time, and `failures`, both in the global window.
+    The requests of a bundle are collected until the store's `bounds` are reached. Outputs, both in
+    the global window: `written`, the number of requests per write, and `failures`.
 
     Attributes:
         store_uri: see `open_store`.
-        dataset: made if there is none; None leaves it to the store.
+        dataset: created if it does not exist; None leaves that to the store.
         count: takes `written`, `retried` and `dead`; see `api.counts`.
     """
 
@@ -53,7 +53,7 @@ class Write(beam.PTransform):
         super().__init__()
 
     def expand(self, requests: beam.PCollection[Any]) -> Any:
-        """One step, with the store opened once a worker thread."""
+        """One step, with the store opened once per worker thread."""
         unwindowed: Any = requests
         if not isinstance(requests.windowing.windowfn, GlobalWindows):
             unwindowed = requests | "Global" >> beam.WindowInto(GlobalWindows())
@@ -93,8 +93,8 @@ def write_all(
     return failed, retried + store.retried - before
 
 
-def make(store: KVStore, dataset: str) -> None:
-    """Make the dataset, as far as a worker can: a store that is down must not end a job.
+def create_dataset(store: KVStore, dataset: str) -> None:
+    """Create the dataset if the store answers: a store that is down must not end a job.
 
     Raises:
         Exception: what the client raises, of a store that does not try again by itself.
@@ -104,7 +104,7 @@ def make(store: KVStore, dataset: str) -> None:
     except Exception as error:  # every client fails in ways of its own
         if not store.tries_again:
             raise
-        # Writing waits for the store, and makes what is missing.
+        # Writes wait for such a store, and create what is missing.
         _log.warning("dataset %s: %s", dataset, error)
 
 
@@ -156,10 +156,10 @@ def request_failure(request: PutRequest, reason: str) -> Failure:
 
 
 class Pending:
-    """Requests that wait for company.
+    """Requests that are collected, to be written together.
 
     Args:
-        bounds: when they have waited long enough.
+        bounds: how many, how large and how old they may become.
         clock: seconds.
     """
 
@@ -170,7 +170,7 @@ class Pending:
         self._since_s = 0.0
 
     def add(self, requests: list[PutRequest]) -> bool:
-        """Take some more; whether all of them are due now."""
+        """Add requests; returns whether all of them are to be written now."""
         if not self.requests:
             self._since_s = self._clock()
         self.requests += requests
@@ -181,7 +181,7 @@ class Pending:
         return self._bytes >= self._bounds.bytes or waited_ms >= self._bounds.age_ms
 
     def take(self) -> list[PutRequest]:
-        """All of them, for good."""
+        """All requests; none are left."""
         taken, self.requests, self._bytes = self.requests, [], 0
         return taken
 
@@ -197,7 +197,7 @@ class WriteFn(beam.DoFn):
     def setup(self) -> None:
         self._store = open_store(self._store_uri)
         if self._dataset is not None:
-            make(self._store, self._dataset)
+            create_dataset(self._store, self._dataset)
         self._pending = Pending(self._store.bounds)
         self._batch_ms = Metrics.distribution(STEP, "batch_ms")
 
@@ -205,7 +205,7 @@ class WriteFn(beam.DoFn):
         self._store.close()
 
     def start_bundle(self) -> None:
-        self._pending.take()  # of a bundle that has failed: it comes again
+        self._pending.take()  # of a bundle that has failed: its requests come again
 
     def process(self, requests: PutRequest | list[PutRequest]) -> Iterator[Any]:
         if self._pending.add([requests] if isinstance(requests, PutRequest) else requests):
@@ -231,7 +231,7 @@ class WriteFn(beam.DoFn):
         write: Callable[[list[Any]], list[str | None]],
         dead: Callable[[Any, str], Failure],
     ) -> Iterator[Any]:
-        """Write, count, and give out how many were written and the failures."""
+        """Write and count; yields the failures, then how many requests were written."""
         began_s = time.monotonic()
         failed, retried = write_all(self._store, requests, write=write)
         self._batch_ms.update(int((time.monotonic() - began_s) * 1000))

@@ -17,7 +17,7 @@ from chronon_beam.aggregator.codecs import RecordCodec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.group_by import MUTATION_TIME
-from chronon_beam.api.records import Correction, Failure, PutRequest, Scope
+from chronon_beam.api.records import Correction, Failure, Phase, PutRequest
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row
 
 FAILURES = "failures"
@@ -27,18 +27,18 @@ _put_request = partial(tuple.__new__, PutRequest)
 
 
 def tile_puts(tiles: Tiles, dataset: str) -> list[PutRequest]:
-    """One PutRequest for each tile, in order."""
+    """One PutRequest per tile, in order."""
     same = (repeat(tiles.start_ms), repeat(tiles.size_ms), repeat(""))
     fields = zip(tiles.keys, tiles.values, repeat(dataset), tiles.ts_ms, *same)
     return list(map(_put_request, fields))
 
 
 def tile_requests(tiles: Tiles, dataset: str) -> list[PutRequest] | list[Correction]:
-    """As `tile_puts`; as Corrections if the tiles have closed."""
+    """As `tile_puts`; as Corrections when the tiles are not open any more."""
     puts = tile_puts(tiles, dataset)
-    if tiles.scope is Scope.OPEN_TILE:
+    if tiles.phase is Phase.OPEN:
         return puts
-    return list(map(Correction, puts, repeat(tiles.scope), tiles.events))
+    return list(map(Correction, puts, repeat(tiles.phase), tiles.events))
 
 
 def row_requests(
@@ -92,7 +92,7 @@ def _repeats(positions: list[int], index: int) -> int:
 
 @dataclass
 class ConvertTiles(beam.PTransform):
-    """Tiles to lists of PutRequests, and of Corrections where they have closed."""
+    """Tiles to lists of PutRequests, or of Corrections when the tiles are not open any more."""
 
     plan: Plan
 
@@ -100,7 +100,7 @@ class ConvertTiles(beam.PTransform):
         super().__init__()
 
     def expand(self, tiles: beam.PCollection[Tiles]) -> beam.PCollection[list[Any]]:
-        """One list a batch."""
+        """One list per Tiles."""
         return tiles | "Requests" >> beam.Map(
             tile_requests, dataset=self.plan.group_by.streaming_dataset
         )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from chronon_beam.api.records import MIN_MS, Failure, Scope
+from chronon_beam.api.records import MIN_MS, Failure, Phase
 
 
 class Rows(NamedTuple):
@@ -34,8 +34,9 @@ class Tiles(NamedTuple):
         keys: Avro of the entity's key.
         values: the tile's bytes.
         ts_ms: time of the last event in the tile.
-        scope: which events the values hold.
-        events: for tiles that have closed, see `Correction.event`.
+        phase: of the window when they were made; says which events the values hold.
+        events: the late event that each tile is written for (see `Correction.event`); empty while
+            the window is open.
     """
 
     keys: list[bytes]
@@ -43,7 +44,7 @@ class Tiles(NamedTuple):
     ts_ms: list[int]
     start_ms: int
     size_ms: int
-    scope: Scope = Scope.OPEN_TILE
+    phase: Phase = Phase.OPEN
     events: Sequence[str] = ()
 
 

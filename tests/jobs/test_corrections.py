@@ -32,7 +32,7 @@ from chronon_beam.api import (
 from chronon_beam.api.counts import uncounted
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
 from chronon_beam.api.dialect import TimeUnit
-from chronon_beam.api.records import MIN_MS, Correction, GetRequest, PutRequest, Scope
+from chronon_beam.api.records import MIN_MS, Correction, GetRequest, Phase, PutRequest
 from chronon_beam.io.kv_store import MemoryStore
 from chronon_beam.io.repair import WriteTiles, WriteTilesFn
 from chronon_beam.transforms.convert import tile_requests
@@ -276,7 +276,7 @@ def test_tiles_that_cannot_be_merged_are_dead_letters_of_their_late_event() -> N
     write = WriteTilesFn(WriteTiles(PLAN, uri, uncounted))
     write.setup()
     tile = PLAN.tiles.encode(PLAN.aggregator.zero())
-    late = Correction(put._replace(value_bytes=tile), Scope.SINCE_CLOSE, "topic/0@7")
+    late = Correction(put._replace(value_bytes=tile), Phase.CLOSED_FOR_GOOD, "topic/0@7")
     failure, written = write.process([late])
     assert written == 0
     assert (failure.value.source, failure.value.position) == ("topic/0", 7)

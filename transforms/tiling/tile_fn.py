@@ -24,10 +24,10 @@ from apache_beam.utils.timestamp import Timestamp
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count
-from chronon_beam.api.records import Failure, Scope
+from chronon_beam.api.records import Failure, Phase
 from chronon_beam.transforms.rows import Tiles, as_json
 from chronon_beam.transforms.tiling.shards import INPUTS_FROM, ShardBatch
-from chronon_beam.transforms.tiling.tile_log import Commit, FittingRows, Phase, TileLog, Written
+from chronon_beam.transforms.tiling.tile_log import Commit, FittingRows, TileLog, Written
 from chronon_beam.transforms.tiling.triggers import Trigger
 
 REFUSED = "refused"
@@ -58,13 +58,15 @@ class Lives:
 
     def next_phase(self, phase: Phase) -> Phase:
         """What follows when the timer fires."""
-        if phase is Phase.FORGOTTEN:
+        if phase is Phase.EXPIRED:
             return phase
-        return Phase.GRACE if phase is Phase.OPEN and self.lateness_ms > 0 else Phase.GONE
+        return (
+            Phase.CLOSED if phase is Phase.OPEN and self.lateness_ms > 0 else Phase.CLOSED_FOR_GOOD
+        )
 
     def next_ms(self, window: IntervalWindow, phase: Phase, now_ms: int) -> int | None:
         """When `phase`, which began at `now_ms`, ends; None: it is over."""
-        if phase is Phase.GRACE:
+        if phase is Phase.CLOSED:
             return self.last_ms(window)
         forgotten_ms = self.last_ms(window) + TOMBSTONE_MS
         return forgotten_ms if now_ms < forgotten_ms else None
@@ -159,7 +161,9 @@ class EveryEventFn(beam.DoFn):
                 cell.clear()
                 _live_logs.drop(self._job, shard, _start_ms(window))
             else:
-                lets_go = live.phase is Phase.GONE and before is not Phase.GONE
+                lets_go = (
+                    live.phase is Phase.CLOSED_FOR_GOOD and before is not Phase.CLOSED_FOR_GOOD
+                )
                 _put(live.discard() if lets_go else live.commit(), log, cell)
                 close.set(_timestamp(next_ms))
         if closing and closing.keys:
@@ -177,15 +181,15 @@ class EveryEventFn(beam.DoFn):
         if not live.sync(cell.read(), log.read):
             close.set(window.max_timestamp())
             # A late tile may be in the store from before: corrected, never overwritten.
-            live.phase = Phase.FORGOTTEN if late else Phase.OPEN
-        if live.phase is Phase.FORGOTTEN:
+            live.phase = Phase.EXPIRED if late else Phase.OPEN
+        if live.phase is Phase.EXPIRED:
             self._count("late", len(batch.rows))
             return [self._lone_events(batch, window)]
         fitting = FittingRows(batch.rows, live)
         rows = fitting if self._rows.may_refuse else batch.rows
         outputs: list[Any] = [self._tiles_with(rows, batch.source, live, window)]
         failures = [self._failure(batch.source, row, reason) for row, reason in fitting.refused]
-        late = late or live.phase is Phase.GONE
+        late = late or live.phase is Phase.CLOSED_FOR_GOOD
         self._count("late", len(batch.rows) - len(failures) if late else 0)
         self._count("dead", len(failures))
         return outputs + [TaggedOutput(REFUSED, failure) for failure in failures]
@@ -205,9 +209,8 @@ class EveryEventFn(beam.DoFn):
         live.aggregate(rows)
         last = {row[0]: f"{source}@{row[2]}" for row in rows}
         changed = live.changed()
-        scope = Scope.CLOSED_TILE if live.phase is Phase.GRACE else Scope.SINCE_CLOSE
         events = [last[key] for key in changed.keys]
-        return self._tiles(changed, window)._replace(scope=scope, events=events)
+        return self._tiles(changed, window)._replace(phase=live.phase, events=events)
 
     def _aggregate(self, live: TileLog, rows: Iterable[Any]) -> Written:
         return live.aggregate_each(rows)
@@ -226,7 +229,7 @@ class EveryEventFn(beam.DoFn):
             events.append(f"{batch.source}@{row[2]}{again}")
         keys, times, _, *_ = zip(*batch.rows, strict=True)
         written = Written(list(keys), list(map(self._tile_of, batch.rows)), list(times))
-        return self._tiles(written, window)._replace(scope=Scope.ONE_EVENT, events=events)
+        return self._tiles(written, window)._replace(phase=Phase.EXPIRED, events=events)
 
     def _tile_of(self, row: Any) -> bytes:
         accumulator = self._rows.zero()

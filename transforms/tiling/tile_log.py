@@ -15,25 +15,16 @@ import os
 import pickle
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator
-from enum import IntEnum
 from threading import RLock
 from typing import Any, NamedTuple
 
 from chronon_beam.aggregator.codecs import TileCodec, complete
 from chronon_beam.aggregator.row import Accumulator, RowAggregator
+from chronon_beam.api.records import Phase
 
 _VERSION = 1
 _CELL = struct.Struct("<BBB12s")
 _SNAPSHOT_SLACK = 1000
-
-
-class Phase(IntEnum):
-    """Where a (shard, window) stands in its life."""
-
-    OPEN = 0  # the watermark is inside or before it
-    GRACE = 1  # it has closed, and late events are still aggregated into its tiles
-    GONE = 2  # its tiles are in the store; here is what late events have added since
-    FORGOTTEN = 3  # it may have been here once: each late event is corrected alone
 
 
 class Written(NamedTuple):
