@@ -7,6 +7,8 @@ milliseconds since the epoch, UTC.
 from enum import IntEnum
 from typing import NamedTuple
 
+import pyarrow as pa
+
 MIN_MS = -(1 << 62)
 """A watermark that promises nothing: no event is late."""
 
@@ -22,6 +24,8 @@ class Messages(NamedTuple):
         watermark_ms: what the source has promised by now: no event of this partition that comes
             later is older than this. `MIN_MS` promises nothing (bounded sources).
         error: the reason why the messages could not be read; then `payloads` holds what is known.
+        attributes: what the source knows of each message beside its payload, one row per message
+            in the columns of `Source.attributes()`; None where the source has none.
     """
 
     source: str
@@ -30,6 +34,7 @@ class Messages(NamedTuple):
     table: bytes | None = None
     watermark_ms: int = MIN_MS
     error: str | None = None
+    attributes: pa.RecordBatch | None = None
 
 
 class Failure(NamedTuple):

@@ -15,8 +15,9 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Failure
-from chronon_beam.io.uri import local_path, parse_uri, refuse_unknown, registered
+from chronon_beam.io.uri import local_path, parse_uri, registered
 
 BUILT_IN = {"file": "chronon_beam.io.dead_letters:FileDeadLetters.from_uri"}
 GROUP = "chronon_beam.dead_letters"

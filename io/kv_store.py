@@ -12,8 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
-from chronon_beam.io.uri import parse_uri, refuse_unknown, registered
+from chronon_beam.io.uri import parse_uri, registered
 
 BUILT_IN = {
     "sqlite": "chronon_beam.io.sqlite:open_sqlite",

@@ -6,7 +6,8 @@ import apache_beam as beam
 import pyarrow as pa
 
 from chronon_beam.api.records import Messages
-from chronon_beam.io.sources import Format, Source
+from chronon_beam.api.serde import Format
+from chronon_beam.io.sources import JSON, Source
 
 
 @dataclass
@@ -23,7 +24,7 @@ class MemorySource(Source):
     batches: list[Messages]
     known_schema: pa.Schema | None = None
     ddl: str | None = None
-    format: Format = "json"
+    format: Format = JSON
     bounded: bool = field(default=True, init=False)
 
     @classmethod
@@ -38,7 +39,7 @@ class MemorySource(Source):
         ]
         return cls(batches, ddl=ddl)
 
-    def transform(self) -> beam.PTransform:
+    def transform(self, columns: pa.Schema) -> beam.PTransform:
         """Create, without a shuffle: order is kept."""
         return beam.Create(self.batches, reshuffle=False)
 

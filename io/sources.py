@@ -1,14 +1,14 @@
 """What a job reads from: the `Source` a scheme opens, and the registry of schemes."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
 
 import apache_beam as beam
 import pyarrow as pa
 
+from chronon_beam.api.serde import Format
 from chronon_beam.io.uri import registered
 
-Format = Literal["json", "table"]
+JSON, ARROW = Format("json"), Format("arrow")
 
 BUILT_IN = {
     "file": "chronon_beam.io.files.source:FileSource.from_uri",
@@ -24,24 +24,35 @@ class Source(ABC):
 
     Attributes:
         ddl: Spark DDL given by the user (`?schema=`), else None.
-        format: `json`: payloads are JSON objects; `table`: messages are Arrow IPC streams.
+        format: which serde the messages need: `JSON` for JSON objects, `ARROW` for tables, or any
+            other that `transforms.serdes` or an installed package has, with its parameters.
         bounded: whether reading ends.
     """
 
     ddl: str | None = None
-    format: Format = "json"
+    format: Format = JSON
     bounded: bool = True
 
     @abstractmethod
-    def transform(self) -> beam.PTransform:
-        """The reading step, from the pipeline's root to a PCollection of `Messages`."""
+    def transform(self, columns: pa.Schema) -> beam.PTransform:
+        """The reading step, from the pipeline's root to a PCollection of `Messages`.
+
+        Args:
+            columns: what the job reads. A source of tables converts no other column, so that those
+                cannot stop the job; a source of payloads need not look at it.
+        """
 
     def schema(self) -> pa.Schema | None:
         """The schema that the source itself tells, read when the job is built; None if it cannot.
 
-        A `ddl` goes before it: callers ask for the schema only when there is none.
+        A `ddl` goes before it: callers ask for the schema only when there is none. After it comes
+        what the serde tells (`SerDe.schema`).
         """
         return None
+
+    def attributes(self) -> pa.Schema:
+        """The columns of `Messages.attributes`: what the source knows of each message."""
+        return pa.schema([])
 
 
 def open_source(uri: str) -> Source:

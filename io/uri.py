@@ -1,13 +1,11 @@
 """URIs of the edges, `scheme:location?name=value&...`, and what is registered for a scheme."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from importlib.metadata import entry_points
-from operator import attrgetter
 from typing import Any, NamedTuple
 from urllib.parse import unquote
+
+from chronon_beam.api.plugins import loaded, offered
 
 
 class Uri(NamedTuple):
@@ -46,20 +44,6 @@ def parse_uri(uri: str) -> Uri:
             raise ValueError(f"{uri!r} gives {name!r} twice: keep one of them")
         parameters[name] = unquote(value)
     return Uri(scheme, unquote(location), parameters)
-
-
-def refuse_unknown(parameters: Mapping[str, str], known: tuple[str, ...], where: str) -> None:
-    """Refuse parameters that nobody reads, naming the nearest that is known.
-
-    Raises:
-        ValueError: a name of `parameters` is not in `known`.
-    """
-    for name in parameters:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            listed = ", ".join(known) or "none"
-            raise ValueError(f"{where} has no parameter {name!r}: {hint}It knows: {listed}")
 
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -117,13 +101,12 @@ def registered(
     """
     scheme = parse_uri(uri).scheme
     if scheme in built_in:
-        module, _, attribute = built_in[scheme].partition(":")
-        return attrgetter(attribute)(import_module(module))
-    offered = {point.name: point for point in entry_points(group=group)}
-    if scheme not in offered:
-        listed = ", ".join(f"{name}:" for name in sorted({*built_in, *offered}))
+        return loaded(built_in[scheme])
+    others = offered(group)
+    if scheme not in others:
+        listed = ", ".join(f"{name}:" for name in sorted({*built_in, *others}))
         raise ValueError(
             f"no {kind} is registered for {scheme + ':'!r} of {uri!r}: use one of {listed}, "
             f"or install a package with an entry point {scheme!r} in the group {group!r}"
         )
-    return offered[scheme].load()
+    return others[scheme]()

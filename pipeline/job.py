@@ -13,6 +13,7 @@ from apache_beam.pvalue import PBegin
 
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.serde import SerDe
 from chronon_beam.io.repair import WriteTiles
 from chronon_beam.io.write import Write
 from chronon_beam.pipeline.progress import count
@@ -21,6 +22,7 @@ from chronon_beam.transforms.decode import Decode
 from chronon_beam.transforms.envelope import Unfold
 from chronon_beam.transforms.evaluate import Evaluate
 from chronon_beam.transforms.mutations import ReportDeletes
+from chronon_beam.transforms.serdes.json import JsonSerDe
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.tiling.settings import Tiling
 from chronon_beam.transforms.tiling.tile import Tile
@@ -36,6 +38,7 @@ class Job:
         store_uri: where tiles or rows are written.
         tiling: how tiles are made; None stores the rows as they are.
         changes: the schema of events that are changes with `before` and `after`.
+        serde: what the source's messages are.
     """
 
     plan: Plan
@@ -43,6 +46,12 @@ class Job:
     store_uri: str
     tiling: Tiling | None = field(default_factory=Tiling)
     changes: pa.Schema | None = None
+    serde: SerDe = field(default_factory=JsonSerDe)
+
+    @property
+    def columns(self) -> pa.Schema:
+        """What the job reads of each message."""
+        return self.changes or self.query.schema
 
     @property
     def tiled(self) -> bool:
@@ -86,7 +95,7 @@ def _page(
     root: PBegin, job: Job, source: beam.PTransform, dead_letters: beam.PTransform
 ) -> beam.PCollection[int]:
     messages = root | "Read" >> source
-    decoded: Any = messages | "Decode" >> Decode(job.changes or job.query.schema, count)
+    decoded: Any = messages | "Decode" >> Decode(job.serde, job.columns, count)
     events = decoded.events | "Unfold" >> Unfold() if job.changes else decoded.events
     evaluated: Any = events | "Evaluate" >> Evaluate(job.query, count)
     rows = evaluated.rows

@@ -8,6 +8,7 @@ import pyarrow as pa
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.api.load import load_group_by
+from chronon_beam.api.serde import SerDe
 from chronon_beam.api.validation import require_rows, require_temporal
 from chronon_beam.fetcher.serving_info import ServingInfo, save
 from chronon_beam.io.kv_store import KVStore, open_store
@@ -15,8 +16,10 @@ from chronon_beam.io.sources import Source, open_source
 from chronon_beam.pipeline.derive import spark_derivations
 from chronon_beam.pipeline.job import Job
 from chronon_beam.pipeline.options import JobOptions, UsageError
+from chronon_beam.transforms.attributes import with_attributes
 from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
 from chronon_beam.transforms.evaluate import plan_of, sql_query
+from chronon_beam.transforms.serdes import open_serde
 from chronon_beam.transforms.spark.compiled_query import compile_query
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.spark.session import parse_ddl
@@ -31,9 +34,11 @@ class Planned:
         query: the selects and wheres over their schema.
         plan: the GroupBy with the types that Spark gives its columns.
         changes: see `Job.changes`.
+        serde: see `Job.serde`.
     """
 
     source: Source
+    serde: SerDe
     query: SqlQuery
     plan: Plan
     changes: pa.Schema | None = None
@@ -47,19 +52,27 @@ class Prepared:
     source: Source
 
 
-def source_schema(source: Source, uri: str) -> pa.Schema:
-    """The schema of events: as the user says, else as the source tells.
+def source_serde(source: Source, uri: str) -> tuple[SerDe, pa.Schema]:
+    """What the source's messages are, and the schema of events.
+
+    The user tells the schema, else the source, else the serde.
 
     Raises:
-        UsageError: neither does.
+        UsageError: none of them does.
+        ValueError: nobody knows the source's format, or one of its parameters is wrong.
     """
-    schema = parse_ddl(source.ddl) if source.ddl is not None else source.schema()
+    serde = open_serde(source.format)
+    schema = parse_ddl(source.ddl) if source.ddl is not None else source.schema() or serde.schema()
     if schema is None or not schema.names:
         raise UsageError(
             f"--source={uri}: the schema of its events cannot be told: add it, for example "
             f"{uri}?schema=customer_id STRING, created BIGINT"
         )
-    return schema
+    attributes = source.attributes()
+    if not attributes.names:
+        return serde, schema
+    whole = with_attributes(serde, attributes, schema)
+    return whole, whole.schema()
 
 
 def loaded_group_by(place: str, dialect: str | None) -> GroupBy:
@@ -77,13 +90,13 @@ def planned(
     Without `mutations`, rows of entities are those of a snapshot.
     """
     source = open_source(source_uri)
-    schema = source_schema(source, source_uri)
+    serde, schema = source_serde(source, source_uri)
     changes = schema if group_by.is_entities and mutations and is_envelope(schema) else None
     query = sql_query(group_by, unfolded_schema(changes) if changes else schema, mutations)
     plan = plan_of(group_by, compile_query(query), layout)
     # What is wrong with a derivation is told before anything is written.
     spark_derivations(plan)
-    return Planned(source, query, plan, changes)
+    return Planned(source, serde, query, plan, changes)
 
 
 def prepare(options: JobOptions) -> Prepared:
@@ -107,6 +120,7 @@ def prepare(options: JobOptions) -> Prepared:
         store_uri=options.store,
         tiling=options.tiling,
         changes=found.changes,
+        serde=found.serde,
     )
     return Prepared(job, found.source)
 

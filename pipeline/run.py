@@ -61,14 +61,15 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
     say(f"{options.group_by}: planning the query with Spark")
     dead_letters = open_dead_letters(options.dead_letters)
     prepared = prepare(options)
-    group_by = prepared.job.plan.group_by
+    job, source = prepared.job, prepared.source
+    group_by = job.plan.group_by
     say(f"{group_by.name}: running on {runner}")
     counts = carry_out(
-        lambda root: build(root, prepared.job, prepared.source.transform(), dead_letters),
+        lambda root: build(root, job, source.transform(job.columns), dead_letters),
         runner,
         beam_flags,
-        buffered=prepared.job.buffered,
-        live=not prepared.source.bounded,
+        buffered=job.buffered,
+        live=not source.bounded,
     )
     say(summary(counts, time.monotonic() - began))
     return Done(group_by, counts)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from chronon_beam.aggregator.avro import AvroError
@@ -47,7 +48,8 @@ class Tracer:
     ) -> None:
         found = planned(loaded_group_by(place, dialect), source_uri)
         self._source = found.source
-        self._schema = found.changes or found.query.schema
+        self._columns = found.changes or found.query.schema
+        self._decoder = found.serde.decoder(self._columns)
         self._unfolds = found.changes is not None
         self._compiled = compile_query(found.query)
         self._plan = found.plan.checked(tiled)
@@ -58,8 +60,8 @@ class Tracer:
 
     def lines(self) -> Iterator[Step]:
         """One object an event, in the order of the source."""
-        for messages in read(self._source):
-            events, failures = decode_messages(messages, self._schema)
+        for messages in read(self._source, self._columns):
+            events, failures = decode_messages(messages, self._decoder)
             yield from (_dead(failure) for failure in failures)
             for index in range(events.batch.num_rows):
                 yield from self._event(_one(events, index))
@@ -184,11 +186,11 @@ def _dead(failure: Failure) -> Step:
 _collected: list[Messages] = []
 
 
-def read(source: Source) -> list[Messages]:
+def read(source: Source, columns: pa.Schema) -> list[Messages]:
     """All messages of a bounded source, in order, read by its own Beam transform."""
     _collected.clear()
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        _ = pipeline | "Read" >> source.transform() | beam.Map(_collect)
+        _ = pipeline | "Read" >> source.transform(columns) | beam.Map(_collect)
     return sorted(_collected, key=lambda messages: (messages.source, messages.positions[:1]))
 
 

@@ -6,13 +6,14 @@ Source: `ai.chronon.spark.GroupByUpload`.
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 
+from chronon_beam.api.serde import SerDe
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo, save_batch
 from chronon_beam.fetcher.serving_info import check_batch
 from chronon_beam.io.dead_letters import open_dead_letters
@@ -26,6 +27,7 @@ from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
 from chronon_beam.transforms.decode import Decode
 from chronon_beam.transforms.evaluate import Evaluate
 from chronon_beam.transforms.fold import Fold, Unite
+from chronon_beam.transforms.serdes.json import JsonSerDe
 from chronon_beam.transforms.spark.query import SqlQuery
 
 
@@ -63,11 +65,13 @@ class Upload:
         info: the GroupBy with the types of its columns, and the batch's end.
         query: its selects and wheres over the source's schema.
         store_uri: where the values are written.
+        serde: what the source's messages are.
     """
 
     info: BatchInfo
     query: SqlQuery
     store_uri: str
+    serde: SerDe = field(default_factory=JsonSerDe)
 
 
 def build_upload(
@@ -79,7 +83,7 @@ def build_upload(
     """Lay the upload onto `root`; gives the counts of what was written."""
     plan, end_ms = job.info.plan, job.info.end_ms
     messages = root | "Read" >> source
-    decoded: Any = messages | "Decode" >> Decode(job.query.schema, count)
+    decoded: Any = messages | "Decode" >> Decode(job.serde, job.query.schema, count)
     evaluated: Any = decoded.events | "Evaluate" >> Evaluate(job.query, count)
     folded: Any = evaluated.rows | "Fold" >> Fold(plan, end_ms, count)
     united: Any = folded.partials | "Unite" >> Unite(plan, end_ms, VALUE_MS, count)
@@ -105,7 +109,9 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
     group_by = job.info.plan.group_by
     say(f"{group_by.name}: batch values up to the end of {options.ds}, running on {runner}")
     counts = carry_out(
-        lambda root: build_upload(root, job, source.transform(), dead_letters), runner, beam_flags
+        lambda root: build_upload(root, job, source.transform(job.query.schema), dead_letters),
+        runner,
+        beam_flags,
     )
     say(upload_summary(counts, time.monotonic() - began))
     missing = counts.get("values", 0) - counts.get("written", 0)
@@ -133,4 +139,4 @@ def prepare_upload(options: UploadOptions) -> tuple[Upload, Source]:
         info = BatchInfo(found.plan.checked(tiled=False), end_ms)
         store.create(group_by.batch_dataset)
         check_batch(store, info)
-    return Upload(info, found.query, options.store), found.source
+    return Upload(info, found.query, options.store, found.serde), found.source

@@ -1,44 +1,33 @@
-"""Messages to events: bytes to one Arrow batch of the source's schema; what is no event goes apart.
+"""Messages to events: bytes to one Arrow batch per Messages; what cannot be read goes apart.
 
-JSON (a message is one object):
-- a field that is missing is null, one that the schema lacks is ignored, of two the last counts;
-- a top-level field is found by its exact name, else by its name in another case;
-- whole floats (`1.0`) are integers; nothing else changes its kind: `"12"`, `true` are no integers;
-- TIMESTAMP: ISO-8601 text (UTC unless it has an offset) or epoch milliseconds; DATE: ISO text or
-  epoch days; DECIMAL: number or text, rounded half up to its scale; BINARY: base64 text;
-- NaN, infinity and text that is not UTF-8 are refused, as JSON has it.
-
-Every column may be null, as in Spark when it reads files.
+How bytes become columns is up to the serde (see `api.serde`); this stage calls it, and keeps what
+every event needs on its way: position, payload and watermark.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import orjson
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.records import MIN_MS, Failure, Messages
-from chronon_beam.transforms.serdes.json_columns import JsonColumns, TableColumns, python_value
+from chronon_beam.api.serde import Decoded, Decoder, SerDe
 
 STEP = "Decode"
 FAILURES = "failures"
-_KINDS = {list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
 
 
 class Events(NamedTuple):
     """Decoded messages of one partition.
 
     Attributes:
-        batch: one row an event, columns of the source's schema.
+        batch: one row per event, columns of the source's schema.
         source: see `Messages.source`.
-        positions: see `Messages.positions`, one a row.
-        payloads: the JSON each row came from; None where the messages were a table.
+        positions: see `Messages.positions`, one per row.
+        payloads: the message that each row came from; None where the messages were a table.
         watermark_ms: see `Messages.watermark_ms`.
     """
 
@@ -49,32 +38,43 @@ class Events(NamedTuple):
     watermark_ms: int
 
 
-def decode_messages(messages: Messages, schema: pa.Schema) -> tuple[Events, list[Failure]]:
-    """The events of `schema` in `messages`, and the messages that are none; nothing is lost.
+def decode_messages(messages: Messages, decoder: Decoder) -> tuple[Events, list[Failure]]:
+    """The events in `messages`, and the messages that are not events; nothing is lost.
 
     Raises:
-        ValueError: JSON has no form for a type of `schema`.
+        OSError: a service that the serde needs does not answer; the messages can be tried again.
     """
     if messages.error is not None:
-        return _events(messages, _no_rows(schema), [], None), _unread(messages)
-    if messages.table is not None:
-        return _decode_table(messages, schema)
-    return _decode_json(messages, schema)
+        none = messages._replace(positions=[], payloads=[], table=None, attributes=None)
+        return _events(none, decoder.decode(none)), _unread(messages)
+    decoded = _decoded(messages, decoder)
+    failures = [_dead(messages, decoded, index) for index in sorted(decoded.reasons)]
+    return _events(messages, decoded), failures
 
 
 @dataclass
 class Decode(beam.PTransform):
-    """Messages to Events of `schema`: `events`, and `failures` beside them."""
+    """Messages to Events: `events`, and `failures` beside them.
 
+    Attributes:
+        serde: what the messages are.
+        schema: the columns that events have.
+        count: where messages and dead letters are counted.
+
+    Raises:
+        ValueError: the serde cannot read a column of `schema`.
+    """
+
+    serde: SerDe
     schema: pa.Schema
     count: Count = uncounted
 
     def __post_init__(self) -> None:
         super().__init__()
-        columns_of(self.schema)
+        self.serde.decoder(self.schema).close()
 
     def expand(self, messages: beam.PCollection[Messages]) -> Any:
-        """One Events a Messages; none where no event is left and no watermark moved."""
+        """One Events per Messages; none where no event is left and no watermark moved."""
         return messages | "Decode" >> beam.ParDo(_DecodeFn(self)).with_outputs(
             FAILURES, main="events"
         )
@@ -82,11 +82,15 @@ class Decode(beam.PTransform):
 
 class _DecodeFn(beam.DoFn):
     def __init__(self, decode: Decode) -> None:
+        self._serde = decode.serde
         self._schema = decode.schema
         self._count = decode.count
 
+    def setup(self) -> None:
+        self._decoder = self._serde.decoder(self._schema)
+
     def process(self, messages: Messages) -> Iterator[Any]:
-        events, failures = decode_messages(messages, self._schema)
+        events, failures = decode_messages(messages, self._decoder)
         self._count("messages", 0 if messages.error else len(messages.positions))
         self._count("dead", len(failures))
         for failure in failures:
@@ -94,86 +98,73 @@ class _DecodeFn(beam.DoFn):
         if events.positions or events.watermark_ms > MIN_MS:
             yield events
 
-
-@lru_cache(maxsize=64)
-def columns_of(schema: pa.Schema) -> JsonColumns:
-    """The compiled reader of `schema`, one a process.
-
-    Raises:
-        ValueError: JSON has no form for a type of `schema`.
-    """
-    return JsonColumns(schema)
+    def teardown(self) -> None:
+        self._decoder.close()
 
 
-def _decode_json(messages: Messages, schema: pa.Schema) -> tuple[Events, list[Failure]]:
-    rows, reasons = _parse(messages.payloads)
-    batch, unfit = columns_of(schema).read([row for row in rows if row is not None])
-    if not reasons and not unfit:
-        return _events(messages, batch, messages.positions, messages.payloads), []
-    objects = [index for index, row in enumerate(rows) if row is not None]
-    reasons.update((objects[index], reason) for index, reason in unfit.items())
-    kept = [index for index in objects if index not in reasons]
-    failures = [
-        Failure(STEP, reason, messages.payloads[i], messages.source, messages.positions[i])
-        for i, reason in sorted(reasons.items())
-    ]
-    positions = [messages.positions[i] for i in kept]
-    return _events(messages, batch, positions, [messages.payloads[i] for i in kept]), failures
-
-
-def _parse(payloads: list[bytes]) -> tuple[list[dict[str, Any] | None], dict[int, str]]:
-    """The object of each payload, or None and the reason why there is none."""
+def _decoded(messages: Messages, decoder: Decoder) -> Decoded:
+    """What the decoder makes of a batch, halved until a message that it fails on stands alone."""
     try:
-        rows: list[Any] = list(map(orjson.loads, payloads))
-    except orjson.JSONDecodeError:
-        rows = list(map(_parse_one, payloads))
-    reasons: dict[int, str] = {}
-    if set(map(type, rows)) - {dict}:
-        for index, row in enumerate(rows):
-            if type(row) is not dict:
-                reasons[index] = _no_object(row)
-                rows[index] = None
-    return rows, reasons
+        return decoder.decode(messages)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a serde may be anybody's, and raise anything
+        count = len(messages.positions)
+        if count == 0:
+            raise
+        if count == 1 or messages.table is not None:
+            reason = f"the serde failed: {type(error).__name__}: {error}"
+            none = decoder.decode(_part(messages, 0, 0)._replace(table=None))
+            return none._replace(reasons=dict.fromkeys(range(count), reason))
+    half = count // 2
+    first = _decoded(_part(messages, 0, half), decoder)
+    return _joined(first, _decoded(_part(messages, half, count), decoder), half)
 
 
-def _parse_one(payload: bytes) -> Any:
-    try:
-        return orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
-        return error
+def _part(messages: Messages, start: int, stop: int) -> Messages:
+    attributes = messages.attributes
+    return messages._replace(
+        positions=messages.positions[start:stop],
+        payloads=messages.payloads[start:stop],
+        attributes=None if attributes is None else attributes[start:stop],
+    )
 
 
-def _no_object(value: Any) -> str:
-    if isinstance(value, orjson.JSONDecodeError):
-        return f"not JSON: {value}"
-    return f"a JSON object is expected, found {_KINDS.get(type(value), 'null')}"
+def _joined(first: Decoded, second: Decoded, half: int) -> Decoded:
+    table = pa.Table.from_batches([first.batch, second.batch]).combine_chunks()
+    batch = table.to_batches()[0] if table.num_rows else first.batch
+    return Decoded(
+        batch,
+        first.reasons | {index + half: each for index, each in second.reasons.items()},
+        {**first.letters, **{index + half: each for index, each in second.letters.items()}},
+    )
 
 
-def _decode_table(messages: Messages, schema: pa.Schema) -> tuple[Events, list[Failure]]:
-    try:
-        with pa.ipc.open_stream(messages.table) as stream:
-            table = stream.read_all()
-    except pa.ArrowException as error:
-        reason = f"not an Arrow IPC stream: {error}"
-        position = messages.positions[0] if messages.positions else -1
-        failure = Failure(STEP, reason, messages.table or b"", messages.source, position)
-        return _events(messages, _no_rows(schema), [], None), [failure]
-    batch, reasons = TableColumns(schema).read(table)
-    failures = [
-        Failure(STEP, reason, _row_json(table, i), messages.source, messages.positions[i])
-        for i, reason in sorted(reasons.items())
-    ]
-    positions = [at for i, at in enumerate(messages.positions) if i not in reasons]
-    return _events(messages, batch, positions, None), failures
+def _events(messages: Messages, decoded: Decoded) -> Events:
+    positions, payloads = messages.positions, messages.payloads
+    if decoded.reasons:
+        kept = [index for index in range(len(positions)) if index not in decoded.reasons]
+        positions = [positions[index] for index in kept]
+        payloads = [payloads[index] for index in kept] if payloads else payloads
+    return Events(
+        decoded.batch,
+        messages.source,
+        positions,
+        None if messages.table is not None else payloads,
+        messages.watermark_ms,
+    )
 
 
-def _row_json(table: pa.Table, index: int) -> bytes:
-    row = {name: python_value(table[i], index) for i, name in enumerate(table.column_names)}
-    return json.dumps(row, default=str).encode()
+def _dead(messages: Messages, decoded: Decoded, index: int) -> Failure:
+    letter = decoded.letters.get(index)
+    if letter is None:
+        letter = messages.payloads[index] if messages.payloads else b""
+    position = messages.positions[index]
+    return Failure(STEP, decoded.reasons[index], letter, messages.source, position)
 
 
 def _unread(messages: Messages) -> list[Failure]:
-    """One failure for what the source could not read, or one a payload where it knows some."""
+    """One failure for what the source could not read, or one per payload where it knows some."""
     positions = messages.positions or [-1]
     payloads = messages.payloads or [b""]
     if len(positions) != len(payloads):
@@ -183,13 +174,3 @@ def _unread(messages: Messages) -> list[Failure]:
         Failure("Read", reason, payload, messages.source, position)
         for payload, position in zip(payloads, positions, strict=True)
     ]
-
-
-def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema)
-
-
-def _events(
-    messages: Messages, batch: pa.RecordBatch, positions: list[int], payloads: list[bytes] | None
-) -> Events:
-    return Events(batch, messages.source, positions, payloads, messages.watermark_ms)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from chronon_beam.io.uri import duration_ms, parse_uri, refuse_unknown
+from chronon_beam.api.plugins import refuse_unknown
+from chronon_beam.io.uri import duration_ms, parse_uri
 
 DAY_MS = 86_400_000
 SCHEME = "bigtable:"

@@ -15,7 +15,9 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PBegin
 
+from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
+from chronon_beam.api.serde import Format
 from chronon_beam.io.files import parts
 from chronon_beam.io.files.json_lines import (
     COMPRESSIONS,
@@ -27,8 +29,8 @@ from chronon_beam.io.files.json_lines import (
 )
 from chronon_beam.io.files.parts import Part, line_parts, parquet_parts
 from chronon_beam.io.files.tables import avro_schema, parquet_schema, read_avro, read_parquet
-from chronon_beam.io.sources import Format, Source
-from chronon_beam.io.uri import local_path, parse_uri, refuse_unknown
+from chronon_beam.io.sources import ARROW, JSON, Source
+from chronon_beam.io.uri import local_path, parse_uri
 
 ROWS = 1000
 """The most messages a batch."""
@@ -97,10 +99,10 @@ class FileSource(Source):
 
     @property
     def format(self) -> Format:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """`json` for JSON lines, `table` for the others; looks at the files if it must."""
-        return "json" if self._format() == "jsonl" else "table"
+        """`JSON` for JSON lines, `ARROW` for the others; looks at the files if it must."""
+        return JSON if self._format() == "jsonl" else ARROW
 
-    def transform(self) -> beam.PTransform:
+    def transform(self, columns: pa.Schema) -> beam.PTransform:
         """Raises FileNotFoundError if nothing matches now; the workers look again."""
         return ReadFiles(self.pattern, self._format(), self.rows)
 

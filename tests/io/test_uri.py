@@ -2,10 +2,11 @@ import importlib.metadata
 
 import pytest
 
+from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.io import sources
 from chronon_beam.io.memory import MemorySource
 from chronon_beam.io.sources import open_source
-from chronon_beam.io.uri import Uri, local_path, parse_uri, refuse_unknown
+from chronon_beam.io.uri import Uri, local_path, parse_uri
 
 
 def test_values_may_hold_spaces_commas_brackets_colons_and_equals():
@@ -69,6 +70,7 @@ def test_packages_add_schemes_by_entry_points(monkeypatch):
     point = importlib.metadata.EntryPoint("nowhere", f"{__name__}:open_nowhere", sources.GROUP)
     monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda self: open_nowhere)
     monkeypatch.setattr(
-        "chronon_beam.io.uri.entry_points", lambda group: [point] if group == sources.GROUP else []
+        "chronon_beam.api.plugins.entry_points",
+        lambda group: [point] if group == sources.GROUP else [],
     )
     assert open_source("nowhere:x").ddl == "nowhere:x"

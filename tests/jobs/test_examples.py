@@ -26,7 +26,7 @@ def outcome() -> Outcome:
     group_by = load_group_by(str(FLIGHTS / "group_by.py"))
     schema = source.schema()
     assert schema is not None
-    return run(job_of(group_by, schema, shards=1), source.transform())
+    return run(job_of(group_by, schema, shards=1), source.transform(schema))
 
 
 def flights(carrier: str, origin: str, from_ms: int) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def test_ice_cream_from_its_file_in_batch_and_streaming(buffered: bool, streamin
     schema = source.schema()
     assert schema is not None
     job = job_of(load_group_by(str(folder / "group_by.py")), schema)
-    found = run(job, source.transform(), embedded_runner(buffered), streaming=streaming)
+    found = run(job, source.transform(job.columns), embedded_runner(buffered), streaming=streaming)
     assert found.features([{"customer_id": "Alice"}, {"customer_id": "Bob"}], 2000) == [
         {"customer_id_count_6h": 2, "flavor_last_6h": "olive oil"},
         {"customer_id_count_6h": 1, "flavor_last_6h": "strawberry"},

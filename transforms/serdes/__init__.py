@@ -1,1 +1,33 @@
-"""Serdes: what turns the bytes of messages into columns."""
+"""Serdes: each module here is one, named like its format, with a function `open_serde`.
+
+See `api.serde` for what a serde is and does. A new one is a new file in this folder, and its test.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from chronon_beam.api.plugins import offered
+from chronon_beam.api.serde import GROUP, Format, SerDe
+
+
+def open_serde(wanted: Format) -> SerDe:
+    """The serde of a format.
+
+    >>> open_serde(Format("json"))
+    JsonSerDe()
+
+    Raises:
+        ValueError: nobody knows the format, or one of its parameters is wrong.
+        ImportError: a library that the serde needs is missing.
+    """
+    built_in = [module.name for module in iter_modules(__path__)]
+    if wanted.name in built_in:
+        return import_module(f"{__name__}.{wanted.name}").open_serde(wanted.parameters)
+    others = offered(GROUP)
+    if wanted.name not in others:
+        listed = ", ".join(sorted({*built_in, *others}))
+        raise ValueError(
+            f"no serde is registered for format {wanted.name!r}: use one of {listed}, or install a "
+            f"package with an entry point {wanted.name!r} in the group {GROUP!r}"
+        )
+    return others[wanted.name]()(wanted.parameters)

@@ -18,7 +18,9 @@ from chronon_beam.io.files.json_lines import read_lines
 from chronon_beam.io.files.parts import Part
 from chronon_beam.io.files.source import FileSource, format_of
 from chronon_beam.io.memory import MemorySource
-from chronon_beam.io.sources import Source, open_source
+from chronon_beam.io.sources import ARROW, JSON, Source, open_source
+
+NO_COLUMNS = pa.schema([])
 
 
 def lines(count: int, start: int = 0) -> bytes:
@@ -33,7 +35,7 @@ def seen(messages: Messages) -> tuple[str, int, int, bool]:
 def check(source: Source, expected: list, *, streaming: bool = False) -> None:
     options = PipelineOptions(streaming=streaming)
     with beam.Pipeline(runner=FnApiRunner(), options=options) as root:
-        found = root | source.transform() | beam.Map(seen)
+        found = root | source.transform(NO_COLUMNS) | beam.Map(seen)
         assert_that(found, equal_to(expected))
 
 
@@ -70,7 +72,7 @@ def test_uri_carries_the_ddl_and_the_format(tmp_path):
     (tmp_path / "a.log").write_bytes(lines(1))
     source = open_source(f"file:{tmp_path}/a.log?schema=i BIGINT, s STRING&format=jsonl")
     assert source.ddl == "i BIGINT, s STRING"
-    assert source.format == "json"
+    assert source.format == JSON
     assert source.bounded
     check(source, [("a.log", 1, 1, True)])
 
@@ -123,7 +125,7 @@ def test_avro_and_parquet_are_tables(tmp_path):
     pq.write_table(pa.table({"i": [1, 2, 3]}), tmp_path / "a.parquet")
     for name, rows in (("a.avro", 2), ("a.parquet", 3)):
         source = open_source(f"file:{tmp_path}/{name}")
-        assert source.format == "table"
+        assert source.format == ARROW
         assert source.schema() == pa.schema([("i", pa.int64())])
         check(source, [(name, 1, rows, True)])
 
@@ -139,7 +141,7 @@ def test_mixture_of_formats_is_refused(tmp_path):
     avro(tmp_path / "a.avro", "i")
     (tmp_path / "b.jsonl").write_bytes(lines(1))
     with pytest.raises(ValueError, match="several formats"):
-        open_source(f"file:{tmp_path}/*").transform()
+        open_source(f"file:{tmp_path}/*").transform(NO_COLUMNS)
 
 
 def test_file_of_another_format_than_its_name_is_refused_when_built(tmp_path):
@@ -152,7 +154,7 @@ def test_file_of_another_format_than_its_name_is_refused_when_built(tmp_path):
 def test_nothing_that_matches_is_an_error_with_the_path(tmp_path):
     for uri in (f"file:{tmp_path}/no.jsonl", f"file:{tmp_path}/no*.jsonl?format=jsonl"):
         with pytest.raises(FileNotFoundError, match=r"no file matches .*no"):
-            open_source(uri).transform()
+            open_source(uri).transform(NO_COLUMNS)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""Attributes: columns that a source knows of each message, beside what is in its payload.
+
+Examples are the key and the headers of a Kafka record, and the day in the name of a file's folder.
+Decode needs not know of them: a serde with attributes is a serde.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from chronon_beam.api.records import Messages
+from chronon_beam.api.serde import Decoded, Decoder, SerDe
+
+
+def with_attributes(serde: SerDe, attributes: pa.Schema, schema: pa.Schema) -> "AttributeSerDe":
+    """The serde, with `attributes` as further columns; a column of the payload goes first.
+
+    Args:
+        serde: for the payloads.
+        attributes: the columns of `Messages.attributes`.
+        schema: the columns of the payloads.
+    """
+    taken = {name.lower() for name in schema.names}
+    return AttributeSerDe(
+        serde, schema, pa.schema([each for each in attributes if each.name.lower() not in taken])
+    )
+
+
+@dataclass(frozen=True)
+class AttributeSerDe:
+    """A serde for messages of which the source knows more than their payload.
+
+    Attributes:
+        serde: for the payloads.
+        payload: the columns of the payloads.
+        attributes: the columns that the source knows; none of them is in `payload`.
+    """
+
+    serde: SerDe
+    payload: pa.Schema
+    attributes: pa.Schema
+
+    def schema(self) -> pa.Schema:
+        """The columns of the payload, then the attributes."""
+        return pa.schema([*self.payload, *self.attributes])
+
+    def decoder(self, columns: pa.Schema) -> Decoder:
+        """See `SerDe.decoder`."""
+        known = [each for each in columns if each.name in self.attributes.names]
+        if not known:
+            return self.serde.decoder(columns)
+        rest = [each for each in columns if each not in known]
+        return _AttributeDecoder(self.serde.decoder(pa.schema(rest)), columns, pa.schema(known))
+
+
+class _AttributeDecoder:
+    def __init__(self, decoder: Decoder, columns: pa.Schema, known: pa.Schema) -> None:
+        self._decoder = decoder
+        self._columns = columns
+        self._known = known
+
+    def decode(self, messages: Messages) -> Decoded:
+        decoded = self._decoder.decode(messages)
+        rows = [i for i in range(len(messages.positions)) if i not in decoded.reasons]
+        found = messages.attributes
+        if found is None:
+            found = pa.RecordBatch.from_pylist([{}] * len(messages.positions), self._known)
+        if decoded.reasons:
+            found = found.take(pa.array(rows, pa.int64()))
+        parts = [
+            found.column(each.name).cast(each.type)
+            if each.name in self._known.names
+            else decoded.batch.column(each.name)
+            for each in self._columns
+        ]
+        return decoded._replace(batch=pa.RecordBatch.from_arrays(parts, schema=self._columns))
+
+    def close(self) -> None:
+        self._decoder.close()

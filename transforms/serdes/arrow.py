@@ -1,0 +1,60 @@
+"""The serde `arrow`: messages come as an Arrow table (`Messages.table`), as files of tables do."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from chronon_beam.api.formats.table_columns import TableColumns, python_value
+from chronon_beam.api.plugins import refuse_unknown
+from chronon_beam.api.records import Messages
+from chronon_beam.api.serde import Decoded
+
+
+def open_serde(parameters: Mapping[str, str]) -> "ArrowSerDe":
+    """The serde; it has no parameters. Raises ValueError for any."""
+    refuse_unknown(parameters, (), "format arrow")
+    return ArrowSerDe()
+
+
+@dataclass(frozen=True)
+class ArrowSerDe:
+    """Arrow tables, each of which has a schema of its own."""
+
+    def schema(self) -> pa.Schema | None:
+        """None: it is the source that knows its tables."""
+        return None
+
+    def decoder(self, columns: pa.Schema) -> "ArrowDecoder":
+        """See `SerDe.decoder`."""
+        return ArrowDecoder(columns)
+
+
+class ArrowDecoder:
+    """Casts tables to `columns`; a row that cannot be cast without loss has a reason."""
+
+    def __init__(self, columns: pa.Schema) -> None:
+        self._columns = TableColumns(columns)
+        self._none = pa.RecordBatch.from_pylist([], columns)
+
+    def decode(self, messages: Messages) -> Decoded:
+        """See `Decoder.decode`; of a table that is damaged no message can be read."""
+        if messages.table is None:
+            return Decoded(self._none)
+        try:
+            with pa.ipc.open_stream(messages.table) as stream:
+                table = stream.read_all()
+        except pa.ArrowException as error:
+            reason = f"not an Arrow IPC stream: {error}"
+            return Decoded(self._none, dict.fromkeys(range(len(messages.positions)), reason))
+        batch, reasons = self._columns.read(table)
+        return Decoded(batch, reasons, {index: _row_json(table, index) for index in reasons})
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _row_json(table: pa.Table, index: int) -> bytes:
+    row = {name: python_value(table[i], index) for i, name in enumerate(table.column_names)}
+    return json.dumps(row, default=str).encode()
