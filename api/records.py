@@ -5,9 +5,10 @@ milliseconds since the epoch, UTC.
 """
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import pyarrow as pa
+if TYPE_CHECKING:  # what only asks for help need not wait for it
+    import pyarrow as pa
 
 MIN_MS = -(1 << 62)
 """A watermark that promises nothing: no event is late."""
@@ -34,7 +35,7 @@ class Messages(NamedTuple):
     table: bytes | None = None
     watermark_ms: int = MIN_MS
     error: str | None = None
-    attributes: pa.RecordBatch | None = None
+    attributes: "pa.RecordBatch | None" = None
 
 
 class Failure(NamedTuple):
