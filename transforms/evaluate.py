@@ -21,6 +21,7 @@ from chronon_beam.transforms.decode import Events
 from chronon_beam.transforms.rows import Rows, row_json
 from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
 from chronon_beam.transforms.spark.query import SqlQuery
+from chronon_beam.transforms.time_hint import time_hint
 
 FAILURES = "failures"
 TIME = "ts"
@@ -75,11 +76,10 @@ def plan_of(group_by: GroupBy, compiled: CompiledQuery, layout: str) -> Plan:
     """
     types = {field.name: from_arrow(field.name, field.type) for field in compiled.schema}
     query = group_by.source.query
-    _check_time(group_by, compiled, TIME, f"time column {query.time_column or TIME!r}")
+    _check_time(group_by, compiled, TIME, query.time_column or TIME)
     if MUTATION_TIME in types and group_by.is_entities:
         chosen = mutation_selects(query)
-        role = f"mutation time column {chosen[MUTATION_TIME]!r}"
-        _check_time(group_by, compiled, MUTATION_TIME, role)
+        _check_time(group_by, compiled, MUTATION_TIME, chosen[MUTATION_TIME])
         if types[IS_BEFORE] != BOOLEAN:
             raise GroupByError(
                 f"{group_by.name}: reversal column {chosen[IS_BEFORE]!r} is of type "
@@ -88,12 +88,13 @@ def plan_of(group_by: GroupBy, compiled: CompiledQuery, layout: str) -> Plan:
     return Plan(group_by, types, layout)
 
 
-def _check_time(group_by: GroupBy, compiled: CompiledQuery, name: str, role: str) -> None:
+def _check_time(group_by: GroupBy, compiled: CompiledQuery, name: str, expression: str) -> None:
     kind = compiled.schema.field(name).type
     if not (pa.types.is_integer(kind) or (name == TIME and pa.types.is_floating(kind))):
+        role = "time column" if name == TIME else "mutation time column"
         raise GroupByError(
-            f"{group_by.name}: {role} is of type {kind}: milliseconds since the epoch are "
-            "expected; write for example unix_millis(created) or CAST(created AS BIGINT)"
+            f"{group_by.name}: {role} {expression!r} is of type {kind}: milliseconds since the "
+            f"epoch are expected: {time_hint(kind, expression)}"
         )
 
 

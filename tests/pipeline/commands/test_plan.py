@@ -30,7 +30,7 @@ def test_time_that_is_no_number_is_refused_with_the_remedy(
     source = events(ANN, schema="user STRING, price DOUBLE, t TIMESTAMP")
     ran = chronon_beam("plan", declared(), source)
     assert ran.code == 2
-    assert "milliseconds since the epoch are expected; write for example unix_millis" in ran.err
+    assert "milliseconds since the epoch are expected: write unix_millis(t)" in ran.err
 
 
 def test_plan_for_people(chronon_beam: Cli) -> None:
