@@ -94,6 +94,17 @@ class KVStore(ABC):
         """Let go of values from before that time; stores with rules of their own do nothing."""
 
     @abstractmethod
+    def drop(self, dataset: str) -> None:
+        """Let go of all values of a dataset; one that is not there is no error."""
+
+    def is_empty(self, dataset: str) -> bool:
+        """Whether a dataset holds no value."""
+        try:
+            return next(iter(self.scan(dataset)), None) is None
+        except FileNotFoundError:  # a store that is one file, before it was written to
+            return True
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of connections; the store is of no use afterwards."""
 
@@ -152,6 +163,9 @@ class NullStore(KVStore):
     def scan(self, dataset: str) -> Iterator[StoredValue]:
         """Has none."""
         return iter(())
+
+    def drop(self, dataset: str) -> None:
+        """Nothing to do."""
 
     def close(self) -> None:
         """Nothing to do."""
@@ -215,6 +229,11 @@ class MemoryStore(KVStore):
             for values in self._datasets.get(dataset, {}).values():
                 for slot in [slot for slot in values if slot[1] < before_ms]:
                     del values[slot]
+
+    def drop(self, dataset: str) -> None:
+        """See `KVStore.drop`."""
+        with _memory_lock:
+            self._datasets.pop(dataset, None)
 
     def close(self) -> None:
         """What it holds stays until the process ends, or `forget` is called."""

@@ -40,6 +40,7 @@ SELECT value, start_ms FROM {table}
 WHERE key = ? AND tile_size_ms = ? AND start_ms >= ? AND start_ms < ?
 ORDER BY start_ms, position"""
 _DROP = "DELETE FROM {table} WHERE start_ms < ?"
+_DROP_TABLE = "DROP TABLE IF EXISTS {table}"
 _SCAN = """
 SELECT key, tile_size_ms, value, start_ms FROM {table}
 ORDER BY key, tile_size_ms, start_ms, position"""
@@ -119,6 +120,11 @@ class SqliteStore(KVStore):
     def drop_before(self, dataset: str, before_ms: int) -> None:
         """One transaction; the file keeps its size, and later writes fill it."""
         self._connection().execute(_DROP.format(table=_table(dataset)), (before_ms,))
+
+    def drop(self, dataset: str) -> None:
+        """Drop the dataset's table; the file keeps its size, and later writes fill it."""
+        if Path(self._path).is_file():
+            self._connection().execute(_DROP_TABLE.format(table=_table(dataset)))
 
     def close(self) -> None:
         """Close the connections of all threads of this process."""

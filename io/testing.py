@@ -194,6 +194,20 @@ class KVStoreContract:
             for p in puts
         )
 
+    def test_drop_lets_go_of_one_dataset(self, store: KVStore) -> None:
+        """Of tiles and rows, and of no other's; what is not there is dropped, too."""
+        name = dataset_of_its_own()
+        other = f"{name}_BEFORE"
+        puts = [tile(name, b"k", NOON + i * DAY, b"v") for i in range(3)] + [row(name, b"", 0, b"")]
+        store.multi_put([*puts, tile(other, b"k", NOON, b"kept")])
+        assert not store.is_empty(name)
+        for _ in range(2):
+            store.drop(name)
+            assert store.is_empty(name)
+        assert list(store.scan(other)) == [StoredValue(b"k", HOUR, TimedValue(b"kept", NOON))]
+        store.multi_put([tile(name, b"k", NOON, b"new")])
+        assert list(store.scan(name)) == [StoredValue(b"k", HOUR, TimedValue(b"new", NOON))]
+
     def test_one_batch_may_write_to_several_datasets(self, store: KVStore) -> None:
         """Datasets are made by writing to them."""
         names = [dataset_of_its_own(), dataset_of_its_own("BATCH"), dataset_of_its_own("OTHER")]

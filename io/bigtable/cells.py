@@ -24,6 +24,7 @@ FAMILY = "cf"
 QUALIFIER = b"value"
 BATCH_TABLE = "GROUPBY_BATCH"
 STREAMING_TABLE = "GROUPBY_STREAMING"
+RUNS_TABLE = "CHRONON_BEAM_RUNS"
 DAY_MS = 86_400_000
 
 _BATCH_SIZE_MS = 1
@@ -63,9 +64,12 @@ def table_of(dataset: str) -> str:
     """
     if dataset.endswith("_BATCH"):
         return BATCH_TABLE
-    # What tiles were repaired with stands beside them: an instance holds 1,000 tables.
-    if dataset.endswith(("_STREAMING", "_STREAMING_REPAIRS")):
+    # What tiles were before they were repaired, or added to by a later run, grows old with them.
+    if dataset.endswith(("_STREAMING", "_STREAMING_REPAIRS", "_STREAMING_BEFORE")):
         return STREAMING_TABLE
+    # An instance holds 1,000 tables, so ledgers of runs share one.
+    if dataset.endswith("_STREAMING_RUNS"):
+        return RUNS_TABLE
     if not _TABLE.fullmatch(dataset):
         raise NotStorable(f"dataset {dataset!r} is no name for a table of Bigtable")
     return dataset

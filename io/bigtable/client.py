@@ -25,6 +25,7 @@ from chronon_beam.io.bigtable.cells import mutate_rows_request
 from chronon_beam.io.bigtable.errors import (
     EMULATOR_VARIABLE,
     BigtableError,
+    cannot_drop,
     cannot_make,
     without_credentials,
 )
@@ -117,9 +118,8 @@ class BigtableClient:
         """
         if table in self._made:
             return False
-        channel = self._channel if self.emulator else None
         try:
-            with closing(BigtableTables(self.options, channel)) as tables:
+            with closing(self._tables()) as tables:
                 made = tables.make(table)
         except (GoogleAPICallError, RetryError) as error:
             command = by_hand(self.options, table)
@@ -140,6 +140,21 @@ class BigtableClient:
                 "Bigtable %s: table %s was not there, it is made", self.options.name, table
             )
         return True
+
+    def drop(self, table: str, prefix: bytes) -> None:
+        """Drop the rows of a table whose keys begin so.
+
+        Raises:
+            BigtableError: Bigtable refuses, or does not answer.
+        """
+        try:
+            with closing(self._tables()) as tables:
+                tables.drop_rows(table, prefix)
+        except (GoogleAPICallError, RetryError) as error:
+            raise cannot_drop(self.options, table, prefix, error) from error
+
+    def _tables(self) -> BigtableTables:
+        return BigtableTables(self.options, self._channel if self.emulator else None)
 
     def _reconnect(self) -> None:
         """After a call that hung: others of its connection might."""

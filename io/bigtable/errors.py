@@ -49,6 +49,17 @@ def cannot_make(
     return BigtableError(f"Bigtable {options.name}: table {table} cannot be made: {status}: {todo}")
 
 
+def cannot_drop(
+    options: BigtableOptions, table: str, prefix: bytes, error: GoogleAPICallError | RetryError
+) -> BigtableError:
+    """Rows are to go, and Bigtable does not let them."""
+    status = status_of_admin(error)
+    return BigtableError(
+        f"Bigtable {options.name}: rows {prefix.decode()}* of table {table} cannot be dropped: "
+        f"{status}: ask for the role roles/bigtable.admin, or have them dropped"
+    )
+
+
 def status_of_admin(error: GoogleAPICallError | RetryError) -> Status:
     """The status of a call of the admin API that failed, the last one if it was tried again."""
     cause = error.cause if isinstance(error, RetryError) else error

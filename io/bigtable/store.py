@@ -161,6 +161,14 @@ class BigtableStore(KVStore):
         for row, values in scanned(self._here.client, table_of(dataset), prefix, wait_ms):
             yield from _stored(dataset, row, values)
 
+    def drop(self, dataset: str) -> None:
+        """Have Bigtable drop all rows of the dataset, which needs the right to change tables.
+
+        Raises:
+            BigtableError: it does not.
+        """
+        self._here.client.drop(table_of(dataset), row_prefix(dataset))
+
     def close(self) -> None:
         """Let go of the connection, when no other store of the process uses it."""
         release(self._connected.client, self)

@@ -87,6 +87,20 @@ class BigtableTables:
             )
         return False
 
+    def drop_rows(self, table: str, prefix: bytes) -> None:
+        """Drop all rows whose key begins with `prefix`; no table is as good as none of them.
+
+        Raises:
+            GoogleAPICallError, RetryError: they are still there.
+        """
+        with suppress(NotFound):
+            self._client.drop_row_range(
+                types.DropRowRangeRequest(
+                    name=f"{self._options.name}/tables/{table}", row_key_prefix=prefix
+                ),
+                timeout=_TIMEOUT_S,
+            )
+
     def close(self) -> None:
         """Let go of the connection, if it is its own."""
         if self._owns_channel:
