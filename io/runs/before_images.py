@@ -1,0 +1,194 @@
+"""Tiles of a run, merged with what earlier runs have left; see `chronon_beam.io.runs`."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from chronon_beam.aggregator.codecs import complete
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.io.kv_store import KVStore, StoredValue
+
+IMAGES = "{}_BEFORE"
+"""Name of the dataset that holds the before-images of a dataset."""
+
+_MOST_CACHED = 200_000
+_BATCH = 500
+
+
+class BeforeImage(NamedTuple):
+    """What a tile was before a run touched it.
+
+    Attributes:
+        run: id of that run, the last one that has touched the tile.
+        tile: None if there was no tile.
+    """
+
+    run: str
+    tile: bytes | None
+
+    def pack(self) -> bytes:
+        """The id, a line feed, and the tile's bytes if there are any."""
+        return self.run.encode() + (b"" if self.tile is None else b"\n" + self.tile)
+
+    @staticmethod
+    def unpack(value: bytes) -> "BeforeImage":
+        r"""The image that `pack` made.
+
+        >>> BeforeImage.unpack(BeforeImage("r", b"\n").pack())
+        BeforeImage(run='r', tile=b'\n')
+        """
+        run, feed, tile = value.partition(b"\n")
+        return BeforeImage(run.decode(), tile if feed else None)
+
+
+class Adding(NamedTuple):
+    """A run that adds to the tiles of earlier ones.
+
+    Attributes:
+        run: its id.
+        replaces: ids of the unfinished runs whose events it reads again: their images are its own.
+    """
+
+    run: str
+    replaces: frozenset[str] = frozenset()
+
+
+class AddingWriter:
+    """Writes the tiles of a run, each merged with its before-image.
+
+    A tile's image is read, and noted, when the run touches the tile for the first time. It stays
+    the same as long as the run lasts, so it is kept in memory. A tile is complete when it was
+    complete in the run that wrote last.
+
+    Args:
+        store: where the tiles are.
+        plan: how tiles are merged.
+        adding: the run.
+    """
+
+    def __init__(self, store: KVStore, plan: Plan, adding: Adding) -> None:
+        self._store, self._plan, self._adding = store, plan, adding
+        self._images: dict[GetRequest, bytes | None] = {}
+
+    def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
+        """As `KVStore.multi_put`; of several writes of one tile only the last is made."""
+        tiles = [_tile(each) for each in requests]
+        newest = dict(zip(tiles, requests, strict=True))
+        failed = self._look_up(newest)
+        puts: dict[GetRequest, PutRequest] = {}
+        for tile, request in newest.items():
+            if tile not in failed:
+                try:
+                    puts[tile] = request._replace(value_bytes=self.merged(request))
+                except ValueError as error:
+                    failed[tile] = f"cannot be merged with the tile that is stored: {error}"
+        failed |= _failures(list(puts), self._store.multi_put(list(puts.values())))
+        return [failed.get(tile) for tile in tiles]
+
+    def merged(self, request: PutRequest) -> bytes:
+        """A tile of the run, whose image is known, as it is to be stored; raises ValueError."""
+        value, image = request.value_bytes, self._images[_tile(request)]
+        if image is None:
+            return value
+        tiles = self._plan.tiles
+        accumulator, is_complete = tiles.decode(value)
+        encoded = tiles.encode(self._plan.aggregator.merge(tiles.decode(image)[0], accumulator))
+        return complete(encoded) if is_complete else encoded
+
+    def _look_up(self, newest: dict[GetRequest, PutRequest]) -> dict[GetRequest, str]:
+        """Learn the images of tiles; the reason by tile for those whose image is not noted."""
+        if len(self._images) > _MOST_CACHED:
+            self._images.clear()
+        unknown = [tile for tile in newest if tile not in self._images]
+        failed: dict[GetRequest, str] = {}
+        for at in range(0, len(unknown), _BATCH):
+            tiles = unknown[at : at + _BATCH]
+            noted = [each._replace(dataset=IMAGES.format(each.dataset)) for each in tiles]
+            found = [_only(values) for values in self._store.multi_get(tiles + noted)]
+            images = self._images_of(tiles, found[: len(tiles)], found[len(tiles) :])
+            failed |= self._note({tile: newest[tile] for tile in images}, images)
+        return failed
+
+    def _images_of(
+        self, tiles: list[GetRequest], stored: list[bytes | None], noted: list[bytes | None]
+    ) -> dict[GetRequest, bytes | None]:
+        """Those that are to be noted; the run's own, which are noted already, are remembered."""
+        new: dict[GetRequest, bytes | None] = {}
+        for tile, value, packed in zip(tiles, stored, noted, strict=True):
+            image = None if packed is None else BeforeImage.unpack(packed)
+            if image is not None and image.run == self._adding.run:
+                self._images[tile] = image.tile
+            elif image is not None and image.run in self._adding.replaces:
+                new[tile] = image.tile
+            else:
+                new[tile] = value
+        return new
+
+    def _note(
+        self, requests: dict[GetRequest, PutRequest], images: dict[GetRequest, bytes | None]
+    ) -> dict[GetRequest, str]:
+        puts = [
+            request._replace(
+                dataset=IMAGES.format(request.dataset),
+                value_bytes=BeforeImage(self._adding.run, images[tile]).pack(),
+            )
+            for tile, request in requests.items()
+        ]
+        failed = _failures(list(images), self._store.multi_put(puts))
+        self._images |= {tile: image for tile, image in images.items() if tile not in failed}
+        return failed
+
+
+def take_back(store: KVStore, dataset: str, runs: Iterable[str], nothing: bytes) -> int:
+    """Make tiles what they were before unfinished runs touched them.
+
+    Args:
+        store: where they are.
+        dataset: the tiles' dataset.
+        runs: the ids of those runs and of the runs that they replaced.
+        nothing: a tile without events, for those that were not there.
+
+    Returns:
+        How many tiles were written.
+
+    Raises:
+        RuntimeError: the store did not take a tile.
+    """
+    unwanted, done = frozenset(runs), 0
+    puts: list[PutRequest] = []
+    for stored in store.scan(IMAGES.format(dataset)):
+        image = BeforeImage.unpack(stored.value.value_bytes)
+        if image.run in unwanted:
+            puts.append(_former(stored, dataset, nothing if image.tile is None else image.tile))
+        if len(puts) == _BATCH:
+            done += _put_all(store, puts)
+            puts = []
+    return done + _put_all(store, puts)
+
+
+def _former(stored: StoredValue, dataset: str, tile: bytes) -> PutRequest:
+    start_ms = stored.value.ts_ms
+    return PutRequest(stored.key_bytes, tile, dataset, start_ms, start_ms, stored.tile_size_ms)
+
+
+def _put_all(store: KVStore, puts: list[PutRequest]) -> int:
+    reasons = [reason for reason in store.multi_put(puts) if reason is not None]
+    if reasons:
+        raise RuntimeError(f"what an unfinished run has written cannot be taken back: {reasons[0]}")
+    return len(puts)
+
+
+def _tile(request: PutRequest) -> GetRequest:
+    start_ms = request.tile_start_ms
+    return GetRequest(
+        request.key_bytes, request.dataset, start_ms, start_ms + 1, request.tile_size_ms
+    )
+
+
+def _only(values: list[TimedValue]) -> bytes | None:
+    return values[0].value_bytes if values else None
+
+
+def _failures(tiles: list[GetRequest], reasons: list[str | None]) -> dict[GetRequest, str]:
+    found: Iterator[tuple[GetRequest, str | None]] = zip(tiles, reasons, strict=True)
+    return {tile: reason for tile, reason in found if reason is not None}

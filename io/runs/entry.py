@@ -1,0 +1,208 @@
+"""How a new run enters a dataset: what it has to read, and what becomes of what is there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from chronon_beam.io.runs.ledger import Run, State
+from chronon_beam.io.runs.units import GoesOn, covers, furthest, unread
+
+MERGE, REPLACE, REFUSE = "merge", "replace", "refuse"
+CHOICES = (MERGE, REPLACE, REFUSE)
+
+
+class EntryRefused(ValueError):
+    """A run that would count events twice, lose some, or mix two definitions; with the way out."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is in a dataset when a run comes.
+
+    Attributes:
+        name: for example `DEMO_ICE_CREAM_STREAMING`.
+        runs: see `Ledger.runs`.
+        empty: whether it holds no value.
+    """
+
+    name: str
+    runs: Sequence[Run]
+    empty: bool
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A run that wants to enter a dataset.
+
+    Attributes:
+        run: as it would be if it were alone; its units are the files as they are.
+        existing: what the user has chosen (one of `CHOICES`), or None.
+        knows_units: whether the source can tell what it reads.
+        tiled: whether it writes tiles, which are replaced, or rows, which have identities.
+        continues: whether it goes on from the state of the live job before it.
+    """
+
+    run: Run
+    existing: str | None = None
+    knows_units: bool = True
+    tiled: bool = True
+    continues: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a run does when it enters.
+
+    Attributes:
+        run: the run as it is noted in the ledger.
+        idle: whether earlier runs have read all that there is, so that nothing is done.
+        takes_back: unfinished runs, whose tiles are first made what they were before them.
+    """
+
+    run: Run
+    idle: bool = False
+    takes_back: tuple[Run, ...] = ()
+
+
+def enter(arrival: Arrival, dataset: Dataset, goes_on: GoesOn) -> Entry:
+    """Decide how a run enters.
+
+    Args:
+        arrival: the run.
+        dataset: what it comes to.
+        goes_on: see `unread`.
+
+    Raises:
+        EntryRefused, ChangedFile: it must not enter; the message has the reason and the way out.
+    """
+    _check_name(arrival.run, dataset)
+    if arrival.existing == REPLACE:
+        return Entry(_clearing(arrival.run, dataset.runs))
+    standing = [run for run in dataset.runs if run.standing]
+    unfinished = [run for run in dataset.runs if not run.standing]
+    _check_choice(arrival, dataset, standing, unfinished)
+    if arrival.continues:
+        return Entry(_continued(arrival.run, standing))
+    if not standing and (dataset.empty or _all_alone(unfinished)):
+        return Entry(_alone(arrival.run, unfinished, goes_on))
+    return _beside(arrival, standing, unfinished, goes_on)
+
+
+def _all_alone(unfinished: list[Run]) -> bool:
+    return bool(unfinished) and all(run.alone for run in unfinished)
+
+
+def _alone(run: Run, unfinished: list[Run], goes_on: GoesOn) -> Run:
+    """A run into a dataset that is empty, but for what unfinished runs have left."""
+    anew = replace(_replacing(run, unfinished), alone=True)
+    if all(_overwrites(run, each, goes_on) for each in unfinished):
+        return anew
+    return _clearing(run, unfinished)
+
+
+def _clearing(run: Run, others: Sequence[Run]) -> Run:
+    """A run that has the dataset emptied of what others have left."""
+    return replace(_replacing(run, others), alone=True, state=State.CLEARING)
+
+
+def _continued(run: Run, standing: list[Run]) -> Run:
+    """A live job that has its state: the tiles that it writes hold what its former self read."""
+    former = [each for each in standing if each.live][-1:]
+    if not former:
+        return replace(run, alone=True)  # its state is all that is known of the tiles
+    return replace(_replacing(run, former), alone=former[0].alone)
+
+
+def _beside(arrival: Arrival, standing: list[Run], unfinished: list[Run], goes_on: GoesOn) -> Entry:
+    """A run that adds to what others have left."""
+    run = arrival.run
+    if arrival.knows_units and not run.live:
+        read = furthest(unit for each in standing for unit in each.units)
+        run = replace(run, units=tuple(unread(run.units, read, goes_on)))
+        if not run.units:
+            return Entry(run, idle=True)
+    others = tuple(each for each in unfinished if not _overwrites(run, each, goes_on))
+    return Entry(_replacing(run, unfinished), takes_back=others)
+
+
+def _overwrites(run: Run, other: Run, goes_on: GoesOn) -> bool:
+    """Whether a run makes every tile of another anew, since it reads all that the other read."""
+    return (
+        bool(other.units)
+        and other.state is State.STARTED
+        and other.definition == run.definition
+        and covers(run.units, other.units, goes_on)
+    )
+
+
+def _replacing(run: Run, others: Sequence[Run]) -> Run:
+    ids = {each.id for each in others}.union(*(each.replaces for each in others))
+    return replace(run, replaces=run.replaces | ids)
+
+
+def _check_name(run: Run, dataset: Dataset) -> None:
+    """Names that differ in their punctuation have one dataset."""
+    for each in dataset.runs:
+        if each.group_by != run.group_by:
+            raise EntryRefused(
+                f"dataset {dataset.name} is that of GroupBy {each.group_by!r}, which has written "
+                f"it: {run.group_by!r} differs only in what a dataset's name leaves out. Rename "
+                "one of them, or use another store"
+            )
+
+
+def _check_choice(
+    arrival: Arrival, dataset: Dataset, standing: list[Run], unfinished: list[Run]
+) -> None:
+    """Refuse what may harm, unless the user has chosen it."""
+    unknown = not (dataset.empty or standing or unfinished)
+    if arrival.existing == REFUSE and not (dataset.empty and not standing and not unfinished):
+        raise EntryRefused(f"dataset {dataset.name} is not empty, and --existing=refuse was given")
+    if arrival.existing == MERGE:
+        return
+    if any(each.definition != arrival.run.definition for each in standing):
+        raise EntryRefused(_OTHER_DEFINITION.format(dataset.name, arrival.run.group_by))
+    if arrival.continues:
+        return
+    if unknown:
+        raise EntryRefused(_UNKNOWN.format(dataset.name))
+    if not arrival.tiled or not standing:
+        return
+    if arrival.run.live:
+        raise EntryRefused(_LIVE.format(dataset.name))
+    if not arrival.knows_units:
+        raise EntryRefused(_CANNOT_TELL.format(dataset.name))
+    if any(each.live for each in standing):
+        raise EntryRefused(_AFTER_LIVE.format(dataset.name))
+
+
+_ANEW = "--existing=replace empties it and starts anew"
+
+_OTHER_DEFINITION = (
+    "dataset {} was written by another definition of {} (other selects, wheres, times, keys, "
+    f"aggregations, tiling or dialect): values would be a mixture of both. {_ANEW}; another name "
+    "or store keeps both; --existing=merge mixes them all the same"
+)
+
+_UNKNOWN = (
+    "dataset {} holds values that no run is noted for, for example of another program or of an "
+    "earlier version: what they were made of is not known, so events may count twice. "
+    f"--existing=merge adds to them; {_ANEW}"
+)
+
+_LIVE = (
+    "dataset {} holds tiles of earlier runs, and a live job without its state cannot tell which "
+    "events are in them. --savepoint_path goes on with the state of the job before it; "
+    "--existing=merge adds to the tiles, which is right if the source begins where the job before "
+    f"it stopped; {_ANEW}"
+)
+
+_CANNOT_TELL = (
+    "dataset {} holds tiles of earlier runs, and this source cannot tell which of its events are "
+    f"in them. --existing=merge adds all of them; {_ANEW}"
+)
+
+_AFTER_LIVE = (
+    "dataset {} holds tiles of a live job, which would overwrite what this run adds if it went on, "
+    "and may have read the same events. --existing=merge adds to them, which is right if that job "
+    f"has ended for good and had other events; {_ANEW}"
+)

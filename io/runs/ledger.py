@@ -1,0 +1,122 @@
+"""The ledger of a dataset: its runs, each one value in the store."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import Enum
+
+from chronon_beam.api.records import PutRequest
+from chronon_beam.io.kv_store import KVStore
+from chronon_beam.io.runs.units import Unit
+
+LEDGER = "{}_RUNS"
+"""Name of the ledger of a dataset."""
+
+SIZE_MS = 1
+"""Tile size under which values of a ledger stand; their time is 0."""
+
+
+class State(Enum):
+    """How far a run has come."""
+
+    CLEARING = "clearing"  # what is in the dataset is dropped before the run begins
+    STARTED = "started"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run into a dataset.
+
+    Attributes:
+        id: begins with the time at which the run was started, so that runs sort by it.
+        group_by: name of the GroupBy.
+        definition: tells apart what GroupBys of one name may compute.
+        state: how far it has come.
+        live: whether it never ends by itself; then `units` is empty.
+        units: what it reads.
+        alone: whether there was nothing in the dataset, so that tiles are written without images.
+        replaces: ids of earlier runs of which nothing is to stay. They are no part of the
+            dataset's history any more.
+    """
+
+    id: str
+    group_by: str
+    definition: str
+    state: State = State.STARTED
+    live: bool = False
+    units: tuple[Unit, ...] = ()
+    alone: bool = False
+    replaces: frozenset[str] = field(default=frozenset())
+
+    @property
+    def standing(self) -> bool:
+        """Whether what it has written stays: a live job's tiles do, although it never finishes."""
+        return self.state is State.FINISHED or (self.live and self.state is State.STARTED)
+
+    def to_bytes(self) -> bytes:
+        """As JSON."""
+        found = {**asdict(self), "state": self.state.value, "replaces": sorted(self.replaces)}
+        return json.dumps({**found, "units": [list(unit) for unit in self.units]}).encode()
+
+    @staticmethod
+    def from_bytes(value: bytes) -> "Run":
+        """The run that `to_bytes` made."""
+        found = json.loads(value)
+        units = tuple(Unit(*each) for each in found.pop("units"))
+        state, replaces = State(found.pop("state")), frozenset(found.pop("replaces"))
+        return Run(**found, state=state, units=units, replaces=replaces)
+
+
+def new_id() -> str:
+    """An id that no other run has; it begins with the time, in microseconds."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{uuid.uuid4().hex[:8]}"
+
+
+class LedgerNotWritten(RuntimeError):
+    """The store did not take a value of the ledger, so nothing that depends on it may be done."""
+
+
+class Ledger:
+    """The runs into one dataset, as they are in the store."""
+
+    def __init__(self, store: KVStore, dataset: str) -> None:
+        self._store = store
+        self._name = LEDGER.format(dataset)
+
+    def create(self) -> None:
+        """Make its dataset if there is none."""
+        self._store.create(self._name)
+
+    def runs(self) -> list[Run]:
+        """All runs, the earliest first; without those that a later one replaces."""
+        runs = sorted(self._all(), key=lambda run: run.id)
+        replaced = {each for run in runs for each in run.replaces}
+        return [run for run in runs if run.id not in replaced]
+
+    def _all(self) -> Iterator[Run]:
+        with suppress(FileNotFoundError):  # a store that is one file, before it was written to
+            for stored in self._store.scan(self._name):
+                if stored.key_bytes != LEASE_KEY:
+                    yield Run.from_bytes(stored.value.value_bytes)
+
+    def put(self, run: Run) -> None:
+        """Note a run, in place of what was noted of it; raises LedgerNotWritten."""
+        put(self._store, self._name, run.id.encode(), run.to_bytes())
+
+    def finish(self, run: Run) -> None:
+        """Note that all of a run's units are in the dataset; raises LedgerNotWritten."""
+        self.put(replace(run, state=State.FINISHED))
+
+
+LEASE_KEY = b"lease"
+
+
+def put(store: KVStore, ledger: str, key: bytes, value: bytes) -> None:
+    """Write one value of a ledger; raises LedgerNotWritten."""
+    (reason,) = store.multi_put([PutRequest(key, value, ledger, 0, 0, SIZE_MS)])
+    if reason is not None:
+        raise LedgerNotWritten(f"{ledger} cannot be written: {reason}")

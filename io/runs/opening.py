@@ -1,0 +1,34 @@
+"""What is done to a dataset before a run begins; see `chronon_beam.io.runs`."""
+
+from dataclasses import replace
+
+from chronon_beam.io.kv_store import KVStore
+from chronon_beam.io.repair import NOTES_DATASET
+from chronon_beam.io.runs.before_images import IMAGES, take_back
+from chronon_beam.io.runs.entry import Entry
+from chronon_beam.io.runs.ledger import Ledger, Run, State
+
+
+def open_run(store: KVStore, dataset: str, entry: Entry, nothing: bytes) -> Run:
+    """Make the dataset what an entering run expects, and note the run.
+
+    Whatever this is cut short, the next run finds in the ledger what is left to do.
+
+    Args:
+        store: where the dataset is.
+        dataset: its name.
+        entry: what is to be done.
+        nothing: a tile without events.
+    """
+    ledger, run = Ledger(store, dataset), entry.run
+    if run.state is State.CLEARING:
+        ledger.put(run)
+        for name in (dataset, IMAGES, NOTES_DATASET):
+            store.drop(name.format(dataset))
+        run = replace(run, state=State.STARTED)
+    elif entry.takes_back:
+        unwanted = {each.id for each in entry.takes_back}
+        unwanted.update(*(each.replaces for each in entry.takes_back))
+        take_back(store, dataset, unwanted, nothing)
+    ledger.put(run)
+    return run

@@ -1,0 +1,82 @@
+"""What runs read, so that a later run can tell what it still has to read."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+
+class Unit(NamedTuple):
+    """A stretch of one file.
+
+    Attributes:
+        path: the file. Local paths are absolute and free of links, so that a file has one name
+            from whatever folder it is named.
+        start: the first byte to read; above 0 where an earlier run has read what comes before.
+        stop: the byte after the last one.
+        fingerprint: tells apart what the bytes from 0 to `stop` may be.
+    """
+
+    path: str
+    start: int
+    stop: int
+    fingerprint: str
+
+
+GoesOn = Callable[[Unit, Unit], bool]
+"""Takes what was read of a file and what the file is now: whether it is the same, or has grown."""
+
+
+class ChangedFile(ValueError):
+    """A file that has been read is another one now, so what it holds cannot be added."""
+
+
+def furthest(units: Iterable[Unit]) -> dict[str, Unit]:
+    """Of each file the unit that goes furthest, by path."""
+    found: dict[str, Unit] = {}
+    for unit in units:
+        if unit.path not in found or found[unit.path].stop < unit.stop:
+            found[unit.path] = unit
+    return found
+
+
+def unread(now: Sequence[Unit], read: Mapping[str, Unit], goes_on: GoesOn) -> list[Unit]:
+    """What is still to be read.
+
+    Args:
+        now: the files as they are, each from its start.
+        read: what has been read, by path.
+        goes_on: looks at the files.
+
+    Raises:
+        ChangedFile: a file that was read has changed, and not by lines that were appended.
+    """
+    left: list[Unit] = []
+    for unit in now:
+        before = read.get(unit.path)
+        if before is None or before.stop == 0:
+            left.append(unit)
+        elif before.fingerprint != unit.fingerprint or before.stop != unit.stop:
+            if before.stop >= unit.stop or not goes_on(before, unit):
+                raise ChangedFile(_changed(before, unit))
+            left.append(unit._replace(start=before.stop))
+    return left
+
+
+def _changed(before: Unit, now: Unit) -> str:
+    return (
+        f"{now.path} was read by an earlier run ({before.stop:,} bytes) and is another file now "
+        f"({now.stop:,} bytes): what it holds cannot be told from what was counted. Only JSON "
+        "lines that are not compressed may grow, by whole lines. Give new events a file with a "
+        "name of its own, or start anew with --existing=replace"
+    )
+
+
+def covers(mine: Iterable[Unit], theirs: Iterable[Unit], goes_on: GoesOn) -> bool:
+    """Whether `mine` holds every event of `theirs`."""
+    by_path = {unit.path: unit for unit in mine}
+    for unit in theirs:
+        own = by_path.get(unit.path)
+        if own is None or own.start != unit.start or own.stop < unit.stop:
+            return False
+        if own.fingerprint != unit.fingerprint and not goes_on(unit, own):
+            return False
+    return True
