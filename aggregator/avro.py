@@ -1,22 +1,22 @@
 """Avro as Chronon writes it: schemas with its names, and bytes.
 
-Source: `ai.chronon.online.serde.AvroConversions`. Encoders are built once for a type, as closures
-over closures: for the small records of tiles that is several times faster than a walk over the
-schema for every value (benchmarks/aggregator.py). Decoding is fastavro's.
+Source: `ai.chronon.online.serde.AvroConversions`. Each type gets its encoder once, a function made
+of functions: for the small records of tiles that is several times faster than a walk over the
+schema for every value (benchmarks/aggregator.py). fastavro decodes.
 """
 
 import io
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import fastavro
 
 from chronon_beam.aggregator.expressions import expression
 from chronon_beam.aggregator.jvm.decimals import unscaled
 from chronon_beam.aggregator.jvm.hashing import STRING_PLACES, HashOrdered
-from chronon_beam.aggregator.operations.base import IrRecord
 from chronon_beam.api.data_types import (
     BINARY,
     BOOLEAN,
@@ -35,17 +35,20 @@ from chronon_beam.api.data_types import (
 )
 from chronon_beam.api.dialect import AvroNames, Dialect
 
+T = TypeVar("T")
+
 Encoder = Callable[[Any], bytes]
-Schema = dict[str, Any]
+Schema = dict[str, object]
+"""An Avro schema as JSON."""
 
 NAMESPACE = "ai.chronon.data"
 _MOST_DIGITS = 1000
-"""Of decimals that are read; those of Spark have 38 at most, of a sum a few more."""
+"""Precision of decimals in reading schemas; Spark's have 38 digits at most, a sum a few more."""
 
 NULL, PRESENT = b"\x00", b"\x02"
-"""Index of the union branch: every field is [null, T]."""
+"""Index of a union's branch: every field is of type [null, T]."""
 
-_PRIMITIVES: dict[DataType, Any] = {
+_PRIMITIVES: dict[DataType, str | Schema] = {
     BOOLEAN: "boolean",
     BYTE: {"type": "int", "logicalType": "byte"},
     SHORT: {"type": "int", "logicalType": "short"},
@@ -59,32 +62,49 @@ _PRIMITIVES: dict[DataType, Any] = {
 
 
 class AvroError(ValueError):
-    """A value that has no place in its schema, or bytes that are not of it."""
+    """A value that does not fit its schema, or bytes that were not written with the schema."""
+
+
+@dataclass(frozen=True)
+class IrRecord(StructType):
+    """A record of an IR (AvgIr, TimePair): its value is a tuple in field order, without nulls."""
+
+
+def ir_record(record: str, *fields: tuple[str, DataType]) -> IrRecord:
+    """The IR type called `record`."""
+    return IrRecord(f"struct_{record}", record, fields)
 
 
 def record_schema(struct_type: StructType, dialect: Dialect) -> Schema:
     """The Avro schema of a record, with Chronon's names."""
-    return _schema(struct_type, dialect.names(), ())
+    return _record(struct_type, dialect.names(), ())
 
 
 def reading_schema(struct_type: StructType) -> Schema:
     """A schema that reads the same bytes and keeps the fields' own names.
 
-    Names are not in the bytes, so a reader may choose them; Chronon's, made unique, would have to
-    be undone. Nor is the precision of decimals: a sum may have more digits than its inputs.
+    Avro's bytes hold neither the names of fields nor the precision of decimals, so a reader may
+    choose both: names that need not be translated back from Chronon's unique ones, and a precision
+    for sums, which may have more digits than their inputs.
     """
-    return _schema(struct_type, AvroNames(prefix_by_path=True), (), _MOST_DIGITS)
+    return _record(struct_type, AvroNames(prefix_by_path=True), (), _MOST_DIGITS)
+
+
+def _record(
+    struct_type: StructType, names: AvroNames, path: tuple[str, ...], digits: int | None = None
+) -> Schema:
+    # The record is named before its fields: numbers of repeated names depend on it.
+    name = names.record(struct_type.record, path)
+    fields = [_field(field, kind, names, path, digits) for field, kind in struct_type.fields]
+    schema: Schema = {"type": "record", "name": name, "doc": "", "fields": fields}
+    return schema if path else {**schema, "namespace": NAMESPACE}
 
 
 def _schema(
-    data_type: DataType, names: AvroNames, path: tuple[str, ...], digits: int | None = None
-) -> Any:
+    data_type: DataType, names: AvroNames, path: tuple[str, ...], digits: int | None
+) -> str | Schema:
     if isinstance(data_type, StructType):
-        # The record is named before its fields: numbers of repeated names depend on it.
-        name = names.record(data_type.record, path)
-        fields = [_field(field, kind, names, path, digits) for field, kind in data_type.fields]
-        schema = {"type": "record", "name": name, "doc": "", "fields": fields}
-        return schema if path else {**schema, "namespace": NAMESPACE}
+        return _record(data_type, names, path, digits)
     if isinstance(data_type, ListType):
         return {"type": "array", "items": _schema(data_type.element, names, path, digits)}
     if isinstance(data_type, MapType):
@@ -112,11 +132,11 @@ class Decoder:
         self._schema = fastavro.parse_schema(schema)
 
     def __call__(self, payload: bytes) -> dict[str, Any]:
-        """Decode; raises AvroError when the bytes are not of this schema."""
+        """Decode; raises AvroError when the bytes were not written with this schema."""
         stream = io.BytesIO(payload)
         try:
             record = fastavro.schemaless_reader(stream, self._schema, None)
-        except Exception as error:  # fastavro raises whatever the bytes lead to
+        except Exception as error:  # fastavro raises errors of many types on foreign bytes
             raise AvroError(f"not of schema {self._name}: {error!r}") from error
         if stream.tell() != len(payload):
             raise AvroError(
@@ -125,7 +145,7 @@ class Decoder:
         return record
 
 
-# A zigzag number goes out in groups of 14 bits, two bytes from a table at a time.
+# The two bytes of each 14 bits of a zigzag number, where more bytes follow and where none do.
 _MORE = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << 14)]
 _LAST = [bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7)) for n in range(1 << 14)]
 
@@ -158,10 +178,10 @@ encode_count: Encoder = expression(
 """An int or long that is mostly small and never negative."""
 
 
-class _HighBits(dict[int, bytes]):
-    """What stands after the lowest 13 bits of a time, and the payload's branch; see `encode_head`.
+class _TimeEnds(dict[int, bytes]):
+    """The end of an encoded time, and the branch of the payload, by the time's bits above the 13th.
 
-    It is the same for 8 seconds.
+    Each end is made once per 8 seconds of event time; see `encode_time_pair_head`.
     """
 
     _MOST = 50_000
@@ -173,19 +193,19 @@ class _HighBits(dict[int, bytes]):
         return encoded
 
 
-encode_head: Encoder = expression(
+encode_time_pair_head: Encoder = expression(
     "ts_ms",
-    "LOW[ts_ms & 8191] + HIGH[ts_ms >> 13] if ts_ms > 8191 else PRESENT + long(ts_ms) + PRESENT",
-    LOW=[PRESENT + _MORE[n << 1] for n in range(8192)],
-    HIGH=_HighBits(),
+    "STARTS[ts_ms & 8191] + ENDS[ts_ms >> 13] if ts_ms > 8191 else PRESENT + long(ts_ms) + PRESENT",
+    STARTS=[PRESENT + _MORE[n << 1] for n in range(8192)],
+    ENDS=_TimeEnds(),
     PRESENT=PRESENT,
     long=encode_long,
 )
-"""What stands before the payload in a TimePair: its time, and two branches."""
+"""The bytes before the payload of a TimePair: branch of the time, time, branch of the payload."""
 
 
 class _Strings(dict[str, bytes]):
-    """Encoded strings by value: features repeat theirs. Bounded by number and by length."""
+    """Encoded strings by value, because features repeat values; bounded in number and length."""
 
     _MOST = 50_000
     _LONGEST = 256
@@ -229,7 +249,7 @@ def encoder(data_type: DataType) -> Encoder:
     """The function that encodes values of `data_type`.
 
     Values are Python's own: dict for structs and maps, list, str, bytes, int, float, bool, Decimal;
-    a tuple for an `IrRecord`. Null inside a list or map raises AvroError: Avro has no place for it.
+    a tuple for an `IrRecord`. Null inside a list or map raises AvroError: its Avro type has none.
     """
     if isinstance(data_type, IrRecord):
         return _tuple_encoder(data_type)
@@ -245,7 +265,7 @@ def encoder(data_type: DataType) -> Encoder:
 
 
 def _decimal_encoder(scale: int) -> Encoder:
-    """Decimals go out as `BigInteger.toByteArray` of the number without its point."""
+    """Encodes decimals as `BigInteger.toByteArray` of the number without its point."""
 
     def encode(value: Decimal) -> bytes:
         number = unscaled(value, scale)
@@ -256,7 +276,7 @@ def _decimal_encoder(scale: int) -> Encoder:
 
 
 def _tuple_encoder(record: IrRecord) -> Encoder:
-    """Records of an IR have two or three fields, none of them null."""
+    """Encodes records of an IR, which have two or three fields without nulls."""
     parts = [encoder(kind) for _, kind in record.fields]
     if len(parts) == 2:
         first, second = parts
@@ -268,21 +288,21 @@ def _tuple_encoder(record: IrRecord) -> Encoder:
 def _struct_encoder(struct_type: StructType) -> Encoder:
     fields = [(name, encoder(kind)) for name, kind in struct_type.fields]
 
-    def encode(value: dict[str, Any]) -> bytes:
+    def encode(value: Mapping[str, object]) -> bytes:
         return b"".join([nullable(encode, value.get(name)) for name, encode in fields])
 
     return encode
 
 
 def encode_items(encoded: Collection[bytes]) -> bytes:
-    """A list or map of items that are encoded already."""
+    """The bytes of a list or map, from the bytes of its items."""
     if not encoded:
         return NULL
     return encode_long(len(encoded)) + b"".join(encoded) + NULL
 
 
-def encode_each(items: str, **names: Any) -> Encoder:
-    r"""The encoder of a list or map `ir`, given the text of all its items' bytes.
+def encode_each(items: str, **names: object) -> Encoder:
+    r"""The encoder of a list or map `ir`, from the source of an expression for its items' bytes.
 
     >>> encode_each("ir")([b"a", b"b"])
     b'\x04ab\x00'
@@ -298,7 +318,7 @@ def encode_each(items: str, **names: Any) -> Encoder:
     )
 
 
-def nullable(encode: Encoder, value: Any) -> bytes:
+def nullable(encode: Encoder, value: object) -> bytes:
     """The union [null, T] of a value."""
     return NULL if value is None else PRESENT + encode(value)
 
@@ -306,7 +326,7 @@ def nullable(encode: Encoder, value: Any) -> bytes:
 def list_encoder(encode: Encoder) -> Encoder:
     """The encoder of lists whose elements `encode` encodes."""
 
-    def encode_list(values: list[Any]) -> bytes:
+    def encode_list(values: list[object]) -> bytes:
         if None in values:
             raise AvroError(_null_inside("list", values))
         return encode_items([encode(value) for value in values])
@@ -317,7 +337,7 @@ def list_encoder(encode: Encoder) -> Encoder:
 def map_encoder(encode: Encoder) -> Encoder:
     """The encoder of maps from strings to what `encode` encodes, in the order of Java's maps."""
 
-    def encode_map(values: Any) -> bytes:
+    def encode_map(values: Mapping[str, object] | list[tuple[str, object]]) -> bytes:
         by_key = HashOrdered(values)
         if None in by_key.values():
             raise AvroError(_null_inside("map", values))
@@ -327,10 +347,10 @@ def map_encoder(encode: Encoder) -> Encoder:
     return encode_map
 
 
-def opaque(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """A reader of an IR that Avro holds as bytes; other bytes raise AvroError."""
+def opaque(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """`read` for an IR that Avro holds as bytes; it raises AvroError on other bytes."""
 
-    def from_avro(payload: bytes) -> Any:
+    def from_avro(payload: bytes) -> T:
         try:
             return read(payload)
         except (ValueError, LookupError, RuntimeError, TypeError, MemoryError) as error:
@@ -339,5 +359,5 @@ def opaque(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return from_avro
 
 
-def _null_inside(kind: str, values: Any) -> str:
+def _null_inside(kind: str, values: object) -> str:
     return f"a {kind} with a null inside cannot be written to Avro: {values!r}"

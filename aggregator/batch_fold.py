@@ -14,12 +14,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chronon_beam.aggregator.batch_ir import HOP_SIZES_MS, TAIL_BUFFER_MS, hop_bytes
 from chronon_beam.aggregator.codecs import TileCodec
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.aggregator.row import Accumulator, RowAggregator
+from chronon_beam.aggregator.row import Accumulator, Row, RowAggregator
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.group_by import Accuracy, Feature, GroupByError
 from chronon_beam.api.records import MIN_MS
@@ -130,7 +130,7 @@ class BatchFold:
         """Whether `refusal` has to be asked for before a row is added."""
         return self._plan.aggregator.may_refuse
 
-    def refusal(self, partial: Partial, row: Any, ts_ms: int) -> str | None:
+    def refusal(self, partial: Partial, row: Row, ts_ms: int) -> str | None:
         """Why a row cannot be added to the partial of its key, or None when it can."""
         empty = self._plan.aggregator.zero()
         for target in self._bands[bisect_right(self._cuts, ts_ms)]:
@@ -139,7 +139,7 @@ class BatchFold:
                 return reason
         return None
 
-    def add(self, partial: Partial, row: Any, ts_ms: int) -> int:
+    def add(self, partial: Partial, row: Row, ts_ms: int) -> int:
         """Add a row to the partial of its key; how many slots are new, -1 if it is outside."""
         targets = self._bands[bisect_right(self._cuts, ts_ms)]
         if not targets:
@@ -169,12 +169,12 @@ class BatchFold:
         columns = self._plan.aggregator.columns
         of_features = [columns[reach.feature.tile_index] for reach in self._reaches]
         values = [
-            column.finalize(column.gathered(ir, ()))
+            column.finalize(column.merge_window(ir, ()))
             for column, ir in zip(of_features, collapsed, strict=True)
         ]
         return None if not any(v is not None for v in values) else self._plan.outputs.encode(values)
 
-    def _collapsed(self, slots: dict[Slot, Accumulator]) -> list[Any]:
+    def _collapsed(self, slots: dict[Slot, Accumulator]) -> list[object]:
         """One IR a feature: its zones merged, the oldest first."""
         columns = self._plan.aggregator.columns
         zones = [(slot.start, slots[slot]) for slot in sorted(slots) if slot.kind == ZONE]

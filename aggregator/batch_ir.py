@@ -54,7 +54,7 @@ class FinalBatchIr(NamedTuple):
         tail_hops: for each size of `HOP_SIZES_MS` its hops, in order of time.
     """
 
-    collapsed: list[Any]
+    collapsed: list[object]
     tail_hops: list[list[Hop]]
 
 
@@ -88,7 +88,7 @@ class BatchIrCodec:
         ]
         return self.encode_with(batch_ir.collapsed, hops)
 
-    def encode_with(self, collapsed: Sequence[Any], hops: Sequence[Sequence[bytes]]) -> bytes:
+    def encode_with(self, collapsed: Sequence[object], hops: Sequence[Sequence[bytes]]) -> bytes:
         """As `encode`, of hops that `hop_bytes` has encoded."""
         fields = [nullable(o.encode, ir) for o, ir in zip(self._operations, collapsed, strict=True)]
         lists = encode_items([encode_items(of_size) for of_size in hops])
@@ -98,18 +98,18 @@ class BatchIrCodec:
         """The batch IR in `payload`; raises AvroError on other bytes."""
         record = self._decode(payload)
         collapsed = record["collapsedIr"] or {}
-        irs = [
+        irs: list[object] = [
             None if ir is None else operation.from_avro(ir)
             for ir, operation in zip(collapsed.values(), self._operations, strict=False)
         ]
         hops = record["tailHopIrs"] or [[] for _ in HOP_SIZES_MS]
         return FinalBatchIr(
             irs or [None] * len(self._operations),
-            [[self._hop(list(hop.values())) for hop in of_size] for of_size in hops],
+            [[self._hop(hop) for hop in of_size] for of_size in hops],
         )
 
-    def _hop(self, values: list[Any]) -> Hop:
-        *irs, start_ms = values
+    def _hop(self, record: dict[str, Any]) -> Hop:
+        *irs, start_ms = record.values()
         return Hop(
             start_ms,
             [

@@ -144,7 +144,7 @@ class RecordCodec:
         self.encode = self._encoder()
         self._decode = Decoder(reading_schema(struct_type))
 
-    def _encoder(self) -> Callable[[Sequence[Any]], bytes]:
+    def _encoder(self) -> Callable[[Sequence[object]], bytes]:
         weaver = Weaver(names={"NULL": NULL, "PRESENT": PRESENT, "unfit": self._unfit})
         values = [f"value{index}" for index in range(len(self.columns))]
         fields = [
@@ -160,7 +160,7 @@ class RecordCodec:
         ]
         return weaver.function("values")
 
-    def _unfit(self, values: Sequence[Any], error: Exception) -> AvroError:
+    def _unfit(self, values: Sequence[object], error: Exception) -> AvroError:
         return AvroError(f"{list(values)!r} does not fit {list(self.columns)}: {error}")
 
     def decode(self, payload: bytes) -> tuple[Any, ...]:

@@ -1,13 +1,16 @@
-"""One column of a tile: an operation, with what surrounds it (lists, maps, buckets).
+"""One column of a tile: an operation, and how it is applied to lists, maps and buckets.
 
 Source: `DirectColumnAggregator`, `BucketedColumnAggregator`, `MapColumnAggregator`,
-`ElementWiseAggregator`, `VectorDispatcher` in `ai.chronon.aggregator.row`. A column's IR is None
-until a value was seen.
+`ElementWiseAggregator`, `VectorDispatcher` in `ai.chronon.aggregator.row`.
+
+The IR of a column is None until the column has seen a value. Only the operation knows what an IR
+is made of, so its type here is `object`.
 """
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from functools import partial
 from typing import Any
 
@@ -19,59 +22,80 @@ from chronon_beam.api.data_types import STRING, DataType, ListType, MapType, lis
 from chronon_beam.api.dialect import Dialect
 from chronon_beam.api.group_by import AggregationPart, GroupByError
 
-Update = Callable[[Any, Any, int], Any]
-BucketUpdate = Callable[[Any, Any, str, int], Any]
-Refuse = Callable[[Any, Any], "str | None"]
+Update = Callable[[Any, Any, int], object]
+"""(IR or None, input, ts_ms) to the next IR."""
+
+Refuse = Callable[[Any, Any], str | None]
+"""(IR or None, input) to the reason why the input cannot be added, or None when it can."""
+
+Irs = HashOrdered[str, object]
+"""The IRs of a bucketed column or of a map column: one per key."""
+
+MapInput = dict[str, object] | list[tuple[str, object]]
+"""A map as a query gives it; Arrow gives lists of pairs."""
+
+
+class _Shape(Enum):
+    """Which values an operation aggregates of one input."""
+
+    WHOLE = auto()
+    """The input itself."""
+    ITEMS = auto()
+    """All elements of a list, into one IR."""
+    ELEMENTS = auto()
+    """The elements of a list, each into the IR of its position (`elementWise`)."""
+    ENTRIES = auto()
+    """The values of a map, each into the IR of its key."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """How one column of the IR is made from rows.
+    """How one column of a tile is made from rows.
 
     Attributes:
         part: what was declared.
-        operation: IR type, merge and so on; over a map when bucketed or over a map input.
+        operation: the operation over the column's IRs: for a bucketed column or a map column it
+            takes and gives maps.
         prepare: (input that is not null, ts_ms) to the first IR.
         update: (IR, input that is not null, ts_ms) to the next IR. For a bucketed column the
             bucket comes before ts_ms, here and in `prepare`.
         undo: the column whose `update` takes rows out of an IR; None where the operation cannot.
-        refuse: (IR or None, input that is not null) to the reason why the input cannot be added,
-            or None; None where every input of the type can.
+        refuse: None where every input of the type can be added.
     """
 
     part: AggregationPart
     operation: Aggregator
-    prepare: Callable[..., Any]
-    update: Callable[..., Any]
+    prepare: Callable[..., object]
+    update: Callable[..., object]
     undo: "Column | None" = None
     refuse: Refuse | None = None
 
-    def merge(self, a: Any, b: Any) -> Any:
-        """The union of two IRs, either of them None; only `a` may be changed."""
+    def merge(self, a: object, b: object) -> object:
+        """The union of two IRs, either of which may be None; only `a` may be changed."""
         if b is None:
             return a
         return self.operation.clone(b) if a is None else self.operation.merge(a, b)
 
-    def merge_read(self, a: Any, b: Any) -> Any:
-        """As `merge`, of an IR `b` that Chronon reads from a tile: it clones what it has read."""
+    def merge_decoded(self, a: object, b: object) -> object:
+        """As `merge`; `b` becomes what Chronon has after it decodes and clones the IR of a tile."""
         operation = self.operation
-        if b is not None and operation.read is not None:
-            b = operation.clone(operation.read(b))
+        if b is not None and operation.round_trip is not None:
+            b = operation.clone(operation.round_trip(b))
         return self.merge(a, b)
 
-    def gathered(self, ir: Any, hops: Iterable[Any]) -> Any:
-        """All that a window holds: `ir`, which may be changed, and the batch's tail hops."""
+    def merge_window(self, ir: object, hops: Iterable[object]) -> object:
+        """The IR of a whole window: `ir`, which may be changed, and the batch's tail hops."""
         operation, alone = self.operation, ir is None
         for hop in hops:
             if hop is not None:
-                read = hop if operation.read is None else operation.read(hop)
+                decoded = hop if operation.round_trip is None else operation.round_trip(hop)
                 # Chronon clones each where there is nothing but hops.
-                own = operation.clone(read) if alone else read
+                own = operation.clone(decoded) if alone else decoded
                 ir = own if ir is None else operation.merge(ir, own)
-        return ir if ir is None or operation.gather is None else operation.gather(ir)
+        return ir if ir is None or operation.bulk_merge is None else operation.bulk_merge(ir)
 
-    def finalize(self, ir: Any) -> Any:
-        """The value of the feature; None for none, and for NaN and infinities."""
+    def finalize(self, ir: object) -> object:
+        """The value of the feature; None without an IR, and instead of NaN and infinities."""
         if ir is None:
             return None
         value = self.operation.finalize(ir)
@@ -86,36 +110,33 @@ def column(
     Raises:
         GroupByError: operation, type, bucket or shape do not go together.
     """
-    value_type, around = _shape(part, input_type)
+    value_type, shape = _shape(part, input_type)
     operation = aggregator(part, value_type, dialect)
-    _check_element_wise(part, input_type, around, dialect)
-    _check_bucket(part, bucket_type, around)
+    _check_element_wise(part, input_type, shape, dialect)
+    _check_bucket(part, bucket_type, shape)
     bucketed = bucket_type is not None
-    made = _column(part, operation, around, bucketed)
+    made = _column(part, operation, shape, bucketed)
     undo = operation.inverse()
     return replace(
         made,
-        undo=undo and _column(part, undo, around, bucketed),
-        refuse=_refusal(operation.refuse, around),
+        undo=undo and _column(part, undo, shape, bucketed),
+        refuse=_refusal(operation.refuse, shape),
     )
 
 
-Around = Callable[[Aggregator], Update]
-
-
-def _shape(part: AggregationPart, input_type: DataType) -> tuple[DataType, Around]:
-    """What the operation aggregates of an input, and how: whole, or taken apart."""
+def _shape(part: AggregationPart, input_type: DataType) -> tuple[DataType, _Shape]:
+    """The type of the values that the operation aggregates, and where they are in an input."""
     if part.operation in TIMED:
-        return input_type, _direct
+        return input_type, _Shape.WHOLE
     if isinstance(input_type, ListType) and is_scalar(input_type.element):
-        return input_type.element, _over_elements if part.element_wise else _over_list
+        return input_type.element, _Shape.ELEMENTS if part.element_wise else _Shape.ITEMS
     if isinstance(input_type, MapType) and input_type.key == STRING:
-        return input_type.value, _over_map
-    return input_type, _direct
+        return input_type.value, _Shape.ENTRIES
+    return input_type, _Shape.WHOLE
 
 
 def _check_element_wise(
-    part: AggregationPart, input_type: DataType, around: Around, dialect: Dialect
+    part: AggregationPart, input_type: DataType, shape: _Shape, dialect: Dialect
 ) -> None:
     if not part.element_wise or part.operation in TIMED:
         return
@@ -124,52 +145,52 @@ def _check_element_wise(
             f"{part.column}: dialect {dialect.name} has no elementWise: leave it out, or declare "
             "the GroupBy in dialect airbnb"
         )
-    if around is not _over_elements:
+    if shape is not _Shape.ELEMENTS:
         raise GroupByError(
             f"{part.column}: elementWise needs a list of scalars, found {part.input_column!r} of "
             f"type {input_type.name}"
         )
 
 
-def _check_bucket(part: AggregationPart, bucket_type: DataType | None, around: Around) -> None:
+def _check_bucket(part: AggregationPart, bucket_type: DataType | None, shape: _Shape) -> None:
     if bucket_type not in (None, STRING):
         raise GroupByError(
             f"{part.column}: bucket {part.bucket!r} is of type {bucket_type.name}: a bucket must "
             "be a string; cast it in the query's selects"
         )
-    if bucket_type is not None and around in (_over_map, _over_elements):
-        found = "a map column" if around is _over_map else "elementWise"
+    if bucket_type is not None and shape in (_Shape.ENTRIES, _Shape.ELEMENTS):
+        found = "a map column" if shape is _Shape.ENTRIES else "elementWise"
         raise GroupByError(
             f"{part.column}: buckets over {found} are not supported, as in Chronon: drop the "
             "bucket, or select one value of the column"
         )
 
 
-def _column(part: AggregationPart, operation: Aggregator, around: Around, bucketed: bool) -> Column:
-    if around is _direct and not bucketed:
+def _column(part: AggregationPart, operation: Aggregator, shape: _Shape, bucketed: bool) -> Column:
+    if shape is _Shape.WHOLE and not bucketed:
         return Column(part, operation, operation.prepare, operation.update)
-    add: Callable[..., Any] = around(operation)
+    add: Callable[..., object] = _UPDATES[shape](operation)
     if bucketed:
-        add = _by_bucket(add)
-    if bucketed or around is _over_map:
+        add = _update_bucket(add)
+    if bucketed or shape is _Shape.ENTRIES:
         operation = _by_key(operation)
-    elif around is _over_elements:
+    elif shape is _Shape.ELEMENTS:
         operation = _by_element(operation)
-    # `add` takes None for an IR that there is none of yet.
+    # These updates take None where there is no IR yet, so that they prepare too.
     return Column(part, operation, partial(add, None), add)
 
 
-def _refusal(refuse: Callable[[Any], str | None] | None, around: Around) -> Refuse | None:
-    if around is _over_elements:
+def _refusal(refuse: Callable[[Any], str | None] | None, shape: _Shape) -> Refuse | None:
+    if shape is _Shape.ELEMENTS:
         return _refuse_elements
     if refuse is None:
         return None
-    if around is _over_map:
-        return lambda ir, values: next(filter(None, map(refuse, _values(values))), None)
+    if shape is _Shape.ENTRIES:
+        return lambda ir, values: next(filter(None, map(refuse, _map_values(values))), None)
     return lambda ir, value: refuse(value)
 
 
-def _refuse_elements(ir: list[Any] | None, values: list[Any]) -> str | None:
+def _refuse_elements(ir: list[object] | None, values: list[object]) -> str | None:
     if None in values:
         return f"elementWise takes no null inside a list: {values!r}"
     if ir is not None and len(ir) != len(values):
@@ -177,19 +198,19 @@ def _refuse_elements(ir: list[Any] | None, values: list[Any]) -> str | None:
     return None
 
 
-def _direct(operation: Aggregator) -> Update:
+def _update_whole(operation: Aggregator) -> Update:
     prepare, update = operation.prepare, operation.update
 
-    def add(ir: Any, value: Any, ts_ms: int) -> Any:
+    def add(ir: object, value: object, ts_ms: int) -> object:
         return prepare(value, ts_ms) if ir is None else update(ir, value, ts_ms)
 
     return add
 
 
-def _over_list(operation: Aggregator) -> Update:
-    add_one = _direct(operation)
+def _update_items(operation: Aggregator) -> Update:
+    add_one = _update_whole(operation)
 
-    def add(ir: Any, values: list[Any], ts_ms: int) -> Any:
+    def add(ir: object, values: list[object], ts_ms: int) -> object:
         for value in values:
             if value is not None:
                 ir = add_one(ir, value, ts_ms)
@@ -198,26 +219,26 @@ def _over_list(operation: Aggregator) -> Update:
     return add
 
 
-def _over_elements(operation: Aggregator) -> Update:
-    add_one = _direct(operation)
+def _update_elements(operation: Aggregator) -> Update:
+    add_one = _update_whole(operation)
 
-    def add(ir: Any, values: list[Any], ts_ms: int) -> Any:
+    def add(ir: list[object] | None, values: list[object], ts_ms: int) -> list[object]:
         irs = [None] * len(values) if ir is None else ir
         return [add_one(one, value, ts_ms) for one, value in zip(irs, values, strict=True)]
 
     return add
 
 
-def _values(by_key: Any) -> list[Any]:
+def _map_values(by_key: MapInput) -> list[object]:
     """The values of a map that are not null."""
     pairs = by_key.items() if isinstance(by_key, dict) else by_key
     return [value for _, value in pairs if value is not None]
 
 
-def _over_map(operation: Aggregator) -> Update:
-    add_one = _direct(operation)
+def _update_entries(operation: Aggregator) -> Update:
+    add_one = _update_whole(operation)
 
-    def add(ir: Any, values: Any, ts_ms: int) -> Any:
+    def add(ir: Irs | None, values: MapInput, ts_ms: int) -> Irs:
         by_key = HashOrdered() if ir is None else ir
         for key, value in values.items() if isinstance(values, dict) else values:
             if value is not None:
@@ -227,8 +248,16 @@ def _over_map(operation: Aggregator) -> Update:
     return add
 
 
-def _by_bucket(add_one: Update) -> BucketUpdate:
-    def add(ir: Any, value: Any, bucket: str, ts_ms: int) -> Any:
+_UPDATES: dict[_Shape, Callable[[Aggregator], Update]] = {
+    _Shape.WHOLE: _update_whole,
+    _Shape.ITEMS: _update_items,
+    _Shape.ELEMENTS: _update_elements,
+    _Shape.ENTRIES: _update_entries,
+}
+
+
+def _update_bucket(add_one: Update) -> Callable[[Irs | None, object, str, int], Irs | None]:
+    def add(ir: Irs | None, value: object, bucket: str, ts_ms: int) -> Irs | None:
         previous = None if ir is None else ir.get(bucket)
         updated = add_one(previous, value, ts_ms)
         if updated is None:
@@ -240,14 +269,11 @@ def _by_bucket(add_one: Update) -> BucketUpdate:
     return add
 
 
-Irs = HashOrdered[str, Any]
-
-
 def _by_key(operation: Aggregator) -> Aggregator:
     """The operation done for each key of a map (`MapColumnAggregatorBase`)."""
     encode = operation.encode
 
-    def each(function: Callable[[Any], Any]) -> Callable[[dict[str, Any]], Irs]:
+    def each(function: Callable[[Any], object]) -> Callable[[dict[str, object]], Irs]:
         return lambda irs: HashOrdered({key: function(ir) for key, ir in irs.items()})
 
     def merge(a: Irs, b: Irs) -> Irs:
@@ -262,8 +288,8 @@ def _by_key(operation: Aggregator) -> Aggregator:
         output_type=map_of(operation.output_type),
         merge=merge,
         finalize=each(operation.finalize),
-        read=operation.read and each(operation.read),
-        gather=None,
+        round_trip=operation.round_trip and each(operation.round_trip),
+        bulk_merge=None,
         encode=lambda irs: encode_items(
             [encode_string(k) + encode(irs[k]) for k in irs.in_written_order(STRING_PLACES)]
         ),
@@ -275,10 +301,10 @@ def _by_key(operation: Aggregator) -> Aggregator:
 def _by_element(operation: Aggregator) -> Aggregator:
     """The operation done for each element of a list (`ElementWiseAggregatorBase`)."""
 
-    def each(function: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
+    def each(function: Callable[[Any], object]) -> Callable[[list[object]], list[object]]:
         return lambda irs: [function(ir) for ir in irs]
 
-    def merge(a: list[Any], b: list[Any]) -> list[Any]:
+    def merge(a: list[object], b: list[object]) -> list[object]:
         if len(a) != len(b):
             raise ValueError(f"elementWise needs lists of one length: {len(a)} and {len(b)}")
         return [operation.merge(one, other) for one, other in zip(a, b, strict=True)]
@@ -289,8 +315,8 @@ def _by_element(operation: Aggregator) -> Aggregator:
         output_type=list_of(operation.output_type),
         merge=merge,
         finalize=each(operation.finalize),
-        read=operation.read and each(operation.read),
-        gather=None,
+        round_trip=operation.round_trip and each(operation.round_trip),
+        bulk_merge=None,
         encode=list_encoder(operation.encode),
         from_avro=each(operation.from_avro),
         clone=each(operation.clone),

@@ -5,15 +5,15 @@ An accumulator is a list with one IR a column, None where nothing was seen.
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chronon_beam.aggregator.columns import Column, column
 from chronon_beam.aggregator.expressions import Weaver
 from chronon_beam.api.data_types import DataType
 from chronon_beam.api.group_by import AggregationPart, GroupBy, GroupByError
 
-Accumulator = list[Any]
-Row = Sequence[Any]
+Accumulator = list[object]
+Row = Sequence[object]
 Change = Callable[[Accumulator, Row, int], None]
 
 

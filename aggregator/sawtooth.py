@@ -5,12 +5,13 @@ Source: `SawtoothOnlineAggregator.lambdaAggregateIrTiled` and `lambdaAggregateIr
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chronon_beam.aggregator.batch_ir import HOP_SIZES_MS, TAIL_BUFFER_MS, FinalBatchIr
 from chronon_beam.aggregator.columns import Column
 from chronon_beam.aggregator.layout import Span, TileSpec, span, tail_ms
 from chronon_beam.aggregator.row import Accumulator, Row, RowAggregator
+from chronon_beam.api.data_types import DataType
 from chronon_beam.api.group_by import Feature, GroupBy
 from chronon_beam.api.records import MIN_MS
 
@@ -61,7 +62,7 @@ class Sawtooth:
         specs: tuple[TileSpec, ...],
         query_ms: int,
         batch: Batch = NO_BATCH,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Feature values at `query_ms`. A tile that has begun by then counts whole."""
         ordered = sorted(
             (tile for tile in tiles if tile.start_ms >= batch.end_ms), key=lambda t: t.start_ms
@@ -73,23 +74,25 @@ class Sawtooth:
             for tile in ordered:
                 in_span = wanted.start_ms <= tile.start_ms < wanted.end_ms
                 if in_span and tile.spec == wanted.spec:
-                    ir = column.merge_read(ir, tile.accumulator[feature.tile_index])
+                    ir = column.merge_decoded(ir, tile.accumulator[feature.tile_index])
             values[feature.name] = column.finalize(
                 with_tail_hops(ir, column, feature, batch, query_ms)
             )
         return values
 
 
-def collapsed(column: Column, batch: Batch, index: int) -> Any:
+def collapsed(column: Column, batch: Batch, index: int) -> object:
     """A feature's IR up to the batch's end, but for the tail hops; the caller's own."""
     ir = None if batch.ir is None else batch.ir.collapsed[index]
     if ir is None:
         return None
-    read = column.operation.read
-    return column.operation.clone(ir if read is None else read(ir))
+    round_trip = column.operation.round_trip
+    return column.operation.clone(ir if round_trip is None else round_trip(ir))
 
 
-def with_tail_hops(ir: Any, column: Column, feature: Feature, batch: Batch, query_ms: int) -> Any:
+def with_tail_hops(
+    ir: object, column: Column, feature: Feature, batch: Batch, query_ms: int
+) -> object:
     """`ir` with those of the batch's tail hops that the window still covers at `query_ms`."""
     window = feature.part.window
     if window is None:
@@ -97,7 +100,7 @@ def with_tail_hops(ir: Any, column: Column, feature: Feature, batch: Batch, quer
     first_ms = tail_ms(window, query_ms)
     until_ms = batch.end_ms - window.millis + TAIL_BUFFER_MS
     hops = batch.ir.tail_hops[HOP_SIZES_MS.index(window.hop_ms)] if batch.ir else []
-    return column.gathered(
+    return column.merge_window(
         ir,
         (
             hop.accumulator[feature.tile_index]
@@ -121,7 +124,7 @@ class WindowedRows:
     Of entities a row ends with whether it is taken back (see `RowAggregator`).
     """
 
-    def __init__(self, group_by: GroupBy, inputs: Mapping[str, Any]) -> None:
+    def __init__(self, group_by: GroupBy, inputs: Mapping[str, DataType]) -> None:
         self._features = group_by.features
         self._singles = [
             RowAggregator([feature.part], inputs, group_by, reversible=group_by.is_entities)
@@ -130,7 +133,7 @@ class WindowedRows:
 
     def of_mutations(
         self, mutations: Iterable[Mutation], query_ms: int, batch: Batch = NO_BATCH
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """As `of_rows`, of entities: rows that changed since the batch, by their own time."""
         changed = [
             (each.ts_ms, each.row)
@@ -141,14 +144,14 @@ class WindowedRows:
 
     def of_rows(
         self, rows: Iterable[tuple[int, Row]], query_ms: int, batch: Batch = NO_BATCH
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Feature values at `query_ms` of (ts_ms, row) pairs; later rows do not count."""
         streamed = [(ts_ms, row) for ts_ms, row in rows if batch.end_ms <= ts_ms < query_ms]
         return self._windowed(streamed, query_ms, batch)
 
     def _windowed(
         self, streamed: list[tuple[int, Row]], query_ms: int, batch: Batch
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         values = {}
         for index, (feature, single) in enumerate(zip(self._features, self._singles, strict=True)):
             column = single.columns[0]

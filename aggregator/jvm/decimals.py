@@ -4,15 +4,11 @@ Source: the decimal cases of `ColumnAggregator.construct` (zipline).
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
-from typing import Any
-
-from chronon_beam.aggregator.operations.base import Aggregator
 
 _INT = 0xFFFFFFFF
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_UP)
-"""Arithmetic without rounding, but to the scale of a type where a number has more digits."""
+"""Arithmetic that rounds only to the scale of a type, where a number has more digits."""
 
 
 def unscaled(value: Decimal, scale: int) -> int:
@@ -35,19 +31,3 @@ def decimal_hash(scale: int) -> Callable[[Decimal], int]:
         return (31 * (-code if number < 0 else code) + scale) & _INT
 
     return hash_code
-
-
-def as_doubles(made: Aggregator) -> Aggregator:
-    """An operation over doubles as one over decimals."""
-    prepare, update, delete = made.prepare, made.update, made.delete
-
-    def undo(ir: Any, value: Decimal, ts_ms: int) -> Any:
-        assert delete is not None
-        return delete(ir, float(value), ts_ms)
-
-    return replace(
-        made,
-        prepare=lambda value, ts_ms: prepare(float(value), ts_ms),
-        update=lambda ir, value, ts_ms: update(ir, float(value), ts_ms),
-        delete=undo if delete is not None else None,
-    )

@@ -62,7 +62,7 @@ def frequent_items(input_type: DataType, k: int, no_false_positives: bool) -> Ag
         finalize=lambda ir: ir.frequent(k, no_false_positives),
         from_avro=opaque(lambda payload: _read_sketch(payload, kind, lg_max)),
         clone=ItemsSketch.copy,
-        read=ItemsSketch.copy,
+        round_trip=ItemsSketch.copy,
     )
 
 
@@ -136,7 +136,7 @@ class _ApproxHistogram:
         entries = {self.kind.item(value): count for value, count in made.entries}
         return HashOrdered(entries, made.capacity)
 
-    def read(self, ir: Counts | ItemsSketch) -> Counts | ItemsSketch:
+    def round_trip(self, ir: Counts | ItemsSketch) -> Counts | ItemsSketch:
         return ir.copy() if isinstance(ir, ItemsSketch) else ir
 
     def clone(self, ir: Counts | ItemsSketch) -> Counts | ItemsSketch:
@@ -156,5 +156,5 @@ def approx_histogram(input_type: DataType, k: int) -> Aggregator:
         finalize=made.finalize,
         from_avro=opaque(made.decode),
         clone=made.clone,
-        read=made.read,
+        round_trip=made.round_trip,
     )

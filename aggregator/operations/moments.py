@@ -9,9 +9,9 @@ import math
 import struct
 from collections.abc import Callable
 
-from chronon_beam.aggregator.avro import PRESENT, encode_count
+from chronon_beam.aggregator.avro import PRESENT, encode_count, ir_record
 from chronon_beam.aggregator.expressions import expression
-from chronon_beam.aggregator.operations.base import Aggregator, ir_record, record_from_avro
+from chronon_beam.aggregator.operations.base import Aggregator, record_from_avro
 from chronon_beam.api.data_types import DOUBLE, INT, LONG, list_of
 
 Variance = tuple[int, float, float]

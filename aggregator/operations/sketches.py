@@ -63,7 +63,7 @@ def approx_unique_count(input_type: DataType, lg_k: int) -> Aggregator:
         from_avro=opaque(read),
         clone=union,
         # Once merged, a CPC sketch no longer estimates by its history.
-        gather=union,
+        bulk_merge=union,
     )
 
 

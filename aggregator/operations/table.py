@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chronon_beam.aggregator.jvm.decimals import as_doubles
 from chronon_beam.aggregator.operations import distinct, frequent, moments, simple, sketches, timed
 from chronon_beam.aggregator.operations.base import Aggregator
 from chronon_beam.api.data_types import (
@@ -86,7 +85,7 @@ def _doubles(make: Make, inputs: tuple[DataType, ...] = NUMBERS, k: K | None = N
 
     def made(input_type: DataType, k: int, part: AggregationPart, dialect: Dialect) -> Aggregator:
         if isinstance(input_type, DecimalType):
-            return as_doubles(make(DOUBLE, k, part, dialect))
+            return make(DOUBLE, k, part, dialect).over_decimals()
         return make(input_type, k, part, dialect)
 
     return _Entry(made, inputs, k, decimals=True)

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
-from chronon_beam.aggregator.avro import encode_each, encode_head, encoder
-from chronon_beam.aggregator.expressions import Given, expression
-from chronon_beam.aggregator.operations.base import (
-    Aggregator,
+from chronon_beam.aggregator.avro import (
     IrRecord,
+    encode_each,
+    encode_time_pair_head,
+    encoder,
     ir_record,
-    record_from_avro,
 )
+from chronon_beam.aggregator.expressions import Given, expression
+from chronon_beam.aggregator.operations.base import Aggregator, record_from_avro
 from chronon_beam.aggregator.operations.min_heap import MinHeap
 from chronon_beam.api.data_types import LONG, DataType, list_of
 
@@ -38,7 +39,7 @@ def _entry(input_type: DataType, parameters: str, text: str, **names: Any) -> Ca
     return expression(
         parameters,
         text.replace("ENTRY", _ENTRY),
-        head=Given(encode_head, "ts_ms"),
+        head=Given(encode_time_pair_head, "ts_ms"),
         encoded=Given(encoder(input_type), "value"),
         **names,
     )
@@ -65,7 +66,6 @@ def _one(input_type: DataType, update: str, merge: Callable[[Entry, Entry], Entr
         encode=expression("ir", "ir[2]"),
         finalize=_payload,
         from_avro=lambda decoded: _decoded(entry, decoded),
-        simple=False,
     )
 
 
@@ -96,5 +96,4 @@ def _several(input_type: DataType, heap: MinHeap) -> Aggregator:
         finalize=lambda ir: [kept[1] for kept in heap.best_first(ir)],
         from_avro=lambda decoded: [_decoded(entry, pair) for pair in decoded],
         clone=list,
-        simple=False,
     )

@@ -12,9 +12,9 @@ from chronon_beam.aggregator.avro import (
     PRESENT,
     AvroError,
     Decoder,
-    encode_head,
     encode_long,
     encode_string,
+    encode_time_pair_head,
     encoder,
     reading_schema,
     record_schema,
@@ -100,7 +100,7 @@ def test_longs_are_fastavros_and_stand_in_time_pairs(number: int) -> None:
     stream = BytesIO()
     fastavro.schemaless_writer(stream, "long", number)
     assert encode_long(number) == stream.getvalue()
-    assert encode_head(number) == PRESENT + stream.getvalue() + PRESENT
+    assert encode_time_pair_head(number) == PRESENT + stream.getvalue() + PRESENT
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=400))

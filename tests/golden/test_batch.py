@@ -87,10 +87,10 @@ def check_same_values(plan: Plan, found: bytes, theirs: bytes) -> None:
     ours, wanted = plan.batch_irs.decode(found), plan.batch_irs.decode(theirs)
     for index, feature in enumerate(plan.group_by.features):
         column = plan.aggregator.columns[feature.tile_index]
-        if column.operation.read is not None:
+        if column.operation.round_trip is not None:
             continue
         mine, other = (
-            column.finalize(column.gathered(ir.collapsed[index], ())) for ir in (ours, wanted)
+            column.finalize(column.merge_window(ir.collapsed[index], ())) for ir in (ours, wanted)
         )
         assert same_value(mine, other, 1e-6), feature.name
     for of_size, wanted_of_size in zip(ours.tail_hops, wanted.tail_hops, strict=True):

@@ -13,10 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
+from py4j.clientserver import SHUTDOWN_FINALIZER_WORKER, JavaClient
+from py4j.java_gateway import JavaGateway
 from pyspark import java_gateway
 
 from chronon_beam.transforms.spark.java_runtime import java_home
@@ -58,18 +61,27 @@ class Jvm(NamedTuple):
     """A running JVM with py4j's server in it.
 
     Attributes:
-        process: ends when the standard input that this process holds is closed, however.
+        process: ends when the standard input that this process holds is closed, for whatever
+            reason.
         gateway: pyspark's connection to it.
         log: what the JVM printed; an unlinked file, since nobody reads it unless something fails.
+        unused: (client, id) of each Java object to which Python no longer refers, the newest first.
     """
 
     process: "subprocess.Popen[bytes]"
-    gateway: Any
+    gateway: JavaGateway
     log: IO[bytes]
+    unused: deque[tuple[JavaClient, str]]
 
     def last_words(self) -> str:
         """The end of what the JVM printed."""
         return _tail(self.log)
+
+    def release_unused(self) -> None:
+        """Let the JVM free the `unused` objects; call it only while the JVM runs."""
+        while self.unused:
+            client, java_id = self.unused.pop()
+            client.garbage_collect_object(java_id, enqueue=False)
 
 
 def launch(confs: Mapping[str, str], directory: Path) -> Jvm:
@@ -97,7 +109,8 @@ def launch(confs: Mapping[str, str], directory: Path) -> Jvm:
     )
     atexit.register(_end, process, os.getpid())
     _await(info, process, log)
-    return Jvm(process, _connect(info), log)
+    gateway = _connect(info)
+    return Jvm(process, gateway, log, _collect_unused(gateway))
 
 
 def private_directory() -> Path:
@@ -169,7 +182,7 @@ def _await(info: Path, process: "subprocess.Popen[bytes]", log: IO[bytes]) -> No
         time.sleep(_POLL_S)
 
 
-def _connect(info: Path) -> Any:
+def _connect(info: Path) -> JavaGateway:
     """Has pyspark connect to a gateway that is there, as it does when spark-submit started it."""
     data = info.read_bytes()
     port, length = struct.unpack_from(">ii", data)
@@ -183,6 +196,19 @@ def _connect(info: Path) -> Any:
     finally:
         for name in there:
             del os.environ[name]
+
+
+def _collect_unused(gateway: JavaGateway) -> deque[tuple[JavaClient, str]]:
+    """Collect the Java objects to free, instead of freeing them at any moment.
+
+    A thread of py4j tells the JVM at once of each object to which Python no longer refers. If the
+    JVM ends meanwhile (it was killed, or the program has done its work and exits), py4j prints a
+    traceback. So that thread is ended, and `Jvm.release_unused` does its work.
+    """
+    client = gateway._gateway_client
+    client.finalizer_deque.appendleft(SHUTDOWN_FINALIZER_WORKER)
+    client.finalizer_deque = unused = deque()
+    return unused
 
 
 def _tail(log: IO[bytes]) -> str:

@@ -149,6 +149,8 @@ def local_spark(setups: tuple[str, ...] = ()) -> LocalSpark:
             _forget()
         if _running is None:
             _running = _started(hive=hive_for is not None)
+        if _running.jvm is not None:
+            _running.jvm.release_unused()
         return _running
 
 

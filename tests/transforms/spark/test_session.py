@@ -1,15 +1,20 @@
 """Spark's JVM: quiet, one a process, and gone when the process is."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
+from py4j.clientserver import FinalizerWorker
 
+from chronon_beam.transforms.spark.session import local_spark
 from chronon_beam.transforms.spark.setups import local_jars, needs_hive
 
 BEGIN = """
@@ -114,7 +119,25 @@ def test_a_jvm_that_ends_is_replaced_and_none_outlives_its_process():
     finally:
         os.kill(child, signal.SIGKILL)
         process.kill()
-    assert process.communicate() == ("", "")
+    said, logged = process.communicate()
+    assert said == ""
+    # py4j used to log a lost connection when it told the killed JVM which objects to free.
+    assert "Traceback" not in logged
+
+
+def test_java_objects_are_freed_only_while_the_jvm_is_known_to_run():
+    spark = local_spark()
+    freeing = [each for each in threading.enumerate() if isinstance(each, FinalizerWorker)]
+    assert within(60, lambda: not any(thread.is_alive() for thread in freeing))
+    java = spark.gateway.jvm.java.util.ArrayList()
+    java_id, client = java._target_id, spark.gateway._gateway_client
+    del java
+    gc.collect()
+    assert (client, java_id) in spark.jvm.unused
+    with patch.object(client, "send_command", wraps=client.send_command) as sent:
+        assert local_spark() is spark
+    assert f"m\nd\n{java_id}\ne\n" in [call.args[0] for call in sent.call_args_list]
+    assert not spark.jvm.unused
 
 
 def test_a_spark_that_runs_already_is_used_and_left_as_it_is():
@@ -125,7 +148,8 @@ def test_a_spark_that_runs_already_is_used_and_left_as_it_is():
         timeout=300,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("", "")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_nothing_is_left_behind_by_a_process_that_ends(tmp_path):
@@ -139,7 +163,8 @@ def test_nothing_is_left_behind_by_a_process_that_ends(tmp_path):
         cwd=tmp_path,
         env=os.environ | {"TMPDIR": str(tmp_path)},
     )
-    assert done.stderr == ""
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
     assert not running(int(done.stdout))
     assert list(tmp_path.iterdir()) == []
 
