@@ -11,19 +11,32 @@ if TYPE_CHECKING:  # what only asks for help need not wait for it
     import pyarrow as pa
 
 MIN_MS = -(1 << 62)
-"""A watermark that promises nothing: no event is late."""
+"""Before all times: a promise of it promises nothing."""
 
 
 class Messages(NamedTuple):
     """What a source read in one go from one of its partitions.
+
+    A promise of T says that the partition's log holds no further event at T or before. An event
+    that breaks it is late: `transforms.tiling.life` says what becomes of it. Whether an event is
+    late must be the same each time when the log is read, so a source keeps three rules:
+
+    - The promise before a message depends on the log before the message alone (for example the
+      running maximum of its times, in the order of offsets, less a bound). It does not depend on
+      when the log was polled, or where a batch begins. What it is computed from is kept with the
+      offset, so that a source that is restored goes on with the same number.
+    - Promises of a partition never fall.
+    - The watermark that the source gives to the runner is at most the lowest promise of its
+      partitions. A partition that the watermark passes over because it is idle promises the
+      watermark from then on, and this is kept with its offset too.
 
     Attributes:
         source: the partition's name, for example a file's path or `topic/3`.
         positions: one int a message: line or record number (from 1), or offset.
         payloads: one bytes a message; empty when `table` is given.
         table: instead of payloads, the messages as one Arrow IPC stream (self-describing formats).
-        watermark_ms: what the source has promised by now: no event of this partition that comes
-            later is older than this. `MIN_MS` promises nothing (bounded sources).
+        promised_ms: what the partition had promised before each message; int64, one per message,
+            without nulls. None promises nothing, so no event is late: what bounded sources give.
         error: the reason why the messages could not be read; then `payloads` holds what is known.
         attributes: what the source knows of each message beside its payload, one row per message
             in the columns of `Source.attributes()`; None where the source has none.
@@ -33,7 +46,7 @@ class Messages(NamedTuple):
     positions: list[int]
     payloads: list[bytes]
     table: bytes | None = None
-    watermark_ms: int = MIN_MS
+    promised_ms: "pa.Array | None" = None
     error: str | None = None
     attributes: "pa.RecordBatch | None" = None
 

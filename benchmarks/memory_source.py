@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.transforms.core import RestrictionProvider
@@ -15,7 +16,7 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 from workload import BEGIN_MS, Workload
 
-from chronon_beam.api.records import MIN_MS, Messages
+from chronon_beam.api.records import Messages
 
 _parts: list[list[Messages]] = []
 """What the source reads: it runs in this process with every runner that is offered here."""
@@ -51,7 +52,7 @@ class ReadFn(beam.DoFn):
         if not tracker.try_claim(at):
             return
         batch = _parts[element][at]
-        promised = Timestamp(micros=batch.watermark_ms * 1000)
+        promised = Timestamp(micros=batch.promised_ms[0].as_py() * 1000)
         yield TimestampedValue(batch, promised)
         watermark.set_watermark(promised)
         if at + 1 < len(_parts[element]):
@@ -79,7 +80,7 @@ class ReadMemory(beam.PTransform):
 
 def _batches(part: int) -> list[Messages]:
     # Without pauses there are no watermarks either: nothing is late before the end.
-    return [batch._replace(watermark_ms=MIN_MS) for batch in _parts[part]]
+    return [batch._replace(promised_ms=None) for batch in _parts[part]]
 
 
 def fill(workload: Workload, bundle: int, parts: int) -> None:
@@ -92,7 +93,8 @@ def fill(workload: Workload, bundle: int, parts: int) -> None:
         for begin in range(0, len(mine), bundle):
             payloads = mine[begin : begin + bundle]
             # With several parts the others' progress is not known, so nothing is promised.
-            promised = workload.promised_ms(begin) if parts == 1 else BEGIN_MS - 1
             positions = list(range(begin, begin + len(payloads)))
+            each = [workload.promised_ms(i) if parts == 1 else BEGIN_MS - 1 for i in positions]
+            promised = pa.array(each, pa.int64())
             batches.append(Messages(f"part-{part}", positions, payloads, None, promised))
         _parts.append(batches)

@@ -1,7 +1,7 @@
 """Messages to events: bytes to one Arrow batch per Messages; what cannot be read goes apart.
 
 How bytes become columns is up to the serde (see `api.serde`); this stage calls it, and keeps what
-every event needs on its way: position, payload and watermark.
+every event needs on its way: position, payload and its partition's promise.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,9 @@ import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.api.counts import Count, uncounted
-from chronon_beam.api.records import MIN_MS, Failure, Messages
+from chronon_beam.api.records import Failure, Messages
 from chronon_beam.api.serde import Decoded, Decoder, SerDe
+from chronon_beam.transforms.rows import taken
 
 STEP = "Decode"
 FAILURES = "failures"
@@ -28,14 +29,14 @@ class Events(NamedTuple):
         source: see `Messages.source`.
         positions: see `Messages.positions`, one per row.
         payloads: the message that each row came from; None where the messages were a table.
-        watermark_ms: see `Messages.watermark_ms`.
+        promised_ms: see `Messages.promised_ms`, one per row.
     """
 
     batch: pa.RecordBatch
     source: str
     positions: list[int]
     payloads: list[bytes] | None
-    watermark_ms: int
+    promised_ms: pa.Array | None = None
 
 
 def decode_messages(messages: Messages, decoder: Decoder) -> tuple[Events, list[Failure]]:
@@ -45,7 +46,9 @@ def decode_messages(messages: Messages, decoder: Decoder) -> tuple[Events, list[
         OSError: a service that the serde needs does not answer; the messages can be tried again.
     """
     if messages.error is not None:
-        none = messages._replace(positions=[], payloads=[], table=None, attributes=None)
+        none = messages._replace(
+            positions=[], payloads=[], table=None, attributes=None, promised_ms=None
+        )
         return _events(none, decoder.decode(none)), _unread(messages)
     decoded = _decoded(messages, decoder)
     failures = [_dead(messages, decoded, index) for index in sorted(decoded.reasons)]
@@ -74,7 +77,7 @@ class Decode(beam.PTransform):
         self.serde.decoder(self.schema).close()
 
     def expand(self, messages: beam.PCollection[Messages]) -> Any:
-        """One Events per Messages; none where no event is left and no watermark moved."""
+        """One Events per Messages; none where no event is left."""
         return messages | "Decode" >> beam.ParDo(_DecodeFn(self)).with_outputs(
             FAILURES, main="events"
         )
@@ -95,7 +98,7 @@ class _DecodeFn(beam.DoFn):
         self._count("dead", len(failures))
         for failure in failures:
             yield TaggedOutput(FAILURES, failure)
-        if events.positions or events.watermark_ms > MIN_MS:
+        if events.positions:
             yield events
 
     def teardown(self) -> None:
@@ -122,11 +125,12 @@ def _decoded(messages: Messages, decoder: Decoder) -> Decoded:
 
 
 def _part(messages: Messages, start: int, stop: int) -> Messages:
-    attributes = messages.attributes
+    attributes, promised_ms = messages.attributes, messages.promised_ms
     return messages._replace(
         positions=messages.positions[start:stop],
         payloads=messages.payloads[start:stop],
         attributes=None if attributes is None else attributes[start:stop],
+        promised_ms=None if promised_ms is None else promised_ms[start:stop],
     )
 
 
@@ -142,16 +146,18 @@ def _joined(first: Decoded, second: Decoded, half: int) -> Decoded:
 
 def _events(messages: Messages, decoded: Decoded) -> Events:
     positions, payloads = messages.positions, messages.payloads
+    promised_ms = messages.promised_ms
     if decoded.reasons:
         kept = [index for index in range(len(positions)) if index not in decoded.reasons]
         positions = [positions[index] for index in kept]
         payloads = [payloads[index] for index in kept] if payloads else payloads
+        promised_ms = taken(promised_ms, kept)
     return Events(
         decoded.batch,
         messages.source,
         positions,
         None if messages.table is not None else payloads,
-        messages.watermark_ms,
+        promised_ms,
     )
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from chronon_beam.api.group_by import IS_BEFORE
 from chronon_beam.transforms.decode import Events
+from chronon_beam.transforms.rows import taken
 
 BEFORE, AFTER = "before", "after"
 
@@ -60,6 +61,7 @@ def unfold(events: Events) -> Events:
         batch=pa.RecordBatch.from_arrays(columns, schema=schema),
         positions=[events.positions[parent] for parent in parents],
         payloads=None if payloads is None else [payloads[parent] for parent in parents],
+        promised_ms=taken(events.promised_ms, parents),
     )
 
 

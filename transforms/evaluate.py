@@ -18,7 +18,7 @@ from chronon_beam.api.data_types import BOOLEAN, from_arrow
 from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupByError, Query
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.decode import Events
-from chronon_beam.transforms.rows import Rows, row_json
+from chronon_beam.transforms.rows import Rows, row_json, taken
 from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.time_hint import time_hint
@@ -117,7 +117,8 @@ def evaluate_events(compiled: CompiledQuery, events: Events) -> tuple[Rows, list
         batch = batch.filter(pa.array(usable, pa.bool_()))
         indices = [index for index, good in zip(indices, usable, strict=True) if good]
     positions = [events.positions[index] for index in indices]
-    return Rows(batch, events.source, positions, events.watermark_ms, filtered), failures
+    promised_ms = taken(events.promised_ms, indices)
+    return Rows(batch, events.source, positions, promised_ms, filtered), failures
 
 
 def _is_time(time: Any) -> bool:

@@ -6,7 +6,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from chronon_beam.api.records import MIN_MS, Failure, Phase
+from chronon_beam.api.records import Failure, Phase
+
+
+def taken(promised_ms: pa.Array | None, indices: Any) -> pa.Array | None:
+    """The promises at `indices` (ints): those of the events or rows that are left of a batch."""
+    return None if promised_ms is None else promised_ms.take(pa.array(indices, pa.int64()))
 
 
 class Rows(NamedTuple):
@@ -16,14 +21,15 @@ class Rows(NamedTuple):
         batch: columns are the keys, the aggregation inputs and `ts` (int64, milliseconds).
         source: see `Messages.source`.
         positions: the position of the event each row came from.
-        watermark_ms: see `Messages.watermark_ms`.
+        promised_ms: what the partition had promised before the event each row came from, see
+            `Messages.promised_ms`.
         filtered: how many events gave no row.
     """
 
     batch: pa.RecordBatch
     source: str
     positions: list[int]
-    watermark_ms: int = MIN_MS
+    promised_ms: pa.Array | None = None
     filtered: int = 0
 
 

@@ -132,7 +132,8 @@ class Worker:
         if step is TIMER:
             return self._fn.on_close(b"0", PANE, state.due, state.log, state.cell, state)
         rows = [(KEYS[key], at, at, amount / 8) for key, amount, at in step.events]
-        element = b"0", ShardBatch(step.promised_ms, "topic/0", rows).pack()
+        promised_ms = [step.promised_ms] * len(rows)
+        element = b"0", ShardBatch("topic/0", rows, promised_ms).pack()
         return self._fn.process(element, PANE, state.log, state.cell, state)
 
 

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from drawing import BEGIN_MS, alike
 from hypothesis import given, settings
@@ -197,7 +198,8 @@ def test_changes_with_before_and_after_are_two_rows_also_when_late(tiled: bool) 
         {"before": None, "after": {**old, "d": 0.5}, "changed": None},
     ]
     job = job_of(group_by, parse_ddl(CHANGES), tiled=tiled)
-    late = [m._replace(watermark_ms=BEGIN_MS + 10**7) for m in batches_of(changes, size=1)]
+    promised_ms = pa.array([BEGIN_MS + 10**7])
+    late = [m._replace(promised_ms=promised_ms) for m in batches_of(changes, size=1)]
     outcome = run_batches(job, late)
     found = outcome.features([{"user": "ann"}, {"user": "bob"}], BEGIN_MS + 10)
     assert found == [{"d_sum_1h": 0.0}, {"d_sum_1h": 1.0}]

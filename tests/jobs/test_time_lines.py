@@ -8,6 +8,7 @@ import json
 import time
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from apache_beam.testing import test_stream
 from apache_beam.utils.timestamp import Timestamp
@@ -51,7 +52,8 @@ class Line:
     def raw(self, event: dict[str, Any]) -> "Line":
         self._position += 1
         payload = json.dumps(event).encode()
-        message = Messages("line", [self._position], [payload], None, self._watermark_ms)
+        promised_ms = pa.array([self._watermark_ms])
+        message = Messages("line", [self._position], [payload], None, promised_ms)
         self.stream.add_elements([message])
         return self
 

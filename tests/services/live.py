@@ -56,7 +56,7 @@ class _ReadFn(beam.DoFn):
         batches = [Messages(*fields) for fields in pickle.loads(Path(path).read_bytes())]
         at = tracker.current_restriction().start
         if at < len(batches) and tracker.try_claim(at):
-            promised = _timestamp(batches[at].watermark_ms)
+            promised = _timestamp(batches[at].promised_ms[0].as_py())
             yield TimestampedValue(batches[at], promised)
             watermark.set_watermark(promised)
         if at + 1 >= len(batches):

@@ -5,6 +5,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 from drawing import BEGIN_MS, DDL, brute_force, group_by_of
 
 from chronon_beam.api import Aggregation, Operation, Window
@@ -68,7 +69,12 @@ def drawn(number: int, seed: int = 5, batch: int = 1000) -> Log:
         else:
             sound.append(event)
     batches = [
-        Messages("log", list(range(a + 1, a + batch + 1)), lines[a : a + batch], None, promised[a])
+        Messages(
+            "log",
+            list(range(a + 1, a + batch + 1)),
+            lines[a : a + batch],
+            promised_ms=pa.array(promised[a : a + batch]),
+        )
         for a in range(0, number, batch)
     ]
     expected = [brute_force(GROUP_BY, sound, key, AT_MS) for key in KEYS]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.api import plugins
-from chronon_beam.api.records import MIN_MS, Failure, Messages
+from chronon_beam.api.records import Failure, Messages
 from chronon_beam.api.serde import Decoded, Format
 from chronon_beam.transforms.attributes import with_attributes
 from chronon_beam.transforms.decode import Decode, Events, decode_messages
@@ -53,11 +53,12 @@ def lines(*payloads: bytes) -> Messages:
     return Messages("a.jsonl", list(range(1, len(payloads) + 1)), list(payloads))
 
 
-def test_events_carry_rows_positions_payloads_and_watermark():
-    messages = lines(b'{"customer_id": "Alice", "created": 1}')._replace(watermark_ms=7)
+def test_events_carry_rows_positions_payloads_and_promises():
+    messages = lines(b'{"customer_id": "Alice", "created": 1}')
+    messages = messages._replace(promised_ms=pa.array([7]))
     events, failures = decode_messages(messages, JsonSerDe().decoder(ICE_CREAM))
     assert events.batch.to_pylist() == [{"customer_id": "Alice", "created": 1}]
-    assert events[1:] == ("a.jsonl", [1], messages.payloads, 7)
+    assert events[1:] == ("a.jsonl", [1], messages.payloads, pa.array([7]))
     assert failures == []
 
 
@@ -74,7 +75,10 @@ def test_unreadable_source_is_a_failure_of_the_step_read():
 
 @given(st.lists(st.sampled_from([b"good", b"", b"bad!"]), max_size=12))
 def test_a_serde_that_raises_loses_only_the_messages_it_raises_for(payloads):
-    events, failures = decode_messages(lines(*payloads), Brittle())
+    promised_ms = pa.array(range(1, len(payloads) + 1), pa.int64())
+    messages = lines(*payloads)._replace(promised_ms=promised_ms)
+    events, failures = decode_messages(messages, Brittle())
+    assert events.promised_ms.to_pylist() == events.positions
     assert events.payloads == [each for each in payloads if each == b"good"]
     assert events.batch.column("text").to_pylist() == ["good"] * events.batch.num_rows
     assert [events.batch.num_rows, len(events.positions)] == [payloads.count(b"good")] * 2
@@ -100,14 +104,13 @@ def test_decode_in_a_pipeline_gives_events_failures_and_counters():
     batches = [
         lines(b'{"created": 1}', b"{bad"),
         lines(b"bad"),
-        Messages("t", [], [], watermark_ms=MIN_MS),
-        Messages("idle", [], [], watermark_ms=5),
+        Messages("t", [], []),
     ]
     with beam.Pipeline(runner=FnApiRunner()) as root:
         decoded = (
             root | beam.Create(batches, reshuffle=False) | Decode(JsonSerDe(), ICE_CREAM, _counted)
         )
-        assert_that(decoded.events | beam.Map(_seen), equal_to([([1], MIN_MS), ([], 5)]))
+        assert_that(decoded.events | beam.Map(_seen), equal_to([[1]]))
         assert_that(
             decoded.failures | beam.Map(lambda each: each.position), equal_to([2, 1]), "failures"
         )
@@ -120,8 +123,8 @@ def _counted(name: str, number: int) -> None:
     Metrics.counter("test", name).inc(number)
 
 
-def _seen(events: Events) -> tuple[list[int], int]:
-    return events.positions, events.watermark_ms
+def _seen(events: Events) -> list[int]:
+    return events.positions
 
 
 def test_serdes_are_opened_by_name_with_the_parameters_of_the_source():

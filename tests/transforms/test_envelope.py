@@ -23,7 +23,8 @@ def events(rows: list[tuple[int | None, int | None]]) -> Events:
     ]
     payloads = [str(at).encode() for at in range(len(rows))]
     batch = pa.RecordBatch.from_pylist(made, CHANGES)
-    return Events(batch, "test", list(range(10, 10 + len(rows))), payloads, 7)
+    positions = list(range(10, 10 + len(rows)))
+    return Events(batch, "test", positions, payloads, pa.array(positions, pa.int64()))
 
 
 def test_before_comes_first_and_nulls_give_no_row() -> None:
@@ -37,7 +38,7 @@ def test_before_comes_first_and_nulls_give_no_row() -> None:
     ]
     assert unfolded.positions == [10, 11, 11, 13]
     assert unfolded.payloads == [b"0", b"1", b"1", b"3"]
-    assert (unfolded.source, unfolded.watermark_ms) == ("test", 7)
+    assert (unfolded.source, unfolded.promised_ms) == ("test", pa.array(unfolded.positions))
 
 
 def test_no_event_gives_no_row() -> None:

@@ -17,7 +17,6 @@ from chronon_beam.aggregator.avro import AvroError
 from chronon_beam.aggregator.codecs import RecordCodec
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.api.data_types import FLOATS
-from chronon_beam.api.records import MIN_MS
 from chronon_beam.transforms.rows import Rows
 
 INPUTS_FROM = 3
@@ -26,20 +25,22 @@ INPUTS_FROM = 3
 _CACHED_KEYS = 200_000
 
 Row = tuple[Any, ...]
+Times = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class ShardBatch(NamedTuple):
     """What a (shard, window) receives.
 
     Attributes:
-        watermark_ms: what the source had promised; only kept for rows that may be late.
         source: see `Messages.source`.
         rows: (key bytes, ts_ms, position, inputs...).
+        promised_ms: what the partition had promised before each row's event, see
+            `Messages.promised_ms`; None when no row can be late.
     """
 
-    watermark_ms: int
     source: str
     rows: list[Row]
+    promised_ms: list[int] | None = None
 
     def pack(self) -> bytes:
         """As bytes: marshal is fast, and holds all but decimals; both ends run the same Python."""
@@ -56,12 +57,12 @@ class ShardBatch(NamedTuple):
 
 
 class Pane(NamedTuple):
-    """Where rows go: a shard and the start of their pane."""
+    """Where rows go: a shard and the start of their pane; rows that may be late go apart."""
 
     shard: int
     start_ms: int
-    watermark_ms: int
     source: str
+    may_be_late: bool = False
 
 
 class ShardKeys(dict[tuple[Any, ...], tuple[bytes, int]]):
@@ -119,7 +120,7 @@ class Splitter:
         self._spec = spec
         self._lateness_ms = lateness_ms
         self._check = check
-        self._panes: dict[Pane, list[Row]] = {}
+        self._panes: dict[Pane, ShardBatch] = {}
         self.pending = 0
 
     def add(self, rows: Rows) -> Iterator[tuple[int, str]]:
@@ -135,22 +136,19 @@ class Splitter:
         taken = zip(keys, times.tolist(), rows.positions, *inputs, strict=True)
         pane_starts = times - times % self._spec.period_ms
         self.pending += len(times)
-        if self._check is None and self._in_one_pane(rows, pane_starts):
+        late = self._may_be_late(rows, pane_starts)
+        if self._check is None and late is None and _all_equal(pane_starts):
             self._add_pane(rows.source, int(pane_starts[0]), taken, found)
         else:
-            yield from self._add_each(rows, pane_starts.tolist(), taken, found)
+            yield from self._add_each(rows, pane_starts.tolist(), late, taken, found)
 
-    def _in_one_pane(self, rows: Rows, pane_starts: np.ndarray[Any, Any]) -> bool:
-        """Whether all rows are in one pane and none can be late: what batches mostly are."""
-        return (
-            len(pane_starts) > 0
-            and rows.watermark_ms < self._late_from_ms(int(pane_starts[0]))
-            and bool((pane_starts == pane_starts[0]).all())
-        )
-
-    def _late_from_ms(self, pane_start_ms: int) -> int:
-        """The watermark from which rows of a pane are late for their earliest window."""
-        return pane_start_ms + self._spec.period_ms - 1 + self._lateness_ms
+    def _may_be_late(self, rows: Rows, pane_starts: Times) -> list[bool] | None:
+        """Which rows are late for their earliest window; None when no row is."""
+        if rows.promised_ms is None:
+            return None
+        late_from_ms = pane_starts + (self._spec.period_ms - 1 + self._lateness_ms)
+        late = rows.promised_ms.to_numpy() >= late_from_ms
+        return late.tolist() if late.any() else None
 
     def _add_pane(
         self, source: str, start_ms: int, taken: Iterator[Row], found: list[tuple[bytes, int]]
@@ -162,31 +160,44 @@ class Splitter:
             else:
                 by_shard[shard] = [row]
         for shard, collected in by_shard.items():
-            self._panes.setdefault(Pane(shard, start_ms, MIN_MS, source), []).extend(collected)
+            self._batch(Pane(shard, start_ms, source)).rows.extend(collected)
 
     def _add_each(
         self,
         rows: Rows,
         pane_starts: list[int],
+        late: list[bool] | None,
         taken: Iterator[Row],
         found: list[tuple[bytes, int]],
     ) -> Iterator[tuple[int, str]]:
+        source, promised_ms = rows.source, rows.promised_ms
         for index, row in enumerate(taken):
             reason = self._check(row) if self._check else None
             if reason is not None:
                 yield index, reason
                 continue
-            start_ms = pane_starts[index]
-            late = rows.watermark_ms >= self._late_from_ms(start_ms)
-            promised_ms = rows.watermark_ms if late else MIN_MS
-            pane = Pane(found[index][1], start_ms, promised_ms, rows.source)
-            self._panes.setdefault(pane, []).append(row)
+            may_be_late = late is not None and late[index]
+            batch = self._batch(Pane(found[index][1], pane_starts[index], source, may_be_late))
+            batch.rows.append(row)
+            if batch.promised_ms is not None and promised_ms is not None:
+                batch.promised_ms.append(promised_ms[index].as_py())
+
+    def _batch(self, pane: Pane) -> ShardBatch:
+        """What has been collected for a pane, to be added to."""
+        found = self._panes.get(pane)
+        if found is None:
+            promised_ms: list[int] | None = [] if pane.may_be_late else None
+            found = self._panes[pane] = ShardBatch(pane.source, [], promised_ms)
+        return found
 
     def drain(self) -> Iterator[tuple[Pane, ShardBatch]]:
         """All collected rows, and start anew."""
         panes, self._panes, self.pending = self._panes, {}, 0
-        for pane, rows in panes.items():
-            yield pane, ShardBatch(pane.watermark_ms, pane.source, rows)
+        yield from panes.items()
+
+
+def _all_equal(times: Times) -> bool:
+    return len(times) > 0 and bool((times == times[0]).all())
 
 
 def null_inside(codecs: list[tuple[int, Callable[[Any], bytes]]]) -> Check | None:

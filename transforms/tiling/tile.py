@@ -29,7 +29,7 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.data_types import ListType, MapType, StructType
 from chronon_beam.api.records import Failure
-from chronon_beam.transforms.rows import Rows, dead_row
+from chronon_beam.transforms.rows import Rows, dead_row, taken
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.shards import (
     INPUTS_FROM,
@@ -45,7 +45,7 @@ FAILURES = "failures"
 
 _FLUSH_ROWS = 10_000
 # Beam itself never drops a late row: whether it is late is decided from what the source had
-# promised (see `Rows.watermark_ms`), so that every runner and every replay decides alike.
+# promised (see `Messages.promised_ms`), so that every runner and every replay decides alike.
 _BEAM_LATENESS: Any = Duration(seconds=50 * 365 * 24 * 60 * 60)
 
 
@@ -180,7 +180,10 @@ def _without_late(rows: Rows, spec: TileSpec, lateness_ms: int) -> tuple[Rows, l
     """Rows that are in time for at least one window, and the others as failures."""
     times = rows.batch.column("ts").to_numpy(zero_copy_only=False)
     last_ms = times - times % spec.period_ms + spec.size_ms - 1 + lateness_ms
-    late = last_ms <= rows.watermark_ms
+    if rows.promised_ms is None:
+        return rows, []
+    closed_ms = rows.promised_ms.to_numpy() - last_ms
+    late = closed_ms >= 0
     if not late.any():
         return rows, []
     failures = [
@@ -188,11 +191,13 @@ def _without_late(rows: Rows, spec: TileSpec, lateness_ms: int) -> tuple[Rows, l
             rows,
             int(index),
             "Tile",
-            f"late: its tile closed {rows.watermark_ms - int(last_ms[index])} ms before it came",
+            f"late: its tile closed {closed_ms[index]} ms before it came",
         )
         for index in late.nonzero()[0]
     ]
     kept = (~late).nonzero()[0]
     return rows._replace(
-        batch=rows.batch.take(kept), positions=[rows.positions[i] for i in kept]
+        batch=rows.batch.take(kept),
+        positions=[rows.positions[i] for i in kept],
+        promised_ms=taken(rows.promised_ms, kept),
     ), failures

@@ -177,7 +177,8 @@ class EveryEventFn(beam.DoFn):
         self, batch: ShardBatch, window: Any, live: TileLog, log: Any, cell: Any, close: Any
     ) -> list[Any]:
         """The outputs of a batch; `live` holds its rows, but for those that it cannot take."""
-        late = self._lives.is_late(window, batch.watermark_ms)
+        late_rows = [self._lives.is_late(window, each) for each in batch.promised_ms or ()]
+        late = bool(late_rows) and late_rows[0]
         if not live.sync(cell.read(), log.read):
             close.set(window.max_timestamp())
             # A late tile may be in the store from before: corrected, never overwritten.
@@ -189,8 +190,9 @@ class EveryEventFn(beam.DoFn):
         rows = fitting if self._rows.may_refuse else batch.rows
         outputs: list[Any] = [self._tiles_with(rows, batch.source, live, window)]
         failures = [self._failure(batch.source, row, reason) for row, reason in fitting.refused]
-        late = late or live.phase is Phase.CLOSED_FOR_GOOD
-        self._count("late", len(batch.rows) - len(failures) if late else 0)
+        for_good = live.phase is Phase.CLOSED_FOR_GOOD
+        number = len(batch.rows) if for_good else sum(late_rows)
+        self._count("late", max(0, number - len(failures)))
         self._count("dead", len(failures))
         return outputs + [TaggedOutput(REFUSED, failure) for failure in failures]
 
