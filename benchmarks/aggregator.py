@@ -152,8 +152,8 @@ def measured(name: str, arguments: argparse.Namespace) -> tuple[Plan, list[Added
     return plan, rows, costs(plan, rows)
 
 
-def main(argv: list[str]) -> int:
-    """Measure; print a line each, and the result."""
+def flags(argv: list[str]) -> argparse.Namespace:
+    """What to measure."""
     names = [*GROUP_BYS, *(operation.name for operation in Operation)]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -163,7 +163,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--keys", type=int, default=10_000, help="of light and heavy")
     parser.add_argument("--operation_events", type=int, default=20_000, help="of an operation")
     parser.add_argument("--rows_per_tile", type=int, default=20, help="of an operation")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    """Measure; print a line per GroupBy and operation, and the result."""
+    arguments = flags(argv)
     stages: dict[str, float] = {}
     peer, first = 0.0, Costs(0.0, 0.0, 0.0)
     print(f"{'us of CPU for one':<24} {'update':>8} {'encode':>8} {'merge':>8}")
@@ -173,8 +178,16 @@ def main(argv: list[str]) -> int:
             first, peer = found, peer_us(plan, rows)
         stages |= {f"{name} {stage}": us for stage, us in found._asdict().items()}
         print(f"{name:<24} {found.update:>8} {found.encode:>8} {found.merge:>8}", flush=True)
+    print(json.dumps(result(arguments, stages, first, peer)))
+    return 0
+
+
+def result(
+    arguments: argparse.Namespace, stages: dict[str, float], first: Costs, peer: float
+) -> dict[str, object]:
+    """The object on the last line; its figures are those of the first name."""
     each = first.update + first.encode
-    result = {
+    return {
         "benchmark": "aggregator",
         "settings": vars(arguments),
         "events": arguments.events,
@@ -187,8 +200,6 @@ def main(argv: list[str]) -> int:
         },
         "ratio": round(first.encode / peer, 3),
     }
-    print(json.dumps(result))
-    return 0
 
 
 if __name__ == "__main__":

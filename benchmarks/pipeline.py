@@ -232,20 +232,11 @@ def check(job: Job, workload: Workload) -> list[str]:
 def result(
     arguments: argparse.Namespace, meter: Meter, before: Reading, wrong: list[str]
 ) -> dict[str, Any]:
-    """What the last line says."""
+    """The object on the last line."""
     assert meter.end is not None
     warm = meter.warm or before
     end, events = meter.end, meter.end.done - warm.done
     anchor = ANCHOR[arguments.group_by, arguments.tiling]
-    processes = {
-        name: _us(end.cpu_s[name] - warm.cpu_s.get(name, 0.0), events) for name in end.cpu_s
-    }
-    stages = {
-        name: _us(seconds - warm.stages[name], events) for name, seconds in end.stages.items()
-    }
-    python = processes.get("python", 0.0)
-    stages["python_runner"] = round(python - sum(stages.values()), 2)
-    stages |= {f"{name}_process": us for name, us in processes.items() if name != "python"}
     cost = _us(sum(end.cpu_s.values()) - sum(warm.cpu_s.values()), events)
     return {
         "benchmark": "pipeline",
@@ -254,7 +245,7 @@ def result(
         "events_per_s": round(events / (end.wall_s - warm.wall_s)),
         "cpu_us_per_event": cost,
         "cpu_us_per_event_total": _us(sum(end.cpu_s.values()), end.done),
-        "stages": stages,
+        "stages": stages_us(warm, end),
         "values_wrong": len(wrong),
         "anchor": {
             "name": "Chronon's FlinkJob (JVM, MiniCluster, rows in memory, no-op store)",
@@ -262,6 +253,20 @@ def result(
             "ratio": round(cost / anchor, 2),
         },
     }
+
+
+def stages_us(warm: Reading, end: Reading) -> dict[str, float]:
+    """Microseconds of CPU per event: of each stage, of the runner, of each other process."""
+    events = end.done - warm.done
+    processes = {
+        name: _us(end.cpu_s[name] - warm.cpu_s.get(name, 0.0), events) for name in end.cpu_s
+    }
+    stages = {
+        name: _us(seconds - warm.stages[name], events) for name, seconds in end.stages.items()
+    }
+    python = processes.pop("python", 0.0)
+    stages["python_runner"] = round(python - sum(stages.values()), 2)
+    return stages | {f"{name}_process": us for name, us in processes.items()}
 
 
 def _us(seconds: float, events: int) -> float:

@@ -55,22 +55,16 @@ def light() -> GroupBy:
 
 def heavy() -> GroupBy:
     """Eleven aggregations over three columns."""
+    selects = select(
+        "customer_id",
+        "price",
+        flavor="upper(ice_cream_flavor)",
+        shop="coalesce(shop, 'none')",
+    )
+    query = Query(selects, wheres=["price >= 0 OR price IS NULL"], time_column="created")
     return GroupBy(
         name="bench.heavy",
-        sources=Source(
-            EventSource(
-                Query(
-                    select(
-                        "customer_id",
-                        "price",
-                        flavor="upper(ice_cream_flavor)",
-                        shop="coalesce(shop, 'none')",
-                    ),
-                    wheres=["price >= 0 OR price IS NULL"],
-                    time_column="created",
-                )
-            )
-        ),
+        sources=Source(EventSource(query)),
         keys=["customer_id"],
         aggregations=[
             Aggregation("customer_id", Operation.COUNT, SIX_HOURS),

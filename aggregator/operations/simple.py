@@ -3,7 +3,7 @@
 Source: `ai.chronon.aggregator.base.SimpleAggregators`.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from chronon_beam.aggregator.avro import (
     encode_count,
@@ -47,25 +47,35 @@ def count() -> Aggregator:
 def sum_of(input_type: DataType) -> Aggregator:
     """SUM: of integers and booleans a long that wraps, of floats a double, of decimals exact."""
     if isinstance(input_type, DecimalType):
-        return Aggregator(
-            ir_type=input_type,
-            output_type=input_type,
-            prepare=expression("value, ts_ms", "value"),
-            update=expression("ir, value, ts_ms", "add(ir, value)", add=EXACT.add),
-            merge=EXACT.add,
-            encode=encoder(input_type),
-            delete=lambda ir, value, ts_ms: EXACT.subtract(ir, value),
-        )
-    if input_type in FLOATS:
-        return Aggregator(
-            ir_type=DOUBLE,
-            output_type=DOUBLE,
-            prepare=expression("value, ts_ms", "value"),
-            update=expression("ir, value, ts_ms", "ir + value"),
-            merge=lambda a, b: a + b,
-            encode=encoder(DOUBLE),
-            delete=lambda ir, value, ts_ms: ir - value,
-        )
+        return _sum_of_decimals(input_type)
+    return _sum_of_doubles() if input_type in FLOATS else _sum_of_longs()
+
+
+def _sum_of_decimals(input_type: DecimalType) -> Aggregator:
+    return Aggregator(
+        ir_type=input_type,
+        output_type=input_type,
+        prepare=expression("value, ts_ms", "value"),
+        update=expression("ir, value, ts_ms", "add(ir, value)", add=EXACT.add),
+        merge=EXACT.add,
+        encode=encoder(input_type),
+        delete=lambda ir, value, ts_ms: EXACT.subtract(ir, value),
+    )
+
+
+def _sum_of_doubles() -> Aggregator:
+    return Aggregator(
+        ir_type=DOUBLE,
+        output_type=DOUBLE,
+        prepare=expression("value, ts_ms", "value"),
+        update=expression("ir, value, ts_ms", "ir + value"),
+        merge=lambda a, b: a + b,
+        encode=encoder(DOUBLE),
+        delete=lambda ir, value, ts_ms: ir - value,
+    )
+
+
+def _sum_of_longs() -> Aggregator:
     return Aggregator(
         ir_type=LONG,
         output_type=LONG,
@@ -110,41 +120,45 @@ def _identity(value: Any) -> Any:
     return value
 
 
-Counted = tuple[int, bytes]
-"""How often a value came, and the bytes of value and count."""
+class _Bar(NamedTuple):
+    """One value of a histogram: how often it came, and the Avro bytes of value and count."""
+
+    count: int
+    encoded: bytes
 
 
-def _counted(value: str, times: int) -> Counted:
-    return times, encode_string(value) + encode_long(times)
+def _bar(value: str, times: int) -> _Bar:
+    return _Bar(times, encode_string(value) + encode_long(times))
 
 
-Counts = HashOrdered[str, Counted]
+HistogramIr = HashOrdered[str, _Bar]
 
 
-def _add(ir: Counts, value: str, times: int) -> Counts:
+def _add(ir: HistogramIr, value: str, times: int) -> HistogramIr:
     known = ir.get(value)
-    total = times if known is None else known[0] + times
-    # After deletes a count can be negative, and come back to nothing.
+    total = times if known is None else known.count + times
+    # Deletes can make a count negative, and later adds bring it back to 0.
     if total:
-        ir[value] = _counted(value, total)
+        ir[value] = _bar(value, total)
     else:
         ir.remove(value)
     return ir
 
 
-def _merge(a: Counts, b: Counts) -> Counts:
+def _merge(a: HistogramIr, b: HistogramIr) -> HistogramIr:
     for value in b.in_written_order(STRING_PLACES):
-        _add(a, value, b[value][0])
+        _add(a, value, b[value].count)
     return a
 
 
-def _most_frequent(ir: Counts, k: int) -> dict[str, int]:
-    """All values for k = 0, and where there are at most k; else k of them.
+def _most_frequent(ir: HistogramIr, k: int) -> dict[str, int]:
+    """All values if k is 0 or there are at most k of them; else k values.
 
-    Chronon takes the first k in its map's order that are at least as frequent as the k-th; of
-    several that are just as frequent as that, it may so keep one rather than a more frequent one.
+    Chronon takes the first k values, in the order of its map, that are at least as frequent as the
+    k-th most frequent one. So it may keep a value that ties with the k-th and drop a more frequent
+    value that comes later in the map.
     """
-    times = {value: ir[value][0] for value in ir.in_written_order(STRING_PLACES)}
+    times = {value: ir[value].count for value in ir.in_written_order(STRING_PLACES)}
     if not 0 < k < len(times):
         return times
     least = sorted(times.values(), reverse=True)[k - 1]
@@ -154,18 +168,18 @@ def _most_frequent(ir: Counts, k: int) -> dict[str, int]:
 
 
 def histogram(k: int) -> Aggregator:
-    """HISTOGRAM of strings; k of the most frequent at the end, all of them for k = 0."""
+    """HISTOGRAM of strings: the final value has k of the most frequent, or all for k = 0."""
     return Aggregator(
         ir_type=map_of(INT),
         output_type=map_of(INT),
-        prepare=lambda value, ts_ms: HashOrdered({value: _counted(value, 1)}),
+        prepare=lambda value, ts_ms: HashOrdered({value: _bar(value, 1)}),
         update=lambda ir, value, ts_ms: _add(ir, value, 1),
         merge=_merge,
         encode=encode_each(
-            "[ir[value][1] for value in ir.in_written_order(places)]", places=STRING_PLACES
+            "[ir[value].encoded for value in ir.in_written_order(places)]", places=STRING_PLACES
         ),
         finalize=lambda ir: _most_frequent(ir, k),
-        from_avro=lambda decoded: HashOrdered({v: _counted(v, n) for v, n in decoded.items()}),
+        from_avro=lambda decoded: HashOrdered({v: _bar(v, n) for v, n in decoded.items()}),
         clone=lambda ir: HashOrdered(ir, table_of_copy(len(ir))),
         delete=lambda ir, value, ts_ms: _add(ir, value, -1),
     )

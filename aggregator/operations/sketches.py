@@ -1,8 +1,8 @@
 """Distinct values and percentiles by sketches, in the bytes of the DataSketches library.
 
 Source: `ApproxDistinctCount` and `ApproxPercentiles` in
-`ai.chronon.aggregator.base.SimpleAggregators`. The live sketch is the IR; it takes less than a
-microsecond to write.
+`ai.chronon.aggregator.base.SimpleAggregators`. The IR is the library's sketch object itself: its
+bytes are written in less than a microsecond.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _encode_bytes = encoder(BINARY)
 
 
 def _hashable(input_type: DataType, lg_k: int) -> Callable[[Any], Any]:
-    """What a value is counted as; longs go in as their 64 bits."""
+    """The function that gives what a sketch counts for a value; of a long it is the 64 bits."""
     if input_type == BINARY:
         return lambda value: hashed_as(value, lg_k)
     if input_type == STRING or input_type in FLOATS:
@@ -47,11 +47,6 @@ def approx_unique_count(input_type: DataType, lg_k: int) -> Aggregator:
             merger.update(ir)
         return merger.get_result()
 
-    def read(payload: bytes) -> cpc_sketch:
-        ir = cpc_sketch.deserialize(payload)
-        # An empty one comes back without what its estimate begins with.
-        return cpc_sketch(lg_k) if ir.is_empty() else ir
-
     return Aggregator(
         ir_type=BINARY,
         output_type=LONG,
@@ -60,11 +55,17 @@ def approx_unique_count(input_type: DataType, lg_k: int) -> Aggregator:
         merge=union,
         encode=lambda ir: _encode_bytes(ir.serialize()),
         finalize=lambda ir: int(ir.get_estimate()),
-        from_avro=opaque(read),
+        from_avro=opaque(lambda payload: _read_cpc(payload, lg_k)),
         clone=union,
         # Once merged, a CPC sketch no longer estimates by its history.
         bulk_merge=union,
     )
+
+
+def _read_cpc(payload: bytes, lg_k: int) -> cpc_sketch:
+    ir = cpc_sketch.deserialize(payload)
+    # The library reads an empty sketch without the state that its estimates start from.
+    return cpc_sketch(lg_k) if ir.is_empty() else ir
 
 
 def approx_percentile(k: int, percentiles: Sequence[float], inclusive: bool) -> Aggregator:
@@ -85,15 +86,6 @@ def approx_percentile(k: int, percentiles: Sequence[float], inclusive: bool) -> 
         a.merge(b)
         return a
 
-    def finalize(ir: kll_floats_sketch) -> list[float] | None:
-        # Values that are not numbers are left out, so a sketch may have none.
-        if ir.is_empty():
-            return None
-        # Java's knows the extremes; this library's only what is left of them in the sketch.
-        extremes = {0.0: ir.get_min_value(), 1.0: ir.get_max_value()}
-        found = ir.get_quantiles(ranks, inclusive)
-        return [extremes.get(rank, value) for rank, value in zip(ranks, found, strict=True)]
-
     return Aggregator(
         ir_type=BINARY,
         output_type=list_of(FLOAT),
@@ -101,7 +93,17 @@ def approx_percentile(k: int, percentiles: Sequence[float], inclusive: bool) -> 
         update=update,
         merge=merge,
         encode=lambda ir: _encode_bytes(ir.serialize()),
-        finalize=finalize,
+        finalize=lambda ir: _quantiles(ir, ranks, inclusive),
         from_avro=opaque(kll_floats_sketch.deserialize),
         clone=lambda ir: kll_floats_sketch.deserialize(ir.serialize()),
     )
+
+
+def _quantiles(ir: kll_floats_sketch, ranks: list[float], inclusive: bool) -> list[float] | None:
+    # The sketch leaves out NaN, so it may be empty.
+    if ir.is_empty():
+        return None
+    # Java's library answers the ranks 0 and 1 from the exact extremes, this one from its samples.
+    extremes = {0.0: ir.get_min_value(), 1.0: ir.get_max_value()}
+    found = ir.get_quantiles(ranks, inclusive)
+    return [extremes.get(rank, value) for rank, value in zip(ranks, found, strict=True)]

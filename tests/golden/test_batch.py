@@ -39,12 +39,20 @@ def reduced(vector: Vector) -> GroupBy | None:
     return replace(group_by, aggregations=tuple(kept)) if kept else None
 
 
-def rows_of(vector: Vector, plan: Plan) -> list[tuple[list[Any], int, list[Any]]]:
+MARKERS = {"tiled": "tile_bytes", "untiled": "raw_value_bytes"}
+"""The field of an event in a vector that Chronon wrote when it took the event.
+
+Chronon's untiled encoder refuses shorts, which its tiles take. The batches of the vectors were made
+of the events that the untiled encoder took.
+"""
+
+
+def rows_of(vector: Vector, plan: Plan, kind: str) -> list[tuple[list[Any], int, list[Any]]]:
     """(key, ts_ms, inputs) of the events that Chronon took."""
     rows = []
     for event in vector.data["events"]:
         row = event["row"]
-        if "raw_value_bytes" in event and row.get("ts") is not None:
+        if MARKERS[kind] in event and row.get("ts") is not None:
             everything = dict(zip(vector.plan.inputs, vector.inputs(row), strict=True))
             key = [row.get(name) for name in vector.group_by.keys]
             rows.append((key, int(row["ts"]), [everything[name] for name in plan.inputs]))
@@ -64,7 +72,7 @@ def folded(vector: Vector, plan: Plan) -> dict[bytes, bytes]:
 def partials_of(vector: Vector, plan: Plan, fold: BatchFold) -> dict[bytes, Partial]:
     """What the rows of each key are folded into."""
     partials: dict[bytes, Partial] = {}
-    for key, ts_ms, row in rows_of(vector, plan):
+    for key, ts_ms, row in rows_of(vector, plan, "untiled"):
         fold.add(partials.setdefault(vector.key(key), {}), row, ts_ms)
     return partials
 
@@ -209,7 +217,9 @@ def answered(
     sofar = Vector(vector.path)
     sofar.__dict__["data"] = {**vector.data, "events": taken}
     rows = [
-        (ts_ms, row) for row_key, ts_ms, row in rows_of(sofar, plan) if vector.key(row_key) == key
+        (ts_ms, row)
+        for row_key, ts_ms, row in rows_of(sofar, plan, kind)
+        if vector.key(row_key) == key
     ]
     if kind == "untiled":
         return WindowedRows(plan.group_by, plan.inputs).of_rows(rows, query["query_ts"], batch)

@@ -1,5 +1,6 @@
 """Derivations at fetch: renames by the fetcher itself, expressions by Spark."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -30,8 +31,8 @@ ROWS: list[list[Any]] = [
 ]
 
 
-def fetched(*derivations: Any, spark: bool = True) -> list[dict[str, Any]]:
-    group_by = GroupBy(
+def derived_group_by(derivations: Sequence[Any]) -> GroupBy:
+    return GroupBy(
         name="t.derived",
         sources=Source(EventSource(Query())),
         keys=["user"],
@@ -44,6 +45,10 @@ def fetched(*derivations: Any, spark: bool = True) -> list[dict[str, Any]]:
         ],
         derivations=derivations,
     )
+
+
+def fetched(*derivations: Any, spark: bool = True) -> list[dict[str, Any]]:
+    group_by = derived_group_by(derivations)
     plan = Plan(group_by, TYPES)
     MemoryStore.forget("derive")
     store, key = MemoryStore("derive"), plan.keys.encode(["ann"])
@@ -67,17 +72,20 @@ def test_renames_need_no_spark() -> None:
     ]
 
 
+EXPRESSIONS = {
+    "*": "*",
+    "half": "n_sum / 2",
+    "newest": "s_last2[0]",
+    "known": "coalesce(n_sum, -1) > 0 AND user = 'ann'",
+    "keys": "map_keys(m_sum)",
+    "upper": "transform_values(n_sum_by_s, (k, v) -> v * 10)",
+    "city": "upper(place_last.city)",
+    "hour": "hour(timestamp_millis(ts))",
+}
+
+
 def test_expressions_are_sparks_over_all_types_of_features() -> None:
-    ann, nobody = fetched(
-        Derivation("*", "*"),
-        Derivation("half", "n_sum / 2"),
-        Derivation("newest", "s_last2[0]"),
-        Derivation("known", "coalesce(n_sum, -1) > 0 AND user = 'ann'"),
-        Derivation("keys", "map_keys(m_sum)"),
-        Derivation("upper", "transform_values(n_sum_by_s, (k, v) -> v * 10)"),
-        Derivation("city", "upper(place_last.city)"),
-        Derivation("hour", "hour(timestamp_millis(ts))"),
-    )
+    ann, nobody = fetched(*(Derivation(name, text) for name, text in EXPRESSIONS.items()))
     assert ann == {
         "n_sum": 7,
         "s_last2": ["y", "x"],

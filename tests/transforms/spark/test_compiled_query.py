@@ -172,18 +172,18 @@ def test_an_empty_batch_gives_no_rows(wheres):
     assert (rows.num_rows, rows.schema, events, failures) == (0, compiled.schema, [], [])
 
 
+TYPES_THAT_SPARK_LACKS = {
+    "at": pa.array([1_700_000_000_123], pa.timestamp("ms", tz="Asia/Tokyo")),
+    "count": pa.array([5], pa.uint32()),
+    "word": pa.array(["x"]).dictionary_encode(),
+    "list": pa.array([[1, None]], pa.large_list(pa.uint8())),
+    "day": pa.array([dt.date(2024, 1, 2)], pa.date64()),
+    "inner": pa.array([{"t": 1}], pa.struct([pa.field("t", pa.timestamp("s"))])),
+}
+
+
 def test_types_that_spark_lacks_are_read_as_the_nearest_it_has():
-    batch = pa.RecordBatch.from_arrays(
-        [
-            pa.array([1_700_000_000_123], pa.timestamp("ms", tz="Asia/Tokyo")),
-            pa.array([5], pa.uint32()),
-            pa.array(["x"]).dictionary_encode(),
-            pa.array([[1, None]], pa.large_list(pa.uint8())),
-            pa.array([dt.date(2024, 1, 2)], pa.date64()),
-            pa.array([{"t": 1}], pa.struct([pa.field("t", pa.timestamp("s"))])),
-        ],
-        ["at", "count", "word", "list", "day", "inner"],
-    )
+    batch = pa.RecordBatch.from_pydict(TYPES_THAT_SPARK_LACKS)
     selects = tuple((name, name) for name in batch.schema.names)
     wanted = SqlQuery(
         (*selects, ("ms", "unix_millis(at)")),
