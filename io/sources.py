@@ -1,11 +1,13 @@
 """What a job reads from: the `Source` a scheme opens, and the registry of schemes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import apache_beam as beam
 import pyarrow as pa
 
 from chronon_beam.api.serde import Format
+from chronon_beam.io.units import Unit
 from chronon_beam.io.uri import registered
 
 JSON, ARROW = Format("json"), Format("arrow")
@@ -49,6 +51,21 @@ class Source(ABC):
         what the serde tells (`SerDe.schema`).
         """
         return None
+
+    def units(self) -> list[Unit] | None:
+        """What there is to read now, so that runs can add up; None if the source cannot tell.
+
+        Each unit is a whole file. A source that has units has the two methods below.
+        """
+        return None
+
+    def goes_on(self, read: Unit, now: Unit) -> bool:
+        """Whether a file still begins with what was read of it, and whole lines come after that."""
+        raise NotImplementedError
+
+    def of_units(self, units: Sequence[Unit]) -> "Source":
+        """The source that reads these units, and nothing else."""
+        raise NotImplementedError
 
     def attributes(self) -> pa.Schema:
         """The columns of `Messages.attributes`: what the source knows of each message."""

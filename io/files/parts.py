@@ -33,10 +33,12 @@ class Part(NamedTuple):
     before: int = 0
 
 
-def line_parts(file: BinaryIO, path: str, size: int = SIZE) -> Iterator[Part]:
-    """Parts of at least `size` bytes, each of whole lines."""
-    start, before, at, number = 0, 0, 0, 0
-    while chunk := file.read(_CHUNK):
+def line_parts(file: BinaryIO, whole: Part, size: int = SIZE) -> Iterator[Part]:
+    """Parts of at least `size` bytes, each of whole lines; the file is read from its start."""
+    path, start, stop, _ = whole
+    at, number = start, _lines_before(file, start)
+    before = number
+    while chunk := file.read(min(_CHUNK, stop - at)):
         cut = chunk.find(b"\n", max(start + size - at - 1, 0)) + 1
         if cut:
             number += chunk.count(b"\n", 0, cut)
@@ -45,11 +47,20 @@ def line_parts(file: BinaryIO, path: str, size: int = SIZE) -> Iterator[Part]:
         number += chunk.count(b"\n", cut)
         at += len(chunk)
     if at > start:
-        yield Part(path, start, END, before)
+        yield Part(path, start, stop, before)
 
 
-def parquet_parts(file: BinaryIO, path: str, size: int = SIZE) -> Iterator[Part]:
+def _lines_before(file: BinaryIO, start: int) -> int:
+    at, number = 0, 0
+    while chunk := file.read(min(_CHUNK, start - at)):
+        number += chunk.count(b"\n")
+        at += len(chunk)
+    return number
+
+
+def parquet_parts(file: BinaryIO, whole: Part, size: int = SIZE) -> Iterator[Part]:
     """Parts of row groups that are `size` bytes together; a file that is damaged is one part."""
+    path = whole.path
     try:
         footer = pq.read_metadata(file)
     except (pa.ArrowException, OSError):

@@ -4,14 +4,13 @@ Paths are those of Beam's file systems. Files, and the parts of large ones, are 
 workers; each is read in order, batch by batch, whatever its size.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PBegin
 
@@ -19,6 +18,13 @@ from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Format
 from chronon_beam.io.files import parts
+from chronon_beam.io.files.identity import (
+    begins_with,
+    file_size,
+    file_units,
+    open_stored,
+    resolved,
+)
 from chronon_beam.io.files.json_lines import (
     COMPRESSIONS,
     Damaged,
@@ -30,6 +36,7 @@ from chronon_beam.io.files.json_lines import (
 from chronon_beam.io.files.parts import Part, line_parts, parquet_parts
 from chronon_beam.io.files.tables import avro_schema, parquet_schema, read_avro, read_parquet
 from chronon_beam.io.sources import ARROW, JSON, Source
+from chronon_beam.io.units import Unit
 from chronon_beam.io.uri import local_path, parse_uri
 
 ROWS = 1000
@@ -52,7 +59,7 @@ _READERS: dict[str, Callable[[BinaryIO, Part, int], Iterator[Messages]]] = {
     "parquet": read_parquet,
 }
 
-_DIVIDERS: dict[str, Callable[[BinaryIO, str, int], Iterator[Part]]] = {
+_DIVIDERS: dict[str, Callable[[BinaryIO, Part, int], Iterator[Part]]] = {
     "jsonl": line_parts,
     "parquet": parquet_parts,
 }
@@ -72,12 +79,14 @@ class FileSource(Source):
         file_format: `jsonl`, `avro` or `parquet`; None: told by the end of the files' names.
         ddl: see `Source.ddl`.
         rows: the most messages a batch.
+        chosen: what to read of these files; None reads all of them.
     """
 
     pattern: str
     file_format: str | None = None
     ddl: str | None = None
     rows: int = ROWS
+    chosen: tuple[Unit, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.file_format not in (None, *_READERS):
@@ -104,7 +113,20 @@ class FileSource(Source):
 
     def transform(self, columns: pa.Schema) -> beam.PTransform:
         """Raises FileNotFoundError if nothing matches now; the workers look again."""
-        return ReadFiles(self.pattern, self._format(), self.rows)
+        return ReadFiles(self.pattern, self._format(), self.rows, self.chosen)
+
+    def units(self) -> list[Unit]:
+        """The files that match now; raises FileNotFoundError if nothing does."""
+        return file_units(matching(self.pattern))
+
+    def goes_on(self, read: Unit, now: Unit) -> bool:
+        """See `Source.goes_on`: only JSON lines that are not compressed can grow."""
+        may_grow = self._format() == "jsonl" and not is_compressed(now.path)
+        return may_grow and begins_with(now.path, read)
+
+    def of_units(self, units: Sequence[Unit]) -> "FileSource":
+        """See `Source.of_units`."""
+        return replace(self, chosen=tuple(units))
 
     def schema(self) -> pa.Schema:
         """What the files' headers tell; for JSON lines inferred from the first 1000 lines.
@@ -136,22 +158,26 @@ class FileSource(Source):
 
 @dataclass
 class ReadFiles(beam.PTransform):
-    """The files that match `pattern`, to Messages."""
+    """The files that match `pattern`, or the `chosen` units of them, to Messages."""
 
     pattern: str
     file_format: str
     rows: int
+    chosen: tuple[Unit, ...] | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
         matching(self.pattern)
 
     def expand(self, root: PBegin) -> beam.PCollection[Messages]:
-        """Files are matched when the job runs, since a template may run later."""
+        """Files that are not chosen are matched when the job runs: a template may run later."""
+        chosen = self.chosen
+        whole = [Part(self.pattern)] if chosen is None else [_part_of(unit) for unit in chosen]
+        parts_of = matching_parts if chosen is None else _itself
         return (
             root
-            | "Pattern" >> beam.Create([self.pattern], reshuffle=False)
-            | "Match" >> beam.FlatMap(matching)
+            | "Files" >> beam.Create(whole, reshuffle=False)
+            | "Match" >> beam.FlatMap(parts_of)
             | "Divide" >> beam.ParDo(_PartsFn(self.file_format))
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.ParDo(_ReadFn(self.file_format, self.rows))
@@ -162,15 +188,15 @@ class _PartsFn(beam.DoFn):
     def __init__(self, file_format: str) -> None:
         self._format = file_format
 
-    def process(self, path: str) -> Iterator[Part]:
-        divide = _DIVIDERS.get(self._format)
-        compressed = path.lower().endswith(COMPRESSIONS)
-        size = FileSystems.get_filesystem(path).size(path)
-        if divide is None or compressed or size <= parts.SIZE:
+    def process(self, whole: Part) -> Iterator[Part]:
+        path, divide = whole.path, _DIVIDERS.get(self._format)
+        if divide is None or is_compressed(path):
             yield Part(path)
+        elif whole.start == 0 and min(whole.stop, file_size(path)) <= parts.SIZE:
+            yield whole
         else:
             with open_stored(path) as file:
-                yield from divide(file, path, parts.SIZE)
+                yield from divide(file, whole, parts.SIZE)
 
 
 class _ReadFn(beam.DoFn):
@@ -183,14 +209,32 @@ class _ReadFn(beam.DoFn):
             yield from self._read(file, part, self._rows)
 
 
+def matching_parts(whole: Part) -> list[Part]:
+    """Each file that the path of `whole`, a pattern, matches."""
+    return [Part(path) for path in matching(whole.path)]
+
+
+def _itself(part: Part) -> list[Part]:
+    return [part]
+
+
+def _part_of(unit: Unit) -> Part:
+    return Part(unit.path, unit.start, unit.stop)
+
+
+def is_compressed(path: str) -> bool:
+    """Whether the end of the file's name says so."""
+    return path.lower().endswith(COMPRESSIONS)
+
+
 def matching(pattern: str) -> list[str]:
-    """The paths of the files that match, sorted.
+    """The paths of the files that match, sorted; see `resolved`.
 
     Raises:
         FileNotFoundError: there is none.
     """
     found = FileSystems.match([pattern])[0].metadata_list
-    paths = sorted(each.path for each in found)
+    paths = sorted({resolved(each.path) for each in found})
     if not paths:
         raise FileNotFoundError(f"no file matches {pattern!r}: check the path and the pattern")
     return paths
@@ -211,11 +255,6 @@ def format_of(path: str) -> str:
     raise ValueError(
         f"the format of {path} is not known from its name: add ?format={'|'.join(_READERS)}"
     )
-
-
-def open_stored(path: str) -> BinaryIO:
-    """The file's bytes as they are stored."""
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def _header_schema(path: str, file_format: str) -> pa.Schema:

@@ -26,7 +26,7 @@ A run over the same files, or over more, replaces one that has not finished; any
 back, so its files have to be run again. Where the run that has not finished was alone in the
 dataset there are no images, and the dataset is emptied.
 
-A file is read on from where a finished run stopped (`units`). One run at a time writes to a
-dataset: who does holds a lease (`lease`). Rows of untiled jobs have no image: a row has an identity
-(file and line), so that writing it again changes nothing.
+A file is read on from where a finished run stopped (`chronon_beam.io.units`). One run at a time
+writes to a dataset: the one that holds the lease (`lease`). Rows of untiled jobs have no image: a
+row has an identity (file and line), so that writing it again changes nothing.
 """

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chronon_beam.io.runs.ledger import Run, State
-from chronon_beam.io.runs.units import GoesOn, covers, furthest, unread
+from chronon_beam.io.units import GoesOn, covers, furthest, unread
 
 MERGE, REPLACE, REFUSE = "merge", "replace", "refuse"
 CHOICES = (MERGE, REPLACE, REFUSE)

@@ -10,7 +10,7 @@ from enum import Enum
 
 from chronon_beam.api.records import PutRequest
 from chronon_beam.io.kv_store import KVStore
-from chronon_beam.io.runs.units import Unit
+from chronon_beam.io.units import Unit
 
 LEDGER = "{}_RUNS"
 """Name of the ledger of a dataset."""

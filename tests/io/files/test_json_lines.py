@@ -134,7 +134,7 @@ def test_parts_together_are_the_file_with_its_line_numbers(texts, ended, size):
     whole = [
         pair for each in read(data) for pair in zip(each.positions, each.payloads, strict=True)
     ]
-    divided = list(line_parts(io.BytesIO(data), "a.jsonl", size))
+    divided = list(line_parts(io.BytesIO(data), Part("a.jsonl"), size))
     found = [
         pair
         for part in divided
@@ -145,6 +145,27 @@ def test_parts_together_are_the_file_with_its_line_numbers(texts, ended, size):
     assert all(part.stop - part.start >= size for part in divided)
 
 
+@given(
+    st.lists(st.sampled_from([b"a", b"", b"bcd"])),
+    st.lists(st.sampled_from([b"a", b"", b"bcd"])),
+    st.booleans(),
+    st.integers(1, 9),
+)
+def test_a_file_that_has_grown_is_read_on_from_where_reading_stopped(before, added, ended, size):
+    old = b"\n".join(before) + (b"\n" if ended and before else b"")
+    data = old + (b"" if ended or not before else b"\n") + b"\n".join(added)
+    found = [
+        pair
+        for whole in (Part("a.jsonl", 0, len(old)), Part("a.jsonl", len(old), len(data)))
+        for part in line_parts(io.BytesIO(data), whole, size)
+        for each in read_lines(io.BytesIO(data), part, 2)
+        for pair in zip(each.positions, each.payloads, strict=True)
+    ]
+    everything = read(data)
+    assert found == [p for e in everything for p in zip(e.positions, e.payloads, strict=True)]
+
+
 def test_parts_of_files_larger_than_a_chunk(monkeypatch):
     monkeypatch.setattr(parts, "_CHUNK", 7)
     test_parts_together_are_the_file_with_its_line_numbers()
+    test_a_file_that_has_grown_is_read_on_from_where_reading_stopped()

@@ -183,7 +183,7 @@ def test_no_parquet_at_all_is_an_error():
 
 def test_parquet_parts_are_row_groups_with_the_records_before_them():
     data = parquet(pa.table({"i": list(range(25))}), row_group_size=7)
-    parts = list(parquet_parts(io.BytesIO(data), "a.parquet", size=1))
+    parts = list(parquet_parts(io.BytesIO(data), Part("a.parquet"), size=1))
     assert [(part.start, part.stop, part.before) for part in parts] == [
         (0, 1, 0),
         (1, 2, 7),
@@ -193,5 +193,5 @@ def test_parquet_parts_are_row_groups_with_the_records_before_them():
     batches = [each for part in parts for each in read_parquet(io.BytesIO(data), part, 5)]
     assert [i for batch in batches for i in table_of(batch)["i"].to_pylist()] == list(range(25))
     assert [p for batch in batches for p in batch.positions] == list(range(1, 26))
-    assert list(parquet_parts(io.BytesIO(data), "a.parquet")) == [Part("a.parquet", 0, 4, 0)]
-    assert list(parquet_parts(io.BytesIO(b"none"), "a.parquet")) == [Part("a.parquet")]
+    assert list(parquet_parts(io.BytesIO(data), Part("a.parquet"))) == [Part("a.parquet", 0, 4, 0)]
+    assert list(parquet_parts(io.BytesIO(b"none"), Part("a.parquet"))) == [Part("a.parquet")]

@@ -31,7 +31,7 @@ from chronon_beam.io.runs.before_images import Adding, AddingWriter
 from chronon_beam.io.runs.entry import Arrival, Dataset, Entry, enter
 from chronon_beam.io.runs.ledger import Ledger, Run, new_id
 from chronon_beam.io.runs.opening import open_run
-from chronon_beam.io.runs.units import Unit
+from chronon_beam.io.units import Unit
 
 WINDOWS = [Window(6, TimeUnit.HOURS)]
 GROUP_BY = GroupBy(

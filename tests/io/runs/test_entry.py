@@ -6,7 +6,7 @@ import pytest
 
 from chronon_beam.io.runs.entry import Arrival, Dataset, Entry, EntryRefused, enter
 from chronon_beam.io.runs.ledger import Run, State
-from chronon_beam.io.runs.units import Unit
+from chronon_beam.io.units import Unit
 
 A = Run("1", "t.g", "d", State.FINISHED, units=(Unit("a", 0, 9, "fa"),), alone=True)
 LIVE = Run("1", "t.g", "d", live=True, alone=True)

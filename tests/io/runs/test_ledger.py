@@ -16,7 +16,7 @@ from chronon_beam.io.kv_store import KVStore, MemoryStore, open_store
 from chronon_beam.io.runs import lease
 from chronon_beam.io.runs.lease import EXPIRES_MS, DatasetInUse, Holder, Lease, holder, require_free
 from chronon_beam.io.runs.ledger import LEASE_KEY, LEDGER, Ledger, LedgerNotWritten, Run, State, put
-from chronon_beam.io.runs.units import Unit
+from chronon_beam.io.units import Unit
 
 NAME = "T_STREAMING"
 UNITS = st.builds(Unit, st.text(max_size=5), st.integers(0), st.integers(0), st.text(max_size=5))

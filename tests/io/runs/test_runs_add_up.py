@@ -13,7 +13,7 @@ from chronon_beam.api.records import GetRequest, TimedValue
 from chronon_beam.io.kv_store import MemoryStore
 from chronon_beam.io.runs.before_images import IMAGES
 from chronon_beam.io.runs.entry import Entry
-from chronon_beam.io.runs.units import ChangedFile
+from chronon_beam.io.units import ChangedFile
 
 PATHS = ["a", "b", "c", "d"]
 EVENTS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(0, 99)), max_size=5)
