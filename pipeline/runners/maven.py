@@ -1,6 +1,7 @@
 """Jars from a Maven repository, pinned by a lock file.
 
-Each of its lines is `group:artifact:version[:classifier] sha256`.
+Each of its lines is `group:artifact:version[:classifier][@extension] sha256`, as Gradle writes
+coordinates; a file that is not a jar has its extension there.
 
 The jars come through Beam's own fetcher, so whatever makes Beam find its jars (a proxy, a mirror)
 makes these found too.
@@ -35,29 +36,32 @@ class FetchError(RuntimeError):
 
 
 class Jar(NamedTuple):
-    """One jar of a Maven repository; `sha256` is None until it is known."""
+    """One file of a Maven repository, mostly a jar; `sha256` is None until it is known."""
 
     group: str
     artifact: str
     version: str
     classifier: str | None = None
     sha256: str | None = None
+    extension: str = "jar"
 
     @property
     def coordinate(self) -> str:
-        """`group:artifact:version[:classifier]`."""
-        return ":".join(filter(None, self[:4]))
+        """`group:artifact:version[:classifier][@extension]`."""
+        named = ":".join(filter(None, self[:4]))
+        return named if self.extension == "jar" else f"{named}@{self.extension}"
 
     @property
     def url(self) -> str:
         """Where Maven Central has it."""
-        return JavaJarServer.path_to_maven_jar(
+        jar = JavaJarServer.path_to_maven_jar(
             self.artifact,
             self.group,
             self.version,
             repository=JavaJarServer.MAVEN_CENTRAL_REPOSITORY,
             classifier=self.classifier,
         )
+        return f"{jar.removesuffix('jar')}{self.extension}"
 
 
 def cache_directory() -> Path:
@@ -73,14 +77,17 @@ def parse_coordinate(coordinate: str) -> Jar:
 
     >>> parse_coordinate("args4j:args4j:2.33").artifact
     'args4j'
+    >>> parse_coordinate("io.apicurio:apicurio-registry-app:2.6.13.Final:all@tar.gz").extension
+    'tar.gz'
 
     Raises:
-        ValueError: if it is not `group:artifact:version[:classifier]`.
+        ValueError: if it is not `group:artifact:version[:classifier][@extension]`.
     """
-    parts = coordinate.split(":")
+    named, _, extension = coordinate.partition("@")
+    parts = named.split(":")
     if len(parts) not in (3, 4) or not all(parts):
-        raise ValueError(f"{coordinate!r} is no group:artifact:version[:classifier]")
-    return Jar(*parts)
+        raise ValueError(f"{coordinate!r} is not group:artifact:version[:classifier][@extension]")
+    return Jar(*parts)._replace(extension=extension or "jar")
 
 
 def read_lock(path: Path) -> list[Jar]:
@@ -97,7 +104,8 @@ def read_lock(path: Path) -> list[Jar]:
         found = _LINE.fullmatch(text)
         if found is None:
             raise ValueError(
-                f"{path}:{number}: {text!r} is no `group:artifact:version[:classifier] sha256`"
+                f"{path}:{number}: {text!r} is not "
+                "`group:artifact:version[:classifier][@extension] sha256`"
             )
         jars.append(parse_coordinate(found["coordinate"])._replace(sha256=found["sha256"]))
     return jars

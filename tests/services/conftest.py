@@ -7,6 +7,7 @@ import pytest
 from bigtable_emulator import BigtableEmulator
 from flink_cluster import FlinkCluster
 from kafka_broker import KafkaBroker
+from schema_registry import SchemaRegistry
 
 from chronon_beam.pipeline.runners.flink_jar import job_server_jar
 
@@ -30,6 +31,13 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBrok
     broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def schema_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SchemaRegistry]:
+    registry = SchemaRegistry(tmp_path_factory.mktemp("registry"))
+    yield registry
+    registry.stop()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ See `api.serde` for what a serde is and does. A new one is a new file in this fo
 
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
 from chronon_beam.api.plugins import offered
 from chronon_beam.api.serde import GROUP, Format, SerDe
@@ -22,7 +23,7 @@ def open_serde(wanted: Format) -> SerDe:
     """
     built_in = [module.name for module in iter_modules(__path__)]
     if wanted.name in built_in:
-        return import_module(f"{__name__}.{wanted.name}").open_serde(wanted.parameters)
+        return _module(wanted.name).open_serde(wanted.parameters)
     others = offered(GROUP)
     if wanted.name not in others:
         listed = ", ".join(sorted({*built_in, *others}))
@@ -31,3 +32,14 @@ def open_serde(wanted: Format) -> SerDe:
             f"package with an entry point {wanted.name!r} in the group {GROUP!r}"
         )
     return others[wanted.name]()(wanted.parameters)
+
+
+def _module(name: str) -> ModuleType:
+    """The file of a format; what it needs beside the base install is the extra of its name."""
+    try:
+        return import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"format {name}: a library is missing ({error}): install it with: "
+            f"pip install 'chronon-beam[{name}]'"
+        ) from error

@@ -1,0 +1,125 @@
+"""A client of a schema registry, beside a server that misbehaves as it is told."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from chronon_beam.transforms.schemas.registry import (
+    USER_INFO,
+    Registry,
+    RegistryDown,
+    SchemaRegistry,
+    UnknownSchema,
+)
+
+
+class Server:
+    """Answers with `answers` in turn, (status, body) each, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, dict]] = []
+        self.asked: list[tuple[str, str | None]] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.asked.append((self.path, self.headers["Authorization"]))
+                status, body = server.answers.pop(0)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(json.dumps(body).encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http.server_port}"
+
+
+FOUND = (200, {"schema": "the schema", "schemaType": "PROTOBUF"})
+DOWN = (503, {"error_code": 503, "message": "starting"})
+UNKNOWN = (404, {"error_code": 40403, "message": "not there"})
+REFUSED = (401, {"error_code": 401, "message": "who are you"})
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    started = Server()
+    yield started
+    started.http.shutdown()
+    started.http.server_close()
+
+
+def client(server: Server, wait_s: float = 60.0) -> SchemaRegistry:
+    return SchemaRegistry(Registry(server.url), wait_s, pause_s=0.01)
+
+
+def test_schema_is_asked_for_once(server: Server):
+    server.answers = [FOUND]
+    asked = client(server)
+    assert asked.by_id(7) == asked.by_id(7)
+    assert (asked.by_id(7).kind, asked.by_id(7).text) == ("PROTOBUF", "the schema")
+    assert [path.partition("?")[0] for path, _ in server.asked] == ["/schemas/ids/7"]
+
+
+def test_registry_that_starts_is_waited_for_and_said(
+    server: Server, caplog: pytest.LogCaptureFixture
+):
+    server.answers = [DOWN, DOWN, FOUND]
+    assert client(server).by_id(7).text == "the schema"
+    assert "does not answer" in caplog.text
+
+
+def test_registry_that_stays_away_is_an_error_in_the_end(server: Server):
+    server.answers = [DOWN]
+    with pytest.raises(RegistryDown, match="has not answered for 0 s.*starting"):
+        client(server, wait_s=0.0).by_id(7)
+
+
+def test_unknown_id_is_asked_for_again_only_after_a_while(server: Server):
+    now_s = [0.0]
+    server.answers = [UNKNOWN, FOUND]
+    asked = SchemaRegistry(Registry(server.url), 60.0, clock=lambda: now_s[0])
+    for now_s[0] in (0.0, 1.0, 29.0):
+        with pytest.raises(UnknownSchema, match="has no schema 7"):
+            asked.by_id(7)
+    now_s[0] = 31.0
+    assert asked.by_id(7).text == "the schema"
+
+
+def test_credentials_come_from_the_environment_or_a_file(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    server.answers = [REFUSED, FOUND, FOUND]
+    with pytest.raises(PermissionError, match=f"put user:password into .{USER_INFO}"):
+        client(server).by_id(7)
+    monkeypatch.setenv(USER_INFO, "reader:opens-sesame")
+    client(server).by_id(7)
+    monkeypatch.delenv(USER_INFO)
+    settings = tmp_path / "registry.properties"
+    settings.write_text("# of the reader\nbasic.auth.user.info = reader:opens-sesame\n")
+    Registry(server.url, str(settings)).connect().by_id(7)
+    given = [authorization for _, authorization in server.asked]
+    assert given[0] is None
+    assert given[1] == given[2] == "Basic cmVhZGVyOm9wZW5zLXNlc2FtZQ=="
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("registry:8081", "a URL such as http://registry:8081"),
+        ("http://reader:secret@registry", "a password in a URL is printed and stored"),
+    ],
+)
+def test_wrong_urls_are_refused_without_telling_the_password(url: str, said: str):
+    with pytest.raises(ValueError, match=said) as refused:
+        Registry(url)
+    assert "secret" not in str(refused.value)

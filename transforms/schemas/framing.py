@@ -1,0 +1,83 @@
+"""The bytes in front of a message that say with which schema it was written: Confluent's framing.
+
+    0x00 | schema id, 4 bytes, big endian | Protobuf only: message indexes | the message
+
+Source: `ai.chronon.flink.deser.SchemaRegistrySerDe`, and the wire format of Confluent's Schema
+Registry.
+"""
+
+import struct
+from typing import NamedTuple
+
+_HEADER = struct.Struct(">bI")
+_MAX_INDEXES = 64
+
+
+class Framed(NamedTuple):
+    """A message without its frame.
+
+    Attributes:
+        schema_id: of the writer's schema, in the registry.
+        body: what follows.
+    """
+
+    schema_id: int
+    body: bytes
+
+
+def unframe(payload: bytes) -> Framed:
+    """The schema id and the rest of a payload.
+
+    >>> unframe(bytes([0, 0, 0, 0, 7]) + b"rest")
+    Framed(schema_id=7, body=b'rest')
+
+    Raises:
+        ValueError: the payload does not begin as framed messages do.
+    """
+    if len(payload) < _HEADER.size or payload[0] != 0:
+        raise ValueError(
+            "not in Confluent's framing (a zero byte and a schema id of 4 bytes); for messages "
+            "without it give framing=none"
+        )
+    _, schema_id = _HEADER.unpack_from(payload)
+    return Framed(schema_id, payload[_HEADER.size :])
+
+
+def split_indexes(body: bytes) -> tuple[tuple[int, ...], bytes]:
+    """Which message of a Protobuf schema follows, and its bytes.
+
+    The indexes lead from the schema's messages down to a nested one: (1, 0) is the first message
+    within the second. The one byte 0 stands for (0,).
+
+    >>> split_indexes(bytes([0]) + b"rest")
+    ((0,), b'rest')
+    >>> split_indexes(bytes([4, 2, 0]) + b"rest")
+    ((1, 0), b'rest')
+
+    Raises:
+        ValueError: the bytes are not message indexes.
+    """
+    count, at = _zigzag(body, 0)
+    if count == 0:
+        return (0,), body[at:]
+    if not 0 < count <= _MAX_INDEXES:
+        raise ValueError(f"{count} message indexes in front of the message: it is damaged")
+    indexes = []
+    for _ in range(count):
+        index, at = _zigzag(body, at)
+        indexes.append(index)
+    return tuple(indexes), body[at:]
+
+
+def _zigzag(body: bytes, at: int) -> tuple[int, int]:
+    """A variable-length integer, and where the next one begins."""
+    value = shift = 0
+    while True:
+        if at >= len(body) or shift > 63:
+            raise ValueError("message indexes are cut short: the message is damaged")
+        byte = body[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (value >> 1) ^ -(value & 1), at
+        shift += 7

@@ -1,0 +1,76 @@
+"""Parameters that several serdes have: where the schema is, and which of a few values is meant."""
+
+from collections.abc import Mapping, Sequence
+
+from chronon_beam.transforms.schemas.registry import (
+    BUILD_WAIT_S,
+    RegisteredSchema,
+    Registry,
+)
+
+
+def choice(parameters: Mapping[str, str], name: str, values: Sequence[str], default: str) -> str:
+    """The value of a parameter that has few.
+
+    >>> choice({"framing": "none"}, "framing", ("confluent", "none"), "confluent")
+    'none'
+
+    Raises:
+        ValueError: it has another value.
+    """
+    given = parameters.get(name, default)
+    if given not in values:
+        raise ValueError(f"{name}={given}: one of {', '.join(values)} is expected")
+    return given
+
+
+def one_of(parameters: Mapping[str, str], names: Sequence[str], where: str) -> str:
+    """Which one of several parameters is given.
+
+    >>> one_of({"proto": "shop.proto"}, ("proto", "registry"), "format protobuf")
+    'proto'
+
+    Raises:
+        ValueError: none of them, or more than one.
+    """
+    given = [name for name in names if name in parameters]
+    if len(given) != 1:
+        found = " and ".join(f"{name}=" for name in given) or "none"
+        listed = ", ".join(f"{name}=" for name in names)
+        raise ValueError(f"{where}: one of {listed} is expected, found {found}")
+    return given[0]
+
+
+def registry_of(parameters: Mapping[str, str]) -> Registry:
+    """The registry that `registry=` and `registry_config=` name; raises ValueError as it does."""
+    return Registry(parameters["registry"], parameters.get("registry_config"))
+
+
+def latest_schema(parameters: Mapping[str, str], kind: str) -> RegisteredSchema:
+    """The newest schema of the subject that `subject=` names, asked for when a job is built.
+
+    Args:
+        parameters: `registry` and `subject`.
+        kind: what it must be, for example `AVRO`.
+
+    Raises:
+        ValueError: no subject is given, the registry does not have it, or it is of another kind.
+        RegistryDown: the registry does not answer.
+    """
+    registry = registry_of(parameters)
+    subject = parameters.get("subject")
+    if not subject:
+        raise ValueError(
+            "registry=: name the subject of the schema with subject=, often TOPIC-value"
+        )
+    client = registry.connect(BUILD_WAIT_S)
+    try:
+        found = client.latest(subject)
+    finally:
+        client.close()
+    if found.kind != kind:
+        raise ValueError(
+            f"subject={subject}: its schema is of the kind {found.kind}: give "
+            f"format={found.kind.lower()}"
+        )
+    return found

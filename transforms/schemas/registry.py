@@ -1,0 +1,241 @@
+"""The schemas of a registry that speaks Confluent's API: Confluent's own, Apicurio, Karapace.
+
+A job only reads: the latest schema of a subject when it is built, and the schema of an id that a
+message carries while it runs. Nothing is ever registered.
+
+Credentials never stand in a URI, which is printed and pickled: they come from a properties file on
+each worker, or from the environment variable `CHRONON_BEAM_SCHEMA_REGISTRY_USER_INFO`.
+"""
+
+import difflib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+USER_INFO = "CHRONON_BEAM_SCHEMA_REGISTRY_USER_INFO"
+"""Environment variable that holds `user:password`."""
+
+BUILD_WAIT_S = 10.0
+"""How long the build of a job waits for a registry that does not answer."""
+
+RUN_WAIT_S = 300.0
+"""How long a running job waits before the bundle fails and the runner takes over."""
+
+_UNKNOWN_FOR_S = 30.0
+_TIMEOUT_S = 10.0
+_LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class RegistryDown(OSError):
+    """The registry does not answer; the message says which one, and the last error."""
+
+
+class UnknownSchema(ValueError):
+    """The registry answers, and has no such schema."""
+
+
+class RegisteredSchema(NamedTuple):
+    """One schema, with all that it refers to.
+
+    Attributes:
+        id: the number in front of the messages that were written with it.
+        kind: `AVRO`, `PROTOBUF` or `JSON`.
+        text: its definition.
+        references: the definitions that it imports, also those that these import, by the name that
+            the import has.
+    """
+
+    id: int
+    kind: str
+    text: str
+    references: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where schemas are kept: a plain value that can be pickled.
+
+    Attributes:
+        url: the root of the API, for example `http://registry:8081`.
+        config: path of a properties file with further settings of Confluent's client, for example
+            `basic.auth.user.info` or `ssl.ca.location`; read where it is used.
+
+    Raises:
+        ValueError: the URL is not one, or holds a password.
+    """
+
+    url: str
+    config: str | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"registry={self.url}: a URL such as http://registry:8081 is expected")
+        if parts.password or parts.username:
+            raise ValueError(
+                "registry=: a password in a URL is printed and stored: put user:password into "
+                f"${USER_INFO}, or basic.auth.user.info into the file of registry_config="
+            )
+
+    def connect(self, wait_s: float = RUN_WAIT_S) -> "SchemaRegistry":
+        """A client, which waits up to `wait_s` for each answer.
+
+        Raises:
+            ImportError: the client library is missing.
+            OSError: the properties file cannot be read.
+        """
+        return SchemaRegistry(self, wait_s)
+
+
+@dataclass
+class SchemaRegistry:
+    """A client of one registry; each schema is asked for once.
+
+    Attributes:
+        registry: which one.
+        wait_s: how long it waits for a registry that does not answer; it says so in the log.
+        pause_s: how long it waits between two questions.
+    """
+
+    registry: Registry
+    wait_s: float
+    pause_s: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+    _by_id: dict[int, RegisteredSchema] = field(default_factory=dict)
+    _unknown: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._client = _client(self.registry)
+
+    def latest(self, subject: str) -> RegisteredSchema:
+        """The newest schema of a subject.
+
+        Raises:
+            UnknownSchema: there is no such subject; the nearest names are told.
+            RegistryDown: no answer in time.
+        """
+        found = self._asked(lambda: self._client.get_latest_version(subject))
+        if found is None:
+            raise UnknownSchema(self._no_subject(subject))
+        return self._complete(found.schema_id, found.schema)
+
+    def by_id(self, schema_id: int) -> RegisteredSchema:
+        """The schema with that id.
+
+        Raises:
+            UnknownSchema: there is none; the registry is asked again after half a minute.
+            RegistryDown: no answer in time.
+        """
+        if schema_id not in self._by_id:
+            self._by_id[schema_id] = self._found(schema_id)
+        return self._by_id[schema_id]
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
+    def _found(self, schema_id: int) -> RegisteredSchema:
+        asked_s = self._unknown.get(schema_id)
+        if asked_s is None or self.clock() - asked_s > _UNKNOWN_FOR_S:
+            schema = self._asked(lambda: self._client.get_schema(schema_id))
+            if schema is not None:
+                return self._complete(schema_id, schema)
+            self._unknown[schema_id] = self.clock()
+        raise UnknownSchema(f"the schema registry {self.registry.url} has no schema {schema_id}")
+
+    def _no_subject(self, subject: str) -> str:
+        subjects = self._asked(self._client.get_subjects) or []
+        near = difflib.get_close_matches(subject, subjects, n=5, cutoff=0.3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "it has no subject like it"
+        return (
+            f"the schema registry {self.registry.url} has no subject {subject!r}: {hint} "
+            "Name it with subject="
+        )
+
+    def _complete(self, schema_id: int, schema: Any) -> RegisteredSchema:
+        references = dict(self._references(schema))
+        kind = schema.schema_type or "AVRO"
+        return RegisteredSchema(schema_id, kind, schema.schema_str, references)
+
+    def _references(self, schema: Any) -> Iterator[tuple[str, str]]:
+        """Definitions by name, each after those that it refers to."""
+        for each in schema.references or ():
+            asked = self._asked(
+                lambda each=each: self._client.get_version(each.subject, each.version)
+            )
+            if asked is None:
+                raise UnknownSchema(
+                    f"a schema refers to version {each.version} of subject {each.subject!r}, which "
+                    f"the schema registry {self.registry.url} does not have"
+                )
+            yield from self._references(asked.schema)
+            yield each.name, asked.schema.schema_str
+
+    def _asked(self, ask: Callable[[], T]) -> T | None:
+        """The answer, waited for; None where the registry does not have what is asked for."""
+        from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+        began_s = self.clock()
+        while True:
+            try:
+                return ask()
+            except SchemaRegistryError as error:
+                if error.http_status_code == 404:
+                    return None
+                if error.http_status_code in (401, 403):
+                    raise PermissionError(self._refused(error.error_message)) from None
+                problem: Exception = error
+            except Exception as error:  # whatever the HTTP library raises when it gets no answer
+                problem = error
+            self._wait(began_s, problem)
+
+    def _refused(self, message: str) -> str:
+        return (
+            f"the schema registry {self.registry.url} refuses access ({message}): put "
+            f"user:password into ${USER_INFO}, or basic.auth.user.info into the file of "
+            "registry_config="
+        )
+
+    def _wait(self, began_s: float, problem: Exception) -> None:
+        waited_s = self.clock() - began_s
+        if waited_s >= self.wait_s:
+            raise RegistryDown(
+                f"the schema registry {self.registry.url} has not answered for {waited_s:.0f} s: "
+                f"{problem}"
+            ) from None
+        _LOG.warning(
+            "the schema registry %s does not answer (%s): waiting for it",
+            self.registry.url,
+            problem,
+        )
+        time.sleep(min(self.pause_s, self.wait_s))
+
+
+def _client(registry: Registry) -> Any:
+    try:
+        from confluent_kafka.schema_registry import SchemaRegistryClient
+    except ImportError as error:
+        raise ImportError(
+            f"registry=: its client library is missing ({error}): install it with: "
+            "pip install 'chronon-beam[kafka]'"
+        ) from error
+    settings: dict[str, Any] = {"url": registry.url, "max.retries": 0, "timeout": _TIMEOUT_S}
+    if os.environ.get(USER_INFO):
+        settings["basic.auth.user.info"] = os.environ[USER_INFO]
+    return SchemaRegistryClient({**settings, **_properties(registry.config)})
+
+
+def _properties(path: str | None) -> dict[str, str]:
+    """The settings in a file of `name=value` lines; `#` starts a comment."""
+    if path is None:
+        return {}
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    pairs = [line.partition("=") for line in lines if "=" in line and not line.startswith("#")]
+    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,210 @@
+"""The serde `protobuf`: each message is one Protobuf message, alone or in Confluent's framing.
+
+Parameters:
+
+- `proto`: a .proto file, compiled when the job is built, with `include`: folders of its imports,
+  with commas between them; or
+- `descriptor`: what `protoc --include_imports --descriptor_set_out=PATH` wrote; or
+- `registry`: the URL of a schema registry, and `subject`, whose latest schema is read;
+  `registry_config`: a properties file of Confluent's client (see `transforms.schemas.registry`);
+- `message`: the full name of the message; needed if the schema has several;
+- `framing`: `confluent` (default with a registry) or `none`;
+- `defaults`: `keep` (default) or `null`, for fields of proto3 without presence.
+
+A message that was written with another version of the schema is read by the numbers of its fields,
+as Protobuf does it. Types: see `transforms.schemas.protobuf_types`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from chronon_beam.api.formats.record_columns import RecordColumns
+from chronon_beam.api.plugins import refuse_unknown
+from chronon_beam.api.records import Messages
+from chronon_beam.api.serde import Decoded, Reasons
+from chronon_beam.transforms.schemas.framing import split_indexes, unframe
+from chronon_beam.transforms.schemas.parameters import choice, latest_schema, one_of, registry_of
+from chronon_beam.transforms.schemas.protobuf_files import (
+    ProtobufSchema,
+    compile_file,
+    read_descriptors,
+    registered_schema,
+)
+from chronon_beam.transforms.schemas.protobuf_types import RecursiveField, protobuf_fields
+from chronon_beam.transforms.schemas.registry import RegisteredSchema, Registry, SchemaRegistry
+
+_PLACES = ("proto", "descriptor", "registry")
+_KNOWN = (*_PLACES, "include", "message", "subject", "registry_config", "framing", "defaults")
+
+
+def open_serde(parameters: Mapping[str, str]) -> "ProtobufSerDe":
+    """The serde, with its schema.
+
+    Raises:
+        ValueError: a parameter is unknown, missing or wrong, or the schema is.
+        ImportError: protoc is needed and missing.
+        OSError: a file cannot be read, or the registry does not answer.
+    """
+    refuse_unknown(parameters, _KNOWN, "format protobuf")
+    place = one_of(parameters, _PLACES, "format protobuf")
+    framing = choice(
+        parameters, "framing", ("confluent", "none"), "confluent" if place == "registry" else "none"
+    )
+    descriptors = _descriptors(parameters, place)
+    return ProtobufSerDe(
+        descriptors.SerializeToString(),
+        ProtobufSchema(descriptors).message(parameters.get("message")).full_name,
+        framing == "confluent",
+        choice(parameters, "defaults", ("keep", "null"), "keep") == "null",
+        registry_of(parameters) if place == "registry" else None,
+    )
+
+
+def _descriptors(parameters: Mapping[str, str], place: str) -> FileDescriptorSet:
+    if place == "descriptor":
+        return read_descriptors(parameters["descriptor"])
+    if place == "proto":
+        include = [each for each in parameters.get("include", "").split(",") if each]
+        return compile_file(parameters["proto"], include)
+    return _compiled(latest_schema(parameters, "PROTOBUF"))
+
+
+def _compiled(schema: RegisteredSchema) -> FileDescriptorSet:
+    return registered_schema(f"schema {schema.id} of the registry", schema.text, schema.references)
+
+
+@dataclass(frozen=True)
+class ProtobufSerDe:
+    """Protobuf messages of one type.
+
+    Attributes:
+        descriptors: the schema, a FileDescriptorSet as bytes.
+        message: the full name of the message.
+        framed: whether messages are in Confluent's framing.
+        null_defaults: whether fields without presence are null when they have their default.
+        registry: where writers' schemas are; None where it is not known: each framed message is
+            then taken to be written with this schema.
+    """
+
+    descriptors: bytes
+    message: str
+    framed: bool = False
+    null_defaults: bool = False
+    registry: Registry | None = None
+
+    def schema(self) -> pa.Schema:
+        """The fields of the message; those that hold themselves have no column."""
+        fields = protobuf_fields(self.descriptor(), self.null_defaults)
+        kept = [each for each in fields if not isinstance(each, RecursiveField)]
+        return pa.schema([(each.name, each.type) for each in kept])
+
+    def decoder(self, columns: pa.Schema) -> "ProtobufDecoder":
+        """See `SerDe.decoder`; raises RecursiveField for a column that holds itself."""
+        return ProtobufDecoder(self, columns)
+
+    def parsed(self) -> ProtobufSchema:
+        """The schema, to be looked into."""
+        return ProtobufSchema(FileDescriptorSet.FromString(self.descriptors))
+
+    def descriptor(self) -> Descriptor:
+        """The schema of the message."""
+        return self.parsed().message(self.message)
+
+
+class ProtobufDecoder:
+    """Reads Protobuf messages into columns."""
+
+    def __init__(self, serde: ProtobufSerDe, columns: pa.Schema) -> None:
+        self._parsed = serde.parsed()
+        descriptor = self._parsed.message(serde.message)
+        self._parse = GetMessageClass(descriptor).FromString
+        self._columns = _columns(descriptor, serde.null_defaults, columns)
+        self._writers = _Writers(serde, self._parsed) if serde.framed else None
+
+    def decode(self, messages: Messages) -> Decoded:
+        """See `Decoder.decode`."""
+        parsed: list[Message] = []
+        rows: list[int] = []
+        reasons: Reasons = {}
+        for index, payload in enumerate(messages.payloads):
+            try:
+                parsed.append(self._parse(self._body(payload)))
+                rows.append(index)
+            except DecodeError as error:
+                reasons[index] = f"not a Protobuf message of this schema: {error}"
+            except ValueError as error:
+                reasons[index] = str(error)
+        batch, unfit = self._columns.read(parsed)
+        return Decoded(batch, reasons | {rows[index]: why for index, why in unfit.items()})
+
+    def close(self) -> None:
+        """Let go of the registry."""
+        if self._writers:
+            self._writers.close()
+
+    def _body(self, payload: bytes) -> bytes:
+        return self._writers.body(payload) if self._writers else payload
+
+
+def _columns(descriptor: Descriptor, null_defaults: bool, columns: pa.Schema) -> RecordColumns:
+    wanted = {name.lower() for name in columns.names}
+    fields = list(protobuf_fields(descriptor, null_defaults))
+    for each in fields:
+        if isinstance(each, RecursiveField) and each.field.lower() in wanted:
+            raise each
+    found = [each for each in fields if not isinstance(each, RecursiveField)]
+    native = pa.schema([(each.name, each.type) for each in found])
+    return RecordColumns(native, {each.name: each.value for each in found}, columns)
+
+
+class _Writers:
+    """Which message the framed messages of each writer's schema are."""
+
+    def __init__(self, serde: ProtobufSerDe, parsed: ProtobufSchema) -> None:
+        self._serde = serde
+        self._parsed = parsed
+        self._client: SchemaRegistry | None = None
+        self._schemas: dict[int, ProtobufSchema] = {}
+        self._checked: set[tuple[int, tuple[int, ...]]] = set()
+
+    def body(self, payload: bytes) -> bytes:
+        """The message without its frame.
+
+        Raises:
+            ValueError: it is not framed, is of another type, or its schema is not known.
+            RegistryDown: the registry does not answer.
+        """
+        schema_id, framed = unframe(payload)
+        indexes, body = split_indexes(framed)
+        if (schema_id, indexes) not in self._checked:
+            self._check(schema_id, indexes)
+            self._checked.add((schema_id, indexes))
+        return body
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def _check(self, schema_id: int, indexes: tuple[int, ...]) -> None:
+        found = self._schema(schema_id).at(indexes)
+        if found != self._serde.message:
+            raise ValueError(
+                f"a message of type {found}, written with schema {schema_id}: the job reads "
+                f"{self._serde.message}"
+            )
+
+    def _schema(self, schema_id: int) -> ProtobufSchema:
+        registry = self._serde.registry
+        if registry is None:
+            return self._parsed
+        if schema_id not in self._schemas:
+            self._client = self._client or registry.connect()
+            descriptors = _compiled(self._client.by_id(schema_id))
+            self._schemas[schema_id] = ProtobufSchema(descriptors)
+        return self._schemas[schema_id]
