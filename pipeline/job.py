@@ -20,7 +20,7 @@ from chronon_beam.pipeline.progress import count
 from chronon_beam.transforms.convert import ConvertRows, ConvertTiles
 from chronon_beam.transforms.decode import Decode
 from chronon_beam.transforms.envelope import Unfold
-from chronon_beam.transforms.evaluate import Evaluate
+from chronon_beam.transforms.evaluate import Evaluate, columns_read
 from chronon_beam.transforms.mutations import ReportDeletes
 from chronon_beam.transforms.serdes.json import JsonSerDe
 from chronon_beam.transforms.spark.query import SqlQuery
@@ -51,7 +51,7 @@ class Job:
     @property
     def columns(self) -> pa.Schema:
         """What the job reads of each message."""
-        return self.changes or self.query.schema
+        return columns_read(self.query, self.changes)
 
     @property
     def tiled(self) -> bool:

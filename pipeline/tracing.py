@@ -21,7 +21,7 @@ from chronon_beam.pipeline.prepare import loaded_group_by, planned
 from chronon_beam.transforms.convert import row_requests, tile_puts
 from chronon_beam.transforms.decode import Events, decode_messages
 from chronon_beam.transforms.envelope import unfold
-from chronon_beam.transforms.evaluate import evaluate_events
+from chronon_beam.transforms.evaluate import columns_read, evaluate_events
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row
 from chronon_beam.transforms.spark.compiled_query import compile_query
 
@@ -48,7 +48,7 @@ class Tracer:
     ) -> None:
         found = planned(loaded_group_by(place, dialect), source_uri)
         self._source = found.source
-        self._columns = found.changes or found.query.schema
+        self._columns = columns_read(found.query, found.changes)
         self._decoder = found.serde.decoder(self._columns)
         self._unfolds = found.changes is not None
         self._compiled = compile_query(found.query)

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.pvalue import PBegin
 
 from chronon_beam.api.serde import SerDe
@@ -25,7 +26,7 @@ from chronon_beam.pipeline.prepare import loaded_group_by, planned, reached_stor
 from chronon_beam.pipeline.progress import count, upload_summary
 from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
 from chronon_beam.transforms.decode import Decode
-from chronon_beam.transforms.evaluate import Evaluate
+from chronon_beam.transforms.evaluate import Evaluate, columns_read
 from chronon_beam.transforms.fold import Fold, Unite
 from chronon_beam.transforms.serdes.json import JsonSerDe
 from chronon_beam.transforms.spark.query import SqlQuery
@@ -73,6 +74,11 @@ class Upload:
     store_uri: str
     serde: SerDe = field(default_factory=JsonSerDe)
 
+    @property
+    def columns(self) -> pa.Schema:
+        """What the upload reads of each message."""
+        return columns_read(self.query)
+
 
 def build_upload(
     root: PBegin | beam.Pipeline,
@@ -83,7 +89,7 @@ def build_upload(
     """Lay the upload onto `root`; gives the counts of what was written."""
     plan, end_ms = job.info.plan, job.info.end_ms
     messages = root | "Read" >> source
-    decoded: Any = messages | "Decode" >> Decode(job.serde, job.query.schema, count)
+    decoded: Any = messages | "Decode" >> Decode(job.serde, job.columns, count)
     evaluated: Any = decoded.events | "Evaluate" >> Evaluate(job.query, count)
     folded: Any = evaluated.rows | "Fold" >> Fold(plan, end_ms, count)
     united: Any = folded.partials | "Unite" >> Unite(plan, end_ms, VALUE_MS, count)
@@ -109,7 +115,7 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
     group_by = job.info.plan.group_by
     say(f"{group_by.name}: batch values up to the end of {options.ds}, running on {runner}")
     counts = carry_out(
-        lambda root: build_upload(root, job, source.transform(job.query.schema), dead_letters),
+        lambda root: build_upload(root, job, source.transform(job.columns), dead_letters),
         runner,
         beam_flags,
     )

@@ -37,6 +37,24 @@ def unfolded_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([*record, pa.field(IS_BEFORE, pa.bool_()), *around])
 
 
+def narrowed(schema: pa.Schema, used: pa.Schema) -> pa.Schema:
+    """The schema of changes with those columns only that the rows they unfold to need.
+
+    Args:
+        schema: of the changes.
+        used: the columns that are read of the rows.
+    """
+    record = pa.struct([each for each in schema.field(AFTER).type if each.name in used.names])
+    sides = {BEFORE: record, AFTER: record}
+    return pa.schema(
+        [
+            pa.field(each.name, sides.get(each.name, each.type), metadata=each.metadata)
+            for each in schema
+            if each.name in sides or each.name in used.names
+        ]
+    )
+
+
 def unfold(events: Events) -> Events:
     """A row for each `before` and `after` that is not null, in the order of the events."""
     batch = events.batch

@@ -3,6 +3,7 @@
 Source: `ai.chronon.flink.SparkExpressionEvalFn`.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from chronon_beam.api.data_types import BOOLEAN, from_arrow
 from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupByError, Query
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.decode import Events
+from chronon_beam.transforms.envelope import narrowed
 from chronon_beam.transforms.rows import Rows, row_json, taken
 from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
 from chronon_beam.transforms.spark.query import SqlQuery
@@ -46,10 +48,12 @@ def sql_query(group_by: GroupBy, schema: pa.Schema, mutations: bool = True) -> S
         added |= mutation_selects(query)
         time_filter = (f"({added[MUTATION_TIME]}) IS NOT NULL", *time_filter)
     selects = query.selects
-    if selects is None:
-        selects = tuple((name, f"`{name}`") for name in schema.names)
-    kept = tuple((name, text) for name, text in selects if name not in added)
     wanted = (*group_by.keys, *group_by.aggregation_inputs, *added)
+    if selects is None:
+        spelled = Counter(name.lower() for name in schema.names)
+        plain = [name for name in schema.names if spelled[name.lower()] == 1 or name in wanted]
+        selects = tuple((name, f"`{name}`") for name in plain)
+    kept = tuple((name, text) for name, text in selects if name not in added)
     return SqlQuery(
         selects=(*kept, *added.items()),
         wheres=(*query.wheres, *time_filter),
@@ -57,6 +61,20 @@ def sql_query(group_by: GroupBy, schema: pa.Schema, mutations: bool = True) -> S
         schema=schema,
         columns=tuple(dict.fromkeys(wanted)),
     )
+
+
+def columns_read(query: SqlQuery, changes: pa.Schema | None = None) -> pa.Schema:
+    """The columns of messages that a query names: the others need not be decoded.
+
+    Args:
+        query: over the events.
+        changes: the schema of messages that are changes with `before` and `after`.
+
+    Raises:
+        QueryError: Spark refuses the query.
+    """
+    inputs = compile_query(query).inputs
+    return narrowed(changes, inputs) if changes else inputs
 
 
 def mutation_selects(query: Query) -> dict[str, str]:

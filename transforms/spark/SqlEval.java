@@ -59,11 +59,23 @@ public final class SqlEval {
     return new BatchRDD(spark);
   }
 
-  /** Keeps a plan's rows under the id that requests name. */
-  public int register(RDD rows, byte[] input, byte[] output, Map conf, ClassLoader loader, boolean reusable)
+  /**
+   * Keeps a plan's rows under the id that requests name. The plan's leaf has width columns, of which
+   * it reads those at the ordinals used; requests hold these alone, in the schema input.
+   */
+  public int register(
+      RDD rows,
+      int width,
+      int[] used,
+      byte[] input,
+      byte[] output,
+      Map conf,
+      ClassLoader loader,
+      boolean reusable)
       throws IOException {
     int id = planIds.incrementAndGet();
-    plans.put(id, new Plan(rows, schema(input), schema(output), conf, loader, reusable));
+    Plan plan = new Plan(rows, width, used, schema(input), schema(output), conf, loader, reusable);
+    plans.put(id, plan);
     return id;
   }
 
@@ -99,14 +111,26 @@ public final class SqlEval {
 
   private static final class Plan {
     final RDD rows;
+    final int width;
+    final int[] used;
     final Schema input;
     final Schema output;
     final Map conf;
     final ClassLoader loader;
     final boolean reusable;
 
-    Plan(RDD rows, Schema input, Schema output, Map conf, ClassLoader loader, boolean reusable) {
+    Plan(
+        RDD rows,
+        int width,
+        int[] used,
+        Schema input,
+        Schema output,
+        Map conf,
+        ClassLoader loader,
+        boolean reusable) {
       this.rows = rows;
+      this.width = width;
+      this.used = used;
       this.input = input;
       this.output = output;
       this.conf = conf;
@@ -186,9 +210,10 @@ public final class SqlEval {
       this.plan = plan;
       input = VectorSchemaRoot.create(plan.input, allocator);
       output = VectorSchemaRoot.create(plan.output, allocator);
-      ColumnVector[] columns = new ColumnVector[input.getFieldVectors().size()];
-      for (int i = 0; i < columns.length; i++) {
-        columns[i] = new ArrowColumnVector((ValueVector) input.getFieldVectors().get(i));
+      // The plan does not touch the columns that stay null here.
+      ColumnVector[] columns = new ColumnVector[plan.width];
+      for (int i = 0; i < plan.used.length; i++) {
+        columns[plan.used[i]] = new ArrowColumnVector((ValueVector) input.getFieldVectors().get(i));
       }
       batch = new ColumnarBatch(columns);
       writer = ArrowWriter.create(output);

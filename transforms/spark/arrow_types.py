@@ -8,12 +8,16 @@ from pyspark.errors import PySparkException
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import StructType
 
+from chronon_beam.api.formats.refused import refusal, refused
 from chronon_beam.transforms.spark.errors import QueryError, spark_reason
 
 _IN_UTC: dict[str, Any] = (
     {"timezone": "UTC"} if "timezone" in inspect.signature(to_arrow_schema).parameters else {}
 )
 """pyspark's older releases have no such argument and always take UTC."""
+
+_DIGITS = 38
+"""The most that Spark's decimals have."""
 
 _WIDER = {
     pa.uint8(): pa.int16(),
@@ -43,6 +47,8 @@ def readable(data_type: pa.DataType) -> pa.DataType:
         return readable(data_type.value_type)
     if pa.types.is_fixed_size_binary(data_type):
         return pa.binary()
+    if pa.types.is_decimal(data_type) and data_type.precision <= _DIGITS:
+        return pa.decimal128(data_type.precision, data_type.scale)
     if pa.types.is_map(data_type):
         return pa.map_(readable(data_type.key_type), readable(data_type.item_type))
     if pa.types.is_struct(data_type):
@@ -57,20 +63,25 @@ def readable_field(field: pa.Field) -> pa.Field:
     return pa.field(field.name, readable(field.type))
 
 
-def to_spark(schema: pa.Schema) -> StructType:
-    """The Spark schema of Arrow batches with readable types.
+def spark_field(field: pa.Field) -> pa.Field:
+    """As `readable_field`; a column of a type that Spark lacks (a union) is a refused one."""
+    if refusal(field) is not None:
+        return field
+    found = readable_field(field)
+    try:
+        from_arrow_schema(pa.schema([found]), prefer_timestamp_ntz=True)
+    except PySparkException as error:
+        reason = f"it has type {field.type}, which Spark SQL does not know"
+        return refused(field.name, f"{reason} ({spark_reason(error)})")
+    if "decimal256" in str(found.type):
+        return refused(
+            field.name, f"it has type {field.type}: decimals have up to {_DIGITS} digits"
+        )
+    return found
 
-    Raises:
-        QueryError: if a column has a type that Spark lacks (time of day, union).
-    """
-    for field in schema:
-        try:
-            from_arrow_schema(pa.schema([field]), prefer_timestamp_ntz=True)
-        except PySparkException as error:
-            raise QueryError(
-                f"input column `{field.name}` has type {field.type}, which Spark SQL cannot "
-                f"read ({spark_reason(error)}): decode it as another type"
-            ) from None
+
+def to_spark(schema: pa.Schema) -> StructType:
+    """The Spark schema of Arrow batches whose columns are made by `spark_field`."""
     return from_arrow_schema(schema, prefer_timestamp_ntz=True)
 
 

@@ -54,6 +54,7 @@ class CompiledQuery:
     """A planned query, to be used by any thread of this process; made by `compile_query`.
 
     Attributes:
+        inputs: the columns of the query's schema that it reads.
         schema: of the output rows: the query's columns with Spark's types in Arrow; a timestamp
             is micros in UTC.
     """
@@ -63,13 +64,17 @@ class CompiledQuery:
         self._spark = spark
         self._plan = plan
         self._input = pa.schema(list(plan.input)[:-1])
+        self.inputs: pa.Schema = pa.schema([query.schema.field(at) for at in plan.used])
         self.schema: pa.Schema = pa.schema(list(plan.output)[:-1])
 
     def evaluate(self, batch: pa.RecordBatch) -> Evaluated:
         """The rows of a batch of any length; an event that Spark fails on stops no other.
 
+        Args:
+            batch: with the columns of `inputs`, by name; others are not looked at.
+
         Raises:
-            ValueError: if the batch has other columns than the query was compiled for.
+            ValueError: if the batch lacks a column that the query reads.
             JvmFailed: if Spark's JVM has ended; compile the query anew.
         """
         positions = _positions(batch.num_rows)
@@ -125,12 +130,12 @@ class CompiledQuery:
 
     def _fitted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch with the types that Spark reads."""
-        if batch.schema.names != self._input.names:
+        missing = [name for name in self._input.names if name not in batch.schema.names]
+        if missing:
             raise ValueError(
-                f"the batch has the columns {batch.schema.names}, "
-                f"but the query was compiled for {self._input.names}"
+                f"the batch has the columns {batch.schema.names}, but the query reads {missing}"
             )
-        return batch.cast(self._input)
+        return batch.select(self._input.names).cast(self._input)
 
     def _ask(self, plan_id: int, batch: pa.RecordBatch, positions: pa.Array) -> pa.RecordBatch:
         if not batch.schema.equals(self._input):

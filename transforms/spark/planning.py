@@ -7,13 +7,22 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyspark.sql.types import StructType
 
-from chronon_beam.transforms.spark.arrow_types import readable_field, to_arrow, to_spark
+from chronon_beam.api.formats.refused import refusal
+from chronon_beam.transforms.spark.arrow_types import spark_field, to_arrow, to_spark
 from chronon_beam.transforms.spark.errors import (
     EVENT,
     SPARK_ERRORS,
     QueryError,
     error_condition,
     spark_reason,
+)
+from chronon_beam.transforms.spark.plan_tree import (
+    Physical,
+    SeveralEvents,
+    is_of_one_event,
+    physical_plan,
+    used_columns,
+    with_column,
 )
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.spark.session import LocalSpark
@@ -23,28 +32,7 @@ _REMEDY = (
     "what spans events belongs into the GroupBy's aggregations"
 )
 
-_ONE_EVENT = {"WholeStageCodegen", "InputAdapter", "Project", "Filter", "Generate", "Scan"}
-_NO_EVENT = {"LocalTableScan", "EmptyRelation"}
-"""What the optimizer leaves of a query that it proved to let no event pass."""
-
-_CLAUSES = (
-    ("Window", "a window function (OVER)"),
-    ("Python", "a Python function"),
-    ("Aggregate", "an aggregate"),
-    ("Join", "a join"),
-    ("Limit", "LIMIT"),
-    ("Sort", "a sort"),
-)
-"""What an operator's name says about the SQL, most telling first."""
-
 _AGGREGATE_CONDITIONS = ("MISSING_GROUP_BY", "MISSING_AGGREGATION", "INVALID_WHERE_CONDITION")
-
-
-class _Operator(NamedTuple):
-    """A node of a physical plan."""
-
-    name: str
-    in_codegen: bool
 
 
 class Plan(NamedTuple):
@@ -52,11 +40,13 @@ class Plan(NamedTuple):
 
     Attributes:
         id: names it in requests; None if no event can pass, so that nobody need be asked.
-        input: schema of the batches that the evaluator reads, EVENT last.
+        used: the positions, in the query's schema, of the columns that it reads.
+        input: schema of the batches that the evaluator reads: those columns, EVENT last.
         output: schema of the batches that it answers, EVENT last.
     """
 
     id: int | None
+    used: list[int]
     input: pa.Schema
     output: pa.Schema
 
@@ -78,24 +68,55 @@ class _Planner:
         self._query = query
         self._session = spark.prepare(query.setups)
         event = pa.field(EVENT, pa.int32())
-        self._input = pa.schema([*map(readable_field, query.schema), event])
+        self._input = pa.schema([*map(spark_field, query.schema), event])
         types = spark.gateway.jvm.org.apache.spark.sql.types
         schema = types.DataType.fromJson(to_spark(self._input).json())
         context: Any = spark.session._jsc
         source = spark.evaluator.source(context.sc())
-        self._events = self._session.internalCreateDataFrame(source, schema.asNullable(), False)
+        frame = self._session.internalCreateDataFrame(source, schema.asNullable(), False)
+        columns = frame.queryExecution().analyzed().output()
+        self._event: Any = columns.apply(columns.size() - 1)
+        self._events = frame.drop(EVENT)
 
     def plan(self) -> Plan:
         self._parse_each()
         try:
             frame = self._frame(self._query.selects, self._query.wheres, self._query.columns)
-            physical, operators = _checked(frame)
-        except (*SPARK_ERRORS, _Refusal) as error:
+            physical = physical_plan(self._with_event(frame))
+        except (*SPARK_ERRORS, SeveralEvents) as error:
             raise self._blame(error) from None
         output = to_arrow(StructType.fromJson(json.loads(frame.schema().json())))
-        if any(operator.name in _NO_EVENT for operator in operators):
-            return Plan(None, self._input, output)
-        return Plan(self._register(physical, operators, output), self._input, output)
+        output = output.append(pa.field(EVENT, pa.int32()))
+        used = self._used(physical)
+        request = pa.schema([self._input.field(at) for at in (*used, len(self._input) - 1)])
+        plan_id = self._register(physical, used, request, output) if physical.lets_pass else None
+        return Plan(plan_id, used, request, output)
+
+    def _used(self, physical: Physical) -> list[int]:
+        """The columns that the plan reads; at least one, since a batch without has no length."""
+        event = len(self._input) - 1
+        used = used_columns(physical.plan) if physical.lets_pass else []
+        used = [at for at in used if at != event]
+        for at in used:
+            self._refuse_unreadable(self._input.field(at))
+        return used or [at for at in range(event) if refusal(self._input.field(at)) is None][:1]
+
+    def _with_event(self, frame: Any) -> Any:
+        """The frame with EVENT as its last column; the user's names and `*` do not see it."""
+        logical = frame.queryExecution().analyzed()
+        if not is_of_one_event(logical):
+            return frame  # refused for what else is in it
+        sql: Any = self._spark.gateway.jvm.org.apache.spark.sql
+        project = sql.catalyst.plans.logical.Project
+        return sql.classic.Dataset.ofRows(self._session, with_column(logical, self._event, project))
+
+    def _refuse_unreadable(self, field: pa.Field) -> None:
+        reason = refusal(field)
+        if reason is not None:
+            raise QueryError(
+                f"input column {_quoted(field.name)} cannot be read: {reason}. Leave it out of "
+                "the selects and wheres (`*` names all columns)"
+            )
 
     def _parse_each(self) -> None:
         """Parses each expression alone, so that a caret points into what its author wrote."""
@@ -121,13 +142,13 @@ class _Planner:
         # The line break ends a comment that an expression may end with. No parentheses around a
         # select, since a generator (explode) must stand bare.
         frame = self._events.selectExpr(
-            self._strings([*(f"{text}\nAS {_quoted(name)}" for name, text in selects), EVENT])
+            self._strings([f"{text}\nAS {_quoted(name)}" for name, text in selects])
         )
         if len(wheres) == 1:
             frame = frame.where(wheres[0])
         elif wheres:
             frame = frame.where(" AND ".join(f"({text}\n)" for text in wheres))
-        return frame.selectExpr(self._strings([*map(_quoted, columns), EVENT]))
+        return frame.selectExpr(self._strings([*map(_quoted, columns)]))
 
     def _strings(self, texts: Sequence[str]) -> Any:
         gateway: Any = self._spark.gateway
@@ -153,61 +174,37 @@ class _Planner:
 
     def _failure(self, frame: Callable[[], Any]) -> Exception | None:
         try:
-            _checked(frame())
-        except (*SPARK_ERRORS, _Refusal) as error:
+            physical_plan(frame())
+        except (*SPARK_ERRORS, SeveralEvents) as error:
             return error
         return None
 
-    def _register(self, physical: Any, operators: list[_Operator], output: pa.Schema) -> int:
-        # Outside generated code a generator's iterator may remember that it has ended.
-        reusable = all(each.in_codegen for each in operators if each.name == "Generate")
+    def _register(
+        self, physical: Physical, used: list[int], request: pa.Schema, output: pa.Schema
+    ) -> int:
         state = self._session.sessionState()
         convert = self._spark.gateway.jvm.scala.jdk.javaapi.CollectionConverters
         return self._spark.evaluator.register(
-            physical.execute(),
-            self._input.serialize().to_pybytes(),
+            physical.plan.execute(),
+            len(self._input),
+            self._ints([*used, len(self._input) - 1]),
+            request.serialize().to_pybytes(),
             output.serialize().to_pybytes(),
             convert.asJava(state.conf().getAllConfs()),
             self._session.sharedState().jarClassLoader(),
-            reusable,
+            physical.reusable,
         )
 
-
-class _Refusal(Exception):
-    """A plan that needs more than one event; the message names the clause."""
-
-
-def _checked(frame: Any) -> tuple[Any, list[_Operator]]:
-    """The physical plan and its operators, if they work on one event at a time."""
-    execution = frame.queryExecution()
-    if not execution.analyzed().subqueriesAll().isEmpty():
-        raise _Refusal("a subquery")
-    physical = execution.executedPlan()
-    operators = list(_walk(physical, in_codegen=False))
-    others = [each.name for each in operators if each.name not in _ONE_EVENT | _NO_EVENT]
-    if others:
-        raise _Refusal(_clause(others))
-    return physical, operators
-
-
-def _walk(node: Any, in_codegen: bool) -> Iterator[_Operator]:
-    name = str(node.nodeName()).split("(")[0].split()[0]
-    yield _Operator(name, in_codegen)
-    inside = name == "WholeStageCodegen" or (in_codegen and name != "InputAdapter")
-    children = node.children()
-    for index in range(children.size()):
-        yield from _walk(children.apply(index), inside)
-
-
-def _clause(operators: Sequence[str]) -> str:
-    for part, clause in _CLAUSES:
-        if any(part in name for name in operators):
-            return clause
-    return f"the operators {', '.join(dict.fromkeys(operators))}"
+    def _ints(self, numbers: Sequence[int]) -> Any:
+        gateway: Any = self._spark.gateway
+        array = gateway.new_array(gateway.jvm.int, len(numbers))
+        for index, number in enumerate(numbers):
+            array[index] = number
+        return array
 
 
 def _told(error: Exception) -> str:
-    if isinstance(error, _Refusal):
+    if isinstance(error, SeveralEvents):
         return f"needs {error}, but {_REMEDY}"
     if error_condition(error).startswith(_AGGREGATE_CONDITIONS):
         return f"needs an aggregate or window function, but {_REMEDY} ({spark_reason(error)})"

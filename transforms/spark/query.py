@@ -17,7 +17,8 @@ class SqlQuery:
             be a generator such as `explode(x)`, which makes several rows of an event, or none.
         wheres: conditions that all must be true; a name means the select first, then the input.
         setups: statements to run before, for example `CREATE TEMPORARY FUNCTION ...`.
-        schema: of the input batches.
+        schema: the columns that events have. A query reads those that it names, so the others may
+            be of any type (see `api.formats.refused`), or have a name twice.
         columns: names of the selects to output, in order; the others serve the wheres.
     """
 
@@ -35,8 +36,7 @@ def check_names(query: SqlQuery) -> None:
         QueryError: if a name is taken twice, reserved, or not selected.
     """
     names = [name for name, _ in query.selects]
-    _refuse_twice("select", names)
-    _refuse_twice("input column", query.schema.names)
+    _refuse_twice(names)
     for name in (*names, *query.schema.names):
         if name.lower() == EVENT:
             raise QueryError(f"the name `{name}` is reserved for the event's position: rename it")
@@ -48,12 +48,12 @@ def check_names(query: SqlQuery) -> None:
         )
 
 
-def _refuse_twice(what: str, names: list[str]) -> None:
+def _refuse_twice(names: list[str]) -> None:
     """Spark's names do not differ by case."""
     for name, count in Counter(name.lower() for name in names).items():
         if count > 1:
             same = [each for each in names if each.lower() == name]
             raise QueryError(
-                f"{what} `{name}` is there {count} times ({', '.join(same)}), and Spark's names "
+                f"select `{name}` is there {count} times ({', '.join(same)}), and Spark's names "
                 "do not differ by case: rename all but one"
             )

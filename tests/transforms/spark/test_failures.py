@@ -143,7 +143,7 @@ def test_a_python_function_is_refused():
         ),
         (
             lambda: SqlQuery((("a", "n"),), (), (), pa.schema([("n", pa.dense_union([]))]), ("a",)),
-            "input column `n` has type",
+            "input column `n` cannot be read: it has type dense_union<>, which Spark SQL does not",
         ),
     ],
 )
