@@ -28,7 +28,7 @@ test: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest tests/test_layers.py
+	$(BIN)/python -m pytest tests/test_layers.py tests/test_style.py
 
 # The folders are one package, chronon_beam: the checker finds it by links.
 types: $(READY)

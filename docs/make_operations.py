@@ -1,12 +1,12 @@
 """Writes docs/operations.md from the code: `python docs/make_operations.py`.
 
-Types, IRs, arguments and deletes are asked of the operations themselves; only the words are here.
+The operations themselves say all that the table has; the words around it are here.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
-from chronon_beam.aggregator.operations.table import TIMED, aggregator, inputs_of
+from chronon_beam.aggregator.operations.table import OPERATIONS, TIMED, aggregator
 from chronon_beam.api import GroupByError, Operation
 from chronon_beam.api.data_types import (
     BYTE,
@@ -20,69 +20,6 @@ from chronon_beam.api.dialect import AIRBNB, DIALECTS, Dialect
 from chronon_beam.api.group_by import AggregationPart
 
 PAGE = Path(__file__).with_name("operations.md")
-
-EXACT = "exact"
-ROUNDS = "exact, but sums of doubles round"
-GROWS = "exact; the IR has every distinct value"
-
-
-class Words(NamedTuple):
-    """What the code does not say about an operation."""
-
-    feature: str
-    how: str
-
-
-WORDS = {
-    Operation.COUNT: Words("number of values that are not null", EXACT),
-    Operation.SUM: Words(
-        "sum; of integers it wraps at 64 bits; of decimals a decimal of the same type", ROUNDS
-    ),
-    Operation.AVERAGE: Words("mean", ROUNDS),
-    Operation.VARIANCE: Words("variance of the population", ROUNDS),
-    Operation.SKEW: Words("skewness; null below 3 values or without spread", ROUNDS),
-    Operation.KURTOSIS: Words("excess kurtosis; null below 4 values or without spread", ROUNDS),
-    Operation.MIN: Words("smallest value", EXACT),
-    Operation.MAX: Words("largest value", EXACT),
-    Operation.TOP_K: Words("the k largest values, largest first", EXACT),
-    Operation.BOTTOM_K: Words("the k smallest values, smallest first", EXACT),
-    Operation.FIRST: Words("earliest value; of one time the one that came first", EXACT),
-    Operation.LAST: Words("latest value; of one time the one that came first", EXACT),
-    Operation.FIRST_K: Words("the k earliest values, earliest first", EXACT),
-    Operation.LAST_K: Words("the k latest values, latest first", EXACT),
-    Operation.UNIQUE_COUNT: Words("number of distinct values", GROWS),
-    Operation.BOUNDED_UNIQUE_COUNT: Words(
-        "number of distinct values, k where there are more", EXACT
-    ),
-    Operation.UNIQUE_TOP_K: Words(
-        "the k largest distinct values; of structs, by `sort_key`, one for each `unique_id`",
-        "exact, except that strings are told apart by Java's hash code, as in Chronon",
-    ),
-    Operation.APPROX_UNIQUE_COUNT: Words(
-        "estimated number of distinct values", "CPC sketch of 2^k rows: for k = 8 about 4 % off"
-    ),
-    Operation.APPROX_PERCENTILE: Words(
-        "value at each rank of `percentiles`, a JSON list, by default `[0.5]`",
-        "KLL sketch of floats; exact up to about k values, then for k = 128 ranks 2 % off",
-    ),
-    Operation.HISTOGRAM: Words(
-        "how often each value came; of more than k values k that are as frequent as the k-th "
-        "(k = 0: all)",
-        GROWS,
-    ),
-    Operation.APPROX_HISTOGRAM_K: Words(
-        "how often the k most frequent values came",
-        "exact for up to k distinct values, then a sketch of frequent items",
-    ),
-    Operation.APPROX_FREQUENT_K: Words(
-        "how often the k most frequent values came; some may be there by chance",
-        "sketch of frequent items; counts are upper bounds",
-    ),
-    Operation.APPROX_HEAVY_HITTERS_K: Words(
-        "how often the k most frequent values came, only those that surely are",
-        "sketch of frequent items; counts are upper bounds",
-    ),
-}
 
 HEAD = """# Operations
 
@@ -211,7 +148,7 @@ def said_of(pairs: list[tuple[DataType, DataType]]) -> str:
 
 def k_text(operation: Operation) -> str:
     """The argument k, for people."""
-    k = inputs_of(operation)[1]
+    k = OPERATIONS[operation].k
     if k is None:
         return ""
     default = "k" if k.default is None else f"k = {k.default}"
@@ -226,10 +163,10 @@ def row(operation: Operation) -> str:
     ir = " / ".join(dict.fromkeys(irs.values()))
     name = operation.name if len(irs) > 1 else f"{operation.name} ({next(iter(irs))})"
     deletes = "yes" if any(f.deletes for fs in known.values() for f in fs) else ""
-    takes = inputs_of(operation)[0].replace("bool", "boolean").replace("binary", "bytes")
+    spec = OPERATIONS[operation]
+    takes = spec.inputs_text.replace("bool", "boolean").replace("binary", "bytes")
     (output,) = outputs
-    words = WORDS[operation]
-    cells = (name, words.feature, k_text(operation), takes, ir, output, deletes, words.how)
+    cells = (name, spec.feature, k_text(operation), takes, ir, output, deletes, spec.how)
     return f"| {' | '.join(cells)} |"
 
 

@@ -29,11 +29,13 @@ from chronon_beam.aggregator.jvm.hashing import (
 from chronon_beam.aggregator.jvm.object_stream import write_string
 from chronon_beam.aggregator.jvm.ordering import utf16
 from chronon_beam.aggregator.operations.base import Aggregator
+from chronon_beam.aggregator.operations.spec import HASHED, K, OperationSpec
 from chronon_beam.api.data_types import (
     BINARY,
     DOUBLE,
     FLOAT,
     FLOATS,
+    INT,
     LONG,
     STRING,
     DataType,
@@ -41,6 +43,7 @@ from chronon_beam.api.data_types import (
     StructType,
     list_of,
 )
+from chronon_beam.api.dialect import Operation
 
 _DOUBLE = struct.Struct("<d")
 _FLOAT = struct.Struct("<f")
@@ -54,10 +57,11 @@ def _same(value: Any) -> Any:
 
 
 def _identity(input_type: DataType) -> Callable[[Any], Any]:
-    """What values are told apart by.
+    """The function that gives the key by which values are distinct.
 
-    Doubles by their bits, as `Double.equals` does: NaN is one value, -0.0 is not 0.0. Bytes by
-    content (Chronon compares Java arrays by identity, and so counts every one; not copied).
+    Of doubles the key is their bits, as in `Double.equals`: NaN equals NaN, -0.0 differs from 0.0.
+    Bytes are compared by content. (Chronon compares Java arrays by address and so counts each array
+    as distinct; that defect is not copied.)
     """
     return _DOUBLE.pack if input_type in FLOATS else _same
 
@@ -67,7 +71,7 @@ def _float_hash(bits: bytes) -> int:
 
 
 def _places(input_type: DataType) -> Places[Any]:
-    """Where what `_identity` gives stands in hash sets."""
+    """The places in Java's hash sets of the keys that `_identity` gives."""
     if input_type == STRING:
         return STRING_PLACES
     if input_type == DOUBLE:
@@ -75,7 +79,7 @@ def _places(input_type: DataType) -> Places[Any]:
     if input_type == FLOAT:
         return Places(_float_hash)
     if input_type == BINARY:
-        # An array's hash is its address: Java's order is by chance, ours that of arrival.
+        # Java hashes an array by its address, so its order is random; ours is the order of arrival.
         return Places(lambda value: 0)
     if input_type == LONG:
         return Places(long_hash)
@@ -85,7 +89,7 @@ def _places(input_type: DataType) -> Places[Any]:
 
 
 def unique_count(input_type: DataType) -> Aggregator:
-    """UNIQUE_COUNT; the IR has every distinct value."""
+    """UNIQUE_COUNT; the IR holds every distinct value."""
     identity, encode, places = _identity(input_type), encoder(input_type), _places(input_type)
 
     def add(ir: Distinct, value: Any) -> Distinct:
@@ -120,9 +124,9 @@ def _java_md5(text: str) -> str:
 class _Bounded:
     """BOUNDED_UNIQUE_COUNT: up to k distinct values; strings as the MD5 of their Java stream.
 
-    A full set of strings becomes one word that says so. Chronon does the same to numbers, and then
-    cannot write the word into a list of numbers (the tile is lost); here they stay as they are, k
-    of them, which Chronon reads as full.
+    A set of strings that is full is replaced by one marker string. Chronon does the same with
+    numbers, then cannot write the marker into a list of numbers and loses the tile. Here a full set
+    of numbers keeps its k numbers, which Chronon reads as full.
     """
 
     def __init__(self, input_type: DataType, k: int) -> None:
@@ -193,7 +197,14 @@ def bounded_unique_count(input_type: DataType, k: int) -> Aggregator:
 
 
 class _Ranked(NamedTuple):
-    """An element of a UNIQUE_TOP_K: what it is ranked by, what it is told apart by, its bytes."""
+    """An element of a UNIQUE_TOP_K.
+
+    Attributes:
+        rank: what the element is ranked by.
+        identity: what makes it distinct.
+        value: the input.
+        encoded: the Avro bytes of the input.
+    """
 
     rank: Any
     identity: int
@@ -202,18 +213,24 @@ class _Ranked(NamedTuple):
 
 
 class _TopSet:
-    """Up to 2k elements, of which the k best count; `mark` is the least rank that was kept."""
+    """Up to 2k elements, of which the k best count.
 
-    __slots__ = ("elements", "identities", "mark")
+    Attributes:
+        elements: in order of arrival.
+        identities: of the elements.
+        least: the least rank that a new element must exceed once there are k elements.
+    """
+
+    __slots__ = ("elements", "identities", "least")
 
     def __init__(self) -> None:
         self.elements: list[_Ranked] = []
         self.identities: set[int] = set()
-        self.mark: Any = None
+        self.least: Any = None
 
 
 class _UniqueTopK:
-    """UNIQUE_TOP_K: the k largest distinct values; structs by `sort_key`, one a `unique_id`."""
+    """UNIQUE_TOP_K: the k largest distinct values; structs by `sort_key`, one per `unique_id`."""
 
     def __init__(self, input_type: DataType, k: int) -> None:
         self.k = k
@@ -225,7 +242,7 @@ class _UniqueTopK:
         if self._struct:
             rank, identity = utf16(value["sort_key"]), value["unique_id"]
         elif self._string:
-            # Chronon tells strings apart by their hash code alone.
+            # Chronon takes strings with one hash code for one value.
             rank, identity = utf16(value), string_hash(value)
         else:
             rank = identity = value
@@ -241,15 +258,15 @@ class _UniqueTopK:
         if element.identity in ir.identities:
             return ir
         if len(ir.elements) < self.k:
-            ir.mark = element.rank if ir.mark is None else min(ir.mark, element.rank)
-        elif element.rank <= ir.mark:
+            ir.least = element.rank if ir.least is None else min(ir.least, element.rank)
+        elif element.rank <= ir.least:
             return ir
         ir.elements.append(element)
         ir.identities.add(element.identity)
         if len(ir.elements) > 2 * self.k:
             ir.elements = self._best(ir)
             ir.identities = {kept.identity for kept in ir.elements}
-            ir.mark = ir.elements[-1].rank
+            ir.least = ir.elements[-1].rank
         return ir
 
     def _best(self, ir: _TopSet) -> list[_Ranked]:
@@ -271,7 +288,11 @@ class _UniqueTopK:
 
     def clone(self, ir: _TopSet) -> _TopSet:
         copy = _TopSet()
-        copy.elements, copy.identities, copy.mark = list(ir.elements), set(ir.identities), ir.mark
+        copy.elements, copy.identities, copy.least = (
+            list(ir.elements),
+            set(ir.identities),
+            ir.least,
+        )
         return copy
 
     def refuse(self, value: Any) -> str | None:
@@ -294,3 +315,28 @@ def unique_top_k(input_type: DataType, k: int) -> Aggregator:
         clone=made.clone,
         refuse=made.refuse if isinstance(input_type, StructType) else None,
     )
+
+
+OPERATIONS = {
+    Operation.UNIQUE_COUNT: OperationSpec(
+        lambda asked: unique_count(asked.input_type),
+        "number of distinct values",
+        "exact; the IR has every distinct value",
+        inputs=HASHED,
+        decimals=True,
+    ),
+    Operation.BOUNDED_UNIQUE_COUNT: OperationSpec(
+        lambda asked: bounded_unique_count(asked.input_type, asked.k),
+        "number of distinct values, k where there are more",
+        inputs=HASHED,
+        k=K(8),
+    ),
+    Operation.UNIQUE_TOP_K: OperationSpec(
+        lambda asked: unique_top_k(asked.input_type, asked.k),
+        "the k largest distinct values; of structs, by `sort_key`, one for each `unique_id`",
+        "exact, except that strings are told apart by Java's hash code, as in Chronon",
+        inputs=(INT, LONG, STRING),
+        k=K(),
+        ranked_structs=True,
+    ),
+}

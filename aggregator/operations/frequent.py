@@ -1,4 +1,4 @@
-"""The most frequent values, exactly while they are few: sketches of frequent items.
+"""The most frequent values: exact while there are few, then sketches of frequent items.
 
 Source: `FrequentItems` and `ApproxHistogram` in `ai.chronon.aggregator.base.SimpleAggregators`.
 """
@@ -12,9 +12,12 @@ from chronon_beam.aggregator.jvm.items_sketch import DOUBLES, LONGS, STRINGS, It
 from chronon_beam.aggregator.jvm.object_stream import Histogram, read_histogram, write_histogram
 from chronon_beam.aggregator.jvm.scala_order import scala_ordered
 from chronon_beam.aggregator.operations.base import Aggregator
+from chronon_beam.aggregator.operations.spec import ORDERED, K, OperationSpec
 from chronon_beam.api.data_types import BINARY, FLOATS, LONG, STRING, DataType, map_of
+from chronon_beam.api.dialect import Operation
 
-Counts = HashOrdered[Any, int]
+ItemCounts = HashOrdered[Any, int]
+HistogramIr = ItemCounts | ItemsSketch
 
 _encode_bytes = encoder(BINARY)
 
@@ -38,7 +41,8 @@ def _read_sketch(payload: bytes, kind: ItemKind, lg_max: int) -> ItemsSketch:
 def frequent_items(input_type: DataType, k: int, no_false_positives: bool) -> Aggregator:
     """APPROX_FREQUENT_K, or APPROX_HEAVY_HITTERS_K (no false positives); zipline's.
 
-    The table is large enough to hold k items after a purge: 3/4 of it are used, half stays.
+    The table is large enough to keep k items after a purge: a table is purged when 3/4 of its
+    places are taken, and a purge keeps half of the items.
     """
     kind = _kind_of(input_type)
     lg_max = (math.ceil(k / (0.75 * 0.5)) - 1).bit_length()
@@ -67,7 +71,7 @@ def frequent_items(input_type: DataType, k: int, no_false_positives: bool) -> Ag
 
 
 class _ApproxHistogram:
-    """APPROX_HISTOGRAM_K: counts of all values up to k of them, a sketch beyond."""
+    """APPROX_HISTOGRAM_K: the count of each value for up to k values, beyond k a sketch."""
 
     def __init__(self, kind: ItemKind, k: int) -> None:
         self.kind = kind
@@ -75,10 +79,10 @@ class _ApproxHistogram:
         self._lg_max = (k - 1).bit_length()
         self._places: Places[Any] = STRING_PLACES if kind is STRINGS else Places(kind.hash)
 
-    def prepare(self, value: Any, ts_ms: int) -> Counts:
+    def prepare(self, value: Any, ts_ms: int) -> ItemCounts:
         return HashOrdered({self.kind.item(value): 1})
 
-    def update(self, ir: Counts | ItemsSketch, value: Any, ts_ms: int) -> Counts | ItemsSketch:
+    def update(self, ir: HistogramIr, value: Any, ts_ms: int) -> HistogramIr:
         item = self.kind.item(value)
         if isinstance(ir, ItemsSketch):
             ir.update(item)
@@ -86,22 +90,22 @@ class _ApproxHistogram:
         ir[item] = ir.get(item, 0) + 1
         return self._bounded(ir)
 
-    def _bounded(self, counts: Counts) -> Counts | ItemsSketch:
+    def _bounded(self, counts: ItemCounts) -> HistogramIr:
         return counts if len(counts) <= self.k else self._added(self._empty(), counts)
 
     def _empty(self) -> ItemsSketch:
         return ItemsSketch(self.kind, self._lg_max)
 
-    def _copied(self, counts: Counts) -> list[Any]:
-        """The items as Chronon gets them out of a map: it copies it into one of Scala's."""
+    def _copied(self, counts: ItemCounts) -> list[Any]:
+        """The items in the order in which Chronon gets them from a Scala copy of its map."""
         return scala_ordered(counts.in_order(self._places), self.kind.scala_hash)
 
-    def _added(self, sketch: ItemsSketch, counts: Counts) -> ItemsSketch:
+    def _added(self, sketch: ItemsSketch, counts: ItemCounts) -> ItemsSketch:
         for item in self._copied(counts):
             sketch.update(item, counts[item])
         return sketch
 
-    def merge(self, a: Counts | ItemsSketch, b: Counts | ItemsSketch) -> Counts | ItemsSketch:
+    def merge(self, a: HistogramIr, b: HistogramIr) -> HistogramIr:
         if isinstance(a, ItemsSketch):
             if isinstance(b, ItemsSketch):
                 a.merge(b)
@@ -109,18 +113,18 @@ class _ApproxHistogram:
             return self._added(a, b)
         if isinstance(b, ItemsSketch):
             return self._added(b.copy(), a)
-        total: Counts = HashOrdered()
+        total: ItemCounts = HashOrdered()
         for counts in (a, b):
             for item in self._copied(counts):
                 total[item] = total.get(item, 0) + counts[item]
         return self._bounded(total)
 
-    def finalize(self, ir: Counts | ItemsSketch) -> dict[str, int]:
+    def finalize(self, ir: HistogramIr) -> dict[str, int]:
         if isinstance(ir, ItemsSketch):
             return ir.frequent(self.k, no_false_positives=True)
         return {self.kind.text(item): count for item, count in ir.items()}
 
-    def encode(self, ir: Counts | ItemsSketch) -> bytes:
+    def encode(self, ir: HistogramIr) -> bytes:
         if isinstance(ir, ItemsSketch):
             made = Histogram(None, sketch=_sketch_bytes(ir, before=True))
         else:
@@ -129,17 +133,17 @@ class _ApproxHistogram:
             made = Histogram(entries, ir.capacity)
         return _encode_bytes(write_histogram(made))
 
-    def decode(self, payload: bytes) -> Counts | ItemsSketch:
+    def decode(self, payload: bytes) -> HistogramIr:
         made = read_histogram(payload)
         if made.entries is None:
             return _read_sketch(made.sketch, self.kind, self._lg_max)
         entries = {self.kind.item(value): count for value, count in made.entries}
         return HashOrdered(entries, made.capacity)
 
-    def round_trip(self, ir: Counts | ItemsSketch) -> Counts | ItemsSketch:
+    def round_trip(self, ir: HistogramIr) -> HistogramIr:
         return ir.copy() if isinstance(ir, ItemsSketch) else ir
 
-    def clone(self, ir: Counts | ItemsSketch) -> Counts | ItemsSketch:
+    def clone(self, ir: HistogramIr) -> HistogramIr:
         return ir.copy() if isinstance(ir, ItemsSketch) else HashOrdered(ir, table_of_copy(len(ir)))
 
 
@@ -158,3 +162,28 @@ def approx_histogram(input_type: DataType, k: int) -> Aggregator:
         clone=made.clone,
         round_trip=made.round_trip,
     )
+
+
+OPERATIONS = {
+    Operation.APPROX_HISTOGRAM_K: OperationSpec(
+        lambda asked: approx_histogram(asked.input_type, asked.k),
+        "how often the k most frequent values came",
+        "exact for up to k distinct values, then a sketch of frequent items",
+        inputs=ORDERED,
+        k=K(8),
+    ),
+    Operation.APPROX_FREQUENT_K: OperationSpec(
+        lambda asked: frequent_items(asked.input_type, asked.k, no_false_positives=False),
+        "how often the k most frequent values came; some may be there by chance",
+        "sketch of frequent items; counts are upper bounds",
+        inputs=ORDERED,
+        k=K(8),
+    ),
+    Operation.APPROX_HEAVY_HITTERS_K: OperationSpec(
+        lambda asked: frequent_items(asked.input_type, asked.k, no_false_positives=True),
+        "how often the k most frequent values came, only those that surely are",
+        "sketch of frequent items; counts are upper bounds",
+        inputs=ORDERED,
+        k=K(8),
+    ),
+}

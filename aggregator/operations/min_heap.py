@@ -1,7 +1,8 @@
-"""Chronon's bounded heap, step by step: the order of its list is part of a tile's bytes.
+"""Chronon's bounded heap. It takes the same steps, because the list's order is in a tile's bytes.
 
 Source: `ai.chronon.aggregator.base.MinHeap`. The list is in order of arrival until it holds k
-elements; then it is sorted once, worst first, and kept as a heap with the worst at its root.
+elements. Then it is sorted once, worst first, and from there on it is a heap with the worst
+element at its root.
 """
 
 from collections.abc import Callable
@@ -16,9 +17,9 @@ class MinHeap:
 
     Attributes:
         k: how many are kept; at least 1.
-        rank: what elements are compared by.
-        sort_rank: what they are sorted by, where that differs (doubles: NaN, -0.0).
-        largest: whether the largest are the best, or the smallest.
+        rank: the key by which elements are compared.
+        sort_rank: the key by which they are sorted; of doubles another, because of NaN and -0.0.
+        largest: whether the largest elements are the best; else the smallest are.
     """
 
     k: int
@@ -26,7 +27,7 @@ class MinHeap:
     sort_rank: Callable[[Any], Any]
     largest: bool
     insert: Callable[[list[Any], Any], list[Any]] = field(init=False, repr=False)
-    """Adds an element in place; of equal ones the newest stays."""
+    """Adds an element in place; of equal elements the newest stays."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "insert", self._inserter())
@@ -57,7 +58,7 @@ class MinHeap:
         return heap
 
     def best_first(self, heap: list[Any]) -> list[Any]:
-        """The elements, best first; of equal ones the order of the list."""
+        """The elements, best first; equal elements in the order of the list."""
         return sorted(heap, key=self.sort_rank, reverse=self.largest)
 
 
@@ -67,7 +68,7 @@ def _replacer(
     as_good: Callable[[Any, Any], bool],
 ) -> Callable[[list[Any], Any], None]:
     def replace_worst(heap: list[Any], element: Any) -> None:
-        """Put an element in the place of the root, and let it sink to where it belongs."""
+        """Replace the root by an element, and move the element down to its place."""
         its_rank, parent, child, size = rank(element), 0, 1, len(heap)
         while child < size:
             worst, right = rank(heap[child]), child + 1

@@ -1,8 +1,8 @@
 """Averages and higher moments, in one pass.
 
 Source: `Average`, `WelfordState`, `MomentAggregator` in
-`ai.chronon.aggregator.base.SimpleAggregators`. The arithmetic is done in the same order, so that
-the bits are the same.
+`ai.chronon.aggregator.base.SimpleAggregators`. The arithmetic takes the same steps, and so gives
+the same bits.
 """
 
 import math
@@ -12,12 +12,14 @@ from collections.abc import Callable
 from chronon_beam.aggregator.avro import PRESENT, encode_count, ir_record
 from chronon_beam.aggregator.expressions import expression
 from chronon_beam.aggregator.operations.base import Aggregator, record_from_avro
-from chronon_beam.api.data_types import DOUBLE, INT, LONG, list_of
+from chronon_beam.aggregator.operations.spec import OperationSpec, with_decimals_as_doubles
+from chronon_beam.api.data_types import DOUBLE, INT, LONG, NUMBERS, list_of
+from chronon_beam.api.dialect import Operation
 
 Variance = tuple[int, float, float]
 Moments = tuple[float, float, float, float, float]
 
-# Fields are [null, T]: 2 says that the value is present.
+# Each field is a union [null, T]: the byte 2 says that a value follows.
 _SUM_THEN_COUNT = struct.Struct("<BdB").pack
 _MEAN_THEN_M2 = struct.Struct("<BdBd").pack
 _FIVE_DOUBLES = struct.Struct("<B5dB").pack
@@ -46,10 +48,8 @@ def variance(long_counts: bool) -> Aggregator:
     return Aggregator(
         ir_type=ir_record("VarianceIr", ("count", count), ("mean", DOUBLE), ("m2", DOUBLE)),
         output_type=DOUBLE,
-        # What a first value leads to, in the same steps.
-        prepare=expression(
-            "value, ts_ms", "(1, mean := 0.0 + value, 0.0 + value * (value - mean))"
-        ),
+        # The same steps as an update of (0, 0.0, 0.0).
+        prepare=expression("value, ts_ms", _WELFORD_OF_ONE),
         update=expression("ir, value, ts_ms", _WELFORD),
         merge=_merge_welford,
         encode=expression(
@@ -86,7 +86,7 @@ def _combined_mean(n: float, mean_n: float, k: float, mean_k: float) -> float:
     if total in (0.0, n):
         return mean_n if total else 0.0
     scaling = k / total
-    # A small addition moves the mean by a small step: more exact than the weighted sum.
+    # Where one part is small, its step from the other mean is more exact than the weighted sum.
     if scaling < 0.1:
         return mean_n + (mean_k - mean_n) * scaling
     return (n * mean_n + k * mean_k) / total
@@ -160,7 +160,41 @@ def _kurtosis(ir: Moments) -> float:
 
 
 def _divided(a: float, b: float) -> float:
-    """`a / b` as the JVM divides: by zero it is infinite or NaN, no error."""
+    """`a / b` as the JVM divides: division by zero gives an infinity or NaN and no error."""
     if b:
         return a / b
     return math.nan if a == 0 or a != a else math.copysign(math.inf, a)
+
+
+_ROUNDS = "exact, but sums of doubles round"
+
+OPERATIONS = {
+    Operation.AVERAGE: OperationSpec(
+        with_decimals_as_doubles(lambda asked: average(asked.dialect.long_counts)),
+        "mean",
+        _ROUNDS,
+        inputs=NUMBERS,
+        decimals=True,
+    ),
+    Operation.VARIANCE: OperationSpec(
+        with_decimals_as_doubles(lambda asked: variance(asked.dialect.long_counts)),
+        "variance of the population",
+        _ROUNDS,
+        inputs=NUMBERS,
+        decimals=True,
+    ),
+    Operation.SKEW: OperationSpec(
+        with_decimals_as_doubles(lambda asked: skew()),
+        "skewness; null below 3 values or without spread",
+        _ROUNDS,
+        inputs=NUMBERS,
+        decimals=True,
+    ),
+    Operation.KURTOSIS: OperationSpec(
+        with_decimals_as_doubles(lambda asked: kurtosis()),
+        "excess kurtosis; null below 4 values or without spread",
+        _ROUNDS,
+        inputs=NUMBERS,
+        decimals=True,
+    ),
+}

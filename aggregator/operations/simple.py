@@ -18,17 +18,21 @@ from chronon_beam.aggregator.jvm.hashing import STRING_PLACES, HashOrdered, tabl
 from chronon_beam.aggregator.jvm.ordering import larger, smaller, sort_key, utf16, wrapping_add
 from chronon_beam.aggregator.operations.base import Aggregator
 from chronon_beam.aggregator.operations.min_heap import MinHeap
+from chronon_beam.aggregator.operations.spec import ORDERED, K, OperationSpec
 from chronon_beam.api.data_types import (
+    BOOLEAN,
     DOUBLE,
     FLOATS,
     INT,
     LONG,
+    NUMBERS,
     STRING,
     DataType,
     DecimalType,
     list_of,
     map_of,
 )
+from chronon_beam.api.dialect import Operation
 
 
 def count() -> Aggregator:
@@ -183,3 +187,49 @@ def histogram(k: int) -> Aggregator:
         clone=lambda ir: HashOrdered(ir, table_of_copy(len(ir))),
         delete=lambda ir, value, ts_ms: _add(ir, value, -1),
     )
+
+
+OPERATIONS = {
+    Operation.COUNT: OperationSpec(lambda asked: count(), "number of values that are not null"),
+    Operation.SUM: OperationSpec(
+        lambda asked: sum_of(asked.input_type),
+        "sum; of integers it wraps at 64 bits; of decimals a decimal of the same type",
+        "exact, but sums of doubles round",
+        inputs=(*NUMBERS, BOOLEAN),
+        decimals=True,
+    ),
+    Operation.MIN: OperationSpec(
+        lambda asked: extreme(asked.input_type, largest=False),
+        "smallest value",
+        inputs=ORDERED,
+        decimals=True,
+    ),
+    Operation.MAX: OperationSpec(
+        lambda asked: extreme(asked.input_type, largest=True),
+        "largest value",
+        inputs=ORDERED,
+        decimals=True,
+    ),
+    Operation.TOP_K: OperationSpec(
+        lambda asked: best_k(asked.input_type, asked.k, largest=True),
+        "the k largest values, largest first",
+        inputs=ORDERED,
+        k=K(),
+        decimals=True,
+    ),
+    Operation.BOTTOM_K: OperationSpec(
+        lambda asked: best_k(asked.input_type, asked.k, largest=False),
+        "the k smallest values, smallest first",
+        inputs=ORDERED,
+        k=K(),
+        decimals=True,
+    ),
+    Operation.HISTOGRAM: OperationSpec(
+        lambda asked: histogram(asked.k),
+        "how often each value came; of more than k values k that are as frequent as the k-th "
+        "(k = 0: all)",
+        "exact; the IR has every distinct value",
+        inputs=(STRING,),
+        k=K(0, 0),
+    ),
+}

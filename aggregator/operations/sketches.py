@@ -5,6 +5,7 @@ Source: `ApproxDistinctCount` and `ApproxPercentiles` in
 bytes are written in less than a microsecond.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,24 @@ from datasketches import (
 from chronon_beam.aggregator.avro import encoder, opaque
 from chronon_beam.aggregator.jvm.cpc_bytes import hashed_as
 from chronon_beam.aggregator.operations.base import Aggregator
-from chronon_beam.api.data_types import BINARY, FLOAT, FLOATS, LONG, STRING, DataType, list_of
+from chronon_beam.aggregator.operations.spec import (
+    HASHED,
+    K,
+    OperationSpec,
+    with_decimals_as_doubles,
+)
+from chronon_beam.api.data_types import (
+    BINARY,
+    FLOAT,
+    FLOATS,
+    LONG,
+    NUMBERS,
+    STRING,
+    DataType,
+    list_of,
+)
+from chronon_beam.api.dialect import Operation
+from chronon_beam.api.group_by import AggregationPart, GroupByError
 
 _LONG = 0xFFFFFFFFFFFFFFFF
 
@@ -107,3 +125,43 @@ def _quantiles(ir: kll_floats_sketch, ranks: list[float], inclusive: bool) -> li
     extremes = {0.0: ir.get_min_value(), 1.0: ir.get_max_value()}
     found = ir.get_quantiles(ranks, inclusive)
     return [extremes.get(rank, value) for rank, value in zip(ranks, found, strict=True)]
+
+
+def _percentiles(part: AggregationPart) -> list[float]:
+    """The argument `percentiles`; raises GroupByError if it is not a list of ranks."""
+    text = dict(part.arguments).get("percentiles", "[0.5]")
+    try:
+        ranks = json.loads(text)
+    except ValueError:
+        ranks = None
+    numbers = isinstance(ranks, list) and all(type(rank) in (int, float) for rank in ranks)
+    if not ranks or not numbers or not all(0 <= rank <= 1 for rank in ranks):
+        raise GroupByError(
+            f"{part.column}: percentiles must be a JSON list of numbers from 0 to 1, found "
+            f"{text!r}: for example argMap={{'percentiles': '[0.5, 0.95]'}}"
+        )
+    return [float(rank) for rank in ranks]
+
+
+OPERATIONS = {
+    Operation.APPROX_UNIQUE_COUNT: OperationSpec(
+        with_decimals_as_doubles(lambda asked: approx_unique_count(asked.input_type, asked.k)),
+        "estimated number of distinct values",
+        "CPC sketch of 2^k rows: for k = 8 about 4 % off",
+        inputs=HASHED,
+        k=K(8, 4, 26),
+        decimals=True,
+    ),
+    Operation.APPROX_PERCENTILE: OperationSpec(
+        with_decimals_as_doubles(
+            lambda asked: approx_percentile(
+                asked.k, _percentiles(asked.part), asked.dialect.inclusive_ranks
+            )
+        ),
+        "value at each rank of `percentiles`, a JSON list, by default `[0.5]`",
+        "KLL sketch of floats; exact up to about k values, then for k = 128 ranks 2 % off",
+        inputs=NUMBERS,
+        k=K(128, 8, 65535),
+        decimals=True,
+    ),
+}

@@ -1,7 +1,7 @@
 """FIRST, LAST and their k versions: operations that order values by the event's time.
 
-Source: `ai.chronon.aggregator.base.TimedAggregators`. An entry of an IR is (epochMillis, payload,
-the bytes of both): of the k entries in a tile an event changes one, so only that is encoded.
+Source: `ai.chronon.aggregator.base.TimedAggregators`. An IR holds one time pair or k of them, each
+with its Avro bytes: an event changes one of the k pairs in a tile, so only that pair is encoded.
 """
 
 from collections.abc import Callable
@@ -18,27 +18,32 @@ from chronon_beam.aggregator.avro import (
 from chronon_beam.aggregator.expressions import Given, expression
 from chronon_beam.aggregator.operations.base import Aggregator, record_from_avro
 from chronon_beam.aggregator.operations.min_heap import MinHeap
+from chronon_beam.aggregator.operations.spec import K, OperationSpec
 from chronon_beam.api.data_types import LONG, DataType, list_of
+from chronon_beam.api.dialect import Operation
 
-Entry = tuple[int, Any, bytes]
+TimePair = tuple[int, Any, bytes]
+"""(ts_ms, value, Avro bytes of both)."""
 
 _time = itemgetter(0)
 _payload = itemgetter(1)
 
 
 def time_pair(payload: DataType) -> IrRecord:
-    """The type of an entry with this payload."""
+    """The Avro type of a time pair with this payload."""
     return ir_record(f"TimePair_{payload.name}", ("epochMillis", LONG), ("payload", payload))
 
 
-_ENTRY = "(ts_ms, value, head + encoded)"
+_PAIR = "(ts_ms, value, head + encoded)"
 
 
-def _entry(input_type: DataType, parameters: str, text: str, **names: Any) -> Callable[..., Any]:
-    """The function `text` of an input, where `ENTRY` stands for the input's entry."""
+def _pair_expression(
+    input_type: DataType, parameters: str, text: str, **names: Any
+) -> Callable[..., Any]:
+    """The function with this text, where `PAIR` stands for the time pair of the input."""
     return expression(
         parameters,
-        text.replace("ENTRY", _ENTRY),
+        text.replace("PAIR", _PAIR),
         head=Given(encode_time_pair_head, "ts_ms"),
         encoded=Given(encoder(input_type), "value"),
         **names,
@@ -47,31 +52,33 @@ def _entry(input_type: DataType, parameters: str, text: str, **names: Any) -> Ca
 
 def first(input_type: DataType) -> Aggregator:
     """FIRST: of events with the same time, the one that came first."""
-    return _one(input_type, "ENTRY if ts_ms < ir[0] else ir", lambda a, b: a if a[0] <= b[0] else b)
+    return _one(input_type, "PAIR if ts_ms < ir[0] else ir", lambda a, b: a if a[0] <= b[0] else b)
 
 
 def last(input_type: DataType) -> Aggregator:
     """LAST: of events with the same time, the one that came first."""
-    return _one(input_type, "ENTRY if ts_ms > ir[0] else ir", lambda a, b: a if a[0] >= b[0] else b)
+    return _one(input_type, "PAIR if ts_ms > ir[0] else ir", lambda a, b: a if a[0] >= b[0] else b)
 
 
-def _one(input_type: DataType, update: str, merge: Callable[[Entry, Entry], Entry]) -> Aggregator:
-    entry = _entry(input_type, "value, ts_ms", "ENTRY")
+def _one(
+    input_type: DataType, update: str, merge: Callable[[TimePair, TimePair], TimePair]
+) -> Aggregator:
+    pair = _pair_expression(input_type, "value, ts_ms", "PAIR")
     return Aggregator(
         ir_type=time_pair(input_type),
         output_type=input_type,
-        prepare=entry,
-        update=_entry(input_type, "ir, value, ts_ms", update),
+        prepare=pair,
+        update=_pair_expression(input_type, "ir, value, ts_ms", update),
         merge=merge,
         encode=expression("ir", "ir[2]"),
         finalize=_payload,
-        from_avro=lambda decoded: _decoded(entry, decoded),
+        from_avro=lambda decoded: _decoded(pair, decoded),
     )
 
 
-def _decoded(entry: Callable[[Any, int], Entry], decoded: dict[str, Any]) -> Entry:
+def _decoded(pair: Callable[[Any, int], TimePair], decoded: dict[str, Any]) -> TimePair:
     ts_ms, value = record_from_avro(decoded)
-    return entry(value, ts_ms)
+    return pair(value, ts_ms)
 
 
 def first_k(input_type: DataType, k: int) -> Aggregator:
@@ -85,15 +92,43 @@ def last_k(input_type: DataType, k: int) -> Aggregator:
 
 
 def _several(input_type: DataType, heap: MinHeap) -> Aggregator:
-    entry = _entry(input_type, "value, ts_ms", "ENTRY")
+    pair = _pair_expression(input_type, "value, ts_ms", "PAIR")
     return Aggregator(
         ir_type=list_of(time_pair(input_type)),
         output_type=list_of(input_type),
-        prepare=_entry(input_type, "value, ts_ms", "[ENTRY]"),
-        update=_entry(input_type, "ir, value, ts_ms", "insert(ir, ENTRY)", insert=heap.insert),
+        prepare=_pair_expression(input_type, "value, ts_ms", "[PAIR]"),
+        update=_pair_expression(
+            input_type, "ir, value, ts_ms", "insert(ir, PAIR)", insert=heap.insert
+        ),
         merge=heap.merge,
-        encode=encode_each("[entry[2] for entry in ir]"),
+        encode=encode_each("[pair[2] for pair in ir]"),
         finalize=lambda ir: [kept[1] for kept in heap.best_first(ir)],
-        from_avro=lambda decoded: [_decoded(entry, pair) for pair in decoded],
+        from_avro=lambda decoded: [_decoded(pair, each) for each in decoded],
         clone=list,
     )
+
+
+OPERATIONS = {
+    Operation.FIRST: OperationSpec(
+        lambda asked: first(asked.input_type),
+        "earliest value; of one time the one that came first",
+        timed=True,
+    ),
+    Operation.LAST: OperationSpec(
+        lambda asked: last(asked.input_type),
+        "latest value; of one time the one that came first",
+        timed=True,
+    ),
+    Operation.FIRST_K: OperationSpec(
+        lambda asked: first_k(asked.input_type, asked.k),
+        "the k earliest values, earliest first",
+        k=K(),
+        timed=True,
+    ),
+    Operation.LAST_K: OperationSpec(
+        lambda asked: last_k(asked.input_type, asked.k),
+        "the k latest values, latest first",
+        k=K(),
+        timed=True,
+    ),
+}
