@@ -5,6 +5,24 @@ BIN := .venv/bin
 READY := .venv/ready
 ROOMS := api aggregator transforms io fetcher pipeline runner_configs
 
+# Of what pip prints: large downloads, builds and errors; all of it goes to a log.
+define SHOW_PIP
+import sys
+with open(".venv/setup.log", "w") as log:
+    for line in sys.stdin:
+        log.write(line)
+        words = line.split()
+        if words[:1] == ["Downloading"] and words[-1] == "MB)" and float(words[-2][1:]) >= 5:
+            print("  downloading", words[1].split("/")[-1].split("-")[0], *words[2:], flush=True)
+        elif words[:2] == ["Building", "wheel"]:
+            print("  building", words[3], flush=True)
+        elif words[:2] == ["Installing", "collected"]:
+            print("  installing", len(words) - 3, "packages", flush=True)
+        elif line.startswith("ERROR"):
+            print(line, end="", flush=True)
+endef
+export SHOW_PIP
+
 .PHONY: run test lint types bench clean
 
 run: $(READY)
@@ -15,12 +33,16 @@ run: $(READY)
 	    --store sqlite:features.db \
 	    --dead_letters file:dead_letters.jsonl
 	@echo
-	@echo "The features two seconds into the example, read back from features.db:"
+	@echo "The features five minutes into the example, read back from features.db:"
 	@for customer in Alice Bob; do \
 	    printf '  %-6s' $$customer; \
 	    $(BIN)/chronon-beam fetch --group_by examples/ice_cream/group_by.py \
-	        --store sqlite:features.db --key customer_id=$$customer --at 2000 || exit 1; \
+	        --store sqlite:features.db --key customer_id=$$customer --at 300000 || exit 1; \
 	done
+	@echo
+	@echo "Next, a file of your own (JSON lines, Avro, Parquet); this writes a GroupBy for it:"
+	@echo "  $(BIN)/chronon-beam init YOUR_FILE"
+	@echo "README.md goes on from there."
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -45,7 +67,8 @@ clean:
 $(READY): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "Setting up .venv (once; a minute or two)"
+	@echo "Setting up .venv (once; a minute or two, most of it PySpark's 400 MB)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
-	@touch $@
+	@{ $(BIN)/python -m pip install --disable-pip-version-check -e '.[test]' 2>&1 \
+	    && touch $@; } | $(BIN)/python -c "$$SHOW_PIP"
+	@test -e $@ || { echo "Set-up has failed: .venv/setup.log has all that pip says"; exit 1; }

@@ -316,6 +316,11 @@ def parse_key(texts: Sequence[str], columns: Mapping[str, DataType]) -> dict[str
         name, equals, value = text.partition("=")
         if not equals:
             raise KeyMismatch(f"--key={text}: NAME=VALUE is expected, for {_expected(columns)}")
+        if name in key:
+            raise KeyMismatch(
+                f"--key={text}: {name} was given already: one command takes one key; for several, "
+                "use --keys"
+            )
         key[name] = _parsed(name, value, columns[name]) if name in columns else value
     return key
 

@@ -1,11 +1,12 @@
 """What a job reads from: the `Source` a scheme opens, and the registry of schemes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import pyarrow as pa
 
+from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Format
 from chronon_beam.io.units import Unit
 from chronon_beam.io.uri import registered
@@ -66,6 +67,14 @@ class Source(ABC):
     def of_units(self, units: Sequence[Unit]) -> "Source":
         """The source that reads these units, and nothing else."""
         raise NotImplementedError
+
+    def head(self, columns: pa.Schema) -> Iterator[Messages]:
+        """The first messages, read in this process, for a look at them.
+
+        Raises:
+            ValueError: the source cannot be read without a job.
+        """
+        raise ValueError(f"{type(self).__name__} cannot be looked into: give a file of its events")
 
     def attributes(self) -> pa.Schema:
         """The columns of `Messages.attributes`: what the source knows of each message."""

@@ -37,5 +37,5 @@ def next_steps(arguments: Namespace, keys: Sequence[str]) -> str:
     return (
         f"Look at a value: chronon-beam fetch --group_by {quote(arguments.group_by)} "
         f"--store {quote(arguments.store)} {wanted}\n"
-        "(features are as of now; --at MS gives those of another time)"
+        "(features are as of now; --at TIME gives those of another time)"
     )

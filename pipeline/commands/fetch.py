@@ -1,31 +1,33 @@
 """`chronon-beam fetch`: reads the features of keys."""
 
-import json
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.command import DONE, Command
 from chronon_beam.pipeline.json_lines import to_json
+from chronon_beam.pipeline.moments import moment_text, parse_moment
+
+if TYPE_CHECKING:
+    from chronon_beam.fetcher.presence import Answer
 
 _EXAMPLE = """example:
   chronon-beam fetch --group_by examples/ice_cream/group_by.py --store sqlite:features.db \\
-      --key customer_id=Alice --at 2000
+      --key customer_id=Alice --at 1970-01-01T00:05:00Z
 
-Prints one JSON object a line, nothing else. --keys FILE has one JSON object of key columns a
-line."""
+Prints one JSON object a line, nothing else: the features, and with --keys the key's columns before
+them. --keys FILE has one JSON object of key columns a line; - is standard input."""
 
 _DEGRADED = (
     "chronon-beam: the batch values end more than two days before the query: windows longer than "
     "that reach too far back in {} answers; upload a later day"
 )
 
-_KEYS_PER_FETCH = 500
+STATUS = "__status"
 
 
 def _add_flags(parser: ArgumentParser) -> None:
@@ -38,82 +40,99 @@ def _add_flags(parser: ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="a key column; repeat it for a key of several columns",
     )
-    keys.add_argument("--keys", metavar="FILE", help="one JSON object of key columns a line")
+    keys.add_argument(
+        "--keys", metavar="FILE", help="one JSON object of key columns a line; - for stdin"
+    )
     parser.add_argument(
         "--at",
-        type=int,
-        metavar="MS",
-        help="the time of the query in milliseconds since the epoch (default: now)",
+        type=parse_moment,
+        metavar="TIME",
+        help="the time of the query: milliseconds since the epoch, or 2026-05-01T12:00:00Z "
+        "(default: now). Of a past query, the tile that TIME lies in counts whole, so that up to a "
+        "tile's length of later events is in the answer; where a tile begins it is exact",
+    )
+    parser.add_argument(
+        "--status",
+        action="store_true",
+        help=f"add the field {STATUS}: found, outside_window (the store has the key, but nothing "
+        "in its windows) or unknown",
     )
 
 
 def _run(arguments: Namespace, _: list[str]) -> int:
     from chronon_beam.api.load import load_group_by
     from chronon_beam.fetcher.fetch import Fetcher
+    from chronon_beam.fetcher.presence import fetch_answers
     from chronon_beam.fetcher.serving_info import load
     from chronon_beam.io.kv_store import open_store
+    from chronon_beam.pipeline.derive import derivations_when_needed
 
     group_by = load_group_by(arguments.group_by, arguments.dialect)
     with closing(open_store(arguments.store)) as store:
         info = load(store, group_by)
-        fetcher = Fetcher.of(info, store, _derive(info.plan))
+        fetcher = Fetcher.of(info, store, derivations_when_needed(info.plan))
         at_ms = int(time.time() * 1000) if arguments.at is None else arguments.at
+        missed = _Missed(at_ms)
         for keys in _keys(arguments, info.plan.keys.columns):
-            for values in fetcher.fetch(keys, at_ms):
-                print(to_json(values))
+            for answer in fetch_answers(fetcher, keys, at_ms):
+                print(to_json(_line(answer, arguments)))
+                missed.add(answer)
+            sys.stdout.flush()
+        missed.tell()
         if degraded := fetcher.counts["degraded"]:
             print(_DEGRADED.format(degraded), file=sys.stderr)
     return DONE
 
 
-def _derive(plan: Any) -> Any:
-    """The function for `Fetcher.derive`; without starting Spark where derivations only rename."""
-    from chronon_beam.api.derivations import rename_only
-
-    if rename_only(plan.group_by.derivations):
-        return None
-    from chronon_beam.pipeline.derive import spark_derivations
-
-    return spark_derivations(plan)
+def _line(answer: "Answer", arguments: Namespace) -> dict[str, Any]:
+    key = answer.key if arguments.keys else {}
+    status = {STATUS: answer.presence} if arguments.status else {}
+    return {**key, **answer.values, **status}
 
 
-def _keys(arguments: Namespace, columns: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+class _Missed:
+    """The keys of which nothing was found, told apart: the answers show nulls for both kinds."""
+
+    def __init__(self, at_ms: int) -> None:
+        self._at_ms = at_ms
+        self._first: dict[str, Answer] = {}
+        self._number: dict[str, int] = {}
+
+    def add(self, answer: "Answer") -> None:
+        """Remember an answer, if nothing was found for it."""
+        if answer.presence != "found":
+            self._first.setdefault(answer.presence, answer)
+            self._number[answer.presence] = self._number.get(answer.presence, 0) + 1
+
+    def tell(self) -> None:
+        """Print a line for each kind to stderr."""
+        for presence, answer in self._first.items():
+            more = self._number[presence] - 1
+            others = f" (and {more:,} other keys)" if more else ""
+            print(f"chronon-beam: {self._why(answer)}{others}", file=sys.stderr)
+
+    def _why(self, answer: "Answer") -> str:
+        key = to_json(answer.key)
+        if answer.last_ms is None:
+            return f"the store has nothing of {key}"
+        last, at = moment_text(answer.last_ms), moment_text(self._at_ms)
+        return (
+            f"the store has {key}, but nothing in its windows at {at}: what it has last begins at "
+            f"{last}; --at asks for another time"
+        )
+
+
+def _keys(
+    arguments: Namespace, columns: Mapping[str, Any]
+) -> Iterator[Sequence[Mapping[str, Any]]]:
     """The keys that the user asks for, some hundred at a time."""
     from chronon_beam.fetcher.fetch import parse_key
+    from chronon_beam.pipeline.keys import read_keys
 
     if arguments.key:
         yield [parse_key(arguments.key, columns)]
-        return
-    batch: list[dict[str, Any]] = []
-    for key in _keys_in(Path(arguments.keys)):
-        batch.append(key)
-        if len(batch) == _KEYS_PER_FETCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _keys_in(file: Path) -> Iterator[dict[str, Any]]:
-    if not file.is_file():
-        raise flags.UsageError(
-            f"--keys={file}: no such file: give one JSON object of key columns a line"
-        )
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
-            yield _key_of(line, f"{file}:{number}")
-
-
-def _key_of(line: str, where: str) -> dict[str, Any]:
-    try:
-        key = json.loads(line)
-    except ValueError as error:
-        raise flags.UsageError(f"{where}: not JSON: {error}") from error
-    if not isinstance(key, dict):
-        raise flags.UsageError(
-            f"{where}: an object of key columns is expected, found {line.strip()}"
-        )
-    return key
+    else:
+        yield from read_keys(arguments.keys)
 
 
 COMMAND = Command("read the features of keys", _EXAMPLE, _add_flags, _run)

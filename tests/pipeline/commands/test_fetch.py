@@ -1,6 +1,8 @@
 """`chronon-beam fetch`."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ def test_many_keys_are_fetched_in_the_order_of_the_file(
     keys.write_text("\n\n".join(json.dumps({"customer_id": name}) for name in names))
     fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", "--at=2000")
     assert fetched.code == 0
-    assert fetched.objects == [BOB, NOTHING, ALICE] * 400
+    expected = [{"customer_id": "Bob", **BOB}, {"customer_id": "Eve", **NOTHING}]
+    assert fetched.objects == [*expected, {"customer_id": "Alice", **ALICE}] * 400
+    assert 'nothing of {"customer_id": "Eve"} (and 399 other keys)' in fetched.err
 
 
 @pytest.mark.parametrize(
@@ -44,7 +48,8 @@ def test_bad_line_in_a_file_of_keys_is_named(
         (["fetch", "--keys=/no/such"], 2, "--keys=/no/such: no such file"),
         (["fetch", "--key=customer=Alice"], 2, "unknown ['customer']"),
         (["fetch", "--key=Alice"], 2, "--key=Alice: NAME=VALUE is expected, for customer_id"),
-        (["fetch", "--key=customer_id=Alice", "--at=noon"], 2, "argument --at: invalid int value"),
+        (["fetch", "--key=customer_id=Alice", "--at=noon"], 2, "argument --at: 'noon' is no time"),
+        (["fetch", "--key=customer_id=Ann", "--key=customer_id=Al"], 2, "was given already"),
         (["fetch"], 2, "one of the arguments --key --keys is required"),
         (["fetch", "--kye=customer_id=Alice"], 2, "--kye: did you mean --key?"),
         (["fetch", "--key=customer_id=Alice", "--att=5"], 2, "--att: did you mean --at?"),
@@ -107,3 +112,50 @@ def test_composite_keys_and_values_of_all_shapes(
         }
     ]
     assert "São Paulo" in ran.out
+
+
+@pytest.mark.parametrize("at", ["300000", "1970-01-01T00:05:00Z", "1970-01-01T02:05:00+02:00"])
+def test_time_of_the_query_is_a_number_or_iso(chronon_beam: Cli, store: str, at: str) -> None:
+    chronon_beam("run", ICE_CREAM, EVENTS, store)
+    fetched = chronon_beam("fetch", ICE_CREAM, store, "--key=customer_id=Alice", f"--at={at}")
+    assert fetched.objects == [ALICE]
+
+
+@pytest.mark.parametrize("tiling", ["tiled", "untiled"])
+def test_unknown_key_is_told_apart_from_one_outside_its_windows(
+    chronon_beam: Cli, store: str, tmp_path: Path, tiling: str
+) -> None:
+    chronon_beam("run", ICE_CREAM, EVENTS, store, f"--tiling={tiling}")
+    keys = tmp_path / "keys.jsonl"
+    keys.write_text('{"customer_id": "Alice"}\n{"customer_id": "Eve"}')
+    fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", "--at=2000", "--status")
+    assert [each["__status"] for each in fetched.objects] == ["found", "unknown"]
+    assert fetched.err == 'chronon-beam: the store has nothing of {"customer_id": "Eve"}\n'
+    fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", "--status")
+    assert [each["__status"] for each in fetched.objects] == ["outside_window", "unknown"]
+    last = "1970-01-01T00:00:00Z" if tiling == "tiled" else "1970-01-01T00:00:01.500Z"
+    assert f"what it has last begins at {last}; --at asks for another time" in fetched.err
+    assert "status" not in chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}").out
+
+
+def test_keys_come_from_standard_input_and_are_answered_as_they_come(
+    chronon_beam: Cli, store: str
+) -> None:
+    chronon_beam("run", ICE_CREAM, EVENTS, store)
+    argv = ["fetch", ICE_CREAM, store, "--keys=-", "--at=2000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chronon_beam.pipeline", *argv],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    assert process.stdin
+    assert process.stdout
+    with process:
+        for name, values in (("Alice", ALICE), ("Bob", BOB)):
+            process.stdin.write(f'{{"customer_id": "{name}"}}\n')
+            assert json.loads(process.stdout.readline()) == {"customer_id": name, **values}
+        process.stdin.close()
+        assert process.stdout.read() == ""
+    assert process.returncode == 0

@@ -1,0 +1,74 @@
+"""Why a fetch has found nothing: the store does not know the key, or knows it at other times."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from chronon_beam.api.records import MIN_MS, GetRequest
+from chronon_beam.fetcher.fetch import Fetcher
+
+_END_MS = 1 << 50
+"""No store has later times."""
+
+
+class Presence(StrEnum):
+    """What the store has of a key at the time of a query."""
+
+    FOUND = "found"
+    OUTSIDE = "outside_window"
+    UNKNOWN = "unknown"
+
+
+class Answer(NamedTuple):
+    """The features of a key, and where they come from.
+
+    Attributes:
+        key: the key's columns.
+        values: what `Fetcher.fetch` gives.
+        presence: whether there was anything to read.
+        last_ms: where nothing was found in the windows, when the key's last tile or row begins.
+    """
+
+    key: Mapping[str, Any]
+    values: dict[str, Any]
+    presence: Presence
+    last_ms: int | None = None
+
+
+def fetch_answers(fetcher: Fetcher, keys: Sequence[Mapping[str, Any]], at_ms: int) -> list[Answer]:
+    """`Fetcher.fetch`, and of each key whether the store knows it; raises as that does.
+
+    Keys of which nothing is found are looked for at all times, by a second read.
+    """
+    reading = fetcher.reading(keys, at_ms)
+    found = fetcher.store.multi_get(reading.requests)
+    each = len(found) // len(keys) if keys else 0
+    known = [any(found[at * each : (at + 1) * each]) for at in range(len(keys))]
+    missed = [key for key, is_known in zip(keys, known, strict=True) if not is_known]
+    last = iter(_last_times(fetcher, missed))
+    answers = []
+    for key, values, is_known in zip(keys, reading.values(found), known, strict=True):
+        last_ms = None if is_known else next(last)
+        elsewhere = Presence.UNKNOWN if last_ms is None else Presence.OUTSIDE
+        answers.append(Answer(key, values, Presence.FOUND if is_known else elsewhere, last_ms))
+    return answers
+
+
+def _last_times(fetcher: Fetcher, keys: Sequence[Mapping[str, Any]]) -> list[int | None]:
+    """When the last tile or row of each key begins, at any time; None for an unknown key."""
+    if not keys or not fetcher.streamed:
+        return [None] * len(keys)
+    dataset = fetcher.plan.group_by.streaming_dataset
+    sizes = [spec.size_ms for spec in fetcher.plan.specs] if fetcher.tiled else [0]
+    requests = [
+        GetRequest(fetcher.key_bytes(key), dataset, MIN_MS, _END_MS, size_ms)
+        for key in keys
+        for size_ms in sizes
+    ]
+    found = fetcher.store.multi_get(requests)
+    starts = range(0, len(found), len(sizes))
+    return [_last(found[at : at + len(sizes)]) for at in starts]
+
+
+def _last(answers: Sequence[Sequence[Any]]) -> int | None:
+    return max((value.ts_ms for timed in answers for value in timed), default=None)

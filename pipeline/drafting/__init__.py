@@ -1,0 +1,1 @@
+"""A first GroupBy for the events of a file, guessed from its columns: see `draft`."""
