@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chronon_beam.pipeline.options import UsageError
 
@@ -29,7 +29,7 @@ def read_keys(place: str) -> Iterator[list[dict[str, Any]]]:
         )
     number = 0
     with nullcontext(sys.stdin.buffer) if place == "-" else open(place, "rb") as file:
-        for lines in _ready_lines(file):
+        for lines in _ready_lines(cast(BufferedReader, file)):
             keys = []
             for line in lines:
                 number += 1

@@ -27,6 +27,10 @@ _DEGRADED = (
     "that reach too far back in {} answers; upload a later day"
 )
 
+_AT = """the time of the query: milliseconds since the epoch, or 2026-05-01T12:00:00Z (default:
+now). Of a past query, the tile that TIME lies in counts whole, so that up to a tile's length of
+later events is in the answer; where a tile begins it is exact"""
+
 STATUS = "__status"
 
 
@@ -47,9 +51,7 @@ def _add_flags(parser: ArgumentParser) -> None:
         "--at",
         type=parse_moment,
         metavar="TIME",
-        help="the time of the query: milliseconds since the epoch, or 2026-05-01T12:00:00Z "
-        "(default: now). Of a past query, the tile that TIME lies in counts whole, so that up to a "
-        "tile's length of later events is in the answer; where a tile begins it is exact",
+        help=_AT,
     )
     parser.add_argument(
         "--status",
