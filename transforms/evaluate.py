@@ -16,6 +16,7 @@ from apache_beam.pvalue import TaggedOutput
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.data_types import BOOLEAN, from_arrow
+from chronon_beam.api.formats.python_values import rows_without_python_value
 from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupByError, Query
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.decode import Events
@@ -117,26 +118,31 @@ def _check_time(group_by: GroupBy, compiled: CompiledQuery, name: str, expressio
 
 
 def evaluate_events(compiled: CompiledQuery, events: Events) -> tuple[Rows, list[Failure]]:
-    """Rows of a batch of events, and the events that could not be evaluated or have no time."""
+    """Rows of a batch of events, and the events that have no row which the next stages can take.
+
+    A row needs a time, and values that Python has: see `python_values`.
+    """
     evaluated = compiled.evaluate(events.batch)
     failures = [_dead_event(events, index, reason) for index, reason in evaluated.failures]
     batch, indices = _with_time(evaluated.rows), evaluated.events
     filtered = events.batch.num_rows - len(set(indices)) - len(evaluated.failures)
-    times = batch.column(TIME)
-    extremes = compute.min_max(times)
-    if times.null_count or not _is_time(extremes["min"]) or not _is_time(extremes["max"]):
-        usable = [_is_time(time) for time in times]
-        reasons = {
-            index: _why_no_time(time)
-            for index, time, good in zip(indices, times.to_pylist(), usable, strict=True)
-            if not good
-        }
-        failures += [_dead_event(events, index, reason) for index, reason in reasons.items()]
-        batch = batch.filter(pa.array(usable, pa.bool_()))
-        indices = [index for index, good in zip(indices, usable, strict=True) if good]
+    unusable = {**rows_without_python_value(batch), **_rows_without_time(batch.column(TIME))}
+    if unusable:
+        reasons = {indices[row]: unusable[row] for row in sorted(unusable, reverse=True)}
+        failures += [_dead_event(events, index, reasons[index]) for index in sorted(reasons)]
+        kept = [row for row in range(batch.num_rows) if row not in unusable]
+        batch, indices = batch.take(pa.array(kept, pa.int64())), [indices[row] for row in kept]
     positions = [events.positions[index] for index in indices]
     promised_ms = taken(events.promised_ms, indices)
     return Rows(batch, events.source, positions, promised_ms, filtered), failures
+
+
+def _rows_without_time(times: pa.Array) -> dict[int, str]:
+    """Why rows have no time, by their index."""
+    extremes = compute.min_max(times)
+    if not times.null_count and _is_time(extremes["min"]) and _is_time(extremes["max"]):
+        return {}
+    return {row: _why_no_time(time.as_py()) for row, time in enumerate(times) if not _is_time(time)}
 
 
 def _is_time(time: Any) -> bool:

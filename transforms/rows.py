@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from chronon_beam.api.formats.python_values import python_row
 from chronon_beam.api.records import Failure, Phase
 
 
@@ -60,15 +61,8 @@ def as_json(value: dict[str, Any]) -> bytes:
 
 
 def row_json(batch: pa.RecordBatch, index: int) -> bytes:
-    """The row at `index` as JSON; times that Python has no form for (year 0) by number."""
-
-    def shown(scalar: Any) -> Any:
-        try:
-            return scalar.as_py()
-        except (OverflowError, ValueError):
-            return getattr(scalar, "value", None) or f"a {scalar.type} out of range"
-
-    return as_json({name: shown(batch.column(name)[index]) for name in batch.schema.names})
+    """The row at `index` as JSON; see `python_value` for what Python has no value for."""
+    return as_json(python_row(batch, index))
 
 
 def dead_row(rows: Rows, index: int, step: str, reason: str) -> Failure:

@@ -1,12 +1,12 @@
 """Arrow tables to one Arrow batch of a schema, and which rows do not fit it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from chronon_beam.api.formats.json_values import Mismatch, sql_name
+from chronon_beam.api.formats.python_values import python_value
 from chronon_beam.api.serde import Reasons
 
 
@@ -66,14 +66,6 @@ def _cast_each(
             reasons.setdefault(index, mismatch.reason(field.name))
             values.append(pa.nulls(1, field.type))
     return pa.concat_arrays(values)
-
-
-def python_value(column: pa.Array | pa.ChunkedArray, index: int) -> Any:
-    """The value, or Arrow's text of it where Python has none: nanoseconds, the year 12000."""
-    try:
-        return column[index].as_py()
-    except (ValueError, OverflowError):
-        return column.slice(index, 1).to_string(skip_new_lines=True)
 
 
 _KINDS: list[Callable[[pa.DataType], bool]] = [

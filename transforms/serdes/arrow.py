@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from chronon_beam.api.formats.table_columns import TableColumns, python_value
+from chronon_beam.api.formats.python_values import python_row
+from chronon_beam.api.formats.table_columns import TableColumns
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded
@@ -56,5 +57,4 @@ class ArrowDecoder:
 
 
 def _row_json(table: pa.Table, index: int) -> bytes:
-    row = {name: python_value(table[i], index) for i, name in enumerate(table.column_names)}
-    return json.dumps(row, default=str).encode()
+    return json.dumps(python_row(table, index), default=str, ensure_ascii=False).encode()
