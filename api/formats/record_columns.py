@@ -13,7 +13,7 @@ from chronon_beam.api.formats.json_values import Mismatch, sql_name
 from chronon_beam.api.formats.table_columns import TableColumns
 from chronon_beam.api.serde import Reasons
 
-Value = Callable[[Any], Any]
+Value = Callable[[Any], object]
 """Takes a decoded message; gives the value of one field, as Arrow takes it."""
 
 _REFUSALS = (pa.ArrowException, OverflowError, TypeError, ValueError)
@@ -35,7 +35,7 @@ class RecordColumns:
         self._values = [values[name] for name in self._native.names]
         self._columns = TableColumns(columns)
 
-    def read(self, messages: Sequence[Any]) -> tuple[pa.RecordBatch, Reasons]:
+    def read(self, messages: Sequence[object]) -> tuple[pa.RecordBatch, Reasons]:
         """The rows of the messages that fit, in order, and why the others do not, by index."""
         reasons: Reasons = {}
         arrays = [
@@ -56,7 +56,7 @@ class RecordColumns:
         return pa.table({"": pa.nulls(rows)})
 
 
-def _values(messages: Sequence[Any], value: Value, name: str, reasons: Reasons) -> list[Any]:
+def _values(messages: Sequence[object], value: Value, name: str, reasons: Reasons) -> list[object]:
     """One field of all messages; None, and the reason is kept, where it cannot be made."""
     try:
         return [value(message) for message in messages]
@@ -64,7 +64,7 @@ def _values(messages: Sequence[Any], value: Value, name: str, reasons: Reasons) 
         return [_one(index, each, value, name, reasons) for index, each in enumerate(messages)]
 
 
-def _one(index: int, message: Any, value: Value, name: str, reasons: Reasons) -> Any:
+def _one(index: int, message: object, value: Value, name: str, reasons: Reasons) -> object:
     try:
         return value(message)
     except ValueError as error:
@@ -72,7 +72,7 @@ def _one(index: int, message: Any, value: Value, name: str, reasons: Reasons) ->
         return None
 
 
-def _array(values: list[Any], field: pa.Field, reasons: Reasons) -> pa.Array:
+def _array(values: list[object], field: pa.Field, reasons: Reasons) -> pa.Array:
     try:
         return pa.array(values, field.type)
     except _REFUSALS:
@@ -80,7 +80,7 @@ def _array(values: list[Any], field: pa.Field, reasons: Reasons) -> pa.Array:
         return pa.array(fitting, field.type)
 
 
-def _fitting(index: int, value: Any, field: pa.Field, reasons: Reasons) -> Any:
+def _fitting(index: int, value: object, field: pa.Field, reasons: Reasons) -> object:
     """The value if its type can hold it; else None, and the reason is kept."""
     try:
         pa.array([value], field.type)

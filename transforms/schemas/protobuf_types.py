@@ -48,7 +48,8 @@ _PLAIN = {
 }
 _WRAPS = (FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64)
 
-Convert = Callable[[Any], Any]
+Value = Callable[[Message], object]
+Convert = Callable[[Any], object]
 
 
 class RecursiveField(ValueError):
@@ -68,7 +69,7 @@ class ProtobufField(NamedTuple):
 
     name: str
     type: pa.DataType
-    value: Callable[[Message], Any]
+    value: Value
 
 
 def protobuf_fields(
@@ -113,7 +114,7 @@ class _Types:
         value_type, value = self._single(entry["value"], inside)
         name = field.name
 
-        def get(message: Message) -> list[tuple[Any, Any]]:
+        def get(message: Message) -> list[tuple[object, object]]:
             pairs = getattr(message, name).items()
             return [(key(each), value(its)) for each, its in pairs]
 
@@ -141,7 +142,7 @@ class _Types:
             )
         fields = [self.field(each, (*inside, name)) for each in message.fields]
 
-        def convert(message: Message) -> dict[str, Any]:
+        def convert(message: Message) -> dict[str, object]:
             return {each.name: each.value(message) for each in fields}
 
         return pa.struct([(each.name, each.type) for each in fields]), convert
@@ -153,7 +154,7 @@ def _is_map(field: FieldDescriptor) -> bool:
     )
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: object) -> object:
     return value
 
 
@@ -161,22 +162,22 @@ def _signed(value: int) -> int:
     return value - _UNSIGNED_64 if value >= _SIGNED_64 else value
 
 
-def _getter(name: str, convert: Convert) -> Callable[[Message], Any]:
+def _getter(name: str, convert: Convert) -> Value:
     if convert is _as_it_is:
         return lambda message: getattr(message, name)
     return lambda message: convert(getattr(message, name))
 
 
-def _repeated(name: str, convert: Convert) -> Callable[[Message], list[Any]]:
+def _repeated(name: str, convert: Convert) -> Value:
     if convert is _as_it_is:
         return lambda message: list(getattr(message, name))
     return lambda message: [convert(each) for each in getattr(message, name)]
 
 
-def _present(name: str, get: Callable[[Message], Any]) -> Callable[[Message], Any]:
+def _present(name: str, get: Value) -> Value:
     return lambda message: get(message) if message.HasField(name) else None
 
 
-def _not_default(field: FieldDescriptor, get: Callable[[Message], Any]) -> Callable[[Message], Any]:
+def _not_default(field: FieldDescriptor, get: Value) -> Value:
     name, default = field.name, field.default_value
     return lambda message: get(message) if getattr(message, name) != default else None

@@ -39,7 +39,7 @@ _PLAIN = {
     _BINARY: pa.binary(),
 }
 
-Convert = Callable[[Any], Any]
+Convert = Callable[[Any], object]
 Struct = type[Any]
 """A class of thriftpy2's (with `thrift_spec` and `default_spec`), or one made by `reader_of`."""
 
@@ -71,7 +71,7 @@ class _Kind(NamedTuple):
     parts: Any = None
 
     @staticmethod
-    def of(spec: Any) -> "_Kind":
+    def of(spec: "int | tuple[int, object]") -> "_Kind":
         """Of an element of a list or map: a number, or (number, parts)."""
         return _Kind(*spec) if isinstance(spec, tuple) else _Kind(spec)
 
@@ -96,7 +96,7 @@ def _field(name: str, kind: _Kind, inside: tuple[Struct, ...]) -> ThriftField:
 
 
 def _value(name: str, convert: Convert) -> Convert:
-    def value(struct: Any) -> Any:
+    def value(struct: object) -> object:
         found = getattr(struct, name)
         return None if found is None else convert(found)
 
@@ -131,7 +131,7 @@ def _struct(name: str, struct: Struct, inside: tuple[Struct, ...]) -> tuple[pa.D
         )
     fields = [_field(each, kind, (*inside, struct)) for each, kind in _fields(struct)]
 
-    def convert(found: Any) -> dict[str, Any]:
+    def convert(found: object) -> dict[str, object]:
         return {each.name: each.value(found) for each in fields}
 
     return pa.struct([(each.name, each.type) for each in fields]), convert
@@ -141,7 +141,7 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value  # a default is text already
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: object) -> object:
     return value
 
 
@@ -158,7 +158,7 @@ def reader_of(struct: Struct, made: dict[Struct, Struct] | None = None) -> Struc
     members = {"__hash__": object.__hash__, **dict(struct.default_spec)}
     reader: Any = type(struct.__name__, (TBase,), members)
     made[struct] = reader
-    specs: list[Any] = [None] * (max(struct.thrift_spec, default=0) + 1)
+    specs: list[tuple[object, ...] | None] = [None] * (max(struct.thrift_spec, default=0) + 1)
     for number, spec in struct.thrift_spec.items():
         kind = _Kind(spec[0], spec[2] if len(spec) == 4 else None)
         specs[number] = (number, _wire(kind), spec[1], _parts(kind, made), None)
@@ -171,7 +171,7 @@ def _wire(kind: _Kind) -> int:
     return TType.STRING if kind.number == _BINARY else kind.number
 
 
-def _parts(kind: _Kind, made: dict[Struct, Struct]) -> Any:
+def _parts(kind: _Kind, made: dict[Struct, Struct]) -> object:
     """What Apache's `thrift_spec` says of a type beside its number."""
     if kind.number == TType.STRUCT:
         return [reader_of(kind.parts, made), None]
@@ -189,7 +189,7 @@ def _parts(kind: _Kind, made: dict[Struct, Struct]) -> Any:
 def _complete(made: dict[Struct, Struct]) -> None:
     """Let the specs refer to those of the structs within, which may be their own."""
 
-    def complete(parts: Any) -> None:
+    def complete(parts: object) -> None:
         if isinstance(parts, list):
             parts[1] = getattr(parts[0], "thrift_spec", None)
         elif isinstance(parts, tuple):

@@ -15,7 +15,7 @@ def open_serde(wanted: Format) -> SerDe:
     """The serde of a format.
 
     >>> open_serde(Format("json"))
-    JsonSerDe()
+    JsonSerDe(told=None, framed=False)
 
     Raises:
         ValueError: nobody knows the format, or one of its parameters is wrong.

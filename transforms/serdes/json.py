@@ -1,4 +1,4 @@
-"""The serde `json`: each message is one JSON object.
+"""The serde `json`: each message is one JSON object, alone or in Confluent's framing.
 
 - A field that is missing is null, one that is not a column is ignored; of two the last counts.
 - A top-level field is found by its exact name, else by its name in another case.
@@ -8,11 +8,17 @@
   epoch days; DECIMAL: number or text, rounded half up to its scale; BINARY: base64 text.
 - NaN, infinity and text that is not UTF-8 are refused, as JSON has it.
 
-Every column may be null, as in Spark when it reads files.
+Every column may be null, as in Spark when it reads files. Parameters, all optional:
+
+- `json_schema`: a file with a JSON Schema, which tells the columns; or
+- `registry`: the URL of a schema registry, and `subject`, whose latest JSON Schema tells them;
+  `registry_config`: a properties file of Confluent's client (see `transforms.schemas.registry`);
+- `framing`: `confluent` (default with a registry) or `none`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,38 +28,70 @@ from chronon_beam.api.formats.json_columns import JsonColumns
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Reasons
+from chronon_beam.transforms.schemas.framing import unframe
+from chronon_beam.transforms.schemas.json_schema import json_schema_columns
+from chronon_beam.transforms.schemas.parameters import choice, latest_schema
+
+_KNOWN = ("json_schema", "registry", "subject", "registry_config", "framing")
+JsonObject = dict[str, Any]
 
 _KINDS = {list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
 
 
 def open_serde(parameters: Mapping[str, str]) -> "JsonSerDe":
-    """The serde; it has no parameters. Raises ValueError for any."""
-    refuse_unknown(parameters, (), "format json")
-    return JsonSerDe()
+    """The serde, with the columns that a JSON Schema tells.
+
+    Raises:
+        ValueError: a parameter is unknown or wrong, or the schema is.
+        OSError: the file cannot be read, or the registry does not answer.
+    """
+    refuse_unknown(parameters, _KNOWN, "format json")
+    default = "confluent" if "registry" in parameters else "none"
+    framing = choice(parameters, "framing", ("confluent", "none"), default)
+    return JsonSerDe(_told(parameters), framing == "confluent")
+
+
+def _told(parameters: Mapping[str, str]) -> pa.Schema | None:
+    if "json_schema" in parameters and "registry" in parameters:
+        raise ValueError("format json: give json_schema= or registry=, not both")
+    if "json_schema" in parameters:
+        return json_schema_columns(Path(parameters["json_schema"]).read_text(encoding="utf-8"))
+    if "registry" in parameters:
+        return json_schema_columns(latest_schema(parameters, "JSON").text)
+    return None
 
 
 @dataclass(frozen=True)
 class JsonSerDe:
-    """JSON objects, which do not tell their columns."""
+    """JSON objects.
+
+    Attributes:
+        told: their columns, where a JSON Schema tells them.
+        framed: whether messages are in Confluent's framing; their schema ids are not looked at.
+    """
+
+    told: pa.Schema | None = None
+    framed: bool = False
 
     def schema(self) -> pa.Schema | None:
-        """None: the user tells the columns, or the source looks at some messages."""
-        return None
+        """What a JSON Schema tells; None: the user tells it, or the source looks at messages."""
+        return self.told
 
     def decoder(self, columns: pa.Schema) -> "JsonDecoder":
         """See `SerDe.decoder`; raises ValueError if JSON has no form for a column's type."""
-        return JsonDecoder(columns)
+        return JsonDecoder(columns, self.framed)
 
 
 class JsonDecoder:
     """Reads JSON objects into `columns`."""
 
-    def __init__(self, columns: pa.Schema) -> None:
+    def __init__(self, columns: pa.Schema, framed: bool = False) -> None:
         self._columns = JsonColumns(columns)
+        self._framed = framed
 
     def decode(self, messages: Messages) -> Decoded:
         """See `Decoder.decode`."""
-        rows, reasons = _parse(messages.payloads)
+        rows, reasons = self.parsed(messages.payloads)
         batch, unfit = self._columns.read([row for row in rows if row is not None])
         if unfit:
             objects = [index for index, row in enumerate(rows) if row is not None]
@@ -63,11 +101,32 @@ class JsonDecoder:
     def close(self) -> None:
         """Nothing is open."""
 
+    def parsed(self, payloads: list[bytes]) -> tuple[list[JsonObject | None], Reasons]:
+        """The object of each payload, or None and the reason why there is none."""
+        if not self._framed:
+            return _parse(payloads)
+        bodies, unframed = _bodies(payloads)
+        rows, reasons = _parse(bodies)
+        return rows, reasons | unframed
 
-def _parse(payloads: list[bytes]) -> tuple[list[dict[str, Any] | None], Reasons]:
+
+def _bodies(payloads: list[bytes]) -> tuple[list[bytes], Reasons]:
+    """Payloads without their frames; those that have none are empty, with the reason."""
+    bodies: list[bytes] = []
+    reasons: Reasons = {}
+    for index, payload in enumerate(payloads):
+        try:
+            bodies.append(unframe(payload).body)
+        except ValueError as error:
+            bodies.append(b"")
+            reasons[index] = str(error)
+    return bodies, reasons
+
+
+def _parse(payloads: list[bytes]) -> tuple[list[JsonObject | None], Reasons]:
     """The object of each payload, or None and the reason why there is none."""
     try:
-        rows: list[Any] = list(map(orjson.loads, payloads))
+        rows: list[object] = list(map(orjson.loads, payloads))
     except orjson.JSONDecodeError:
         rows = list(map(_parse_one, payloads))
     reasons: Reasons = {}
@@ -79,14 +138,14 @@ def _parse(payloads: list[bytes]) -> tuple[list[dict[str, Any] | None], Reasons]
     return rows, reasons
 
 
-def _parse_one(payload: bytes) -> Any:
+def _parse_one(payload: bytes) -> object:
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as error:
         return error
 
 
-def _no_object(value: Any) -> str:
+def _no_object(value: object) -> str:
     if isinstance(value, orjson.JSONDecodeError):
         return f"not JSON: {value}"
     return f"a JSON object is expected, found {_KINDS.get(type(value), 'null')}"

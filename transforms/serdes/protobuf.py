@@ -25,6 +25,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from chronon_beam.api.formats.record_columns import RecordColumns
+from chronon_beam.api.formats.refused import refused
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Reasons
@@ -99,10 +100,15 @@ class ProtobufSerDe:
     registry: Registry | None = None
 
     def schema(self) -> pa.Schema:
-        """The fields of the message; those that hold themselves have no column."""
-        fields = protobuf_fields(self.descriptor(), self.null_defaults)
-        kept = [each for each in fields if not isinstance(each, RecursiveField)]
-        return pa.schema([(each.name, each.type) for each in kept])
+        """The fields of the message; one that holds itself is refused if a query reads it."""
+        return pa.schema(
+            [
+                refused(each.field, str(each))
+                if isinstance(each, RecursiveField)
+                else pa.field(each.name, each.type)
+                for each in protobuf_fields(self.descriptor(), self.null_defaults)
+            ]
+        )
 
     def decoder(self, columns: pa.Schema) -> "ProtobufDecoder":
         """See `SerDe.decoder`; raises RecursiveField for a column that holds itself."""

@@ -12,7 +12,6 @@ as Thrift does it. Types: see `transforms.schemas.thrift_types`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
@@ -21,6 +20,7 @@ from thrift.protocol.TProtocol import TProtocolException
 from thrift.transport.TTransport import TMemoryBuffer
 
 from chronon_beam.api.formats.record_columns import RecordColumns
+from chronon_beam.api.formats.refused import refused
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Reasons
@@ -69,10 +69,15 @@ class ThriftSerDe:
     protocol: str = "binary"
 
     def schema(self) -> pa.Schema:
-        """The fields of the struct; those that hold themselves have no column."""
-        fields = thrift_fields(self.declared())
-        kept = [each for each in fields if not isinstance(each, RecursiveField)]
-        return pa.schema([(each.name, each.type) for each in kept])
+        """The fields of the struct; one that holds itself is refused if a query reads it."""
+        return pa.schema(
+            [
+                refused(each.field, str(each))
+                if isinstance(each, RecursiveField)
+                else pa.field(each.name, each.type)
+                for each in thrift_fields(self.declared())
+            ]
+        )
 
     def decoder(self, columns: pa.Schema) -> "ThriftDecoder":
         """See `SerDe.decoder`; raises RecursiveField for a column that holds itself."""
@@ -93,7 +98,7 @@ class ThriftDecoder:
 
     def decode(self, messages: Messages) -> Decoded:
         """See `Decoder.decode`."""
-        structs: list[Any] = []
+        structs: list[Struct] = []
         rows: list[int] = []
         reasons: Reasons = {}
         for index, payload in enumerate(messages.payloads):
@@ -109,7 +114,7 @@ class ThriftDecoder:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _read(self, payload: bytes) -> Any:
+    def _read(self, payload: bytes) -> Struct:
         """Raises one of `_DAMAGED`."""
         size = len(payload)
         buffer = TMemoryBuffer(payload)
