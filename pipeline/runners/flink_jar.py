@@ -24,7 +24,7 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions
 from apache_beam.utils.subprocess_server import JavaJarServer
 from apache_beam.version import __version__ as beam_version
 
-from chronon_beam.pipeline.runners import maven
+from chronon_beam.pipeline.runners import flink_state, maven
 
 ASSEMBLED_VERSION = "1.19"
 """The Flink version of the lock file."""
@@ -33,7 +33,7 @@ JAR_VARIABLE = "CHRONON_BEAM_FLINK_JAR"
 LOCK = Path(__file__).with_name("flink_jar.lock")
 MAIN_CLASS = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 
-_LAYOUT = 1
+_LAYOUT = 2
 """Raise it when the assembling changes, so that cached jars are made anew."""
 
 _PROBE_TIMEOUT_S = 4.0
@@ -94,7 +94,8 @@ def assemble(jars: Sequence[Path], target: Path) -> None:
     """Merge jars into one that `java -jar` starts; the same jars give the same bytes.
 
     The first jar with a name wins, but service lists and Typesafe config defaults are joined.
-    Signatures are dropped, as they sign another jar.
+    Signatures are dropped, as they sign another jar. The class that leaks state is cured (see
+    `flink_state`).
     """
     joined: dict[str, list[bytes]] = {}
     partial = target.with_name(f"{target.name}.{os.getpid()}.tmp")
@@ -118,7 +119,12 @@ def _merge(jar: Path, merged: zipfile.ZipFile, joined: dict[str, list[bytes]]) -
                 continue
             if _JOINED.fullmatch(name):
                 joined.setdefault(name, []).append(archive.read(name))
-            elif name not in merged.NameToInfo:
+            elif name in merged.NameToInfo:
+                continue
+            elif name == flink_state.CLASS:
+                cured = flink_state.cured(archive.read(name))
+                merged.writestr(zipfile.ZipInfo(name, _EPOCH), cured)
+            else:
                 _copy(archive, entry, merged)
 
 
