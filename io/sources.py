@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Format
+from chronon_beam.io.live import Live
 from chronon_beam.io.units import Unit
 from chronon_beam.io.uri import registered
 
@@ -15,6 +16,7 @@ JSON, ARROW = Format("json"), Format("arrow")
 
 BUILT_IN = {
     "file": "chronon_beam.io.files.source:FileSource.from_uri",
+    "kafka": "chronon_beam.io.kafka.source:KafkaSource.from_uri",
 }
 """`module:attribute` by scheme; called with the URI it returns a `Source`."""
 
@@ -30,11 +32,13 @@ class Source(ABC):
         format: which serde the messages need: `JSON` for JSON objects, `ARROW` for tables, or any
             other that `transforms.serdes` or an installed package has, with its parameters.
         bounded: whether reading ends.
+        live: what the job says to a source that never ends; set before `transform`.
     """
 
     ddl: str | None = None
     format: Format = JSON
     bounded: bool = True
+    live: Live = Live()
 
     @abstractmethod
     def transform(self, columns: pa.Schema) -> beam.PTransform:
@@ -44,6 +48,15 @@ class Source(ABC):
             columns: what the job reads. A source of tables converts no other column, so that those
                 cannot stop the job; a source of payloads need not look at it.
         """
+
+    def reach(self) -> None:
+        """Find out whether there is anything to read: called when a job is built, before Spark.
+
+        Raises:
+            OSError: what is read from does not answer.
+            ValueError: it does not have what is to be read.
+        """
+        return
 
     def schema(self) -> pa.Schema | None:
         """The schema that the source itself tells, read when the job is built; None if it cannot.

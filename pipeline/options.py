@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from chronon_beam.aggregator.layout import LAYOUTS
 from chronon_beam.api.dialect import DIALECTS
+from chronon_beam.io.live import Live
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.triggers import Trigger, parse_trigger
 
@@ -20,16 +21,21 @@ class JobOptions:
     """What a job is told.
 
     Attributes:
+        source: where events come from; None: the topic of the GroupBy.
+        kafka_bootstrap: the brokers of that topic.
+        live: what a source that never ends is told.
         tiling: how tiles are made; None stores the rows as they are.
     """
 
     group_by: str
-    source: str
+    source: str | None
     store: str
     dead_letters: str | None = None
     dialect: str | None = None
     layout: str = "tumbling"
     tiling: Tiling | None = field(default_factory=Tiling)
+    kafka_bootstrap: str | None = None
+    live: Live = field(default_factory=Live)
 
 
 def add_group_by(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +59,35 @@ def add_source(parser: argparse.ArgumentParser, required: bool = True) -> None:
         "--source",
         required=required,
         metavar="URI",
-        help="where events come from, for example 'file:events/*.jsonl.gz' or "
-        "'file:events.jsonl?schema=customer_id STRING, created BIGINT'",
+        help="where events come from, for example 'file:events/*.jsonl.gz', "
+        "'file:events.jsonl?schema=customer_id STRING, created BIGINT' or "
+        "'kafka://broker:9092/topic?schema=...'",
+    )
+
+
+def add_live(parser: argparse.ArgumentParser) -> None:
+    """Flags for events that never end; their defaults are those of `Live`."""
+    default = Live()
+    parser.add_argument(
+        "--kafka_bootstrap",
+        metavar="HOST:PORT",
+        help="the brokers of the GroupBy's own topic, which is read where --source is not given",
+    )
+    parser.add_argument(
+        "--max_out_of_orderness_ms",
+        type=int,
+        default=default.disorder_ms,
+        metavar="MS",
+        help="how far events of a partition may be out of order before they are late "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--idle_ms",
+        type=int,
+        default=default.idle_ms,
+        metavar="MS",
+        help="after how long without events a partition no longer holds back the closing of tiles "
+        "(default: %(default)s)",
     )
 
 
@@ -162,7 +195,20 @@ def job_options(arguments: argparse.Namespace) -> JobOptions:
         dialect=arguments.dialect,
         layout=arguments.layout,
         tiling=tiling if arguments.tiling == "tiled" else None,
+        kafka_bootstrap=arguments.kafka_bootstrap,
+        live=_live(arguments),
     )
+
+
+def _live(arguments: argparse.Namespace) -> Live:
+    for flag in ("max_out_of_orderness_ms", "idle_ms"):
+        if getattr(arguments, flag) < 0:
+            raise UsageError(f"--{flag}={getattr(arguments, flag)}: must not be negative")
+    if arguments.source is not None and arguments.kafka_bootstrap is not None:
+        raise UsageError(
+            "--kafka_bootstrap: --source says where its brokers are: give one of the two"
+        )
+    return Live(disorder_ms=arguments.max_out_of_orderness_ms, idle_ms=arguments.idle_ms)
 
 
 def _tiling(arguments: argparse.Namespace) -> Tiling:

@@ -1,7 +1,7 @@
 """From flags to a Job: everything that can be wrong with a configuration is found here."""
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -11,6 +11,7 @@ from chronon_beam.api.load import load_group_by
 from chronon_beam.api.serde import SerDe
 from chronon_beam.api.validation import require_rows, require_temporal
 from chronon_beam.fetcher.serving_info import ServingInfo, save
+from chronon_beam.io.kafka.topic_string import uri_of
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.sources import Source, open_source
 from chronon_beam.pipeline.derive import spark_derivations
@@ -52,6 +53,23 @@ class Prepared:
     source: Source
 
 
+def source_uri(group_by: GroupBy, given: str | None, kafka_bootstrap: str | None) -> str:
+    """Where events come from: what is given, else the topic of the GroupBy.
+
+    Raises:
+        UsageError: neither is there.
+        ValueError: the topic cannot be read, or its brokers are not known.
+    """
+    if given is not None:
+        return given
+    if not group_by.source.topic:
+        raise UsageError(
+            f"{group_by.name} has no topic: say where events come from with --source, for example "
+            "--source=file:events.jsonl"
+        )
+    return uri_of(group_by.source.topic, kafka_bootstrap)
+
+
 def source_serde(source: Source, uri: str) -> tuple[SerDe, pa.Schema]:
     """What the source's messages are, and the schema of events.
 
@@ -83,14 +101,15 @@ def loaded_group_by(place: str, dialect: str | None) -> GroupBy:
 
 
 def planned(
-    group_by: GroupBy, source_uri: str, layout: str = "tumbling", mutations: bool = True
+    group_by: GroupBy, uri: str, layout: str = "tumbling", mutations: bool = True
 ) -> Planned:
     """A GroupBy over a source's events, planned by Spark; raises as `prepare` does.
 
     Without `mutations`, rows of entities are those of a snapshot.
     """
-    source = open_source(source_uri)
-    serde, schema = source_serde(source, source_uri)
+    source = open_source(uri)
+    source.reach()
+    serde, schema = source_serde(source, uri)
     changes = schema if group_by.is_entities and mutations and is_envelope(schema) else None
     query = sql_query(group_by, unfolded_schema(changes) if changes else schema, mutations)
     plan = plan_of(group_by, compile_query(query), layout)
@@ -110,7 +129,9 @@ def prepare(options: JobOptions) -> Prepared:
     group_by = loaded_group_by(options.group_by, options.dialect)
     require_temporal(group_by)
     with closing(reached_store(options.store)) as store:
-        found = planned(group_by, options.source, options.layout)
+        uri = source_uri(group_by, options.source, options.kafka_bootstrap)
+        found = planned(group_by, uri, options.layout)
+        found.source.live = replace(options.live, reader=f"chronon-{group_by.name}")
         tiled = options.tiling is not None
         info = ServingInfo(found.plan.checked(tiled), tiled)
         _note(store, info)

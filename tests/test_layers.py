@@ -27,6 +27,7 @@ MAY_IMPORT_INSIDE = {
     "api/formats": {"api"},
     "io/bigtable": {"io"},
     "io/files": {"io"},
+    "io/kafka": {"io"},
     "io/runs": {"io"},
     "pipeline/commands": {"pipeline", "pipeline/drafting", "pipeline/runners"},
     "pipeline/drafting": {"pipeline"},

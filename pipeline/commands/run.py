@@ -10,12 +10,17 @@ _EXAMPLE = """example:
   chronon-beam run --group_by examples/ice_cream/group_by.py \\
       --source file:examples/ice_cream/events.jsonl --store sqlite:features.db
 
+or, for events that never end:
+  chronon-beam run --group_by examples/ice_cream/group_by.py --store sqlite:features.db \\
+      --source 'kafka://broker:9092/ice_cream?schema=customer_id STRING, ...' --runner=FlinkRunner
+
 Flags that are not listed go to Beam and its runner, for example --streaming."""
 
 
 def _add_flags(parser: ArgumentParser) -> None:
     flags.add_group_by(parser)
-    flags.add_source(parser)
+    flags.add_source(parser, required=False)
+    flags.add_live(parser)
     flags.add_store(parser)
     flags.add_dead_letters(parser)
     flags.add_tiling(parser)

@@ -11,7 +11,16 @@ import chronon_beam.runner_configs as runner_configs
 from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.runners.beam_flags import known
 
-_STREAMING = ("shards", "trigger", "layout", "tiling", "late", "allowed_lateness_ms")
+_STREAMING = (
+    "shards",
+    "trigger",
+    "layout",
+    "tiling",
+    "late",
+    "allowed_lateness_ms",
+    "max_out_of_orderness_ms",
+    "idle_ms",
+)
 OURS = (*_STREAMING, "dead_letters")
 """Our own flags that a way to run may set, besides Beam's."""
 

@@ -16,7 +16,8 @@ REQUIRED = ["--group_by=g.py", "--source=file:e.jsonl", "--store=sqlite:f.db"]
 def parsed(*given: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(exit_on_error=False)
     flags.add_group_by(parser)
-    flags.add_source(parser, required=True)
+    flags.add_source(parser, required=False)
+    flags.add_live(parser)
     flags.add_store(parser)
     flags.add_dead_letters(parser)
     flags.add_tiling(parser)
@@ -66,6 +67,9 @@ def test_untiled_jobs_have_no_tiling() -> None:
         ("--shards=0", "--shards=0: 1 to 4096 is expected"),
         ("--shards=5000", "--shards=5000"),
         ("--allowed_lateness_ms=-1", "--allowed_lateness_ms=-1: must not be negative"),
+        ("--idle_ms=-1", "--idle_ms=-1: must not be negative"),
+        ("--max_out_of_orderness_ms=-1", "--max_out_of_orderness_ms=-1: must not be negative"),
+        ("--kafka_bootstrap=b:1", "--kafka_bootstrap: --source says where its brokers are"),
     ],
 )
 def test_value_that_makes_no_sense_is_named(flag: str, message: str) -> None:

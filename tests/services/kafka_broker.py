@@ -46,6 +46,7 @@ listener.name.sasl.sasl.enabled.mechanisms=PLAIN
 listener.name.sasl.plain.sasl.jaas.config={jaas}
 log.dirs={data}
 log.cleaner.enable=false
+log.retention.ms=-1
 auto.create.topics.enable=false
 message.max.bytes=20000000
 offsets.topic.replication.factor=1

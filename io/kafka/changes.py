@@ -1,0 +1,85 @@
+"""What has changed in the brokers since a reader looked: new partitions, and logs that are gone."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+from zlib import crc32
+
+from chronon_beam.io.kafka.cluster import Found, Span
+from chronon_beam.io.kafka.progress import Place, Progress, Vector
+
+
+class Readers(NamedTuple):
+    """One of the readers that share the partitions of a source.
+
+    Attributes:
+        index: which one, from 0.
+        number: how many there are; fixed for the life of the job's state.
+    """
+
+    index: int
+    number: int
+
+    def owns(self, place: Place) -> bool:
+        """Whether this reader reads the partition; the partitions of a topic go round."""
+        return (crc32(place.topic.encode()) + place.partition) % self.number == self.index
+
+
+class Change(NamedTuple):
+    """Where a partition goes on, other than where it has been read to.
+
+    Attributes:
+        progress: where it goes on.
+        lost: what was not read and is gone, for the dead letters; empty for a new partition.
+    """
+
+    progress: Progress
+    lost: str = ""
+
+
+def new_or_anew(vector: Vector, found: Iterable[Found], reader: Readers) -> list[Found]:
+    """Partitions that a reader does not know, or knows from another topic of the same name."""
+    known = {each.place: each.topic_id for each in vector.partitions}
+    return [
+        each for each in found if reader.owns(each.place) and known.get(each.place) != each.topic_id
+    ]
+
+
+def changed(vector: Vector, found: Iterable[Found], spans: Mapping[Place, Span]) -> list[Change]:
+    """How a reader goes on with partitions that are new, or whose topic was made anew.
+
+    Both are read from their first record, whatever `start` says: they came while the job ran.
+    """
+    known = {each.place: each for each in vector.partitions}
+    changes = []
+    for place, topic_id in found:
+        first, before = spans[place].first, known.get(place)
+        if before is None:
+            changes.append(Change(Progress(place, topic_id, first)))
+        else:
+            lost = (
+                f"topic {place.topic!r} was deleted and made anew: what the old one held from "
+                f"offset {before.next_offset} on was not read; the new one is read from {first}"
+            )
+            changes.append(Change(Progress(place, topic_id, first), lost))
+    return changes
+
+
+def out_of_range(progress: Progress, span: Span) -> Change | None:
+    """How a partition goes on after the broker has said that it has no such offset.
+
+    None if the offset is in range after all: the broker is asked again.
+    """
+    place, at = progress.place, progress.next_offset
+    if at < span.first:
+        lost = (
+            f"offsets {at} to {span.first - 1} of {place} were deleted before they were read, as "
+            "the topic's retention says: read faster, or keep records longer"
+        )
+        return Change(progress._replace(next_offset=span.first), lost)
+    if at > span.end:
+        lost = (
+            f"the log of {place} ends at offset {span.end}, before {at}: the brokers have lost "
+            "records that were read, and give their offsets to others"
+        )
+        return Change(progress._replace(next_offset=span.end), lost)
+    return None

@@ -1,0 +1,175 @@
+"""One consumer on all partitions of a reader, kept open from bundle to bundle."""
+
+import logging
+import time
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from chronon_beam.io.kafka.client import consumer_settings, opened
+from chronon_beam.io.kafka.options import KafkaOptions
+from chronon_beam.io.kafka.progress import Place, Progress
+
+_log = logging.getLogger(__name__)
+
+_GONE = (
+    KafkaError._AUTO_OFFSET_RESET,
+    KafkaError.OFFSET_OUT_OF_RANGE,
+)
+_MISSING = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_ID,
+    KafkaError.INCONSISTENT_TOPIC_ID,
+)
+_REPEAT_S = 60.0
+_PROBE_S = 1.0
+
+
+class Polled(NamedTuple):
+    """What one poll gave.
+
+    Attributes:
+        records: by partition, in the order of offsets.
+        ends: the offset that partitions end at, of those that have been read to their end.
+        gone: partitions whose next offset the broker does not have.
+        missing: partitions that the broker does not have.
+    """
+
+    records: dict[Place, list[Message]]
+    ends: dict[Place, int]
+    gone: set[Place]
+    missing: set[Place]
+
+
+class ReadFailed(RuntimeError):
+    """The brokers refuse to give records; the message says why."""
+
+
+class LogReader:
+    """A consumer that follows partitions from where it is told.
+
+    It waits for brokers that are down, and says so in the log: when it begins, once a minute, and
+    when they are back.
+    """
+
+    def __init__(self, options: KafkaOptions, group: str) -> None:
+        self._bootstrap = options.bootstrap
+        settings = {**consumer_settings(options, group), "error_cb": self._note}
+        self._down_since: float | None = None
+        self._said_at = self._probed_at = 0.0
+        self._at: dict[Place, int] = {}
+        self._quiet_since: dict[Place, float] = {}
+
+        self._consumer = opened(Consumer, settings)
+
+    def follow(self, partitions: Iterable[Progress]) -> None:
+        """Go on where `partitions` stand: nothing to do if that is where it stands."""
+        wanted = {each.place: each.next_offset for each in partitions if not each.done}
+        if wanted != self._at:
+            self._quiet_since = {
+                place: since
+                for place, since in self._quiet_since.items()
+                if self._at.get(place) == wanted.get(place)
+            }
+            self._consumer.assign([TopicPartition(*at, offset) for at, offset in wanted.items()])
+            self._at = wanted
+
+    def poll(self, most: int, wait_s: float, linger_s: float) -> Polled:
+        """Up to `most` records: `wait_s` for the first, then `linger_s` for company.
+
+        Raises:
+            ReadFailed: the brokers refuse.
+        """
+        first = self._consumer.poll(wait_s)
+        if first is None:
+            self._probe()
+            return Polled({}, {}, set(), set())
+        return self._sorted([first, *self._consumer.consume(most - 1, linger_s)])
+
+    def more(self, most: int, within_s: float) -> Polled:
+        """Up to `most` more records that are there, or come in time."""
+        return self._sorted(self._consumer.consume(most, within_s))
+
+    def idle(self, idle_s: float) -> Collection[Place]:
+        """Partitions at whose end it has stood for so long; none while brokers are down."""
+        if self._down_since is not None:
+            return ()
+        now = time.monotonic()
+        return {place for place, since in self._quiet_since.items() if now - since >= idle_s}
+
+    def commit(self, partitions: Iterable[Progress]) -> None:
+        """Tell the consumer group how far it has come, for those who look at it; never fails."""
+        offsets = [TopicPartition(*each.place, each.next_offset) for each in partitions]
+        with suppress(KafkaException, RuntimeError):  # closed in the meantime, or brokers are down
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._consumer.close()
+
+    def _sorted(self, polled: list[Message]) -> Polled:
+        found = Polled({}, {}, set(), set())
+        for message in polled:
+            place = Place(message.topic() or "", message.partition() or 0)
+            if (error := message.error()) is not None:
+                self._sort_error(error, place, message, found)
+            else:
+                found.records.setdefault(place, []).append(message)
+        for place, messages in found.records.items():
+            self._at[place] = (messages[-1].offset() or 0) + 1
+            self._quiet_since.pop(place, None)
+        # An end that came before records of the same poll is no longer one.
+        for place, end in found.ends.items():
+            self._at[place] = max(end, self._at.get(place, 0))
+            self._quiet_since.setdefault(place, time.monotonic())
+        if found.records or found.ends:
+            self._back()
+        return found
+
+    def _sort_error(self, error: KafkaError, place: Place, message: Message, found: Polled) -> None:
+        code = error.code()
+        if code == KafkaError._PARTITION_EOF:
+            found.ends[place] = message.offset() or 0
+        elif code in _GONE:
+            found.gone.add(place)
+        elif code in _MISSING:
+            found.missing.add(place)
+        elif error.retriable() or code in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+            self._note(error)
+        else:
+            raise ReadFailed(f"Kafka at {self._bootstrap} refuses to give {place}: {error.str()}")
+
+    def _note(self, error: KafkaError) -> None:
+        """Called by the client while it polls."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and self._down_since is None:
+            self._down_since = time.monotonic()
+
+    def _probe(self) -> None:
+        """While brokers are down, find out whether they are back, and say that we wait."""
+        now = time.monotonic()
+        if self._down_since is None or now - self._probed_at < _PROBE_S:
+            return
+        self._probed_at = now
+        if now - self._said_at >= _REPEAT_S:
+            self._said_at = now
+            _log.warning(
+                "no Kafka broker answers at %s; waiting for one, since %.0f s",
+                self._bootstrap,
+                now - self._down_since,
+            )
+        with suppress(KafkaException):
+            self._consumer.list_topics(timeout=_PROBE_S)
+            self._back()
+
+    def _back(self) -> None:
+        if self._down_since is None:
+            return
+        now = time.monotonic()
+        _log.warning("Kafka answers again after %.0f s", now - self._down_since)
+        self._down_since, self._said_at = None, 0.0
+        # Nobody knows what came meanwhile: quiet begins anew.
+        self._quiet_since = dict.fromkeys(self._quiet_since, now)

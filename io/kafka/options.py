@@ -1,0 +1,177 @@
+"""What a `kafka:` URI says: brokers, topics, and from where to where they are read."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from chronon_beam.api.serde import Format
+from chronon_beam.io.kafka.progress import Place
+from chronon_beam.io.uri import duration_ms, parse_uri
+
+KNOWN = ("schema", "format", "start", "stop", "group", "properties", "discover", "readers")
+"""The parameters of the URI; what else it has is for the serde that `format` names."""
+
+_EXAMPLE = "kafka://broker:9092/orders?start=earliest"
+_OFFSET = re.compile(r"(?:(?P<topic>[^/,]+)/)?(?P<partition>\d+):(?P<offset>\d+)")
+
+
+@dataclass(frozen=True)
+class Border:
+    """Where reading begins or ends.
+
+    Attributes:
+        kind: `earliest`, `latest` or `committed` (begin), `never` or `end` (end), `time`, or
+            `offsets`.
+        time_ms: for `time`: the first record that is not older.
+        offsets: for `offsets`: by partition.
+    """
+
+    kind: str
+    time_ms: int = 0
+    offsets: Mapping[Place, int] = field(default_factory=dict)
+
+
+NEVER = Border("never")
+
+
+@dataclass(frozen=True)
+class KafkaOptions:
+    """All that a `kafka:` URI says.
+
+    Attributes:
+        bootstrap: `host:port`, several separated by commas.
+        topics: names, and regular expressions that begin with `^`.
+        start: where partitions begin that have not been read.
+        stop: where reading ends.
+        format: which serde the messages need, with its parameters.
+        ddl: the columns of the messages, if the user gives them.
+        group: the consumer group that offsets are committed to; None: named after the job.
+        properties: path of a file with settings of the client, secrets among them.
+        discover_ms: how often topics and partitions are looked for while the job runs.
+        readers: how many consumers share the partitions; None: the parallelism of the job.
+    """
+
+    bootstrap: str
+    topics: tuple[str, ...]
+    start: Border = Border("committed")
+    stop: Border = NEVER
+    format: Format = Format("json")
+    ddl: str | None = None
+    group: str | None = None
+    properties: str | None = None
+    discover_ms: int = 30_000
+    readers: int | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether reading ends."""
+        return self.stop != NEVER
+
+
+def parse_options(uri: str) -> KafkaOptions:
+    """The options in `kafka://HOST:PORT[,HOST:PORT]/TOPIC[,TOPIC][?NAME=VALUE&...]`.
+
+    Raises:
+        ValueError: what is wrong with it, and how to write it.
+    """
+    parsed = parse_uri(uri)
+    bootstrap, topics = _place(parsed.location, uri)
+    given = parsed.parameters
+    others = {name: value for name, value in given.items() if name not in KNOWN}
+    return KafkaOptions(
+        bootstrap,
+        topics,
+        _start(given.get("start", "committed"), topics),
+        _stop(given.get("stop", "never"), topics),
+        Format(given.get("format", "json"), others),
+        given.get("schema"),
+        given.get("group"),
+        given.get("properties"),
+        duration_ms(given.get("discover", "30s")),
+        _readers(given["readers"]) if "readers" in given else None,
+    )
+
+
+def _place(location: str, uri: str) -> tuple[str, tuple[str, ...]]:
+    """Brokers and topics."""
+    bootstrap, _, listed = location.removeprefix("//").partition("/")
+    if "@" in bootstrap:
+        raise ValueError(
+            "a kafka: URI holds no user and no password, since URIs are logged: put them into a "
+            "file and add ?properties=PATH, or into $KAFKA_SASL_USERNAME and $KAFKA_SASL_PASSWORD"
+        )
+    topics = tuple(filter(None, listed.split(",")))
+    if not location.startswith("//") or not _are_brokers(bootstrap) or not topics:
+        raise ValueError(
+            f"{uri!r} must name brokers with their ports and a topic: write for example {_EXAMPLE}"
+        )
+    return bootstrap, _checked_patterns(topics)
+
+
+def _are_brokers(bootstrap: str) -> bool:
+    return all(re.fullmatch(r".+:\d{1,5}", broker) for broker in bootstrap.split(","))
+
+
+def _checked_patterns(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name.startswith("^"):
+            try:
+                re.compile(name)
+            except re.error as error:
+                raise ValueError(f"the topic pattern {name!r} is not regular: {error}") from None
+    return names
+
+
+def _readers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise ValueError(f"readers={text!r}: a number from 1 to 1024 is expected")
+    return int(text)
+
+
+def _start(text: str, topics: tuple[str, ...]) -> Border:
+    return _border("start", text, ("committed", "latest", "earliest"), topics)
+
+
+def _stop(text: str, topics: tuple[str, ...]) -> Border:
+    return _border("stop", text, ("never", "end"), topics)
+
+
+def _border(name: str, text: str, words: tuple[str, ...], topics: tuple[str, ...]) -> Border:
+    """The value of `start=` or `stop=`.
+
+    >>> _border("start", "0:15", (), ("orders",)).offsets
+    {Place(topic='orders', partition=0): 15}
+    """
+    if text in words:
+        return Border(text)
+    if _OFFSET.match(text):
+        return Border("offsets", offsets=_offsets(name, text, topics))
+    return Border("time", time_ms=_time_ms(name, text, words))
+
+
+def _offsets(name: str, text: str, topics: tuple[str, ...]) -> dict[Place, int]:
+    offsets: dict[Place, int] = {}
+    for part in text.split(","):
+        found = _OFFSET.fullmatch(part)
+        topic = found and (found["topic"] or (topics[0] if len(topics) == 1 else None))
+        if not found or not topic:
+            raise ValueError(
+                f"{name}={text}: {part!r} is no offset: write PARTITION:OFFSET,... or, of several "
+                "topics, TOPIC/PARTITION:OFFSET,..."
+            )
+        offsets[Place(topic, int(found["partition"]))] = int(found["offset"])
+    return offsets
+
+
+def _time_ms(name: str, text: str, words: tuple[str, ...]) -> int:
+    if text.isdecimal():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{name}={text} is unknown: use {', '.join(words)}, a time (2026-11-27T10:00:00Z, UTC "
+            "unless it says otherwise, or milliseconds since the epoch), or offsets (0:15,1:20)"
+        ) from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,0 +1,201 @@
+"""How far a reader has come: the restriction of the splittable DoFn, its tracker and its coder."""
+
+from typing import NamedTuple
+
+from apache_beam.coders import Coder
+from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
+
+from chronon_beam.api.records import MIN_MS
+
+FOR_EVER = 1 << 62
+"""The `stop` of a partition that is read as long as the job runs."""
+
+_VERSION = 1
+
+
+class Place(NamedTuple):
+    """One partition of a topic."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}"
+
+
+class Progress(NamedTuple):
+    """How far one partition has been read.
+
+    Attributes:
+        place: the partition.
+        topic_id: the broker's id of the topic; a topic that is made anew has another.
+        next_offset: the first offset that has not been read.
+        stop: the first offset that is not to be read, or `FOR_EVER`.
+        newest_ms: the latest record time so far, or `MIN_MS`.
+    """
+
+    place: Place
+    topic_id: str
+    next_offset: int
+    stop: int = FOR_EVER
+    newest_ms: int = MIN_MS
+
+    @property
+    def done(self) -> bool:
+        """Whether all that is to be read has been read."""
+        return self.next_offset >= self.stop
+
+
+class Vector(NamedTuple):
+    """The restriction: how far each partition of a reader has been read.
+
+    Attributes:
+        live: whether partitions that are found later belong to it, too; then it never ends.
+        partitions: one of each place.
+    """
+
+    live: bool
+    partitions: tuple[Progress, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether all that is to be read has been read."""
+        return not self.live and all(each.done for each in self.partitions)
+
+
+class VectorTracker(RestrictionTracker):
+    """Tracks a vector of partitions; a claim is the new `Progress` of one of them.
+
+    A claim of a partition that is not in the vector adds it: so partitions are found while the job
+    runs. A split leaves everything that has not been claimed to the residual.
+    """
+
+    def __init__(self, vector: Vector) -> None:
+        self._live = vector.live
+        self._partitions = {each.place: each for each in vector.partitions}
+        self._split = False
+
+    def current_restriction(self) -> Vector:
+        """The vector with all claims; after a split, without what is the residual's."""
+        return Vector(self._live, tuple(self._partitions.values()))
+
+    def try_claim(self, position: Progress) -> bool:
+        """Whether the partition may be read up to there."""
+        if self._split:
+            return False
+        self._partitions[position.place] = position
+        return True
+
+    def try_split(self, fraction_of_remainder: float) -> tuple[Vector, Vector] | None:
+        """Give up all that is not claimed; only as a whole, since one consumer reads a vector."""
+        residual = self.current_restriction()
+        if fraction_of_remainder or self._split or residual.done:
+            return None
+        self._live, self._split = False, True
+        for place, each in self._partitions.items():
+            self._partitions[place] = each._replace(stop=min(each.stop, each.next_offset))
+        return self.current_restriction(), residual
+
+    def check_done(self) -> None:
+        """Raises ValueError if something was neither read nor split off."""
+        vector = self.current_restriction()
+        if not vector.done:
+            left = ", ".join(str(each.place) for each in vector.partitions if not each.done)
+            raise ValueError(f"not read to the end: {left}")
+
+    def current_progress(self) -> RestrictionProgress:
+        """Records left, where there is an end; unknown work otherwise."""
+        left = sum(max(each.stop - each.next_offset, 0) for each in self._partitions.values())
+        return RestrictionProgress(completed=0.0, remaining=float(left))
+
+    def is_bounded(self) -> bool:
+        """Whether reading ends."""
+        return not self._live
+
+
+class VectorCoder(Coder):
+    """A version byte, then topics and partitions as varints: about 20 bytes per partition.
+
+    >>> vector = Vector(True, (Progress(Place("orders", 3), "id", 17),))
+    >>> VectorCoder().decode(VectorCoder().encode(vector)) == vector
+    True
+    """
+
+    def encode(self, value: Vector) -> bytes:
+        """The bytes that checkpoints and savepoints hold."""
+        out = bytearray([_VERSION])
+        _put(out, value.live)
+        topics = dict.fromkeys((each.place.topic, each.topic_id) for each in value.partitions)
+        numbers = {topic: number for number, topic in enumerate(topics)}
+        _put(out, len(topics))
+        for texts in topics:
+            for text in texts:
+                encoded = text.encode()
+                _put(out, len(encoded))
+                out += encoded
+        for each in value.partitions:
+            _put(out, numbers[each.place.topic, each.topic_id])
+            for number in (each.place.partition, each.next_offset, each.stop, each.newest_ms):
+                _put(out, number)
+        return bytes(out)
+
+    def decode(self, encoded: bytes) -> Vector:
+        """Raises ValueError for the bytes of a version that this one does not know."""
+        if encoded[0] != _VERSION:
+            raise ValueError(
+                f"the offsets in this checkpoint have version {encoded[0]}, this release reads "
+                f"{_VERSION}: go on with the release that wrote it"
+            )
+        reader = _Varints(encoded)
+        live = bool(reader.number())
+        topics = [(reader.text(), reader.text()) for _ in range(reader.number())]
+        found = []
+        while not reader.ended:
+            topic, topic_id = topics[reader.number()]
+            place = Place(topic, reader.number())
+            found.append(
+                Progress(place, topic_id, reader.number(), reader.number(), reader.number())
+            )
+        return Vector(live, tuple(found))
+
+    def is_deterministic(self) -> bool:
+        """The same vector gives the same bytes."""
+        return True
+
+    def to_type_hint(self) -> type:
+        """What is encoded."""
+        return Vector
+
+
+def _put(out: bytearray, number: int) -> None:
+    """Append a signed number, zigzag: small ones of either sign take one byte."""
+    zigzag = (number << 1) ^ (number >> 63)
+    while zigzag > 0x7F:
+        out.append(zigzag & 0x7F | 0x80)
+        zigzag >>= 7
+    out.append(zigzag)
+
+
+class _Varints:
+    def __init__(self, encoded: bytes) -> None:
+        self._bytes = encoded
+        self._at = 1
+
+    @property
+    def ended(self) -> bool:
+        return self._at >= len(self._bytes)
+
+    def number(self) -> int:
+        value, shift = 0, 0
+        while True:
+            byte = self._bytes[self._at]
+            self._at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte <= 0x7F:
+                return (value >> 1) ^ -(value & 1)
+
+    def text(self) -> str:
+        length = self.number()
+        self._at += length
+        return self._bytes[self._at - length : self._at].decode()

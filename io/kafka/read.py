@@ -1,0 +1,186 @@
+"""Kafka's records to Messages: a splittable DoFn with one element per reader.
+
+A reader is one consumer on many partitions: several elements on one worker thread would wait for
+one another. How far it has come is the element's restriction, which the runner keeps and restores;
+Kafka's consumer groups are only told.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.coders import Coder, NullableCoder, TimestampCoder
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.pvalue import PBegin
+from apache_beam.transforms.core import RestrictionProvider, WatermarkEstimatorProvider
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
+
+from chronon_beam.api.counts import Count
+from chronon_beam.api.records import MIN_MS, Messages
+from chronon_beam.io.kafka.changes import Readers
+from chronon_beam.io.kafka.cluster import Cluster
+from chronon_beam.io.kafka.options import KafkaOptions
+from chronon_beam.io.kafka.pool import Pool
+from chronon_beam.io.kafka.progress import Vector, VectorCoder, VectorTracker
+from chronon_beam.io.kafka.session import Session, Step
+from chronon_beam.io.live import Live
+from chronon_beam.io.write import counted
+
+WAIT_S = 0.25
+"""How long a bundle waits for a first record."""
+
+BUNDLE_S = 0.25
+"""How long a bundle goes on while there is a backlog."""
+
+_BOUNDED_BUNDLE_S = 5.0
+_pool = Pool()
+
+
+@dataclass
+class ReadFromKafka(beam.PTransform):
+    """Records to Messages, each of one partition.
+
+    Attributes:
+        options: what is read.
+        columns: what the job reads of it.
+        live: what the job says of time and latency.
+        count: takes `tombstones`, `ahead` and `lost`; see docs/kafka.md.
+    """
+
+    options: KafkaOptions
+    columns: pa.Schema
+    live: Live = field(default_factory=Live)
+    count: Count = counted
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, root: PBegin) -> beam.PCollection[Messages]:
+        """Partitions are found by the readers, so that those found later need no other graph."""
+        number = self.options.readers or _parallelism(root)
+        readers = [(index, number) for index in range(number)]
+        kind = _ReadFn if self.options.bounded else _LiveReadFn
+        return (
+            root
+            | "Readers" >> beam.Create(readers, reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(kind(self))
+        )
+
+
+def _parallelism(root: PBegin) -> int:
+    options = root.pipeline.options.get_all_options(retain_unknown_options=True)
+    return max(int(options.get("parallelism") or 1), 1)
+
+
+class _Watermarks(WatermarkEstimatorProvider):
+    """What the runner has been given, kept with the restriction."""
+
+    def initial_estimator_state(self, element: Any, restriction: Any) -> Timestamp | None:
+        return None
+
+    def create_watermark_estimator(
+        self, estimator_state: Timestamp | None
+    ) -> ManualWatermarkEstimator:
+        return ManualWatermarkEstimator(estimator_state)
+
+    def estimator_state_coder(self) -> Coder:
+        return NullableCoder(TimestampCoder())
+
+
+_TRACKER = beam.DoFn.RestrictionParam()
+_WATERMARK = beam.DoFn.WatermarkEstimatorParam(_Watermarks())
+
+
+class _ReadFn(beam.DoFn, RestrictionProvider):
+    """Reads what has an end; its element is (index, number) of `Readers`."""
+
+    def __init__(self, read: ReadFromKafka) -> None:
+        self._options = read.options
+        self._columns = read.columns
+        self._live = read.live
+        self._count = read.count
+        self._group = read.options.group or read.live.reader
+        # Consumers are shared by all copies of this step in a process, and by no other step.
+        self._step = uuid.uuid4().hex
+
+    def initial_restriction(self, element: tuple[int, int]) -> Vector:
+        """Where the partitions begin that exist when the job starts."""
+        cluster = Cluster(self._options)
+        owned = [each for each in cluster.partitions() if Readers(*element).owns(each.place)]
+        return cluster.beginning(owned, self._group)
+
+    def create_tracker(self, restriction: Vector) -> VectorTracker:
+        return VectorTracker(restriction)
+
+    def restriction_coder(self) -> Coder:
+        return VectorCoder()
+
+    def restriction_size(self, element: tuple[int, int], restriction: Vector) -> int:
+        return max(len(restriction.partitions), 1)
+
+    def split(self, element: tuple[int, int], restriction: Vector) -> Iterator[Vector]:
+        yield restriction
+
+    def truncate(self, element: tuple[int, int], restriction: Vector) -> Vector | None:
+        """A job that is drained reads to the end what has one."""
+        return None if restriction.live else restriction
+
+    def teardown(self) -> None:
+        _pool.close(self._step)
+
+    def process(
+        self, element: tuple[int, int], tracker: Any = _TRACKER, watermark: Any = _WATERMARK
+    ) -> Iterator[Any]:
+        vector = tracker.current_restriction()
+        with self._session(element) as session:
+            for step in session.read(vector, MIN_MS, WAIT_S, _BOUNDED_BUNDLE_S):
+                if not tracker.try_claim(step.progress):
+                    return
+                yield from self._given(step, MIN_TIMESTAMP)
+            if not tracker.current_restriction().done:
+                tracker.defer_remainder(Duration(0))
+
+    def _session(self, element: tuple[int, int]) -> AbstractContextManager[Session]:
+        reader = Readers(*element)
+        return _pool.session(
+            (self._step, reader),
+            lambda: Session(self._options, self._live, self._group, reader, self._columns),
+        )
+
+    def _given(self, step: Step, at: Timestamp) -> Iterator[Any]:
+        for name, number in step.counts.items():
+            self._count(name, number)
+        for messages in step.messages:
+            yield TimestampedValue(messages, at)
+
+
+class _LiveReadFn(_ReadFn):
+    """Reads for ever, and tells the consumer group how far it has come."""
+
+    @beam.DoFn.unbounded_per_element()
+    def process(
+        self,
+        element: tuple[int, int],
+        # Before the others: Beam gives it by position, and those by name.
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+        tracker: Any = _TRACKER,
+        watermark: Any = _WATERMARK,
+    ) -> Iterator[Any]:
+        given = watermark.current_watermark()
+        floor_ms = MIN_MS if given is None else given.micros // 1000
+        vector = tracker.current_restriction()
+        with self._session(element) as session:
+            for step in session.read(vector, floor_ms, WAIT_S, BUNDLE_S):
+                if not tracker.try_claim(step.progress):
+                    return
+                yield from self._given(step, given or MIN_TIMESTAMP)
+            if (promised_ms := session.watermark_ms()) > floor_ms:
+                watermark.set_watermark(Timestamp(micros=promised_ms * 1000))
+            session.commit_when_final(tracker.current_restriction(), finalizer)
+            tracker.defer_remainder(Duration(seconds=session.pause_s()))

@@ -1,0 +1,224 @@
+"""What a reader does in a bundle: poll, look for changes, and make Messages with their promises."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from confluent_kafka import Message
+
+from chronon_beam.api.records import Messages
+from chronon_beam.io.kafka.attributes import attributes_of
+from chronon_beam.io.kafka.changes import Change, Readers, changed, new_or_anew, out_of_range
+from chronon_beam.io.kafka.cluster import Cluster, Unreachable
+from chronon_beam.io.kafka.log_reader import LogReader, Polled
+from chronon_beam.io.kafka.options import KafkaOptions
+from chronon_beam.io.kafka.progress import Place, Progress, Vector
+from chronon_beam.io.kafka.promises import promises, watermark_ms
+from chronon_beam.io.live import Live
+
+_log = logging.getLogger(__name__)
+
+ROWS = 1000
+"""The most records per Messages."""
+
+BYTES = 4 << 20
+"""Where Messages are cut, unless one record alone is larger."""
+
+_ASK_S = 2.0
+"""How long brokers may take to answer while the job runs."""
+
+_ASK_AGAIN_S = 1.0
+_FORGET_S = 600.0
+_NO_PARTITION_PAUSE_S = 5
+
+
+class Step(NamedTuple):
+    """One partition read further.
+
+    Attributes:
+        progress: to claim before anything of `messages` is given out.
+        messages: what was read.
+        counts: `tombstones`, `ahead`, `lost`.
+    """
+
+    progress: Progress
+    messages: Sequence[Messages] = ()
+    counts: Mapping[str, int] = {}
+
+
+class Session:
+    """A reader's connections, kept from bundle to bundle.
+
+    Args:
+        options: what is read.
+        live: what the job says of time and latency.
+        group: the consumer group that is told how far the reader has come.
+        reader: which of the source's readers it is.
+        columns: what the job reads; attributes that are not among them are not made.
+    """
+
+    def __init__(
+        self, options: KafkaOptions, live: Live, group: str, reader: Readers, columns: pa.Schema
+    ) -> None:
+        self._bounded = options.bounded
+        self._discover_s = options.discover_ms / 1000
+        self._live = live
+        self._reader = reader
+        self._columns = columns
+        self._consumer = LogReader(options, group)
+        self._cluster = Cluster(options, _ASK_S)
+        self._partitions: dict[Place, Progress] = {}
+        self._asked_at = float("-inf")
+        self._commits_at: float | None = None
+
+    def read(self, vector: Vector, floor_ms: int, wait_s: float, within_s: float) -> Iterator[Step]:
+        """What the partitions have, in steps that are to be claimed one by one.
+
+        Where reading never ends, until a poll finds no backlog or `within_s` have passed; else
+        until all is read, or `within_s` have passed.
+
+        Args:
+            vector: where the partitions stand.
+            floor_ms: the watermark that the runner has been given.
+            wait_s: how long to wait for a first record.
+            within_s: see above.
+        """
+        deadline = time.monotonic() + within_s
+        self._partitions = {each.place: each for each in vector.partitions}
+        if not self._bounded and time.monotonic() - self._asked_at > self._discover_s:
+            yield from self._look(())
+        self._consumer.follow(self._partitions.values())
+        polled = self._consumer.poll(ROWS, wait_s, self._live.linger_ms / 1000)
+        while True:
+            yield from self._steps(polled, floor_ms)
+            self._consumer.follow(self._partitions.values())
+            if self._ends(polled) or time.monotonic() > deadline:
+                return
+            polled = self._consumer.more(ROWS, wait_s if self._bounded else 0.0)
+
+    def watermark_ms(self) -> int:
+        """What the reader promises of all its partitions."""
+        idle = self._consumer.idle(self._live.idle_ms / 1000)
+        active = [each for place, each in self._partitions.items() if place not in idle]
+        return watermark_ms(active, self._live.disorder_ms, _now_ms())
+
+    def pause_s(self) -> int:
+        """Whole seconds until the next bundle: a reader without partitions need not poll."""
+        return 0 if self._partitions else _NO_PARTITION_PAUSE_S
+
+    def commit_when_final(self, vector: Vector, finalizer: Any) -> None:
+        """Tell the consumer group, once the runner has made this bundle final.
+
+        One bundle at a time: until it is final, Beam's worker keeps all steps of it aside.
+        """
+        if self._commits_at is not None and time.monotonic() < self._commits_at + _FORGET_S:
+            return
+        self._commits_at = time.monotonic()
+
+        def commit() -> None:
+            self._consumer.commit(vector.partitions)
+            self._commits_at = None
+
+        finalizer.register(commit)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._consumer.close()
+
+    def _ends(self, polled: Polled) -> bool:
+        if self._bounded:
+            return all(each.done for each in self._partitions.values())
+        return sum(map(len, polled.records.values())) < ROWS // 2
+
+    def _steps(self, polled: Polled, floor_ms: int) -> Iterator[Step]:
+        for place, records in polled.records.items():
+            if place in self._partitions:
+                yield self._moved(self._step(self._partitions[place], records, floor_ms))
+        for place, end in polled.ends.items():
+            known = self._partitions.get(place)
+            if known is not None and end > known.next_offset:  # marks of transactions
+                yield self._moved(Step(known._replace(next_offset=end)))
+        if polled.missing:
+            listed = ", ".join(sorted(map(str, polled.missing)))
+            _log.warning("Kafka has no partition %s any more: waiting for it", listed)
+        if polled.gone or polled.missing:
+            yield from self._look(polled.gone)
+
+    def _step(self, before: Progress, records: list[Message], floor_ms: int) -> Step:
+        records = [each for each in records if _offset(each) < before.stop]
+        if not records:
+            return Step(before._replace(next_offset=before.stop))
+        times = [each.timestamp()[1] for each in records]
+        made = promises(times, before.newest_ms, floor_ms, self._live.disorder_ms, _now_ms())
+        progress = before._replace(next_offset=_offset(records[-1]) + 1, newest_ms=made.newest_ms)
+        pairs = zip(records, made.before_ms, strict=True)
+        kept = [pair for pair in pairs if pair[0].value() is not None]
+        counts = {"tombstones": len(records) - len(kept), "ahead": made.ahead}
+        return Step(progress, list(self._messages(str(before.place), kept)), counts)
+
+    def _messages(self, source: str, kept: list[tuple[Message, int]]) -> Iterator[Messages]:
+        """Of at most `BYTES`, unless one record alone is larger."""
+        sizes = list(accumulate(len(record) for record, _ in kept))
+        start = 0
+        while start < len(kept):
+            begun = sizes[start - 1] if start else 0
+            stop = start + 1
+            while stop < len(kept) and sizes[stop] - begun <= BYTES:
+                stop += 1
+            yield self._batch(source, kept[start:stop])
+            start = stop
+
+    def _batch(self, source: str, kept: list[tuple[Message, int]]) -> Messages:
+        records = [record for record, _ in kept]
+        promised = None if self._bounded else pa.array([ms for _, ms in kept], pa.int64())
+        return Messages(
+            source,
+            [_offset(each) for each in records],
+            [each.value() or b"" for each in records],
+            promised_ms=promised,
+            attributes=attributes_of(records, self._columns),
+        )
+
+    def _look(self, gone: Iterable[Place]) -> Iterator[Step]:
+        """Ask the brokers for partitions that are new, anew, or have lost what is to be read."""
+        if time.monotonic() - self._asked_at < _ASK_AGAIN_S:
+            return
+        self._asked_at = time.monotonic()
+        vector = Vector(not self._bounded, tuple(self._partitions.values()))
+        try:
+            found = [] if self._bounded else self._cluster.partitions()
+            fresh = new_or_anew(vector, found, self._reader)
+            anew = {each.place for each in fresh}
+            cut = [each for each in gone if each in self._partitions and each not in anew]
+            spans = self._cluster.spans([*anew, *cut])
+        except Unreachable:
+            return  # the consumer says that it waits
+        yield from map(self._changed, changed(vector, fresh, spans))
+        for place in cut:
+            if change := out_of_range(self._partitions[place], spans[place]):
+                yield self._changed(change)
+
+    def _changed(self, change: Change) -> Step:
+        progress, lost = change
+        if not lost:
+            _log.warning("Kafka has a new partition %s: read from its beginning", progress.place)
+            return self._moved(Step(progress))
+        _log.error("%s", lost)
+        at = self._partitions[progress.place].next_offset
+        letter = Messages(str(progress.place), [at], [b""], error=lost)
+        return self._moved(Step(progress, [letter], {"lost": 1}))
+
+    def _moved(self, step: Step) -> Step:
+        self._partitions[step.progress.place] = step.progress
+        return step
+
+
+def _offset(record: Message) -> int:
+    return record.offset() or 0
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

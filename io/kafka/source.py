@@ -1,0 +1,59 @@
+"""The `kafka:` source: topics of live records, read by `ReadFromKafka`."""
+
+from dataclasses import dataclass
+
+import apache_beam as beam
+import pyarrow as pa
+
+from chronon_beam.api.serde import Format
+from chronon_beam.io.kafka.attributes import COLUMNS
+from chronon_beam.io.kafka.cluster import Cluster
+from chronon_beam.io.kafka.options import KafkaOptions, parse_options
+from chronon_beam.io.kafka.read import ReadFromKafka
+from chronon_beam.io.live import Live
+from chronon_beam.io.sources import Source
+
+
+@dataclass
+class KafkaSource(Source):
+    """Reads topics.
+
+    Attributes:
+        options: which, from where to where.
+        live: see `Source.live`.
+    """
+
+    options: KafkaOptions
+    live: Live = Live()
+
+    @classmethod
+    def from_uri(cls, uri: str) -> "KafkaSource":
+        """For `kafka://HOST:PORT/TOPIC?...`; raises ValueError as `parse_options`."""
+        return cls(parse_options(uri))
+
+    @property
+    def ddl(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """See `Source.ddl`."""
+        return self.options.ddl
+
+    @property
+    def format(self) -> Format:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """See `Source.format`."""
+        return self.options.format
+
+    @property
+    def bounded(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the URI has a `stop`."""
+        return self.options.bounded
+
+    def reach(self) -> None:
+        """Raises ConnectionError within ten seconds, or ValueError for a missing topic."""
+        Cluster(self.options).check()
+
+    def attributes(self) -> pa.Schema:
+        """Key, headers and timestamp."""
+        return COLUMNS
+
+    def transform(self, columns: pa.Schema) -> beam.PTransform:
+        """See `Source.transform`."""
+        return ReadFromKafka(self.options, columns, self.live)

@@ -1,0 +1,20 @@
+"""What a job tells a source that never ends."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Live:
+    """What a job tells a source that never ends.
+
+    Attributes:
+        reader: who reads, for those who look at the source; for example a consumer group's name.
+        disorder_ms: how far events of one partition may be out of order.
+        idle_ms: after how long without events a partition no longer holds back the watermark.
+        linger_ms: how long the first message of a batch waits for company.
+    """
+
+    reader: str = "chronon-beam"
+    disorder_ms: int = 300_000
+    idle_ms: int = 30_000
+    linger_ms: int = 20
