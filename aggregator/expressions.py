@@ -1,37 +1,39 @@
-"""Functions of one expression, which can be called, or woven into a larger function.
+"""Functions made of one expression, whose text can become part of a larger function.
 
-A tile is updated and encoded for every event, and an operation does little: calling it costs as
-much as the work. So operations are written as expressions, and the functions for a whole row and
-for a whole tile are made of their texts, once for a GroupBy.
+A tile is updated and encoded for every event, and each operation does so little that calling it
+costs as much as its work. So operations are written as expressions, and once per GroupBy their
+texts are put together to one function for a whole row and one for a whole tile.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
 from typing import Any, NamedTuple
 
+Function = Callable[..., object]
+
 
 class Given(NamedTuple):
-    """A value that several expressions over the same input need, and that is made once.
+    """A value that several expressions over the same input need, and that is computed once.
 
     Attributes:
-        function: makes it.
-        argument: of what: the name of a parameter.
+        function: computes the value.
+        argument: the parameter of the expression that `function` is called with.
     """
 
-    function: Callable[[Any], Any]
+    function: Callable[..., object]
     argument: str
 
 
 class _Expression(NamedTuple):
     text: str
-    names: dict[str, Any]
+    names: dict[str, object]
 
 
-def expression(parameters: str, text: str, **names: Any) -> Callable[..., Any]:
-    """The function `lambda parameters: text`; `names` are what else stands in the text.
+def expression(parameters: str, text: str, **names: object) -> Callable[..., Any]:
+    """The function `lambda parameters: text`; `names` are the other names in the text.
 
     >>> twice = expression("ir", "add(ir, ir)", add=lambda a, b: a + b)
     >>> twice(4)
@@ -48,19 +50,19 @@ def expression(parameters: str, text: str, **names: Any) -> Callable[..., Any]:
 
 @dataclass
 class Weaver:
-    """Collects the lines of a function, and the names that they need.
+    """Collects the lines of a function, and the names that these lines use.
 
     Attributes:
-        lines: the function's, with their indentation.
-        names: its globals.
+        lines: the lines of the function's body, with their indentation.
+        names: the globals of the function.
     """
 
     lines: list[str] = field(default_factory=list)
-    names: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, object] = field(default_factory=dict)
     _numbers: dict[int, int] = field(default_factory=dict)
 
-    def call(self, function: Callable[..., Any], **arguments: str) -> str:
-        """The text that gives `function` of these arguments, given as parameter=variable."""
+    def call(self, function: Callable[..., object], **arguments: str) -> str:
+        """The text of a call of `function`; arguments are given as parameter=variable."""
         found = getattr(function, "expression", None)
         if found is None:
             return f"{self.name(function)}({', '.join(arguments.values())})"
@@ -71,8 +73,8 @@ class Weaver:
                 renamed[name] = f"{name}_{renamed[name]}"
         return f"({_renamed(found.text, renamed)})"
 
-    def givens(self, functions: list[Callable[..., Any]], **arguments: str) -> dict[str, str]:
-        """What `functions` want to be given: the text of each value by its variable."""
+    def givens(self, functions: Sequence[Function], **arguments: str) -> dict[str, str]:
+        """The values that `functions` are given: the text of each by its variable."""
         wanted = {}
         for function in functions:
             found = getattr(function, "expression", None)
@@ -83,19 +85,19 @@ class Weaver:
                     wanted[f"{name}_{self.name(value.function)}"] = text
         return wanted
 
-    def name(self, value: Any) -> str:
-        """The variable that holds `value`, the same for the same value."""
+    def name(self, value: object) -> str:
+        """The variable that holds `value`: one variable per value."""
         name = f"x{self._numbers.setdefault(id(value), len(self._numbers))}"
         self.names[name] = value
         return name
 
-    def function(self, head: str) -> Any:
-        """The function `def head`, of the collected lines."""
-        source = "\n".join([f"def function({head}):", *self.lines, " return"])
+    def function(self, parameters: str) -> Callable[..., Any]:
+        """The function of the collected lines."""
+        source = "\n".join([f"def function({parameters}):", *self.lines, " return"])
         return _function(source, dict(self.names))
 
 
-def _function(source: str, scope: dict[str, Any]) -> Any:
+def _function(source: str, scope: dict[str, object]) -> Any:
     # The source is made of texts of this package and of numbers: nothing of a user is in it.
     exec(_compiled(source), scope)
     return scope["function"]
@@ -107,5 +109,5 @@ def _compiled(source: str) -> CodeType:
 
 
 def _renamed(text: str, names: dict[str, str]) -> str:
-    # An attribute or a string in the text is never one of the names: texts are ours.
+    # The texts of this package have no attribute or string that is also one of the names.
     return re.sub(r"\b[A-Za-z_]\w*\b", lambda found: names.get(found[0], found[0]), text)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from chronon_beam.api.records import GetRequest, TimedValue
-from chronon_beam.fetcher.store import Reads
+from chronon_beam.fetcher.readable_store import ReadableStore
 
 
 class _Known(NamedTuple):
@@ -37,7 +37,7 @@ class BatchCache:
 
     def __init__(
         self,
-        store: Reads,
+        store: ReadableStore,
         capacity: int = 10_000,
         max_age_s: float = 3600.0,
         clock: Callable[[], float] = time.monotonic,
@@ -49,13 +49,13 @@ class BatchCache:
         self._lock = threading.Lock()
 
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """See `Reads.multi_get`."""
+        """See `ReadableStore.multi_get`."""
         remembered = self._recall(requests)
         missing = _missing(requests, remembered)
         return self._completed(requests, remembered, self._store.multi_get(missing))
 
     async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """See `Reads.multi_get_async`."""
+        """See `ReadableStore.multi_get_async`."""
         remembered = self._recall(requests)
         missing = _missing(requests, remembered)
         return self._completed(requests, remembered, await self._store.multi_get_async(missing))

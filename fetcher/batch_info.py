@@ -14,7 +14,7 @@ from chronon_beam.api.data_types import DataType, from_json, struct_of, to_json
 from chronon_beam.api.group_by import Accuracy, GroupBy, GroupByError
 from chronon_beam.api.records import GetRequest, PutRequest
 from chronon_beam.api.thrift_write import to_thrift
-from chronon_beam.fetcher.store import Store
+from chronon_beam.fetcher.readable_store import WritableStore
 
 METADATA = "CHRONON_METADATA"
 CHRONON_KEY = b"group_by_serving_info"
@@ -93,7 +93,7 @@ def batch_key(group_by: GroupBy) -> GetRequest:
     return GetRequest(f"{group_by.name}#batch".encode(), METADATA, 0, 1, VALUE_MS)
 
 
-def save_batch(store: Store, info: BatchInfo) -> None:
+def save_batch(store: WritableStore, info: BatchInfo) -> None:
     """Write `info`: from now on readers take the values of this batch.
 
     The values of the batch before stay, for readers that have looked already; older ones go.

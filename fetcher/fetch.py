@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from itertools import islice
-from typing import Any
 
 from chronon_beam.aggregator.layout import Span
 from chronon_beam.aggregator.plan import Plan
@@ -39,10 +38,16 @@ from chronon_beam.api.derivations import TIME_COLUMNS, rename_only, renamed
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.records import MIN_MS, GetRequest, TimedValue
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo
+from chronon_beam.fetcher.readable_store import ReadableStore
 from chronon_beam.fetcher.serving_info import ServingInfo
-from chronon_beam.fetcher.store import Reads
 
-Derive = Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]
+Key = Mapping[str, object]
+"""The key columns of one entity with their values."""
+
+Features = dict[str, object]
+"""Feature values by name; None where there is no value."""
+
+Derive = Callable[[Sequence[Mapping[str, object]]], list[Features]]
 """Rows of keys, features, `ts` and `ds` to derived features: `pipeline.derive` makes one."""
 
 
@@ -51,43 +56,44 @@ class KeyMismatch(ValueError):
 
 
 class QueryBeforeBatch(ValueError):
-    """A query at a time that the batch values have left behind: they cannot be taken apart."""
+    """A query at a time before the end of the batch values, which cannot be split by time."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A fetch that waits for what it asked the store.
+    """The reads of one fetch, and how its result is made of the answers.
 
     Attributes:
-        requests: what to read; a few for each key.
-        a_key: how many of them there are for each key.
+        requests: what to read from the store: the requests of the first key, then of the second...
+        requests_per_key: how many of the requests belong to each key.
         features: the feature values of a key, from the answers to its requests.
-        derived: what is given out, from the feature values of all keys.
+        derived: the result of the fetch, from the feature values of all keys.
     """
 
     requests: list[GetRequest]
-    a_key: int
-    features: Callable[[list[list[TimedValue]]], dict[str, Any]]
-    derived: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+    requests_per_key: int
+    features: Callable[[list[list[TimedValue]]], Features]
+    derived: Callable[[list[Features]], list[Features]]
 
-    def values(self, found: list[list[TimedValue]]) -> list[dict[str, Any]]:
+    def values(self, found: list[list[TimedValue]]) -> list[Features]:
         """Feature values of each key, from the answers to all requests."""
-        starts = range(0, len(found), self.a_key)
-        return self.derived([self.features(found[at : at + self.a_key]) for at in starts])
+        each = self.requests_per_key
+        starts = range(0, len(found), each)
+        return self.derived([self.features(found[at : at + each]) for at in starts])
 
 
 async def fetch_together(
-    store: Reads, asked: Sequence[tuple["Fetcher", Sequence[Mapping[str, Any]]]], at_ms: int
-) -> list[list[dict[str, Any]]]:
+    store: ReadableStore, asked: Sequence[tuple["Fetcher", Sequence[Key]]], at_ms: int
+) -> list[list[Features]]:
     """Fetch keys of several GroupBys by one read of the store that they share.
 
     Args:
-        store: where all of them are.
-        asked: fetchers with the keys to fetch.
+        store: holds the values of all these GroupBys.
+        asked: (fetcher, keys to fetch) of each GroupBy.
         at_ms: the time of the query.
 
     Returns:
-        For each fetcher what its `fetch` returns; raises as that does.
+        The result of each fetcher's `fetch`; the errors are those of `fetch` too.
     """
     readings = [fetcher.reading(keys, at_ms) for fetcher, keys in asked]
     found = iter(
@@ -104,14 +110,14 @@ class Fetcher:
         plan: the GroupBy and the types of its columns.
         store: where the job has written.
         tiled: whether the store holds tiles, or rows.
-        batch: the batch values to merge them with, if there are any.
-        streamed: whether there is anything but batch values.
+        batch: the batch values to merge with tiles or rows; None without an upload.
+        streamed: whether the store holds tiles or rows, and not only batch values.
         derive: makes the features that the GroupBy derives; not needed for renames.
         counts: `degraded`: how many answers came from a batch too old for exact windows.
     """
 
     plan: Plan
-    store: Reads
+    store: ReadableStore
     tiled: bool = True
     batch: BatchInfo | None = None
     streamed: bool = True
@@ -119,12 +125,12 @@ class Fetcher:
     counts: Counter[str] = field(default_factory=Counter, compare=False)
 
     @classmethod
-    def of(cls, info: ServingInfo, store: Reads, derive: Derive | None = None) -> "Fetcher":
-        """For what the writers have noted."""
+    def of(cls, info: ServingInfo, store: ReadableStore, derive: Derive | None = None) -> "Fetcher":
+        """The fetcher for what the jobs have noted in the store."""
         return cls(info.plan, store, info.tiled, info.batch, info.streamed, derive)
 
-    def fetch(self, keys: Sequence[Mapping[str, Any]], at_ms: int) -> list[dict[str, Any]]:
-        """Feature values of each key at `at_ms`, or what is derived of them; null for none.
+    def fetch(self, keys: Sequence[Key], at_ms: int) -> list[Features]:
+        """Feature values of each key at `at_ms`, or features derived of them; None for no value.
 
         Raises:
             GroupByError: a derivation needs Spark, and there is no `derive`.
@@ -135,15 +141,13 @@ class Fetcher:
         reading = self.reading(keys, at_ms)
         return reading.values(self.store.multi_get(reading.requests))
 
-    async def fetch_async(
-        self, keys: Sequence[Mapping[str, Any]], at_ms: int
-    ) -> list[dict[str, Any]]:
-        """`fetch` on an event loop: others run while the store answers."""
+    async def fetch_async(self, keys: Sequence[Key], at_ms: int) -> list[Features]:
+        """`fetch` for an event loop, which runs other tasks while the store answers."""
         reading = self.reading(keys, at_ms)
         return reading.values(await self.store.multi_get_async(reading.requests))
 
-    def reading(self, keys: Sequence[Mapping[str, Any]], at_ms: int) -> "Reading":
-        """What `fetch` has to read, and how it goes on; raises as `fetch` does."""
+    def reading(self, keys: Sequence[Key], at_ms: int) -> "Reading":
+        """The reads of `fetch`, and what it does with the answers; raises as `fetch` does."""
         key_bytes = [self.key_bytes(key) for key in keys]
         streams = self._requests(at_ms) if self.streamed else []
         batches = [] if self.batch is None else [self._batch_request(self.batch, at_ms)]
@@ -155,9 +159,7 @@ class Fetcher:
             lambda values: self._derived(keys, values, at_ms),
         )
 
-    def _derived(
-        self, keys: Sequence[Mapping[str, Any]], values: list[dict[str, Any]], at_ms: int
-    ) -> list[dict[str, Any]]:
+    def _derived(self, keys: Sequence[Key], values: list[Features], at_ms: int) -> list[Features]:
         derivations, names = self.plan.group_by.derivations, [*values[0]] if values else []
         if not derivations:
             return values
@@ -182,7 +184,7 @@ class Fetcher:
         return GetRequest(b"", dataset, batch.end_ms, batch.end_ms + 1, VALUE_MS)
 
     def _requests(self, at_ms: int) -> list[GetRequest]:
-        """What to read of the stream for each key; the key itself is still to be put in."""
+        """The requests for tiles or rows that each key needs, with an empty key."""
         dataset = self.plan.group_by.streaming_dataset
         since_ms = self.batch.end_ms if self.batch else MIN_MS
         if not self.tiled:
@@ -195,8 +197,8 @@ class Fetcher:
 
     def _values(
         self, answer: list[list[TimedValue]], streams: list[GetRequest], at_ms: int
-    ) -> dict[str, Any]:
-        """Features from what was read for a key: its batch value, if any, before the streams."""
+    ) -> Features:
+        """The features of a key, from the answers: its batch value if there is one, its streams."""
         streamed, batch = answer[len(answer) - len(streams) :], NO_BATCH
         if self.batch is not None:
             value = answer[0][0].value_bytes if answer[0] else None
@@ -215,19 +217,19 @@ class Fetcher:
         ]
         return self._sawtooth.of_tiles(tiles, self.plan.specs, at_ms, batch)
 
-    def _of_rows(self, stored: list[TimedValue], at_ms: int, batch: Batch) -> dict[str, Any]:
+    def _of_rows(self, stored: list[TimedValue], at_ms: int, batch: Batch) -> Features:
         rows = [(value.ts_ms, self.plan.rows.decode(value.value_bytes)) for value in stored]
         if not self.plan.group_by.is_entities:
             return self._windowed_rows.of_rows(rows, at_ms, batch)
         mutations = [Mutation(ms, row[-2], (*row[:-2], row[-1])) for ms, row in rows]
         return self._windowed_rows.of_mutations(mutations, at_ms, batch)
 
-    def _snapshot(self, value: bytes | None) -> dict[str, Any]:
+    def _snapshot(self, value: bytes | None) -> Features:
         names = [feature.name for feature in self.plan.group_by.features]
         values = self.plan.outputs.decode(value) if value else [None] * len(names)
         return dict(zip(names, values, strict=True))
 
-    def key_bytes(self, key: Mapping[str, Any]) -> bytes:
+    def key_bytes(self, key: Key) -> bytes:
         """The bytes under which a key is stored; raises KeyMismatch as `fetch` does."""
         columns = self.plan.keys.columns
         unknown = [name for name in key if name not in columns]
@@ -252,7 +254,7 @@ class Fetcher:
         return WindowedRows(self.plan.group_by, self.plan.inputs)
 
     def reads(self, at_ms: int) -> list[Span]:
-        """The spans of tiles that a fetch reads for each key: one for each family of tiles."""
+        """The tiles that a fetch reads per key: one span per family of tiles."""
         widest: dict[int, Span] = {}
         for span in self._sawtooth.spans(self.plan.specs, at_ms).values():
             known = widest.get(span.spec.size_ms, span)
@@ -287,7 +289,7 @@ def _expected(columns: Mapping[str, DataType]) -> str:
     return ", ".join(f"{name} ({data_type.name})" for name, data_type in columns.items())
 
 
-def _fits(value: Any, data_type: DataType) -> bool:
+def _fits(value: object, data_type: DataType) -> bool:
     if value is None:
         return True
     if data_type == BOOLEAN:
@@ -305,13 +307,13 @@ def _fits(value: Any, data_type: DataType) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and -most <= value < most
 
 
-def parse_key(texts: Sequence[str], columns: Mapping[str, DataType]) -> dict[str, Any]:
+def parse_key(texts: Sequence[str], columns: Mapping[str, DataType]) -> Features:
     """Key values from the command line: `["customer_id=Alice", "shop=3"]`.
 
     Raises:
         KeyMismatch: not of the form NAME=VALUE, or a value that is not of the column's type.
     """
-    key: dict[str, Any] = {}
+    key: Features = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
@@ -325,7 +327,7 @@ def parse_key(texts: Sequence[str], columns: Mapping[str, DataType]) -> dict[str
     return key
 
 
-def _parsed(name: str, text: str, data_type: DataType) -> Any:
+def _parsed(name: str, text: str, data_type: DataType) -> object:
     if data_type == STRING:
         return text
     if data_type == BINARY:

@@ -1,11 +1,11 @@
 """Why a fetch has found nothing: the store does not know the key, or knows it at other times."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from chronon_beam.api.records import MIN_MS, GetRequest
-from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.api.records import MIN_MS, GetRequest, TimedValue
+from chronon_beam.fetcher.fetch import Features, Fetcher, Key
 
 _END_MS = 1 << 50
 """No store has later times."""
@@ -29,13 +29,13 @@ class Answer(NamedTuple):
         last_ms: where nothing was found in the windows, when the key's last tile or row begins.
     """
 
-    key: Mapping[str, Any]
-    values: dict[str, Any]
+    key: Key
+    values: Features
     presence: Presence
     last_ms: int | None = None
 
 
-def fetch_answers(fetcher: Fetcher, keys: Sequence[Mapping[str, Any]], at_ms: int) -> list[Answer]:
+def fetch_answers(fetcher: Fetcher, keys: Sequence[Key], at_ms: int) -> list[Answer]:
     """`Fetcher.fetch`, and of each key whether the store knows it; raises as that does.
 
     Keys of which nothing is found are looked for at all times, by a second read.
@@ -54,7 +54,7 @@ def fetch_answers(fetcher: Fetcher, keys: Sequence[Mapping[str, Any]], at_ms: in
     return answers
 
 
-def _last_times(fetcher: Fetcher, keys: Sequence[Mapping[str, Any]]) -> list[int | None]:
+def _last_times(fetcher: Fetcher, keys: Sequence[Key]) -> list[int | None]:
     """When the last tile or row of each key begins, at any time; None for an unknown key."""
     if not keys or not fetcher.streamed:
         return [None] * len(keys)
@@ -70,5 +70,5 @@ def _last_times(fetcher: Fetcher, keys: Sequence[Mapping[str, Any]]) -> list[int
     return [_last(found[at : at + len(sizes)]) for at in starts]
 
 
-def _last(answers: Sequence[Sequence[Any]]) -> int | None:
+def _last(answers: Sequence[Sequence[TimedValue]]) -> int | None:
     return max((value.ts_ms for timed in answers for value in timed), default=None)

@@ -14,7 +14,7 @@ from chronon_beam.api.records import GetRequest, PutRequest
 from chronon_beam.fetcher.batch_info import METADATA as DATASET
 from chronon_beam.fetcher.batch_info import VALUE_MS as _SIZE_MS
 from chronon_beam.fetcher.batch_info import BatchInfo, batch_key, read_batch
-from chronon_beam.fetcher.store import Reads, Store
+from chronon_beam.fetcher.readable_store import ReadableStore, WritableStore
 
 _DECLARED = {
     "key_schema": "with other keys",
@@ -54,7 +54,7 @@ class ServingInfo:
         ).encode()
 
 
-def save(store: Store, info: ServingInfo) -> None:
+def save(store: WritableStore, info: ServingInfo) -> None:
     """Write `info`.
 
     Raises:
@@ -109,7 +109,7 @@ def check_together(info: ServingInfo, batch: BatchInfo) -> None:
             )
 
 
-def check_batch(store: Reads, batch: BatchInfo) -> None:
+def check_batch(store: ReadableStore, batch: BatchInfo) -> None:
     """Refuse batch values that cannot be merged with what is in the store; raises GroupByError."""
     group_by = batch.plan.group_by
     stored = _stored(store, group_by)
@@ -117,7 +117,7 @@ def check_batch(store: Reads, batch: BatchInfo) -> None:
         check_together(_read(stored, group_by), batch)
 
 
-def load(store: Reads, group_by: GroupBy) -> ServingInfo:
+def load(store: ReadableStore, group_by: GroupBy) -> ServingInfo:
     """What the jobs that wrote `group_by` have noted; raises GroupByError if none has."""
     stored, batch = _stored(store, group_by), _batch(store, group_by)
     if stored is None and batch is None:
@@ -140,7 +140,7 @@ def _read(stored: bytes, group_by: GroupBy) -> ServingInfo:
     return info
 
 
-def _batch(store: Reads, group_by: GroupBy) -> BatchInfo | None:
+def _batch(store: ReadableStore, group_by: GroupBy) -> BatchInfo | None:
     noted = store.multi_get([batch_key(group_by)])[0]
     if not noted:
         return None
@@ -173,6 +173,6 @@ def _check_declared(info: ServingInfo, found: dict[str, object]) -> None:
         )
 
 
-def _stored(store: Reads, group_by: GroupBy) -> bytes | None:
+def _stored(store: ReadableStore, group_by: GroupBy) -> bytes | None:
     found = store.multi_get([GetRequest(group_by.name.encode(), DATASET, 0, 1, _SIZE_MS)])[0]
     return found[0].value_bytes if found else None

@@ -1,13 +1,13 @@
-"""What the JVM does that shows in Chronon's bytes: hashes, order of hash maps, text of doubles.
+"""What Chronon's bytes take from the JVM: hash codes, the order of hash maps, texts of doubles.
 
 Chronon keeps distinct values, histograms, buckets and maps in `java.util.HashSet` and `HashMap`,
 and writes them in their order of iteration, a function of the hashes and of the table's size.
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -16,8 +16,8 @@ _INT = 0xFFFFFFFF
 _LONG = 0xFFFFFFFFFFFFFFFF
 _DOUBLE = struct.Struct("<d")
 _SMALLEST_TABLE = 16
-_SMALL = 12
-"""How many keys the smallest table holds."""
+_SMALLEST_TABLE_HOLDS = 12
+"""How many keys the smallest table holds before it grows."""
 
 
 def string_hash(text: str) -> int:
@@ -44,21 +44,21 @@ def long_hash(number: int) -> int:
 
 
 def spread(code: int) -> int:
-    """`HashMap.hash`: the low bits of this are the place in the table."""
+    """`HashMap.hash`: its low bits are the place in the table."""
     return code ^ code >> 16
 
 
-class _Memo(dict[Any, int]):
-    """A function of keys, remembered: features repeat their values. Bounded."""
+class _Memo(dict[K, int], Generic[K]):
+    """A function of keys with its results kept, because features repeat values; bounded."""
 
     _MOST = 50_000
     _LONGEST = 256
 
-    def __init__(self, function: Callable[[Any], int]) -> None:
+    def __init__(self, function: Callable[[K], int]) -> None:
         super().__init__()
         self._function = function
 
-    def __missing__(self, key: Any) -> int:
+    def __missing__(self, key: K) -> int:
         found = self._function(key)
         if not isinstance(key, (str, bytes)) or len(key) <= self._LONGEST:
             if len(self) >= self._MOST:
@@ -68,50 +68,55 @@ class _Memo(dict[Any, int]):
 
 
 class Places(Generic[K]):
-    """Where keys of one type stand in Java's hash maps.
+    """The places of keys of one type in Java's hash maps: they give the order of iteration.
 
     Attributes:
         of: `HashMap.hash` of a key.
-        small: what to sort the keys of the smallest table by once they were copied into a map that
-            was made for so many, as many as the index says.
+        orders_of_copies: sort keys for maps in the smallest table. Item n is for a map of n keys
+            that Chronon has copied into a map made for n keys.
 
     Args:
         hash_code: the key's `hashCode`, unsigned.
     """
 
     def __init__(self, hash_code: Callable[[K], int]) -> None:
-        self.of: Callable[[K], int] = _Memo(lambda key: spread(hash_code(key))).__getitem__
-        lengths = [grown(table_for(size), size) for size in range(_SMALL + 1)]
+        memo: _Memo[K] = _Memo(lambda key: spread(hash_code(key)))
+        self.of: Callable[[K], int] = memo.__getitem__
+        lengths = [grown(table_for(size), size) for size in range(_SMALLEST_TABLE_HOLDS + 1)]
         memos = {length: _Memo(self.order(_SMALLEST_TABLE, length)) for length in lengths}
-        self.small = [memos[length].__getitem__ for length in lengths]
+        self.orders_of_copies = [memos[length].__getitem__ for length in lengths]
 
     def order(self, capacity: int, copied: int) -> Callable[[K], int]:
-        """What to sort keys by: a table of `capacity`, copied into one of length `copied`."""
+        """The sort key of keys in a table of `capacity` that was copied into one of `copied`."""
         of, mask, bits, coarse = self.of, capacity - 1, capacity.bit_length(), copied - 1
         return lambda key: (of(key) & coarse) << bits | of(key) & mask
 
 
 class HashOrdered(dict[K, V], Generic[K, V]):
-    """A dict that knows in which order a Java hash map would give its keys.
+    """A dict that gives its keys in the order of a Java hash map.
 
-    Keys of one bucket keep the order in which they came. Buckets of eight and more keys are trees
-    in Java, and may come in another order there.
+    Keys in one bucket keep their order of arrival. In Java a bucket of eight and more keys is a
+    tree, whose order may be another.
 
     Attributes:
-        capacity: length of Java's table; it only grows.
+        capacity: the length of Java's table; it only grows.
     """
 
     __slots__ = ("_settled", "capacity")
 
-    def __init__(self, entries: Any = (), capacity: int = _SMALLEST_TABLE) -> None:
+    def __init__(
+        self,
+        entries: Mapping[K, V] | Iterable[tuple[K, V]] = (),
+        capacity: int = _SMALLEST_TABLE,
+    ) -> None:
         super().__init__(entries)
         self.capacity = capacity
-        # How many keys are in order, when they stand before the others. A removal may hide a key
-        # that came since: then -1.
+        # How many keys, from the first, are in Java's order. -1 after a removal: then the number of
+        # keys does not tell whether a key came since.
         self._settled = 0
 
     def remove(self, key: K) -> None:
-        """Take an entry out, if it is there."""
+        """Remove an entry, if there is one."""
         self.pop(key, None)
         self._settled = -1
 
@@ -120,25 +125,26 @@ class HashOrdered(dict[K, V], Generic[K, V]):
         size = len(self)
         if size < 2:
             return self
-        if size <= _SMALL and self.capacity == _SMALLEST_TABLE:
-            return sorted(self, key=places.small[_SMALL])
+        if size <= _SMALLEST_TABLE_HOLDS and self.capacity == _SMALLEST_TABLE:
+            return sorted(self, key=places.orders_of_copies[_SMALLEST_TABLE_HOLDS])
         capacity = grown(self.capacity, size)
         return self._settle(places, capacity, capacity)
 
     def in_written_order(self, places: Places[K]) -> Iterable[K]:
         """The keys as Chronon writes them into an Avro map.
 
-        It copies them into a map that is made for their number (`Row.to`), and so may be smaller.
+        Chronon copies them into a map that is made for their number (`Row.to`). The table of that
+        map may be smaller.
         """
         size = len(self)
         if size < 2:
             return self
-        if size <= _SMALL and self.capacity == _SMALLEST_TABLE:
-            return sorted(self, key=places.small[size])
+        if size <= _SMALLEST_TABLE_HOLDS and self.capacity == _SMALLEST_TABLE:
+            return sorted(self, key=places.orders_of_copies[size])
         return self._settle(places, grown(self.capacity, size), grown(table_for(size), size))
 
     def _settle(self, places: Places[K], capacity: int, copied: int) -> Iterable[K]:
-        """Large maps are put in order, so that they are sorted only when keys came."""
+        """Put the entries in order; they are sorted again only after new keys."""
         if len(self) != self._settled:
             self.capacity = capacity
             order = places.order(capacity, copied)

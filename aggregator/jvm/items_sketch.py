@@ -1,19 +1,20 @@
-"""The sketch of frequent items, step by step as Java's: its table is in Chronon's bytes.
+"""The sketch of frequent items, step by step as in Java: Chronon's bytes hold the sketch's table.
 
 Source: `ItemsSketch` and `ReversePurgeItemHashMap` of the DataSketches library for Java. The Python
-package has the same sketch over another hash function; which items are thrown out when the table is
-full depends on their places in it, so its estimates would be others.
+package has the same sketch with another hash function. Which items leave a full table depends on
+their places in the table, so the Python package would give other estimates.
 """
 
 import struct
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from chronon_beam.aggregator.jvm.hashing import double_bits, double_text, long_hash, string_hash
 from chronon_beam.aggregator.jvm.scala_order import scala_double_hash, scala_long_hash
 
-Item = str | int | bytes
+Item = TypeVar("Item", str, int, bytes)
+"""The type of items: strings, longs, or doubles as their bits."""
 
 _LG_SMALLEST = 3
 _MOST_SAMPLES = 1024
@@ -24,12 +25,12 @@ _PREAMBLE = struct.Struct("<6BH")
 _REST = struct.Struct("<IIqq")
 _PREAMBLE_LONGS, _VERSION, _FAMILY = 4, 1, 10
 _EMPTY = 5
-"""Flags of an empty sketch; a reader takes either bit for it, the library that airbnb's Chronon has
-writes one of them (`_EMPTY_BEFORE`)."""
+"""Flags of an empty sketch. Readers test either bit; the library of airbnb's Chronon writes only
+one of the bits (`_EMPTY_BEFORE`)."""
 _EMPTY_BEFORE = 4
 
 
-class ItemKind(NamedTuple):
+class ItemKind(NamedTuple, Generic[Item]):
     """What the items of a sketch are: strings, longs or doubles.
 
     Attributes:
@@ -45,12 +46,12 @@ class ItemKind(NamedTuple):
 
     type_id: int
     item: Callable[[Any], Item]
-    native: Callable[[Any], Any]
-    text: Callable[[Any], str]
-    hash: Callable[[Any], int]
-    scala_hash: Callable[[Any], int]
-    pack: Callable[[Any], bytes]
-    unpack: Callable[[bytes, int], tuple[Any, int]]
+    native: Callable[[Item], str | int | float]
+    text: Callable[[Item], str]
+    hash: Callable[[Item], int]
+    scala_hash: Callable[[Item], int]
+    pack: Callable[[Item], bytes]
+    unpack: Callable[[bytes, int], tuple[Item, int]]
 
 
 def _pack_string(text: str) -> bytes:
@@ -99,25 +100,25 @@ def _mixed(code: int) -> int:
 
 
 def _sampled(lg_max: int) -> int:
-    """How many counts a purge looks at, of a table that was asked for with this length.
+    """How many counts a purge samples, by the length that the sketch was made with.
 
-    Java samples one item less than the table holds before a purge; where it was asked for a smaller
-    table than there is, only as many as that would hold.
+    Java samples one item less than the table holds before a purge. A sketch that was made for a
+    smaller table than the smallest samples only as many items as that table would hold.
     """
     return min(_MOST_SAMPLES, 3 << lg_max >> 2)
 
 
-class ItemsSketch:
-    """Counts of the most frequent items; each is too low by at most `offset`.
+class ItemsSketch(Generic[Item]):
+    """Counts of the most frequent items; each count is too low by at most `offset`.
 
     Args:
         kind: what the items are.
-        lg_max: logarithm of the table's greatest length; 3/4 of it are used. Tables have 8 places
-            at least.
-        lg_length: logarithm of its length now.
+        lg_max: logarithm of the table's greatest length, of which 3/4 are used. Tables have at
+            least 8 places.
+        lg_length: logarithm of the table's length now.
     """
 
-    def __init__(self, kind: ItemKind, lg_max: int, lg_length: int = _LG_SMALLEST) -> None:
+    def __init__(self, kind: ItemKind[Item], lg_max: int, lg_length: int = _LG_SMALLEST) -> None:
         self.kind = kind
         self.offset = 0
         self.weight = 0
@@ -130,14 +131,14 @@ class ItemsSketch:
         self._lg_length, self._mask, self._active = lg_length, length - 1, 0
         self._items: list[Any] = [None] * length
         self._counts = [0] * length
-        # How far an item stands from where its hash puts it, plus one; 0 where there is none.
+        # How far each item is from the place that its hash gives, plus one; 0 in empty places.
         self._drifts = [0] * length
 
     def __len__(self) -> int:
         return self._active
 
     def update(self, item: Item, count: int = 1) -> None:
-        """Count an item; when the table is full it grows, or the least frequent items leave."""
+        """Count an item; a full table grows or, at its greatest length, drops infrequent items."""
         self.weight += count
         self._add(item, count)
         if self._active > 3 << self._lg_length >> 2:
@@ -164,11 +165,11 @@ class ItemsSketch:
             self._add(item, count)
 
     def _purge(self) -> None:
-        """Take the median of the counts from all; what is not positive then leaves."""
+        """Subtract the median count from all counts, and drop items whose count is not positive."""
         sample = [count for _, count in islice(self.entries(), self._sampled)]
         median = sorted(sample)[len(sample) // 2]
         self._counts = [count - median for count in self._counts]
-        # From the back, beginning at the end of a cluster: a deletion moves later items forward.
+        # Backwards from the end of a cluster, since a deletion moves later items forward.
         length = len(self._items)
         gap = length - 1
         while self._drifts[gap]:
@@ -179,7 +180,7 @@ class ItemsSketch:
         self.offset += median
 
     def _delete(self, hole: int) -> None:
-        """Empty a place, and close the gap with items that had drifted past it."""
+        """Empty a place, and move items into it that had drifted past it."""
         items, counts, drifts, mask = self._items, self._counts, self._drifts, self._mask
         drifts[hole] = 0
         self._active -= 1
@@ -193,22 +194,22 @@ class ItemsSketch:
                 drift, hole = 0, place
             place, drift = (place + 1) & mask, drift + 1
 
-    def entries(self) -> Iterator[tuple[Any, int]]:
+    def entries(self) -> Iterator[tuple[Item, int]]:
         """Items with their counts, in the order of the table."""
         for item, count, drift in zip(self._items, self._counts, self._drifts, strict=True):
             if drift:
                 yield item, count
 
-    def _strided(self) -> Iterator[tuple[Any, int]]:
-        """Items with their counts, in strides: merged in the table's order they would cluster."""
+    def _strided(self) -> Iterator[tuple[Item, int]]:
+        """Items with their counts, in strides: in the table's order a merge would form clusters."""
         stride = int(len(self._items) * _GOLDEN) | 1
         for step in range(len(self._items)):
             place = step * stride & self._mask
             if self._drifts[place]:
                 yield self._items[place], self._counts[place]
 
-    def merge(self, other: "ItemsSketch") -> None:
-        """Add the counts of another sketch, which stays as it is."""
+    def merge(self, other: "ItemsSketch[Item]") -> None:
+        """Add the counts of another sketch, which is not changed."""
         if not other:
             return
         weight = self.weight + other.weight
@@ -218,12 +219,12 @@ class ItemsSketch:
         self.weight = weight
 
     def frequent(self, k: int, no_false_positives: bool) -> dict[str, int]:
-        """The k items with the highest estimates, and these.
+        """The k items with the highest estimates, with their estimates.
 
         Args:
-            k: how many at most.
-            no_false_positives: leave out items that may be less frequent than one left out;
-                otherwise all that may be frequent are in.
+            k: the most items to give.
+            no_false_positives: leave out items that may be less frequent than items that are not
+                in the sketch.
         """
         least = self.offset if no_false_positives else 0
         found = [entry for entry in self._strided() if entry[1] >= least]
@@ -231,10 +232,10 @@ class ItemsSketch:
         return {self.kind.text(item): count + self.offset for item, count in found[:k]}
 
     def serialize(self, *, before: bool = False) -> bytes:
-        """The bytes of Java's `ItemsSketch.toByteArray`; an empty one forgets its offset.
+        """The bytes of Java's `ItemsSketch.toByteArray`; those of an empty sketch have no offset.
 
         Args:
-            before: as the library wrote them before it was Apache's (`com.yahoo.sketches`).
+            before: write the format of the library before it was Apache's (`com.yahoo.sketches`).
         """
         lengths = self._lg_max, self._lg_length
         if not self._active:
@@ -252,15 +253,15 @@ class ItemsSketch:
 
     @classmethod
     def deserialize(
-        cls, payload: bytes, kind: ItemKind, lg_max: int | None = None
-    ) -> "ItemsSketch":
+        cls, payload: bytes, kind: ItemKind[Item], lg_max: int | None = None
+    ) -> "ItemsSketch[Item]":
         """The sketch in `payload`; raises ValueError on other bytes.
 
         Args:
             payload: what `serialize` gave.
             kind: what the items are.
-            lg_max: what the sketch was made with, so that it goes on as if never read: in the bytes
-                it is never less than 3.
+            lg_max: the `lg_max` with which the sketch was made, so that the sketch goes on as if it
+                had not been read; the bytes have at least 3.
         """
         try:
             sketch = cls._deserialized(payload, kind)
@@ -271,7 +272,7 @@ class ItemsSketch:
         return sketch
 
     @classmethod
-    def _deserialized(cls, payload: bytes, kind: ItemKind) -> "ItemsSketch":
+    def _deserialized(cls, payload: bytes, kind: ItemKind[Item]) -> "ItemsSketch[Item]":
         longs, version, family, lg_max, lg_length, flags, _ = _PREAMBLE.unpack_from(payload)
         if (version, family) != (_VERSION, _FAMILY) or not lg_length <= lg_max < 31:
             raise ValueError(f"not a sketch of frequent items: {payload[:8].hex()}")
@@ -291,11 +292,12 @@ class ItemsSketch:
         sketch.weight, sketch.offset = weight, offset
         return sketch
 
-    def _place_in_order(self, entries: list[tuple[Any, int]]) -> None:
-        """Put items of one cluster in the order that they had.
+    def _place_in_order(self, entries: list[tuple[Item, int]]) -> None:
+        """Put the items of each cluster in the order that they had when they were written.
 
-        Which places are taken depends on the items alone, who has which on the order in which they
-        came. Java forgets that order when it reads a sketch; kept, tiles go on as if never read.
+        Which places are taken depends on the items alone; which item is in which place depends on
+        the order of arrival. Java loses that order when it reads a sketch. Here it is kept, so that
+        a tile goes on as if it had not been read.
         """
         places = [place for place, drift in enumerate(self._drifts) if drift]
         for place, (item, count) in zip(places, entries, strict=True):
@@ -303,8 +305,8 @@ class ItemsSketch:
             self._items[place], self._counts[place] = item, count
             self._drifts[place] = ((place - home) & self._mask) + 1
 
-    def copy(self) -> "ItemsSketch":
-        """As Chronon clones one: by its bytes, and so the order of a cluster is another one."""
+    def copy(self) -> "ItemsSketch[Item]":
+        """A copy made as Chronon clones a sketch, by its bytes: the order in clusters changes."""
         if not self._active:
             return ItemsSketch(self.kind, self._lg_max)
         copy = ItemsSketch(self.kind, self._lg_max, self._lg_length)

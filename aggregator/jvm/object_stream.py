@@ -1,9 +1,9 @@
-"""Reading and writing the Java object in which Chronon keeps an APPROX_HISTOGRAM_K.
+"""Reads and writes the Java object in which Chronon keeps an APPROX_HISTOGRAM_K.
 
 Source: the Java Object Serialization Specification, section 6 (grammar), and Chronon's case class
 `ApproxHistogramIrSerializable(isApprox, sketch: Option[bytes], histogram: Option[Map[T, Long]])`.
-In a stream every class, string and object has a handle, counted from its beginning; what was
-written before is written as its handle.
+In a stream every class, string and object has a handle: its number in order of writing. What is
+written a second time is written as its handle.
 """
 
 import struct
@@ -22,19 +22,19 @@ _PRIMITIVES = {"Z": ">?", "F": ">f", "I": ">i", "J": ">q", "D": ">d"}
 
 _BYTES = "[B"
 
-Entry = tuple[str | int | float, int]
+CountedValue = tuple[str | int | float, int]
 
 
 class Histogram(NamedTuple):
-    """The case class: either exact counts, or the bytes of a sketch.
+    """The content of Chronon's case class: exact counts, or the bytes of a sketch.
 
     Attributes:
         entries: (value, count) pairs in the order of the map; None for a sketch.
-        capacity: length of the map's table.
+        capacity: the length of the map's table.
         sketch: Chronon's bytes of a sketch of frequent items.
     """
 
-    entries: tuple[Entry, ...] | None
+    entries: tuple[CountedValue, ...] | None
     capacity: int = 16
     sketch: bytes = b""
 
@@ -55,7 +55,7 @@ def _field(kind: str, name: str, of: bytes = b"") -> bytes:
 
 
 def _class(name: str, uid: int, *fields: bytes, flags: int = _SERIALIZABLE) -> bytes:
-    """A class, up to what it extends."""
+    """The description of a class without its superclass."""
     head = struct.pack(">BH", _CLASS, len(name)) + name.encode()
     described = struct.pack(">QBH", uid, flags, len(fields)) + b"".join(fields)
     return head + described + bytes((_END,))
@@ -121,7 +121,7 @@ class _Values:
     def __init__(self) -> None:
         self._next = _AFTER_EXACT_HEAD
         self._classes: dict[bytes, int] = {}
-        # `Long.valueOf` has one object for each small number.
+        # `Long.valueOf` gives one shared object per small number.
         self._shared: dict[int, bytes] = {}
 
     def value(self, value: str | float) -> bytes:
@@ -146,7 +146,7 @@ class _Values:
         return written
 
     def _known(self, kind: bytes) -> bytes:
-        """The reference to a class; nothing the first time, when it gets its handle."""
+        """The reference to a class; empty the first time, when the class gets its handle."""
         handle = self._classes.get(kind)
         if handle is not None:
             return _reference(handle)
@@ -172,7 +172,7 @@ def write_histogram(made: Histogram) -> bytes:
 
 
 class _Read(NamedTuple):
-    """An object: its class's name, its fields, and what it wrote beyond them."""
+    """An object: the name of its class, its fields, and what its `writeObject` wrote as well."""
 
     name: str
     fields: dict[str, Any]
@@ -185,7 +185,7 @@ class _Reader:
     def __init__(self, payload: bytes) -> None:
         self._payload = payload
         self._offset = 0
-        self._handles: list[Any] = []
+        self._handles: list[object] = []
         self._readers: dict[int, Callable[[], Any]] = {
             _NULL: lambda: None,
             _REFERENCE: lambda: self._handles[self._take(">i") - _FIRST_HANDLE],
@@ -285,7 +285,7 @@ class _ReadClass(NamedTuple):
     parent: "_ReadClass | None"
 
     def lineage(self) -> "list[_ReadClass]":
-        """Itself and what it extends, the topmost first: the order of the fields."""
+        """The classes that it extends, the topmost first, then itself: the order of the fields."""
         return [*(self.parent.lineage() if self.parent else []), self]
 
 

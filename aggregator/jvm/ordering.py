@@ -1,7 +1,7 @@
-"""Orders and arithmetic as the JVM has them, where Python's differ.
+"""The JVM's orders and arithmetic, where Python's differ.
 
 Strings: Java compares UTF-16 code units, Python code points. Doubles: `Math.max` and
-`Double.compare` know -0.0 and NaN. Longs: sums wrap at 64 bits.
+`Double.compare` tell -0.0 from 0.0 and order NaN. Longs: sums wrap at 64 bits.
 """
 
 import math
@@ -11,6 +11,8 @@ from typing import Any
 from chronon_beam.api.data_types import FLOATS, STRING, DataType
 
 Key = Callable[[Any], Any]
+Choice = Callable[[Any, Any], Any]
+"""One of two values of a type."""
 
 _LONG_MIN, _LONG_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -38,13 +40,13 @@ def total_order(number: float) -> tuple[bool, float, float]:
 
 
 def sort_key(data_type: DataType) -> Key | None:
-    """The key that sorts values of a type as Scala's Ordering does; None: as they are."""
+    """The key that sorts values of a type as Scala's Ordering does; None where no key is needed."""
     if data_type == STRING:
         return utf16
     return total_order if data_type in FLOATS else None
 
 
-def larger(data_type: DataType) -> Callable[[Any, Any], Any]:
+def larger(data_type: DataType) -> Choice:
     """`Ordering.max` of a type; of equal values the first is kept."""
     if data_type == STRING:
         return lambda a, b: a if utf16(a) >= utf16(b) else b
@@ -53,7 +55,7 @@ def larger(data_type: DataType) -> Callable[[Any, Any], Any]:
     return lambda a, b: a if a >= b else b
 
 
-def smaller(data_type: DataType) -> Callable[[Any, Any], Any]:
+def smaller(data_type: DataType) -> Choice:
     """`Ordering.min` of a type; of equal values the first is kept."""
     if data_type == STRING:
         return lambda a, b: a if utf16(a) <= utf16(b) else b

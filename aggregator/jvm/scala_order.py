@@ -1,24 +1,26 @@
-"""In which order Scala's immutable maps give their keys: APPROX_HISTOGRAM_K is copied through one.
+"""The order of keys in Scala's immutable maps, into which Chronon copies an APPROX_HISTOGRAM_K.
 
 Source: `scala.collection.immutable.Map` and `HashMap` of Scala 2.12, `scala.runtime.Statics`.
 """
 
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TypeVar
 
 from chronon_beam.aggregator.jvm.hashing import double_bits, long_hash
 
+K = TypeVar("K")
+
 _INT = 0xFFFFFFFF
 _SMALL = 4
-"""Up to so many keys are kept in the order in which they came."""
+"""Maps of up to this many keys keep the order of arrival."""
 
 _DIGIT = 31
 """The trie branches by five bits at a time, the lowest first."""
 
 
-def scala_ordered(keys: Iterable[Any], hash_code: Callable[[Any], int]) -> list[Any]:
-    """The keys of an immutable map, that were put in one after the other.
+def scala_ordered(keys: Iterable[K], hash_code: Callable[[K], int]) -> list[K]:
+    """The order of an immutable map's keys that were put in one after the other.
 
     Args:
         keys: distinct.
@@ -34,7 +36,7 @@ def scala_ordered(keys: Iterable[Any], hash_code: Callable[[Any], int]) -> list[
 
 
 def _path(code: int) -> tuple[int, ...]:
-    """The way to a key in the trie (`HashMap.improve`)."""
+    """The path to a key in the trie (`HashMap.improve`)."""
     mixed = (code + ~(code << 9)) & _INT
     mixed ^= mixed >> 14
     mixed = (mixed + (mixed << 4)) & _INT

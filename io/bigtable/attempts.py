@@ -1,22 +1,22 @@
-"""A ReadRows call that is tried again for a while, when its error is one that passes."""
+"""A ReadRows call that is tried again for a while after errors that may pass."""
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import grpc
 
 from chronon_beam.io.bigtable import codes
+from chronon_beam.io.bigtable.call_watchdog import WatchedCall
 from chronon_beam.io.bigtable.client import BigtableClient
 from chronon_beam.io.bigtable.errors import BigtableError, cannot_read
-from chronon_beam.io.bigtable.reads import Row, RowsRead, prefix_after
+from chronon_beam.io.bigtable.reads import Cells, ReadRowsRequest, RowsRead, prefix_after
 
 _SCAN_TIMEOUT_S = 600.0
-"""Of one call; the next goes on where it has ended."""
+"""The longest that one call of a scan may take; the next call continues where it ended."""
 
 
 class Patience:
-    """How long one read is tried."""
+    """How long one read is tried, and the pauses between its attempts."""
 
     def __init__(self, wait_ms: int) -> None:
         self._until_s = time.monotonic() + wait_ms / 1000
@@ -24,11 +24,11 @@ class Patience:
 
     @property
     def left_s(self) -> float:
-        """For the next attempt."""
+        """The time that the next attempt may take."""
         return max(0.001, self._until_s - time.monotonic())
 
-    def pause_s(self, error: Any) -> float | None:
-        """How long to wait before the next attempt; None if there is none."""
+    def pause_s(self, error: grpc.RpcError) -> float | None:
+        """How long to wait before the next attempt; None if there is no next attempt."""
         self._number += 1
         pause_s = codes.pause_s(self._number)
         passes = codes.may_pass(codes.status_of(error), self._number)
@@ -38,13 +38,15 @@ class Patience:
 class ReadAttempts:
     """A read whose first attempt is under way."""
 
-    def __init__(self, client: BigtableClient, table: str, request: Any, wait_ms: int) -> None:
+    def __init__(
+        self, client: BigtableClient, table: str, request: ReadRowsRequest, wait_ms: int
+    ) -> None:
         self._client, self._table, self._request = client, table, request
         self._patience = Patience(wait_ms)
         self._responses = self._call()
 
-    def rows(self) -> dict[bytes, Row]:
-        """The rows, once they are here; raises BigtableError."""
+    def rows(self) -> dict[bytes, Cells]:
+        """Wait for the rows; gives the cells by row key; raises BigtableError."""
         while True:
             read = RowsRead()
             try:
@@ -61,21 +63,21 @@ class ReadAttempts:
             self._responses = self._call()
 
     def cancel(self) -> None:
-        """Nobody wants the rows any more."""
+        """End the call, whose rows are not needed any more."""
         self._responses.cancel()
 
-    def _call(self) -> Any:
+    def _call(self) -> WatchedCall:
         timeout_s = min(self._patience.left_s, self._client.options.attempt_ms / 1000)
         return self._client.read_rows(self._table, self._request, timeout_s)
 
 
 def scanned(
     client: BigtableClient, table: str, prefix: bytes, wait_ms: int
-) -> Iterator[tuple[bytes, Row]]:
-    """All rows whose key begins so, in their order; goes on where a call was broken off.
+) -> Iterator[tuple[bytes, Cells]]:
+    """All rows whose key begins with `prefix`, by row key; continues where a call broke off.
 
     Raises:
-        BigtableError: nothing more came for `wait_ms`, or what came does not pass.
+        BigtableError: no row came for `wait_ms`, or an error came that does not pass.
     """
     last = b""
     patience: Patience | None = None
@@ -102,11 +104,11 @@ def scanned(
         time.sleep(pause_s)
 
 
-def is_missing_table(error: Any) -> bool:
-    """Whether there is no such table, so no values."""
+def is_missing_table(error: grpc.RpcError) -> bool:
+    """Whether the error says that there is no such table, and so no values."""
     status = codes.status_of(error)
     return status.code == codes.NOT_FOUND and "table" in status.message.lower()
 
 
-def _failed(client: BigtableClient, table: str, error: Any) -> BigtableError:
+def _failed(client: BigtableClient, table: str, error: grpc.RpcError) -> BigtableError:
     return cannot_read(client.options, client.emulator, table, codes.status_of(error))

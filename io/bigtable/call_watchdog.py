@@ -1,14 +1,14 @@
 """Ends gRPC calls that are awaited long past their deadline.
 
-gRPC ends a call at its deadline by itself, but was seen (1.85, after a server was stopped and stood
-up again on its port) to leave one waiting for ever; a job must not.
+gRPC ends a call at its deadline by itself. But gRPC 1.85 was seen to leave a call waiting for ever,
+after a server was stopped and started again on its port; a job must not hang so.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 _GRACE_S = 2.0
 _PERIOD_S = 0.5
@@ -16,25 +16,37 @@ _PERIOD_S = 0.5
 _log = logging.getLogger(__name__)
 
 
+class StreamingCall(Protocol):
+    """A gRPC call that streams its responses."""
+
+    def __next__(self) -> Any:
+        """The next response; raises StopIteration or grpc.RpcError."""
+        ...
+
+    def cancel(self) -> object:
+        """End the call."""
+        ...
+
+
 class CallWatchdog:
-    """Looks after the calls of one connection, from a thread that ends when none is awaited.
+    """Watches the calls of one connection, from a thread that ends when no call is awaited.
 
     Args:
-        stalled: called after a call was cancelled, from the watchdog's thread.
+        stalled: called from the watchdog's thread after it has cancelled a call.
     """
 
     def __init__(self, stalled: Callable[[], None]) -> None:
         self._stalled = stalled
         self._lock = threading.Lock()
-        self._awaited: dict[int, tuple[float, Any]] = {}
+        self._awaited: dict[int, tuple[float, StreamingCall]] = {}
         self._running = False
 
-    def watch(self, call: Any, timeout_s: float) -> "WatchedCall":
-        """The call's answers; see `WatchedCall`."""
+    def watch(self, call: StreamingCall, timeout_s: float) -> "WatchedCall":
+        """The responses of the call; see `WatchedCall`."""
         return WatchedCall(self, call, time.monotonic() + timeout_s)
 
-    def begin(self, call: Any, until_s: float) -> None:
-        """Somebody waits for an answer, which is due at `until_s`."""
+    def begin(self, call: StreamingCall, until_s: float) -> None:
+        """A thread begins to wait for a response, which is due at `until_s`."""
         with self._lock:
             self._awaited[id(call)] = until_s + _GRACE_S, call
             begins = not self._running
@@ -42,8 +54,8 @@ class CallWatchdog:
         if begins:
             threading.Thread(target=self._run, name="bigtable-watchdog", daemon=True).start()
 
-    def end(self, call: Any) -> None:
-        """It is here, or the call has ended."""
+    def end(self, call: StreamingCall) -> None:
+        """The response has come, or the call has ended."""
         with self._lock:
             self._awaited.pop(id(call), None)
 
@@ -70,16 +82,16 @@ class CallWatchdog:
 
 
 class WatchedCall:
-    """The answers of a call that is under way.
+    """The responses of a call that is under way.
 
-    Only a call that somebody waits for can hang: one whose answers have come and are not fetched
-    yet is left alone, however late it is.
+    The watchdog looks only at calls for whose responses a thread waits: a call whose responses have
+    come and were not fetched yet is not cancelled, however late it is.
     """
 
-    def __init__(self, watchdog: CallWatchdog, call: Any, until_s: float) -> None:
+    def __init__(self, watchdog: CallWatchdog, call: StreamingCall, until_s: float) -> None:
         self._watchdog, self._call, self._until_s = watchdog, call, until_s
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> "WatchedCall":
         return self
 
     def __next__(self) -> Any:
@@ -90,5 +102,5 @@ class WatchedCall:
             self._watchdog.end(self._call)
 
     def cancel(self) -> None:
-        """Nobody wants the rest of the answers; does nothing to a call that has ended."""
+        """End the call, if it has not ended."""
         self._call.cancel()

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import grpc
 from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -30,6 +30,7 @@ from chronon_beam.io.bigtable.errors import (
     without_credentials,
 )
 from chronon_beam.io.bigtable.options import BigtableOptions
+from chronon_beam.io.bigtable.reads import ReadRowsRequest
 from chronon_beam.io.bigtable.tables import BigtableTables, by_hand
 from chronon_beam.io.bigtable.write_order import WriteOrder
 
@@ -54,11 +55,11 @@ _ReadRowsResponse = types.ReadRowsResponse.pb()
 
 
 class BigtableClient:
-    """Calls to one instance, and what all writers of this process to it have in common.
+    """Calls to one instance, and what all its writers in this process share.
 
     Attributes:
         options: which instance, and how.
-        order: keeps retried writes from undoing younger ones.
+        order: keeps retried writes from overwriting younger ones.
         rate: how fast the instance takes rows.
         slots: one for each call that may be under way.
         readers: threads that wait for answers; they start when they are needed.
@@ -104,14 +105,14 @@ class BigtableClient:
         call = self._mutate_rows(request, timeout=timeout_s, metadata=self._routing(table))
         return self._watchdog.watch(call, timeout_s)
 
-    def read_rows(self, table: str, request: Any, timeout_s: float) -> WatchedCall:
+    def read_rows(self, table: str, request: ReadRowsRequest, timeout_s: float) -> WatchedCall:
         """The responses to a ReadRowsRequest whose table and app profile are filled in here."""
         self._address(table, request)
         call = self._read_rows(request, timeout=timeout_s, metadata=self._routing(table))
         return self._watchdog.watch(call, timeout_s)
 
     def make(self, table: str) -> bool:
-        """Make the table if there is none, and look only once; whether it was made.
+        """Make the table if there is none; whether it was made. Each table is looked for once.
 
         Raises:
             BigtableError: it is not there and cannot be made.
@@ -128,7 +129,7 @@ class BigtableClient:
         return made
 
     def remake(self, table: str) -> bool:
-        """Make a table that is gone, and say so; whether it is there now."""
+        """Make a table that was deleted, and log that; whether the table is there now."""
         self._made.discard(table)
         try:
             made = self.make(table)
@@ -142,7 +143,7 @@ class BigtableClient:
         return True
 
     def drop(self, table: str, prefix: bytes) -> None:
-        """Drop the rows of a table whose keys begin so.
+        """Drop the rows of a table whose keys begin with `prefix`.
 
         Raises:
             BigtableError: Bigtable refuses, or does not answer.
@@ -157,20 +158,20 @@ class BigtableClient:
         return BigtableTables(self.options, self._channel if self.emulator else None)
 
     def _reconnect(self) -> None:
-        """After a call that hung: others of its connection might."""
+        """Replace the connection of a call that hung, because its other calls may hang too."""
         _log.warning("Bigtable %s: a call has hung, connecting anew", self.options.name)
-        self._connect()  # the old channel goes when the last call lets go of it
+        self._connect()  # the old channel is freed with its last call
 
     def table_name(self, table: str) -> str:
         """The table's full name."""
         return f"{self.options.name}/tables/{table}"
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self.readers.shutdown(wait=False)
         self._channel.close()
 
-    def _address(self, table: str, request: Any) -> None:
+    def _address(self, table: str, request: ReadRowsRequest) -> None:
         request.table_name = self.table_name(table)
         request.app_profile_id = self.options.app_profile
 
@@ -184,14 +185,14 @@ class BigtableClient:
 
 
 class _Shared(NamedTuple):
-    """A client that is open, and who uses it."""
+    """An open client, and the ids of its users."""
 
     client: BigtableClient
     users: set[int]
 
 
 _clients: dict[tuple[int, str | None, BigtableOptions], _Shared] = {}
-"""Those of this process; a forked process has others."""
+"""The clients by process id, emulator and options: a forked process opens its own."""
 
 _clients_lock = threading.Lock()
 
@@ -207,7 +208,7 @@ def shared_client(options: BigtableOptions, user: object) -> BigtableClient:
 
 
 def release(client: BigtableClient, user: object) -> None:
-    """This user needs it no more; when nobody does, it is closed."""
+    """The user does not need the client any more; after its last user the client is closed."""
     with _clients_lock:
         for key, shared in list(_clients.items()):
             if shared.client is client:

@@ -20,13 +20,13 @@ WAITED_FOR = frozenset(
         _Code.RESOURCE_EXHAUSTED,
     )
 )
-"""They say that the store cannot now: tried again until the deadline."""
+"""Codes of a store that cannot answer now: the entry is sent again until the deadline."""
 
-DOUBTFUL = frozenset(code.value[0] for code in (_Code.INTERNAL, _Code.UNKNOWN))
-"""A broken connection looks like that, and so does a request that will never do."""
+AMBIGUOUS = frozenset(code.value[0] for code in (_Code.INTERNAL, _Code.UNKNOWN))
+"""Codes that a broken connection gives, but also a request that will always fail."""
 
-DOUBTFUL_ATTEMPTS = 5
-"""How often a doubtful one is tried."""
+AMBIGUOUS_ATTEMPTS = 5
+"""How often an entry with an ambiguous code is sent."""
 
 OF_ONE_ENTRY = frozenset(
     code.value[0]
@@ -37,7 +37,7 @@ OF_ONE_ENTRY = frozenset(
         _Code.ALREADY_EXISTS,
     )
 )
-"""As the outcome of a whole call: one of its entries is to blame, and the others are sound."""
+"""Codes of a whole call that failed because of one of its entries."""
 
 EXHAUSTED: int = _Code.RESOURCE_EXHAUSTED.value[0]
 NOT_FOUND: int = _Code.NOT_FOUND.value[0]
@@ -50,7 +50,7 @@ _LONGEST_PAUSE_S = 5.0
 
 
 class Status(NamedTuple):
-    """How it went for one entry."""
+    """The result of one entry."""
 
     code: int
     message: str
@@ -60,22 +60,22 @@ class Status(NamedTuple):
 
 
 def status_of(error: grpc.RpcError) -> Status:
-    """The status that a failed call has given."""
+    """The status of a failed call."""
     code = error.code() or _Code.UNKNOWN
     return Status(code.value[0], error.details() or "")
 
 
 def may_pass(status: Status, attempts: int) -> bool:
-    """Whether an entry that failed so, `attempts` times by now, is tried again."""
-    if status.code in DOUBTFUL:
-        return attempts < DOUBTFUL_ATTEMPTS
+    """Whether to send an entry again that has failed `attempts` times, now with `status`."""
+    if status.code in AMBIGUOUS:
+        return attempts < AMBIGUOUS_ATTEMPTS
     return status.code in WAITED_FOR
 
 
 def pause_s(round_number: int, chance: Callable[[], float] = random.random) -> float:
-    """Before the next attempt, after `round_number` failed ones: longer each time, and by chance.
+    """How long to wait after `round_number` failed attempts: longer each time, and random.
 
-    Workers that failed together must not come back together.
+    Random, so that workers that failed together do not all send again at one moment.
     """
     longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(round_number, 10))
     return longest * (0.1 + 0.9 * chance())

@@ -14,7 +14,7 @@ def open_bigtable(uri: str) -> KVStore:
     """
     options = bigtable_options(uri)
     try:
-        from chronon_beam.io.bigtable.store import BigtableStore
+        from chronon_beam.io.bigtable.bigtable_store import BigtableStore
     except ImportError as error:
         raise ImportError(
             f"bigtable: its client library is missing ({error}): "

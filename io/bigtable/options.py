@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.io.uri import duration_ms, parse_uri
@@ -15,21 +15,21 @@ _EXAMPLE = "bigtable://my-project/my-instance"
 
 
 class BigtableOptions(NamedTuple):
-    """All that a store of Bigtable can be told; in a URI the names are the same.
+    """The settings of a Bigtable store; in a URI the parameters have the same names.
 
     Attributes:
         project: the project's id.
         instance: the instance's id.
         app_profile: routes the calls; empty for the instance's default.
-        max_age_ms: tables that are made drop cells older than this (by their time, that is the
-            tile's); None keeps them. In a URI `5d` or `none`.
-        wait_ms: how long a write waits for a store that is down before it is given up.
+        max_age_ms: new tables drop cells older than this, by the start of their tile; None keeps
+            all cells. In a URI `5d` or `none`.
+        wait_ms: how long a write waits for a store that is down before the write fails.
         attempt_ms: how long one call may take.
         read_wait_ms: how long a read is tried.
-        rows: most rows in one call.
-        bytes: most bytes in one call, if more than one row is in it.
-        age_ms: longest that a row waits for others before it is sent.
-        in_flight: most calls under way at a time in one process.
+        rows: the most rows in one call.
+        bytes: the most bytes in one call of several rows.
+        age_ms: the longest that a row waits for other rows before it is sent.
+        in_flight: the most calls under way at a time in one process.
     """
 
     project: str
@@ -73,7 +73,7 @@ def bigtable_options(uri: str) -> BigtableOptions:
     return BigtableOptions(place[1], place[2])._replace(**_given(parsed.parameters, uri))
 
 
-def _given(parameters: Mapping[str, str], uri: str) -> dict[str, Any]:
+def _given(parameters: Mapping[str, str], uri: str) -> dict[str, object]:
     found = {}
     for name, text in parameters.items():
         field, read = _READERS[name]
@@ -110,7 +110,7 @@ def _count(most: int) -> Callable[[str], int]:
     return read
 
 
-_READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
+_READERS: dict[str, tuple[str, Callable[[str], object]]] = {
     "app_profile": ("app_profile", _profile),
     "max_age": ("max_age_ms", _age),
     "wait": ("wait_ms", _duration),
@@ -121,4 +121,4 @@ _READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "age": ("age_ms", _duration),
     "in_flight": ("in_flight", _count(1000)),
 }
-"""By parameter: the field, and what reads its text."""
+"""Each parameter of a URI: its field, and the function that reads its text."""

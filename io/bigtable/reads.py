@@ -1,13 +1,13 @@
-"""Reading many values at once: which rows to ask for, and what the answers hold.
+"""Reading many values at once: which rows to ask for, and which values the answers hold.
 
-A ReadRows call takes the rows of all requests to a table, of whatever keys, datasets and tile
-sizes: for tiles one row a day that is asked for. Bigtable reads the rows of a call one after the
-other, so many rows are split into some calls.
+One ReadRows call asks for the rows of all requests to a table, whatever their keys, datasets and
+tile sizes: for tiles one row per day. Bigtable reads the rows of a call one after the other, so
+many rows are split among several calls.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from google.cloud.bigtable_v2 import types
 
@@ -23,10 +23,10 @@ from chronon_beam.io.bigtable.cells import (
 )
 
 _MOST_DAYS = 400
-"""Of more days the rows that exist are looked for, instead of asking for each."""
+"""Above this many days a request asks for the rows that exist, and not for the row of each day."""
 
-_ROWS_A_CALL = 25
-"""Of more rows there are several calls, if not more than `_CALLS`."""
+_ROWS_PER_CALL = 25
+"""Above this many rows there are several calls, at most `_CALLS` unless they get too large."""
 
 _CALLS = 8
 _CALL_BYTES = 400_000
@@ -36,32 +36,43 @@ _END_MS = 1 << 50
 
 _Request = types.ReadRowsRequest.pb()
 
+
+class ReadRowsRequest(Protocol):
+    """The fields of Google's message that are set here; `rows` and `filter` are messages too."""
+
+    table_name: str
+    app_profile_id: str
+    rows: Any
+    filter: Any
+
+
 Value = tuple[int, bytes, bytes]
 """A cell's time (ms), column and content; sorts as the values of a request do.
 
-No record: of plain tuples there may be any number without the garbage collector looking at them.
+A plain tuple and not a record, because the garbage collector does not visit tuples of such values.
 """
 
-Row = list[Value]
+Cells = list[Value]
+"""The cells of one row."""
 
 _Wanted = list[bytes] | bytes
-"""Of one request its row keys, or the prefix of all its rows."""
+"""The row keys that one request asks for, or the prefix of all its rows."""
 
 
 class TableRead(NamedTuple):
     """What is asked of one table.
 
     Attributes:
-        requests: without the table's name; one for each call.
-        rows: of each request its index and what it wants.
+        requests: one per call, without the table's name.
+        rows: (index, request, wanted rows) of each request that is answered by these calls.
     """
 
-    requests: list[Any]
+    requests: list[ReadRowsRequest]
     rows: list[tuple[int, GetRequest, _Wanted]]
 
 
 def planned(requests: Sequence[GetRequest]) -> dict[str, TableRead]:
-    """The calls that answer the requests, by table; nothing for a request of an empty time."""
+    """The calls that answer the requests, by table; none for a request of an empty time range."""
     by_table: dict[str, list[tuple[int, GetRequest, _Wanted]]] = {}
     for index, request in enumerate(requests):
         if max(request.start_ms, 0) < request.end_ms:
@@ -81,7 +92,7 @@ def _rows(request: GetRequest) -> _Wanted:
     return [row_key(dataset, key, day_ms, size_ms) for day_ms in range(first_ms, end_ms, DAY_MS)]
 
 
-def _requests(rows: list[tuple[int, GetRequest, _Wanted]]) -> list[Any]:
+def _requests(rows: list[tuple[int, GetRequest, _Wanted]]) -> list[ReadRowsRequest]:
     prefixes = {wanted for _, _, wanted in rows if isinstance(wanted, bytes)}
     keys = {row for _, _, wanted in rows if not isinstance(wanted, bytes) for row in wanted}
     only_tiles = all(each.tile_size_ms or each.dataset.endswith("_BATCH") for _, each, _ in rows)
@@ -102,11 +113,11 @@ def _requests(rows: list[tuple[int, GetRequest, _Wanted]]) -> list[Any]:
 
 
 def _portions(wanted: list[bytes]) -> Iterator[list[bytes]]:
-    most = max(_ROWS_A_CALL, -(-len(wanted) // _CALLS))
+    most = max(_ROWS_PER_CALL, -(-len(wanted) // _CALLS))
     portion: list[bytes] = []
     size = 0
     for each in wanted:
-        encoded = 2 * len(each) + 20  # of a prefix; a key has less
+        encoded = 2 * len(each) + 20  # the size of a prefix; a key takes less
         if portion and (len(portion) == most or size + encoded > _CALL_BYTES):
             yield portion
             portion, size = [], 0
@@ -115,10 +126,10 @@ def _portions(wanted: list[bytes]) -> Iterator[list[bytes]]:
     yield portion
 
 
-def prefix_after(prefix: bytes, last: bytes) -> Any:
-    """The request for all rows whose key begins so and, if `last` is one, comes after it.
+def prefix_after(prefix: bytes, last: bytes) -> ReadRowsRequest:
+    """The request for all rows whose key begins with `prefix`, which ends in `#`.
 
-    The prefix ends in `#`.
+    If `last` is not empty, only rows after it.
     """
     request = _Request()
     _add_prefix(request, prefix)
@@ -128,37 +139,37 @@ def prefix_after(prefix: bytes, last: bytes) -> Any:
     return request
 
 
-def _add_prefix(request: Any, prefix: bytes) -> None:
+def _add_prefix(request: ReadRowsRequest, prefix: bytes) -> None:
     request.rows.row_ranges.add(start_key_closed=prefix, end_key_open=prefix[:-1] + b"$")
 
 
-def _filter(request: Any, qualifier: str | None, start_ms: int, end_ms: int) -> None:
+def _filter(request: ReadRowsRequest, qualifier: str | None, start_ms: int, end_ms: int) -> None:
     filters = request.filter.chain.filters
     filters.add(family_name_regex_filter=FAMILY)
     if qualifier is not None:
         filters.add(column_qualifier_regex_filter=qualifier.encode())
     times = filters.add().timestamp_range_filter
     times.start_timestamp_micros = start_ms * 1000
-    # Zero, which leaves the end open, for times that Bigtable has not got.
+    # Zero leaves the end open: Bigtable has no times as late as these.
     times.end_timestamp_micros = end_ms * 1000 if end_ms < _END_MS else 0
 
 
 class RowsRead:
-    """The rows of a ReadRows call, put together from the chunks that come.
+    """The rows of a ReadRows call, put together from the chunks of its responses.
 
     Attributes:
-        rows: the cells by row key, as they come.
+        rows: the cells by row key, in the order in which the rows came.
     """
 
     def __init__(self) -> None:
-        self.rows: dict[bytes, Row] = {}
+        self.rows: dict[bytes, Cells] = {}
         self._row = self._qualifier = b""
         self._time_ms = 0
-        self._cells: Row = []
+        self._cells: Cells = []
         self._parts: list[bytes] = []
 
     def add(self, response: Any) -> None:
-        """Take one response; a cell may go on in the next."""
+        """Add one response; a cell may continue in the next response."""
         for chunk in response.chunks:
             if chunk.reset_row:
                 self._cells, self._parts = [], []
@@ -180,7 +191,7 @@ class RowsRead:
                 self.rows[self._row], self._cells = self._cells, []
 
 
-def answers(read: TableRead, rows: dict[bytes, Row]) -> dict[int, list[TimedValue]]:
+def answers(read: TableRead, rows: dict[bytes, Cells]) -> dict[int, list[TimedValue]]:
     """The values of each request by its index, sorted by time."""
     keys = sorted(rows) if any(isinstance(wanted, bytes) for _, _, wanted in read.rows) else []
     return {
@@ -192,7 +203,7 @@ def answers(read: TableRead, rows: dict[bytes, Row]) -> dict[int, list[TimedValu
 
 
 def _under(request: GetRequest, prefix: bytes, keys: list[bytes]) -> list[bytes]:
-    """The rows of the request's key; those of longer keys begin like them."""
+    """The rows of the request's key, without rows of longer keys that begin with the prefix too."""
     found = []
     for position in range(bisect_left(keys, prefix), len(keys)):
         row = keys[position]
@@ -205,7 +216,7 @@ def _under(request: GetRequest, prefix: bytes, keys: list[bytes]) -> list[bytes]
 
 
 def _values(
-    request: GetRequest, rows: dict[bytes, Row], wanted: Sequence[bytes]
+    request: GetRequest, rows: dict[bytes, Cells], wanted: Sequence[bytes]
 ) -> list[TimedValue]:
     start_ms, end_ms = request.start_ms, request.end_ms
     found = [

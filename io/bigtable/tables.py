@@ -1,12 +1,13 @@
-"""Tables of a Bigtable instance, made when a job is launched, with zipline's rules of collection.
+"""Tables of a Bigtable instance: made when a job is launched, with zipline's garbage collection.
 
-Zipline's tables drop a cell when it is five days old or 10,000 younger ones stand in its column.
+Zipline's tables drop a cell when it is five days old, or when its column has 10,000 younger cells.
 """
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
+import grpc
 from google.api_core.exceptions import (
     AlreadyExists,
     DeadlineExceeded,
@@ -32,8 +33,8 @@ _passes = if_exception_type(DeadlineExceeded, ServiceUnavailable)
 _log = logging.getLogger(__name__)
 
 
-def collection_rule(table: str, max_age_ms: int | None) -> Any:
-    """What Bigtable may drop of a table: only values of GroupBys grow old."""
+def collection_rule(table: str, max_age_ms: int | None) -> types.GcRule:
+    """What Bigtable may drop of a table; only tables of GroupBys have a greatest age."""
     versions = types.GcRule(max_num_versions=MOST_VERSIONS)
     if max_age_ms is None or table not in AGEING:
         return versions
@@ -42,21 +43,21 @@ def collection_rule(table: str, max_age_ms: int | None) -> Any:
     return types.GcRule(union=types.GcRule.Union(rules=[age, versions]))
 
 
-def same_rule(one: Any, other: Any) -> bool:
-    """Whether they say the same; the parts of a union may come in any order."""
+def same_rule(one: types.GcRule, other: types.GcRule) -> bool:
+    """Whether two rules are equal; the parts of a union may come in any order."""
     parts = [sorted(str(each) for each in r.union.rules) or [str(r)] for r in (one, other)]
     return parts[0] == parts[1]
 
 
 class BigtableTables:
-    """Makes tables; one that exists is left as it is, but for a family that it lacks.
+    """Makes tables, and families that are missing in tables that exist.
 
     Args:
         options: which instance, and how old its cells may grow.
         channel: a gRPC channel to an emulator; None for Google's.
     """
 
-    def __init__(self, options: BigtableOptions, channel: Any) -> None:
+    def __init__(self, options: BigtableOptions, channel: grpc.Channel | None) -> None:
         self._options = options
         self._owns_channel = channel is None
         self._client = (
@@ -88,10 +89,10 @@ class BigtableTables:
         return False
 
     def drop_rows(self, table: str, prefix: bytes) -> None:
-        """Drop all rows whose key begins with `prefix`; no table is as good as none of them.
+        """Drop all rows whose key begins with `prefix`; without the table there are none.
 
         Raises:
-            GoogleAPICallError, RetryError: they are still there.
+            GoogleAPICallError, RetryError: the rows are still there.
         """
         with suppress(NotFound):
             self._client.drop_row_range(
@@ -102,12 +103,12 @@ class BigtableTables:
             )
 
     def close(self) -> None:
-        """Let go of the connection, if it is its own."""
+        """Close the connection, unless it was given by the caller."""
         if self._owns_channel:
             self._client.transport.close()
 
-    def _families(self, table: str) -> Any:
-        """By name; None if there is no table."""
+    def _families(self, table: str) -> Mapping[str, types.ColumnFamily] | None:
+        """The table's families by name; None if there is no table."""
         name = f"{self._options.name}/tables/{table}"
         request = types.GetTableRequest(name=name, view=types.Table.View.SCHEMA_VIEW)
         wait_s = self._options.read_wait_ms / 1000
@@ -117,7 +118,7 @@ class BigtableTables:
         except NotFound:
             return None
 
-    def _make(self, table: str, rule: Any) -> bool:
+    def _make(self, table: str, rule: types.GcRule) -> bool:
         family = types.ColumnFamily(gc_rule=rule)
         try:
             self._client.create_table(
@@ -128,12 +129,12 @@ class BigtableTables:
             )
         except AlreadyExists:  # another worker was faster
             return False
-        # The emulator keeps the rules of a new table, and applies them only once they are changed.
+        # The emulator applies the rules of a new table only after a change of them.
         self._modify(table, {"update": family})
         return True
 
-    def _modify(self, table: str, change: dict[str, Any]) -> None:
-        modification = types.ModifyColumnFamiliesRequest.Modification(id=FAMILY, **change)
+    def _modify(self, table: str, change: dict[str, types.ColumnFamily]) -> None:
+        modification = types.ModifyColumnFamiliesRequest.Modification({"id": FAMILY, **change})
         self._client.modify_column_families(
             name=f"{self._options.name}/tables/{table}",
             modifications=[modification],

@@ -1,4 +1,7 @@
-"""`WriteToBigtable`: PutRequests of any pipeline to Bigtable, without losing or hiding any."""
+"""`WriteToBigtable`: a PTransform that writes the PutRequests of any pipeline to Bigtable.
+
+Each request is stored, or comes out as a `Failure`.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +16,8 @@ from chronon_beam.io.write import Write
 class WriteToBigtable(beam.PTransform):
     """PutRequests, or lists of them, to Bigtable.
 
-    Out come `written`, how many were written at a time, and `failures`, one `Failure` for each
-    request that Bigtable does not take, with the request itself, Bigtable's code and message. Both
+    The outputs are `written`, how many requests each call has stored, and `failures`, one `Failure`
+    per request that Bigtable refuses, with the request itself, Bigtable's code and message. Both
     are in the global window.
 
         results = requests | WriteToBigtable("bigtable://my-project/my-instance")

@@ -1,6 +1,10 @@
-"""A batch of cells to one table: sent in bounded calls, each cell until it is taken or given up."""
+"""Writes a batch of cells to one table: in calls of bounded size, each cell until it is stored.
+
+A cell that Bigtable refuses for good, or for too long, is given up with a reason.
+"""
 
 import logging
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,9 +31,9 @@ class Connection(Protocol):
     options: BigtableOptions
     order: WriteOrder
     rate: AdaptiveRate
-    slots: Any
+    slots: threading.BoundedSemaphore
 
-    def mutate_rows(self, table: str, entries: Any) -> Any:
+    def mutate_rows(self, table: str, entries: Iterable[bytes]) -> "Responses":
         """Start a call."""
         ...
 
@@ -38,23 +42,46 @@ class Connection(Protocol):
         ...
 
 
+class Responses(Protocol):
+    """The responses of a MutateRows call."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """MutateRowsResponse messages; raises grpc.RpcError."""
+        ...
+
+    def cancel(self) -> object:
+        """End the call."""
+        ...
+
+
 class Call(NamedTuple):
     """A call that is under way, and the cells in it."""
 
     cells: list[Cell]
-    answers: Any
+    responses: Responses
 
 
-def _answered(call: Call) -> tuple[dict[Cell, Status], list[Cell]]:
-    """What was refused of a call, and the cells of which one spoils the call for the others."""
+class Outcome(NamedTuple):
+    """How a call ended: what Bigtable refused, and what has to be sent again in smaller calls.
+
+    Attributes:
+        refused: the status of each cell that was not stored.
+        suspects: cells of a call that failed as a whole because of at least one of them.
+    """
+
+    refused: dict[Cell, Status]
+    suspects: list[Cell]
+
+
+def _outcome(call: Call) -> Outcome:
     unanswered = set(range(len(call.cells)))
     refused: dict[Cell, Status] = {}
     missing = Status(codes.UNKNOWN, "no answer for this entry")
     try:
-        for answer in call.answers:
-            for each in answer.entries:
+        for response in call.responses:
+            for each in response.entries:
                 if each.index not in unanswered:
-                    continue  # not of this call; what has no answer is sent again
+                    continue  # answered twice, or not in this call
                 unanswered.discard(each.index)
                 if each.status.code:
                     status = Status(each.status.code, each.status.message)
@@ -63,17 +90,18 @@ def _answered(call: Call) -> tuple[dict[Cell, Status], list[Cell]]:
         missing = codes.status_of(error)
     left = [call.cells[index] for index in sorted(unanswered)]
     if missing.code in codes.OF_ONE_ENTRY and len(left) > 1:
-        return refused, left
-    return refused | dict.fromkeys(left, missing), []
+        return Outcome(refused, left)
+    return Outcome(refused | dict.fromkeys(left, missing), [])
 
 
 class Trouble:
-    """What a batch that does not get through has seen.
+    """What happened so far to a batch of which Bigtable has refused cells.
 
     Attributes:
-        rounds: how often something of it was tried again.
-        began_s: when it was refused first.
-        remade: whether its table was gone and is made anew.
+        rounds: how often cells of the batch were sent again.
+        began_s: when Bigtable first refused a cell.
+        remade: whether the table was missing and was made again.
+        attempts: how often each refused cell was sent.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -85,11 +113,11 @@ class Trouble:
 
     @property
     def lasts_s(self) -> float:
-        """For how long."""
+        """How long the batch has been refused."""
         return self._clock() - self.began_s
 
     def say(self, name: str, cells: int, status: Status, wait_ms: int) -> None:
-        """Tell the log, now and then, that a job is waiting and for what."""
+        """Log, at most every 30 s, that the job waits, and for what."""
         now = self._clock()
         due_s = _SAY_AFTER_S if self._said_s == self.began_s else _SAY_EVERY_S
         if now - self._said_s < due_s:
@@ -114,7 +142,7 @@ class BigtableWriter:
         sleep: waits that many seconds.
 
     Attributes:
-        retried: how many cells were sent again, since it was made.
+        retried: how many cells were sent again, since the writer was made.
     """
 
     def __init__(
@@ -128,11 +156,11 @@ class BigtableWriter:
         self._options = connection.options
 
     def write(self, table: str, entries: Mapping[Cell, bytes]) -> dict[Cell, str]:
-        """Write all; the reasons why some are given up.
+        """Write all cells; gives the reason for each cell that was given up.
 
         Args:
             table: the table's id.
-            entries: what is sent for each cell, see `cells.entry`.
+            entries: the bytes to send for each cell, see `cells.entry`.
         """
         given_up: dict[Cell, str] = {}
         pending = dict(entries)
@@ -152,7 +180,7 @@ class BigtableWriter:
     def _attempt(
         self, table: str, pending: dict[Cell, bytes], write: OpenWrite
     ) -> tuple[dict[Cell, bytes], dict[Cell, Status]]:
-        """Send once: what was sent, and what was refused of it."""
+        """Send once; gives what was sent, and the status of each cell that was refused."""
         with self._connection.order.attempt(write) as superseded:
             if superseded:
                 pending = {cell: sent for cell, sent in pending.items() if cell not in superseded}
@@ -163,27 +191,27 @@ class BigtableWriter:
         calls: deque[Call] = deque()
         try:
             for cells in self._portions(entries):
-                # An overloaded store is asked how it took a call before it gets the next.
+                # An overloaded store gets a call only after it has answered the one before.
                 while calls and self._connection.rate.limit is not None:
-                    refused |= self._outcome(table, entries, calls.popleft())
-                # Whoever has calls under way looks after them before waiting for others' to end.
+                    refused |= self._refused(table, entries, calls.popleft())
+                # A thread that has calls under way ends them before it waits for other threads.
                 while not self._connection.slots.acquire(blocking=not calls):
-                    refused |= self._outcome(table, entries, calls.popleft())
+                    refused |= self._refused(table, entries, calls.popleft())
                 calls.append(self._started(table, entries, cells))
             while calls:
-                refused |= self._outcome(table, entries, calls.popleft())
+                refused |= self._refused(table, entries, calls.popleft())
         finally:
             self._abandon(calls)
         return refused
 
     def _abandon(self, calls: Iterable[Call]) -> None:
-        """Nobody waits for these any more, because of an error."""
+        """End calls for which no one waits any more, because of an error."""
         for call in calls:
-            call.answers.cancel()
+            call.responses.cancel()
             self._connection.slots.release()
 
     def _portions(self, entries: Mapping[Cell, bytes]) -> Iterator[list[Cell]]:
-        """Calls of at most so many rows and bytes."""
+        """The cells of each call: at most `rows` cells and `bytes` bytes."""
         portion: list[Cell] = []
         size = 0
         for cell, sent in entries.items():
@@ -206,21 +234,21 @@ class BigtableWriter:
             self._connection.slots.release()
             raise
 
-    def _outcome(self, table: str, entries: Mapping[Cell, bytes], call: Call) -> dict[Cell, Status]:
-        """What was refused of a call; the rest is written."""
+    def _refused(self, table: str, entries: Mapping[Cell, bytes], call: Call) -> dict[Cell, Status]:
+        """Wait for a call; gives the cells that were refused. All others are stored."""
         try:
-            refused, blame = _answered(call)
+            refused, suspects = _outcome(call)
         finally:
             self._connection.slots.release()
-        if blame:
-            return refused | self._halved(table, entries, blame)
+        if suspects:
+            return refused | self._halved(table, entries, suspects)
         self._tell_rate(refused)
         return refused
 
     def _halved(
         self, table: str, entries: Mapping[Cell, bytes], cells: list[Cell]
     ) -> dict[Cell, Status]:
-        """Of a call that was refused as a whole, find the entry that is to blame."""
+        """Send the cells of a call that failed as a whole in two calls, to find the bad entry."""
         middle = len(cells) // 2
         first, second = cells[:middle], cells[middle:]
         return self._send(table, {cell: entries[cell] for cell in first}) | self._send(
@@ -240,7 +268,7 @@ class BigtableWriter:
         trouble: Trouble,
         given_up: dict[Cell, str],
     ) -> dict[Cell, Status]:
-        """Those to be tried again; the others, with their reasons, join `given_up`."""
+        """The cells to send again; the other ones are added to `given_up` with their reasons."""
         trouble.rounds += 1
         trouble.attempts.update(statuses.keys())
         over = trouble.lasts_s * 1000 >= self._options.wait_ms

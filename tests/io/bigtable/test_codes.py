@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from chronon_beam.io.bigtable.codes import DOUBTFUL_ATTEMPTS, Status, may_pass, pause_s
+from chronon_beam.io.bigtable.codes import AMBIGUOUS_ATTEMPTS, Status, may_pass, pause_s
 
 Code = grpc.StatusCode
 
@@ -12,7 +12,7 @@ Code = grpc.StatusCode
 def test_each_code_is_waited_for_or_doubted_or_final(code: grpc.StatusCode) -> None:
     waited_for = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED", "RESOURCE_EXHAUSTED"}
     doubted = {"INTERNAL", "UNKNOWN"}
-    passes = [may_pass(Status(code.value[0], ""), tries) for tries in (1, DOUBTFUL_ATTEMPTS)]
+    passes = [may_pass(Status(code.value[0], ""), tries) for tries in (1, AMBIGUOUS_ATTEMPTS)]
     assert passes == [code.name in waited_for | doubted, code.name in waited_for]
 
 

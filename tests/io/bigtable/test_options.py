@@ -43,7 +43,7 @@ def test_bad_uris_are_refused_with_a_remedy(uri: str, message: str) -> None:
 
 def test_missing_client_library_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
-        sys.modules, "chronon_beam.io.bigtable.store", None
+        sys.modules, "chronon_beam.io.bigtable.bigtable_store", None
     )  # as if it could not load
     with pytest.raises(ImportError, match=r"missing .*pip install 'chronon-beam\[bigtable\]'"):
         open_store("bigtable://p/i")

@@ -177,7 +177,7 @@ class BigtableStore(KVStore):
         return BigtableStore, (self._options,)
 
 
-def _stored(dataset: str, row: bytes, values: reads.Row) -> Iterator[StoredValue]:
+def _stored(dataset: str, row: bytes, values: reads.Cells) -> Iterator[StoredValue]:
     place = place_of(dataset, row)
     if place is not None:
         for time_ms, _, content in sorted(values):
