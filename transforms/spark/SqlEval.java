@@ -11,6 +11,7 @@ import java.nio.channels.Channels;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
@@ -35,6 +36,8 @@ import org.apache.spark.TaskContextImpl;
 import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.execution.arrow.ArrowWriter;
+import org.apache.spark.sql.execution.vectorized.ConstantColumnVector;
+import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.util.ArrowUtils;
 import org.apache.spark.sql.vectorized.ArrowColumnVector;
 import org.apache.spark.sql.vectorized.ColumnVector;
@@ -210,8 +213,11 @@ public final class SqlEval {
       this.plan = plan;
       input = VectorSchemaRoot.create(plan.input, allocator);
       output = VectorSchemaRoot.create(plan.output, allocator);
-      // The plan does not touch the columns that stay null here.
+      // Columns that the query does not name are null: operators that are not compiled copy them.
+      ConstantColumnVector absent = new ConstantColumnVector(1, DataTypes.NullType);
+      absent.setNull();
       ColumnVector[] columns = new ColumnVector[plan.width];
+      Arrays.fill(columns, absent);
       for (int i = 0; i < plan.used.length; i++) {
         columns[plan.used[i]] = new ArrowColumnVector((ValueVector) input.getFieldVectors().get(i));
       }

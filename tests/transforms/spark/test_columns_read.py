@@ -45,6 +45,15 @@ def test_only_named_columns_are_read(wanted, read):
     assert compiled.inputs.names == [name for name in SCHEMA.names if name in read]
 
 
+def test_operators_that_spark_does_not_compile_copy_columns_that_nobody_reads():
+    compiled = compile_query(query({"a": "transform(tags, tag -> tag || '!')"}))
+    batch = pa.RecordBatch.from_pylist([{"tags": ["s", None]}], compiled.inputs)
+    assert compiled.evaluate(batch).rows.to_pylist() == [{"a": ["s!", None]}]
+    compiled = compile_query(query({"a": "transform_values(map(k, v), (name, n) -> n * 2)"}))
+    batch = pa.RecordBatch.from_pylist([{"k": "x", "v": 4}], compiled.inputs)
+    assert compiled.evaluate(batch).rows.to_pylist() == [{"a": [("x", 8)]}]
+
+
 def test_rows_are_right_whatever_else_the_events_have():
     compiled = compile_query(query({"a": "k", "b": "v * 2", "c": "explode(tags)"}, "v > 1"))
     batch = pa.RecordBatch.from_pylist(
