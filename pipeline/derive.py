@@ -38,21 +38,6 @@ def spark_derivations(plan: Plan) -> Derive | None:
     return _Derivations(plan, schema, compiled)
 
 
-def derivations_when_needed(plan: Plan) -> Derive | None:
-    """The same, but Spark is not started before there are features to derive from."""
-    if rename_only(plan.group_by.derivations):
-        return None
-    made: list[Derive | None] = []
-
-    def derive(known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        if not made:
-            made.append(spark_derivations(plan))
-        assert made[0] is not None
-        return made[0](known)
-
-    return derive
-
-
 def _types(plan: Plan) -> dict[str, DataType]:
     columns = plan.aggregator.columns
     features = {

@@ -5,6 +5,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from chronon_beam.pipeline import options as flags
@@ -13,6 +14,8 @@ from chronon_beam.pipeline.json_lines import to_json
 from chronon_beam.pipeline.moments import moment_text, parse_moment
 
 if TYPE_CHECKING:
+    from chronon_beam.aggregator.plan import Plan
+    from chronon_beam.fetcher.fetch import Derive
     from chronon_beam.fetcher.presence import Answer
 
 _EXAMPLE = """example:
@@ -67,12 +70,11 @@ def _run(arguments: Namespace, _: list[str]) -> int:
     from chronon_beam.fetcher.presence import fetch_answers
     from chronon_beam.fetcher.serving_info import load
     from chronon_beam.io.kv_store import open_store
-    from chronon_beam.pipeline.derive import derivations_when_needed
 
     group_by = load_group_by(arguments.group_by, arguments.dialect)
     with closing(open_store(arguments.store)) as store:
         info = load(store, group_by)
-        fetcher = Fetcher.of(info, store, derivations_when_needed(info.plan))
+        fetcher = Fetcher.of(info, store, _derive(info.plan))
         at_ms = int(time.time() * 1000) if arguments.at is None else arguments.at
         missed = _Missed(at_ms)
         for keys in _keys(arguments, info.plan.keys.columns):
@@ -84,6 +86,27 @@ def _run(arguments: Namespace, _: list[str]) -> int:
         if degraded := fetcher.counts["degraded"]:
             print(_DEGRADED.format(degraded), file=sys.stderr)
     return DONE
+
+
+def _derive(plan: "Plan") -> "Derive | None":
+    """The function for `Fetcher.derive`; it starts Spark at its first call, if at all."""
+    from chronon_beam.api.derivations import rename_only
+
+    if rename_only(plan.group_by.derivations):
+        return None
+
+    @cache
+    def planned() -> "Derive | None":
+        from chronon_beam.pipeline.derive import spark_derivations
+
+        return spark_derivations(plan)
+
+    def derive(known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        made = planned()
+        assert made is not None, "derivations that are not renames"
+        return made(known)
+
+    return derive
 
 
 def _line(answer: "Answer", arguments: Namespace) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The `chronon-beam` command: what holds for every command."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -22,7 +23,8 @@ def test_no_command_and_a_wrong_one_are_wrong_use(chronon_beam: Cli) -> None:
 def test_help_shows_an_example(chronon_beam: Cli, command: str) -> None:
     ran = chronon_beam(command, "--help")
     assert ran.code == 0
-    assert f"example:\n  chronon-beam {command} --group_by examples/" in ran.out
+    assert f"example:\n  chronon-beam {command} " in ran.out
+    assert "examples/" in ran.out
     assert all(len(line) <= 100 for line in ran.out.splitlines() if "usage" not in line)
 
 
@@ -71,10 +73,30 @@ def test_start_waits_for_nothing_that_the_command_does_not_need(
     assert not imported & not_needed
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("chronon-beam f", {"fetch"}),
+        ("chronon-beam fetch --st", {"--store", "--status"}),
+        ("chronon-beam run --layout ", {"tumbling", "sliding"}),
+    ],
+)
+def test_shell_completes_commands_flags_and_choices(typed: str, offered: set[str]) -> None:
+    asked = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_STDOUT_FILENAME": "/dev/stdout",
+        "COMP_LINE": typed,
+        "COMP_POINT": str(len(typed)),
+    }
+    command = [sys.executable, "-m", "chronon_beam.pipeline"]
+    ran = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True)
+    assert {word.strip() for word in ran.stdout.split("\v") if word.strip()} >= offered
+
+
 def test_interrupted_command_has_failed(chronon_beam: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("chronon_beam.pipeline.describe.describe", interrupted)
     ran = chronon_beam("plan", ICE_CREAM)
-    assert (ran.code, ran.err) == (1, "chronon-beam: stopped\n")
+    assert (ran.code, ran.err) == (130, "chronon-beam: stopped\n")
