@@ -1,14 +1,58 @@
-"""What a job counts: every stage is told where to.
+"""What a job counts: the names of all metrics, and how a stage is told where to count.
 
-The names are `messages` read, `rows` evaluated and events `filtered` out, `tiles` made and `late`
-events; of an upload rows `outside` of all windows and `values` made; requests `written` and
-`retried`; and of every stage the `dead`.
+In Beam every metric is in the namespace `chronon`, under the names that stand here. The counts of
+a job add up (see `pipeline.summary`):
+
+    messages + extra_rows = rows + filtered + dead_decode + dead_evaluate
 """
 
 from collections.abc import Callable
+from enum import StrEnum
 
 Count = Callable[[str, int], None]
-"""Takes a name and how many more there are of it; called once a batch, in a worker."""
+"""Takes a metric's name and a number to add to it; called once per batch, in a worker."""
+
+
+class Metric(StrEnum):
+    """The metrics of a job, besides the dead letters of each step (`dead`)."""
+
+    MESSAGES = "messages"
+    """Messages that were read, each of which should be one event."""
+    ROWS = "rows"
+    """Rows that the query made of the events."""
+    EXTRA_ROWS = "extra_rows"
+    """Rows beyond the first of their event: `explode` makes such rows, and changes of entities."""
+    FILTERED = "filtered"
+    """Events without a row, because a where was not true or nothing was left to explode."""
+    TILES = "tiles"
+    """Tiles that were made to be written: the same tile counts each time."""
+    LATE = "late"
+    """Events that came after their tile had closed, and were merged into it."""
+    DEAD_REPEATED = "dead_repeated"
+    """Dead letters beyond the first of a row: where a row has several tiles, each may refuse it."""
+    OUTSIDE = "outside"
+    """Rows of an upload in no window, or after the batch's end."""
+    VALUES = "values"
+    """Batch values that an upload made, one per key."""
+    WRITTEN = "written"
+    """Requests that the store has taken."""
+    RETRIED = "retried"
+    """Requests that were sent again because the store had not taken them."""
+    WRITE_BATCH_MS = "write_batch_ms"
+    """How long the store took for a batch of requests, as a distribution."""
+
+
+DISTRIBUTIONS = frozenset({Metric.WRITE_BATCH_MS})
+"""Metrics whose numbers are values to be spread out, not to be added up."""
+
+
+def dead(step: str) -> str:
+    """The metric of a step's dead letters; `step` is that of `Failure.step`.
+
+    >>> dead("Decode")
+    'dead_decode'
+    """
+    return f"dead_{step.lower()}"
 
 
 def uncounted(name: str, number: int) -> None:

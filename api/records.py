@@ -51,6 +51,10 @@ class Messages(NamedTuple):
     attributes: "pa.RecordBatch | None" = None
 
 
+FAILURES = "failures"
+"""The output of each Beam step on which its Failures leave it."""
+
+
 class Failure(NamedTuple):
     """One event or request that left the pipeline, with all that is needed to look into it.
 

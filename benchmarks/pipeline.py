@@ -33,7 +33,7 @@ from chronon_beam.io import write
 from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.io.kv_store import NullStore, open_store
 from chronon_beam.pipeline.job import Job, build
-from chronon_beam.pipeline.progress import tally
+from chronon_beam.pipeline.metrics import tally
 from chronon_beam.pipeline.runners.choose import runner_of
 from chronon_beam.transforms import convert, decode, evaluate
 from chronon_beam.transforms.evaluate import plan_of, sql_query
@@ -62,13 +62,17 @@ class StageClock:
     STAGES = (
         ("read", ReadFn, ("process",)),
         ("decode", decode._DecodeFn, ("process",)),
-        ("evaluate", evaluate._EvaluateFn, ("process",)),
         ("split", tile._SplitFn, ("process", "finish_bundle")),
         ("tile", tile_fn.EveryEventFn, ("process",)),
         ("tile", tile_fn.BufferedFn, ("process",)),
-        ("convert", convert._ConvertRowsFn, ("process",)),
         ("write", write.WriteFn, ("process", "finish_bundle")),
     )
+    FUNCTIONS = (
+        ("evaluate", evaluate, "evaluate_events"),
+        ("convert", convert, "row_requests"),
+        ("convert", convert, "tile_requests"),
+    )
+    """Stages that are a function of one batch: the function is timed, not its DoFn."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
@@ -81,18 +85,19 @@ class StageClock:
                     timed.__dict__.update(original.__dict__)
                     timed.__wrapped__ = original  # Beam reads the parameters of the original
                     setattr(kind, method, timed)
-        self._time_tile_requests()
+        for name, module, function in self.FUNCTIONS:
+            self._time_function(name, module, function)
 
-    def _time_tile_requests(self) -> None:
-        original = convert.tile_requests
+    def _time_function(self, name: str, module: Any, function: str) -> None:
+        original = getattr(module, function)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             began = time.thread_time()
             result = original(*args, **kwargs)
-            self._add("convert", time.thread_time() - began)
+            self._add(name, time.thread_time() - began)
             return result
 
-        convert.tile_requests = timed
+        setattr(module, function, timed)
 
     def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Iterator[Any]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
 
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Failure
@@ -121,7 +120,6 @@ class _AppendFn(beam.DoFn):
         self._lines: list[bytes] = []
 
     def process(self, failure: Failure) -> None:
-        _count(failure)
         self._lines.append(to_line(failure, self._clock()))
         if len(self._lines) >= _BATCH:
             self._flush()
@@ -185,11 +183,6 @@ _limit = RateLimit()
 
 class _LogFn(beam.DoFn):
     def process(self, failure: Failure) -> None:
-        _count(failure)
         line = _limit.line(failure)
         if line is not None:
             _log.warning("%s; keep them with --dead_letters=file:PATH", line)
-
-
-def _count(failure: Failure) -> None:
-    Metrics.counter("DeadLetters", f"dead-letters-{failure.step.lower()}").inc()

@@ -26,9 +26,10 @@ import apache_beam as beam
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count
-from chronon_beam.api.records import Correction, Failure, GetRequest, Phase, PutRequest
+from chronon_beam.api.records import FAILURES, Correction, Failure, GetRequest, Phase, PutRequest
 from chronon_beam.io.kv_store import KVStore
-from chronon_beam.io.write import FAILURES, WriteFn, counted, create_dataset, request_failure
+from chronon_beam.io.metrics import count
+from chronon_beam.io.write import WriteFn, Written, create_dataset, request_failure
 
 NOTES_DATASET = "{}_REPAIRS"
 """Where the notes of a dataset's tiles are kept, under the same keys."""
@@ -173,8 +174,6 @@ def _failures(tiles: list[GetRequest], reasons: list[str | None]) -> dict[GetReq
 class WriteTiles(beam.PTransform):
     """Lists of PutRequests and lists of Corrections to the store, in the order in which they come.
 
-    Outputs are those of `Write`: `written`, and `failures`.
-
     Attributes:
         plan: how tiles are merged.
         store_uri: see `open_store`.
@@ -183,16 +182,16 @@ class WriteTiles(beam.PTransform):
 
     plan: Plan
     store_uri: str
-    count: Count = counted
+    count: Count = count
 
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, requests: beam.PCollection[list[Any]]) -> Any:
+    def expand(self, requests: beam.PCollection[list[Any]]) -> Written:
         """One step, with the store opened once per worker thread."""
-        return requests | "Write" >> beam.ParDo(WriteTilesFn(self)).with_outputs(
-            FAILURES, main="written"
-        )
+        write = beam.ParDo(WriteTilesFn(self)).with_outputs(FAILURES, main="written")
+        written: Any = requests | "Write" >> write
+        return Written(*written)
 
 
 class WriteTilesFn(WriteFn):

@@ -6,60 +6,59 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from chronon_beam.api.counts import Count
-from chronon_beam.api.records import Failure, PutRequest
+from chronon_beam.api.counts import Count, Metric, dead
+from chronon_beam.api.records import FAILURES, Failure, PutRequest
 from chronon_beam.io.kv_store import Bounds, KVStore, open_store
+from chronon_beam.io.metrics import count
 
 STEP = "Write"
-FAILURES = "failures"
 PAUSES_S = (0.1, 0.4)
 """Before the second and third attempt."""
 
 _log = logging.getLogger(__name__)
 
 
-def counted(name: str, number: int) -> None:
-    """Add to Beam's counter `Write/name`: the default, for a Write outside of a job."""
-    if number:
-        Metrics.counter(STEP, name).inc(number)
+class Written(NamedTuple):
+    """The outputs of `Write`, in the global window."""
+
+    written: beam.PCollection[int]
+    """How many requests were written at a time."""
+    failures: beam.PCollection[Failure]
 
 
 @dataclass
 class Write(beam.PTransform):
     """PutRequests, or lists of them, to the store.
 
-    The requests of a bundle are collected until the store's `bounds` are reached. Outputs, both in
-    the global window: `written`, the number of requests per write, and `failures`.
+    The requests of a bundle are collected until the store's `bounds` are reached.
 
     Attributes:
         store_uri: see `open_store`.
         dataset: created if it does not exist; None leaves that to the store.
-        count: takes `written`, `retried` and `dead`; see `api.counts`.
+        count: takes what is written, retried and dead; by default as Beam's metrics.
     """
 
     store_uri: str
     dataset: str | None = None
-    count: Count = counted
+    count: Count = count
 
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, requests: beam.PCollection[Any]) -> Any:
+    def expand(self, requests: beam.PCollection[Any]) -> Written:
         """One step, with the store opened once per worker thread."""
         unwindowed: Any = requests
         if not isinstance(requests.windowing.windowfn, GlobalWindows):
             unwindowed = requests | "Global" >> beam.WindowInto(GlobalWindows())
-        return unwindowed | "Write" >> beam.ParDo(
-            WriteFn(self.store_uri, self.dataset, self.count)
-        ).with_outputs(FAILURES, main="written")
+        write = beam.ParDo(WriteFn(self.store_uri, self.dataset, self.count))
+        return Written(*(unwindowed | "Write" >> write.with_outputs(FAILURES, main="written")))
 
 
 def write_all(
@@ -199,7 +198,6 @@ class WriteFn(beam.DoFn):
         if self._dataset is not None:
             create_dataset(self._store, self._dataset)
         self._pending = Pending(self._store.bounds)
-        self._batch_ms = Metrics.distribution(STEP, "batch_ms")
 
     def teardown(self) -> None:
         self._store.close()
@@ -229,17 +227,17 @@ class WriteFn(beam.DoFn):
         self,
         requests: list[Any],
         write: Callable[[list[Any]], list[str | None]],
-        dead: Callable[[Any, str], Failure],
+        failure: Callable[[Any, str], Failure],
     ) -> Iterator[Any]:
         """Write and count; yields the failures, then how many requests were written."""
         began_s = time.monotonic()
         failed, retried = write_all(self._store, requests, write=write)
-        self._batch_ms.update(int((time.monotonic() - began_s) * 1000))
-        self._count("written", len(requests) - len(failed))
-        self._count("retried", retried)
-        self._count("dead", len(failed))
+        self._count(Metric.WRITE_BATCH_MS, int((time.monotonic() - began_s) * 1000))
+        self._count(Metric.WRITTEN, len(requests) - len(failed))
+        self._count(Metric.RETRIED, retried)
+        self._count(dead(STEP), len(failed))
         for index, reason in failed.items():
-            yield TaggedOutput(FAILURES, dead(requests[index], reason))
+            yield TaggedOutput(FAILURES, failure(requests[index], reason))
         yield len(requests) - len(failed)
 
 

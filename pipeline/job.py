@@ -1,11 +1,13 @@
-"""The job: one GroupBy as one page of data flow.
+# Beam says that `|` gives a PValue; each stage says which record it gives.
+# pyright: reportAssignmentType=false
+"""The job on one page: how the events of one GroupBy become tiles or rows in a store.
 
 Source, store and dead letters are arguments, so the same page runs in tests, on a laptop and on a
 cluster.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -13,19 +15,20 @@ from apache_beam.pvalue import PBegin
 
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.records import Failure
 from chronon_beam.api.serde import SerDe
 from chronon_beam.io.repair import WriteTiles
-from chronon_beam.io.write import Write
-from chronon_beam.pipeline.progress import count
-from chronon_beam.transforms.convert import ConvertRows, ConvertTiles
-from chronon_beam.transforms.decode import Decode
-from chronon_beam.transforms.envelope import Unfold
-from chronon_beam.transforms.evaluate import Evaluate, columns_read
+from chronon_beam.io.write import Write, Written
+from chronon_beam.pipeline.metrics import count
+from chronon_beam.transforms.convert import Converted, ConvertRows, ConvertTiles
+from chronon_beam.transforms.decode import Decode, DecodedEvents
+from chronon_beam.transforms.evaluate import Evaluate, Evaluated, columns_read
 from chronon_beam.transforms.mutations import ReportDeletes
+from chronon_beam.transforms.rows import Rows
 from chronon_beam.transforms.serdes.json import JsonSerDe
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.tiling.settings import Tiling
-from chronon_beam.transforms.tiling.tile import Tile
+from chronon_beam.transforms.tiling.tile import Tile, Tiled
 
 
 @dataclass(frozen=True)
@@ -64,82 +67,105 @@ class Job:
         return self.tiling is not None and not self.tiling.trigger.every_event
 
 
-def build(
-    root: PBegin | beam.Pipeline,
-    job: Job,
-    source: beam.PTransform,
-    dead_letters: beam.PTransform,
-) -> beam.PCollection[int]:
-    """Lay the job onto `root`, under the GroupBy's name; gives the counts of what was written."""
-    return root | job.plan.group_by.name >> _Page(job, source, dead_letters)
+Failures = beam.PCollection[Failure]
 
 
-class _Page(beam.PTransform):
-    """All of the job as one transform: each step's name begins with the GroupBy's.
+@dataclass
+class GroupByJob(beam.PTransform):
+    """All of the job as one transform, to be applied to the root of a pipeline.
 
-    The names are part of a running job's state: a savepoint fits a job with the same ones.
+    Gives the numbers of requests that were written at a time.
+
+    Attributes:
+        job: what to compute, and where to store it.
+        source: gives Messages.
+        dead_letters: takes the Failures of all stages.
     """
 
-    def __init__(self, job: Job, source: beam.PTransform, dead_letters: beam.PTransform) -> None:
+    job: Job
+    source: beam.PTransform
+    dead_letters: beam.PTransform
+
+    def __post_init__(self) -> None:
         super().__init__()
-        self._job = job
-        self._source = source
-        self._dead_letters = dead_letters
 
     def expand(self, root: PBegin) -> beam.PCollection[int]:
-        """See `build`."""
-        return _page(root, self._job, self._source, self._dead_letters)
+        """The page. The names of the steps are part of a running job's state."""
+        job = self.job
+        messages = root | "Read" >> self.source
+        decoded: DecodedEvents = messages | "Decode" >> Decode(job.serde, job.columns, count)
+        evaluate = Evaluate(job.query, job.changes is not None, count)
+        evaluated: Evaluated = decoded.events | "Evaluate" >> evaluate
+        stored: list[Stored] = [evaluated.rows | name >> step for name, step in _stores(job)]
+        failures = [decoded.failures, evaluated.failures]
+        failures += [failed for each in stored for failed in each.failures]
+        if job.plan.group_by.is_entities:
+            deletes: Failures = evaluated.rows | "Deletes" >> ReportDeletes(job.plan, count)
+            failures.append(deletes)
+        _ = failures | beam.Flatten() | "DeadLetters" >> self.dead_letters
+        return [each.written for each in stored] | "Written" >> beam.Flatten()
 
 
-def _page(
-    root: PBegin, job: Job, source: beam.PTransform, dead_letters: beam.PTransform
+def build(
+    root: PBegin | beam.Pipeline, job: Job, source: beam.PTransform, dead_letters: beam.PTransform
 ) -> beam.PCollection[int]:
-    messages = root | "Read" >> source
-    decoded: Any = messages | "Decode" >> Decode(job.serde, job.columns, count)
-    events = decoded.events | "Unfold" >> Unfold() if job.changes else decoded.events
-    evaluated: Any = events | "Evaluate" >> Evaluate(job.query, count)
-    rows = evaluated.rows
-    stored = _tiled(rows, job, job.tiling) if job.tiling else _untiled(rows, job)
-    refused = (decoded.failures, evaluated.failures, *_deletes(evaluated.rows, job))
-    _ = (*refused, *stored.failures) | beam.Flatten() | "DeadLetters" >> dead_letters
-    return stored.written
+    """Apply the job to `root` under the GroupBy's name; see `GroupByJob`."""
+    return root | job.plan.group_by.name >> GroupByJob(job, source, dead_letters)
 
 
-def _deletes(rows: beam.PCollection[Any], job: Job) -> tuple[beam.PCollection[Any], ...]:
-    """Rows of entities that are taken back and cannot be, as failures; events have none."""
-    if not job.plan.group_by.is_entities:
-        return ()
-    return (rows | "Deletes" >> ReportDeletes(job.plan, count),)
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """Counts of what was written, and what failed on the way to the store."""
+class Stored(NamedTuple):
+    """The outputs of a stage that stores rows or tiles: the numbers written, and failures."""
 
     written: beam.PCollection[int]
-    failures: tuple[beam.PCollection[Any], ...]
+    failures: tuple[Failures, ...]
 
 
-def _tiled(rows: beam.PCollection[Any], job: Job, tiling: Tiling) -> _Stored:
-    """Each family of tiles goes a way of its own: what is written keeps its order."""
-    families = [_family(rows, job, spec, tiling) for spec in job.plan.specs]
-    if len(families) == 1:
-        return families[0]
-    written = tuple(family.written for family in families) | "Written" >> beam.Flatten()
-    return _Stored(written, tuple(failed for family in families for failed in family.failures))
+def _stores(job: Job) -> list[tuple[str, beam.PTransform]]:
+    """The stages that store what the job is told to store, and their names.
+
+    Each family of tiles has a stage of its own, so that its tiles keep their order.
+    """
+    if job.tiling is None:
+        return [("StoreRows", StoreRows(job.plan, job.store_uri))]
+    return [
+        (f"StoreTiles{spec.size_ms}", StoreTiles(job.plan, job.store_uri, job.tiling, spec))
+        for spec in job.plan.specs
+    ]
 
 
-def _family(rows: beam.PCollection[Any], job: Job, spec: TileSpec, tiling: Tiling) -> _Stored:
-    of = str(spec.size_ms) if len(job.plan.specs) > 1 else ""
-    tiled: Any = rows | f"Tile{of}" >> Tile(job.plan, spec, tiling, count)
-    requests = tiled["tiles"] | f"Convert{of}" >> ConvertTiles(job.plan)
-    write = WriteTiles(job.plan, job.store_uri, count)
-    responses: Any = requests | f"Write{of}" >> write
-    return _Stored(responses.written, (tiled["failures"], responses.failures))
+@dataclass
+class StoreTiles(beam.PTransform):
+    """Rows to one family of tiles, in the store."""
+
+    plan: Plan
+    store_uri: str
+    tiling: Tiling
+    spec: TileSpec
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, rows: beam.PCollection[Rows]) -> Stored:
+        """Tiles are converted and written in the order in which they come."""
+        tiled: Tiled = rows | "Tile" >> Tile(self.plan, self.spec, self.tiling, count)
+        requests = tiled.tiles | "Convert" >> ConvertTiles(self.plan)
+        written: Written = requests | "Write" >> WriteTiles(self.plan, self.store_uri, count)
+        return Stored(written.written, (tiled.failures, written.failures))
 
 
-def _untiled(rows: beam.PCollection[Any], job: Job) -> _Stored:
-    converted: Any = rows | "Convert" >> ConvertRows(job.plan, count)
-    write = Write(job.store_uri, job.plan.group_by.streaming_dataset, count)
-    responses: Any = converted.requests | "Write" >> write
-    return _Stored(responses.written, (converted.failures, responses.failures))
+@dataclass
+class StoreRows(beam.PTransform):
+    """Rows to the store, as they are."""
+
+    plan: Plan
+    store_uri: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, rows: beam.PCollection[Rows]) -> Stored:
+        """One request per row."""
+        dataset = self.plan.group_by.streaming_dataset
+        converted: Converted = rows | "Convert" >> ConvertRows(self.plan, count)
+        written: Written = converted.requests | "Write" >> Write(self.store_uri, dataset, count)
+        return Stored(written.written, (converted.failures, written.failures))

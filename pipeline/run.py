@@ -13,19 +13,15 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.pipeline.job import build
+from chronon_beam.pipeline.metrics import committed, tallied_since, tally
 from chronon_beam.pipeline.options import JobOptions
 from chronon_beam.pipeline.prepare import prepare
-from chronon_beam.pipeline.progress import (
-    ProgressLine,
-    committed,
-    summary,
-    tallied_since,
-    tally,
-)
+from chronon_beam.pipeline.progress import ProgressLine
 from chronon_beam.pipeline.runners import worker_logs
 from chronon_beam.pipeline.runners.choose import Chosen, runner_of
 from chronon_beam.pipeline.runners.job_server import root_cause
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
+from chronon_beam.pipeline.summary import summary
 
 
 class JobFailed(RuntimeError):
@@ -38,7 +34,7 @@ class Done:
 
     Attributes:
         group_by: what it computed.
-        counts: messages, rows, filtered, tiles, late, dead, written.
+        counts: by the names of `api.counts`.
     """
 
     group_by: GroupBy

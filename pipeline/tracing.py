@@ -61,14 +61,15 @@ class Tracer:
     def lines(self) -> Iterator[Step]:
         """One object an event, in the order of the source."""
         for messages in read(self._source, self._columns):
-            events, failures = decode_messages(messages, self._decoder)
+            events, failures, _ = decode_messages(messages, self._decoder)
             yield from (_dead(failure) for failure in failures)
             for index in range(events.batch.num_rows):
                 yield from self._event(_one(events, index))
 
     def _event(self, event: Events) -> Iterator[Step]:
         source = event.batch.to_pylist()[0]
-        rows, failures = evaluate_events(self._compiled, unfold(event) if self._unfolds else event)
+        events = unfold(event) if self._unfolds else event
+        rows, failures, _ = evaluate_events(self._compiled, events)
         line: Step = {"position": f"{event.source}@{event.positions[0]}", "1_source": source}
         if failures:
             yield {**line, **_dead(failures[0])}
@@ -84,7 +85,7 @@ class Tracer:
         if self._tiled:
             return self._tile(row)
         keys, values = self._plan.keys, self._plan.rows
-        requests, failures = row_requests(row, keys, values, self._dataset)
+        requests, failures, _ = row_requests(row, keys, values, self._dataset)
         if failures:
             return _dead(failures[0])
         return {"4_convert": _put(requests[0]), **self._stored(requests[0])}

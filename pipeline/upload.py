@@ -1,3 +1,5 @@
+# Beam says that `|` gives a PValue; each stage says which record it gives.
+# pyright: reportAssignmentType=false
 """The batch side of a GroupBy: rows of files, up to the end of a day, to one value a key.
 
 Source: `ai.chronon.spark.GroupByUpload`.
@@ -8,26 +10,27 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PBegin
 
+from chronon_beam.api.counts import Metric
 from chronon_beam.api.serde import SerDe
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo, save_batch
 from chronon_beam.fetcher.serving_info import check_batch
 from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.io.sources import Source
-from chronon_beam.io.write import Write
+from chronon_beam.io.write import Write, Written
+from chronon_beam.pipeline.metrics import count
 from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.prepare import loaded_group_by, planned, reached_store
-from chronon_beam.pipeline.progress import count, upload_summary
 from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
-from chronon_beam.transforms.decode import Decode
-from chronon_beam.transforms.evaluate import Evaluate, columns_read
-from chronon_beam.transforms.fold import Fold, Unite
+from chronon_beam.pipeline.summary import upload_summary
+from chronon_beam.transforms.decode import Decode, DecodedEvents
+from chronon_beam.transforms.evaluate import Evaluate, Evaluated, columns_read
+from chronon_beam.transforms.fold import Fold, Folded, Unite, United
 from chronon_beam.transforms.serdes.json import JsonSerDe
 from chronon_beam.transforms.spark.query import SqlQuery
 
@@ -89,15 +92,15 @@ def build_upload(
     """Lay the upload onto `root`; gives the counts of what was written."""
     plan, end_ms = job.info.plan, job.info.end_ms
     messages = root | "Read" >> source
-    decoded: Any = messages | "Decode" >> Decode(job.serde, job.columns, count)
-    evaluated: Any = decoded.events | "Evaluate" >> Evaluate(job.query, count)
-    folded: Any = evaluated.rows | "Fold" >> Fold(plan, end_ms, count)
-    united: Any = folded.partials | "Unite" >> Unite(plan, end_ms, VALUE_MS, count)
-    dataset = plan.group_by.batch_dataset
-    responses: Any = united.requests | "Write" >> Write(job.store_uri, dataset, count)
-    failures = tuple(step.failures for step in (decoded, evaluated, folded, united, responses))
+    decoded: DecodedEvents = messages | "Decode" >> Decode(job.serde, job.columns, count)
+    evaluated: Evaluated = decoded.events | "Evaluate" >> Evaluate(job.query, count=count)
+    folded: Folded = evaluated.rows | "Fold" >> Fold(plan, end_ms, count)
+    united: United = folded.partials | "Unite" >> Unite(plan, end_ms, VALUE_MS, count)
+    write = Write(job.store_uri, plan.group_by.batch_dataset, count)
+    written: Written = united.requests | "Write" >> write
+    failures = [step.failures for step in (decoded, evaluated, folded, united, written)]
     _ = failures | beam.Flatten() | "DeadLetters" >> dead_letters
-    return responses.written
+    return written.written
 
 
 def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Done:
@@ -120,10 +123,11 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
         beam_flags,
     )
     say(upload_summary(counts, time.monotonic() - began))
-    missing = counts.get("values", 0) - counts.get("written", 0)
+    made = counts.get(Metric.VALUES, 0)
+    missing = made - counts.get(Metric.WRITTEN, 0)
     if missing > 0:
         raise JobFailed(
-            f"{missing:,} of {counts['values']:,} values could not be written: readers stay with "
+            f"{missing:,} of {made:,} values could not be written: readers stay with "
             "the batch they have; look at the dead letters, and run the upload again"
         )
     with closing(open_store(options.store)) as store:

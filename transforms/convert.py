@@ -3,14 +3,13 @@
 Source: `ai.chronon.flink.AvroCodecFn` and `TiledAvroCodecFn`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.aggregator.avro import AvroError
 from chronon_beam.aggregator.codecs import RecordCodec
@@ -19,8 +18,9 @@ from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.group_by import MUTATION_TIME
 from chronon_beam.api.records import Correction, Failure, Phase, PutRequest
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row
+from chronon_beam.transforms.stage import PerBatch, Result, outputs_of
 
-FAILURES = "failures"
+STEP = "Convert"
 
 _put_request = partial(tuple.__new__, PutRequest)
 """`PutRequest._make` without a call of Python for every request."""
@@ -41,13 +41,26 @@ def tile_requests(tiles: Tiles, dataset: str) -> list[PutRequest] | list[Correct
     return list(map(Correction, puts, repeat(tiles.phase), tiles.events))
 
 
+def row_converter(plan: Plan) -> Callable[[Rows], Result[list[PutRequest]]]:
+    """The function of the stage `ConvertRows`: it has the codecs of `plan`.
+
+    Rows are stored under their own time, rows of entities under that of the mutation, as in
+    Chronon.
+    """
+    time = MUTATION_TIME if plan.group_by.is_entities else "ts"
+    return partial(
+        row_requests,
+        keys=plan.keys,
+        values=plan.rows,
+        dataset=plan.group_by.streaming_dataset,
+        time=time,
+    )
+
+
 def row_requests(
     rows: Rows, keys: RecordCodec, values: RecordCodec, dataset: str, time: str = "ts"
-) -> tuple[list[PutRequest], list[Failure]]:
-    """One PutRequest for each row of an untiled job; rows that Avro cannot hold fail alone.
-
-    They are stored under the column `time`: of entities that of the mutation, as in Chronon.
-    """
+) -> Result[list[PutRequest]]:
+    """One PutRequest per row, stored under the column `time`; rows that Avro cannot hold fail."""
     key_bytes, bad_keys = _records(rows, keys)
     value_bytes, bad_values = _records(rows, values)
     times, positions = rows.batch.column(time).to_pylist(), _row_positions(rows)
@@ -55,13 +68,14 @@ def row_requests(
     requests = list(map(_put_request, fields))
     bad = bad_values | bad_keys
     if not bad:
-        return requests, []
-    failures = [dead_row(rows, index, "Convert", bad[index]) for index in sorted(bad)]
-    return [request for index, request in enumerate(requests) if index not in bad], failures
+        return Result(requests)
+    failures = [dead_row(rows, index, STEP, bad[index]) for index in sorted(bad)]
+    good = [request for index, request in enumerate(requests) if index not in bad]
+    return Result(good, failures)
 
 
 def _records(rows: Rows, codec: RecordCodec) -> tuple[list[bytes], dict[int, str]]:
-    """The record of each row; nothing, and why by index, for those that Avro cannot hold."""
+    """The record of each row, empty if Avro cannot hold the row; and the reasons, by row index."""
     values = zip(*(rows.batch.column(name).to_pylist() for name in codec.columns), strict=True)
     encoded: list[bytes] = []
     reasons: dict[int, str] = {}
@@ -106,9 +120,16 @@ class ConvertTiles(beam.PTransform):
         )
 
 
+class Converted(NamedTuple):
+    """The outputs of `ConvertRows`."""
+
+    requests: beam.PCollection[list[PutRequest]]
+    failures: beam.PCollection[Failure]
+
+
 @dataclass
 class ConvertRows(beam.PTransform):
-    """Rows of an untiled job to lists of PutRequests; `failures` beside them."""
+    """Rows of an untiled job to lists of PutRequests."""
 
     plan: Plan
     count: Count = uncounted
@@ -116,25 +137,7 @@ class ConvertRows(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, rows: beam.PCollection[Rows]) -> Any:
-        """One list a batch."""
-        return rows | "Requests" >> beam.ParDo(_ConvertRowsFn(self)).with_outputs(
-            FAILURES, main="requests"
-        )
-
-
-class _ConvertRowsFn(beam.DoFn):
-    def __init__(self, convert: ConvertRows) -> None:
-        self._plan = convert.plan
-        self._count = convert.count
-
-    def setup(self) -> None:
-        self._keys, self._rows = self._plan.keys, self._plan.rows
-
-    def process(self, rows: Rows) -> Iterator[Any]:
-        dataset = self._plan.group_by.streaming_dataset
-        time = MUTATION_TIME if self._plan.group_by.is_entities else "ts"
-        requests, failures = row_requests(rows, self._keys, self._rows, dataset, time)
-        self._count("dead", len(failures))
-        yield requests
-        yield from (TaggedOutput(FAILURES, failure) for failure in failures)
+    def expand(self, rows: beam.PCollection[Rows]) -> Converted:
+        """One list per batch."""
+        start = partial(row_converter, self.plan)
+        return Converted(*outputs_of(rows | "Requests" >> PerBatch(start, self.count)))

@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.pvalue import TaggedOutput
 
-from chronon_beam.api.counts import Count, uncounted
-from chronon_beam.api.records import Failure, Messages
+from chronon_beam.api.counts import Count, Metric, uncounted
+from chronon_beam.api.records import FAILURES, Failure, Messages
 from chronon_beam.api.serde import Decoded, Decoder, SerDe
 from chronon_beam.transforms.rows import taken
+from chronon_beam.transforms.stage import Result, emitted, outputs_of
 
 STEP = "Decode"
-FAILURES = "failures"
 
 
 class Events(NamedTuple):
@@ -39,7 +38,7 @@ class Events(NamedTuple):
     promised_ms: pa.Array | None = None
 
 
-def decode_messages(messages: Messages, decoder: Decoder) -> tuple[Events, list[Failure]]:
+def decode_messages(messages: Messages, decoder: Decoder) -> Result[Events]:
     """The events in `messages`, and the messages that are not events; nothing is lost.
 
     Raises:
@@ -49,15 +48,22 @@ def decode_messages(messages: Messages, decoder: Decoder) -> tuple[Events, list[
         none = messages._replace(
             positions=[], payloads=[], table=None, attributes=None, promised_ms=None
         )
-        return _events(none, decoder.decode(none)), _unread(messages)
+        return Result(_events(none, decoder.decode(none)), _unread(messages))
     decoded = _decoded(messages, decoder)
     failures = [_dead(messages, decoded, index) for index in sorted(decoded.reasons)]
-    return _events(messages, decoded), failures
+    return Result(_events(messages, decoded), failures, {Metric.MESSAGES: len(messages.positions)})
+
+
+class DecodedEvents(NamedTuple):
+    """The outputs of `Decode`."""
+
+    events: beam.PCollection[Events]
+    failures: beam.PCollection[Failure]
 
 
 @dataclass
 class Decode(beam.PTransform):
-    """Messages to Events: `events`, and `failures` beside them.
+    """Messages to Events.
 
     Attributes:
         serde: what the messages are.
@@ -76,30 +82,25 @@ class Decode(beam.PTransform):
         super().__init__()
         self.serde.decoder(self.schema).close()
 
-    def expand(self, messages: beam.PCollection[Messages]) -> Any:
+    def expand(self, messages: beam.PCollection[Messages]) -> DecodedEvents:
         """One Events per Messages; none where no event is left."""
-        return messages | "Decode" >> beam.ParDo(_DecodeFn(self)).with_outputs(
-            FAILURES, main="events"
-        )
+        decode = beam.ParDo(_DecodeFn(self)).with_outputs(FAILURES, main="events")
+        return DecodedEvents(*outputs_of(messages | "Decode" >> decode))
 
 
 class _DecodeFn(beam.DoFn):
     def __init__(self, decode: Decode) -> None:
-        self._serde = decode.serde
-        self._schema = decode.schema
+        self._decode = decode.serde, decode.schema
         self._count = decode.count
 
     def setup(self) -> None:
-        self._decoder = self._serde.decoder(self._schema)
+        serde, schema = self._decode
+        self._decoder = serde.decoder(schema)
 
     def process(self, messages: Messages) -> Iterator[Any]:
-        events, failures = decode_messages(messages, self._decoder)
-        self._count("messages", 0 if messages.error else len(messages.positions))
-        self._count("dead", len(failures))
-        for failure in failures:
-            yield TaggedOutput(FAILURES, failure)
-        if events.positions:
-            yield events
+        events, failures, counts = decode_messages(messages, self._decoder)
+        result = Result(events if events.positions else None, failures, counts)
+        return emitted(result, self._count)
 
     def teardown(self) -> None:
         self._decoder.close()

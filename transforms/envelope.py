@@ -4,9 +4,6 @@ Source: `Mutation` in `ai.chronon.online.serde.SerDe`, and the order of zipline'
 `DeserializationSchema`: the row before is taken back, then the row after is added.
 """
 
-from dataclasses import dataclass
-
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
@@ -81,15 +78,3 @@ def unfold(events: Events) -> Events:
         payloads=None if payloads is None else [payloads[parent] for parent in parents],
         promised_ms=taken(events.promised_ms, parents),
     )
-
-
-@dataclass
-class Unfold(beam.PTransform):
-    """Events that are changes to Events that are rows."""
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def expand(self, events: beam.PCollection[Events]) -> beam.PCollection[Events]:
-        """One batch a batch."""
-        return events | "Rows" >> beam.Map(unfold)

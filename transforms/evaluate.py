@@ -4,29 +4,30 @@ Source: `ai.chronon.flink.SparkExpressionEvalFn`.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute
-from apache_beam.pvalue import TaggedOutput
 
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.counts import Count, uncounted
+from chronon_beam.api.counts import Count, Metric, uncounted
 from chronon_beam.api.data_types import BOOLEAN, from_arrow
 from chronon_beam.api.formats.python_values import rows_without_python_value
 from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupByError, Query
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.decode import Events
-from chronon_beam.transforms.envelope import narrowed
+from chronon_beam.transforms.envelope import narrowed, unfold
 from chronon_beam.transforms.rows import Rows, row_json, taken
 from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
 from chronon_beam.transforms.spark.query import SqlQuery
+from chronon_beam.transforms.stage import PerBatch, Result, outputs_of
 from chronon_beam.transforms.time_hint import time_hint
 
-FAILURES = "failures"
+STEP = "Evaluate"
 TIME = "ts"
 
 # Beam counts microseconds in 64 bits, and a tile, its lateness and a day must fit after a time.
@@ -117,24 +118,28 @@ def _check_time(group_by: GroupBy, compiled: CompiledQuery, name: str, expressio
         )
 
 
-def evaluate_events(compiled: CompiledQuery, events: Events) -> tuple[Rows, list[Failure]]:
-    """Rows of a batch of events, and the events that have no row which the next stages can take.
+def evaluate_events(compiled: CompiledQuery, events: Events) -> Result[Rows]:
+    """Rows of a batch of events; events with a row that the next stages cannot take are failures.
 
     A row needs a time, and values that Python has: see `python_values`.
     """
     evaluated = compiled.evaluate(events.batch)
     failures = [_dead_event(events, index, reason) for index, reason in evaluated.failures]
     batch, indices = _with_time(evaluated.rows), evaluated.events
-    filtered = events.batch.num_rows - len(set(indices)) - len(evaluated.failures)
+    whole = len(set(indices))
+    filtered = events.batch.num_rows - whole - len(failures)
     unusable = {**rows_without_python_value(batch), **_rows_without_time(batch.column(TIME))}
     if unusable:
         reasons = {indices[row]: unusable[row] for row in sorted(unusable, reverse=True)}
         failures += [_dead_event(events, index, reasons[index]) for index in sorted(reasons)]
         kept = [row for row in range(batch.num_rows) if row not in unusable]
         batch, indices = batch.take(pa.array(kept, pa.int64())), [indices[row] for row in kept]
+        whole -= len(reasons)
     positions = [events.positions[index] for index in indices]
-    promised_ms = taken(events.promised_ms, indices)
-    return Rows(batch, events.source, positions, promised_ms, filtered), failures
+    rows = Rows(batch, events.source, positions, taken(events.promised_ms, indices))
+    number = batch.num_rows
+    counts = {Metric.ROWS: number, Metric.EXTRA_ROWS: number - whole, Metric.FILTERED: filtered}
+    return Result(rows, failures, {**counts})
 
 
 def _rows_without_time(times: pa.Array) -> dict[int, str]:
@@ -174,36 +179,52 @@ def _dead_event(events: Events, index: int, reason: str) -> Failure:
         payload = events.payloads[index]
     else:
         payload = row_json(events.batch, index)
-    return Failure("Evaluate", reason, payload, events.source, events.positions[index])
+    return Failure(STEP, reason, payload, events.source, events.positions[index])
+
+
+def evaluator(query: SqlQuery, changes: bool = False) -> Callable[[Events], Result[Rows]]:
+    """The function of the stage: compiles `query`; see `Evaluate` for `changes`."""
+    evaluate = partial(evaluate_events, compile_query(query))
+    return partial(_unfolded, evaluate) if changes else evaluate
+
+
+def _unfolded(evaluate: Callable[[Events], Result[Rows]], events: Events) -> Result[Rows]:
+    """Evaluates the rows before and after each change, and counts changes, not their rows."""
+    rows = unfold(events)
+    result = evaluate(rows)
+    empty = len(set(events.positions) - set(rows.positions))
+    extra = len(rows.positions) - len(events.positions) + empty
+    counts = {**result.counts}
+    counts[Metric.EXTRA_ROWS] += extra
+    counts[Metric.FILTERED] += empty
+    return result._replace(counts=counts)
+
+
+class Evaluated(NamedTuple):
+    """The outputs of `Evaluate`."""
+
+    rows: beam.PCollection[Rows]
+    failures: beam.PCollection[Failure]
 
 
 @dataclass
 class Evaluate(beam.PTransform):
-    """Events to Rows; `failures` beside them."""
+    """Events to Rows.
+
+    Attributes:
+        query: the selects and wheres.
+        changes: whether an event is a change with `before` and `after`; see `envelope`.
+        count: takes rows, events that are filtered out, and dead letters.
+    """
 
     query: SqlQuery
+    changes: bool = False
     count: Count = uncounted
 
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, events: beam.PCollection[Events]) -> Any:
-        """One batch of rows a batch of events."""
-        return events | "Sql" >> beam.ParDo(_EvaluateFn(self)).with_outputs(FAILURES, main="rows")
-
-
-class _EvaluateFn(beam.DoFn):
-    def __init__(self, evaluate: Evaluate) -> None:
-        self._query = evaluate.query
-        self._count = evaluate.count
-
-    def setup(self) -> None:
-        self._compiled = compile_query(self._query)
-
-    def process(self, events: Events) -> Iterator[Any]:
-        rows, failures = evaluate_events(self._compiled, events)
-        self._count("rows", rows.batch.num_rows)
-        self._count("filtered", rows.filtered)
-        self._count("dead", len(failures))
-        yield rows
-        yield from (TaggedOutput(FAILURES, failure) for failure in failures)
+    def expand(self, events: beam.PCollection[Events]) -> Evaluated:
+        """One batch of rows per batch of events."""
+        start = partial(evaluator, self.query, self.changes)
+        return Evaluated(*outputs_of(events | "Sql" >> PerBatch(start, self.count)))

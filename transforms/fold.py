@@ -1,16 +1,15 @@
-"""Rows of a bounded source to batch values: folded a bundle at a time, united a key at a time.
+"""Rows of a bounded source to batch values: folded per bundle, then united per key.
 
-What crosses the shuffle is one packed partial a key and bundle, not rows. A bundle that touches
+What crosses the shuffle is one packed partial per key and bundle, not rows. A bundle that touches
 more keys and hops than fit is flushed on the way, so a worker's memory has a bound whatever the
 number of rows.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
@@ -18,13 +17,15 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from chronon_beam.aggregator.batch_fold import BatchFold, Partial, pack
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.counts import Count, uncounted
-from chronon_beam.api.records import Failure, PutRequest
+from chronon_beam.api.counts import Count, Metric, uncounted
+from chronon_beam.api.records import FAILURES, Failure, PutRequest
 from chronon_beam.transforms.rows import Rows, dead_row
+from chronon_beam.transforms.stage import Result, emitted, outputs_of
 from chronon_beam.transforms.tiling.shards import INPUTS_FROM, ShardKeys
 from chronon_beam.transforms.tiling.tile import payload_check
 
-FAILURES = "failures"
+FOLD, UNITE = "Fold", "Unite"
+"""The steps, as in `Failure.step`."""
 
 _IRS = 1_000_000
 """The most IRs that a bundle holds before it is flushed: about 200 MB of counts and sums."""
@@ -53,8 +54,8 @@ class Folder:
         self._slots = 0
         self._partials: dict[bytes, Partial] = {}
 
-    def add(self, rows: Rows) -> tuple[int, list[Failure]]:
-        """Take the rows of a batch; how many are outside, and those that cannot be taken."""
+    def add(self, rows: Rows) -> Result[None]:
+        """Take the rows of a batch; gives the failures, and counts rows outside all windows."""
         columns = {
             name: rows.batch.column(name).to_pylist()
             for name in dict.fromkeys((*self._key_columns, *self._inputs, "ts"))
@@ -69,14 +70,14 @@ class Folder:
                 partial = self._partials[row[0]] = {}
             reason = self._refusal(partial, row)
             if reason is not None:
-                failures.append(dead_row(rows, index, "Fold", reason))
+                failures.append(dead_row(rows, index, FOLD, reason))
                 continue
             new = self._fold.add(partial, row, row[1])
             if new < 0:
                 outside += 1
             else:
                 self._slots += new
-        return outside, failures
+        return Result(None, failures, {Metric.OUTSIDE: outside})
 
     def _refusal(self, partial: Partial, row: Any) -> str | None:
         reason = self._check(row) if self._check else None
@@ -86,11 +87,11 @@ class Folder:
 
     @property
     def full(self) -> bool:
-        """Whether it is time to drain."""
+        """Whether the partials hold so much that they must be drained."""
         return self._slots >= self._most_slots
 
     def drain(self) -> Iterator[tuple[bytes, bytes]]:
-        """Each key with its partial, and start anew."""
+        """Yield each key with its packed partial, and start anew."""
         partials, self._partials, self._slots = self._partials, {}, 0
         while partials:
             key, partial = partials.popitem()
@@ -98,9 +99,16 @@ class Folder:
                 yield key, pack(partial, self._tiles)
 
 
+class Folded(NamedTuple):
+    """The outputs of `Fold`."""
+
+    partials: beam.PCollection[tuple[bytes, bytes]]
+    failures: beam.PCollection[Failure]
+
+
 @dataclass
 class Fold(beam.PTransform):
-    """Rows to (key, packed partial) pairs; `failures` beside them."""
+    """Rows to (key, packed partial) pairs."""
 
     plan: Plan
     end_ms: int
@@ -110,9 +118,10 @@ class Fold(beam.PTransform):
         super().__init__()
         BatchFold(self.plan, self.end_ms)
 
-    def expand(self, rows: beam.PCollection[Rows]) -> Any:
-        """One pair a key and bundle, or a few where a bundle is large."""
-        return rows | "Fold" >> beam.ParDo(_FoldFn(self)).with_outputs(FAILURES, main="partials")
+    def expand(self, rows: beam.PCollection[Rows]) -> Folded:
+        """One pair per key and bundle, or a few where a bundle is large."""
+        fold = beam.ParDo(_FoldFn(self)).with_outputs(FAILURES, main="partials")
+        return Folded(*outputs_of(rows | "Fold" >> fold))
 
 
 @beam.typehints.with_output_types(Tuple[bytes, bytes])
@@ -130,10 +139,7 @@ class _FoldFn(beam.DoFn):
         list(self._folder.drain())
 
     def process(self, rows: Rows) -> Iterator[Any]:
-        outside, failures = self._folder.add(rows)
-        self._count("outside", outside)
-        self._count("dead", len(failures))
-        yield from (TaggedOutput(FAILURES, failure) for failure in failures)
+        yield from emitted(self._folder.add(rows), self._count)
         if self._folder.full:
             yield from self._folder.drain()
 
@@ -142,9 +148,16 @@ class _FoldFn(beam.DoFn):
             yield WindowedValue(pair, MIN_TIMESTAMP, (GlobalWindow(),))
 
 
+class United(NamedTuple):
+    """The outputs of `Unite`."""
+
+    requests: beam.PCollection[list[PutRequest]]
+    failures: beam.PCollection[Failure]
+
+
 @dataclass
 class Unite(beam.PTransform):
-    """(key, packed partial) pairs to lists of PutRequests, one a key; `failures` beside them."""
+    """(key, packed partial) pairs to lists of PutRequests, one request per key."""
 
     plan: Plan
     end_ms: int
@@ -154,13 +167,11 @@ class Unite(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, partials: beam.PCollection[tuple[bytes, bytes]]) -> Any:
+    def expand(self, partials: beam.PCollection[tuple[bytes, bytes]]) -> United:
         """Nothing is sent before all rows have been read."""
-        return (
-            partials
-            | "ByKey" >> beam.GroupByKey()
-            | "Value" >> beam.ParDo(_UniteFn(self)).with_outputs(FAILURES, main="requests")
-        )
+        unite = beam.ParDo(_UniteFn(self)).with_outputs(FAILURES, main="requests")
+        united = partials | "ByKey" >> beam.GroupByKey() | "Value" >> unite
+        return United(*outputs_of(united))
 
 
 class _UniteFn(beam.DoFn):
@@ -179,13 +190,13 @@ class _UniteFn(beam.DoFn):
         try:
             value = self._fold.value(partials)
         except ValueError as error:  # lists of two lengths in two bundles, for one
-            self._unite.count("dead", 1)
-            yield TaggedOutput(FAILURES, Failure("Unite", str(error), key, self._dataset, -1))
+            failure = Failure(UNITE, str(error), key, self._dataset, -1)
+            yield from emitted(Result(None, [failure]), self._unite.count)
             return
         if value is not None:
             end_ms, size_ms = self._unite.end_ms, self._unite.size_ms
             self._requests.append(PutRequest(key, value, self._dataset, end_ms, end_ms, size_ms))
-            self._unite.count("values", 1)
+            self._unite.count(Metric.VALUES, 1)
         if len(self._requests) >= _REQUESTS:
             yield self._requests
             self._requests = []

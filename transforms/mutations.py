@@ -1,11 +1,13 @@
-"""Rows of entities that are taken back: what cannot forget them is reported.
+"""Reports deletes that are not possible: rows of entities that some column cannot take back.
 
-Chronon leaves such columns as they are without a word (`DirectColumnAggregator.delete`). So do we,
-since the other columns of the row must follow; but the row is a dead letter as well.
+MIN, for example, cannot forget a value. Chronon leaves such columns as they are without a word
+(`DirectColumnAggregator.delete`). This project also leaves them, since the other columns must take
+the row back; but the row is reported as a dead letter as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -18,6 +20,7 @@ from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.group_by import IS_BEFORE
 from chronon_beam.api.records import Failure
 from chronon_beam.transforms.rows import Rows, dead_row
+from chronon_beam.transforms.stage import PerBatch, Result, outputs_of
 
 STEP = "Delete"
 
@@ -26,7 +29,7 @@ compute: Any = pyarrow.compute
 
 
 def unforgotten(rows: Rows, plan: Plan) -> list[Failure]:
-    """Those rows of a batch that are taken back, and that some column holds on to."""
+    """The rows of a batch that are to be taken back and that some column cannot take back."""
     taken_back = compute.fill_null(rows.batch.column(IS_BEFORE), False)
     if not compute.any(taken_back).as_py():
         return []
@@ -48,9 +51,14 @@ def _held(batch: pa.RecordBatch, column: Column, taken_back: pa.Array) -> list[i
     return compute.indices_nonzero(held).to_pylist()
 
 
+def deletes_reporter(plan: Plan) -> Callable[[Rows], Result[None]]:
+    """The function of the stage: passes no row on; its failures are those of `unforgotten`."""
+    return lambda rows: Result(None, unforgotten(rows, plan))
+
+
 @dataclass
 class ReportDeletes(beam.PTransform):
-    """Rows to Failures: those of `unforgotten`."""
+    """Rows to the Failures of `unforgotten`."""
 
     plan: Plan
     count: Count = uncounted
@@ -59,16 +67,7 @@ class ReportDeletes(beam.PTransform):
         super().__init__()
 
     def expand(self, rows: beam.PCollection[Rows]) -> beam.PCollection[Failure]:
-        """Most batches give none."""
-        return rows | "Report" >> beam.ParDo(_ReportFn(self))
-
-
-class _ReportFn(beam.DoFn):
-    def __init__(self, report: ReportDeletes) -> None:
-        self._plan = report.plan
-        self._count = report.count
-
-    def process(self, rows: Rows) -> Iterator[Failure]:
-        failures = unforgotten(rows, self._plan)
-        self._count("dead", len(failures))
-        yield from failures
+        """Most batches give no Failure."""
+        start = partial(deletes_reporter, self.plan)
+        _, failures = outputs_of(rows | "Report" >> PerBatch(start, self.count))
+        return failures

@@ -21,17 +21,15 @@ class Rows(NamedTuple):
     Attributes:
         batch: columns are the keys, the aggregation inputs and `ts` (int64, milliseconds).
         source: see `Messages.source`.
-        positions: the position of the event each row came from.
-        promised_ms: what the partition had promised before the event each row came from, see
+        positions: the position of the event that each row came from.
+        promised_ms: what the partition had promised before the event that each row came from, see
             `Messages.promised_ms`.
-        filtered: how many events gave no row.
     """
 
     batch: pa.RecordBatch
     source: str
     positions: list[int]
     promised_ms: pa.Array | None = None
-    filtered: int = 0
 
 
 class Tiles(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 import apache_beam as beam
 
 from chronon_beam.io.bigtable.options import bigtable_options
-from chronon_beam.io.write import Write
+from chronon_beam.io.write import Write, Written
 
 
 @dataclass
@@ -36,6 +36,6 @@ class WriteToBigtable(beam.PTransform):
         super().__init__()
         bigtable_options(self.uri)
 
-    def expand(self, requests: beam.PCollection[Any]) -> Any:
-        """One step; tables are made when they are written to first."""
+    def expand(self, requests: beam.PCollection[Any]) -> Written:
+        """One step; tables are created by the first write to them."""
         return requests | "Write" >> Write(self.uri)

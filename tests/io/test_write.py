@@ -103,7 +103,7 @@ def test_pipeline_writes_and_counts():
 def test_pipeline_dead_letters_what_keeps_failing(monkeypatch):
     monkeypatch.setitem(kv_store.BUILT_IN, "flaky", f"{__name__}:open_flaky")
     counters = run("flaky:", [[put(0), put(1), put(2)]], [2], [b"k1"])
-    assert counters == {"written": 2, "retried": 3, "dead": 1}
+    assert counters == {"written": 2, "retried": 3, "dead_write": 1}
 
 
 def test_dataset_is_made_even_when_nothing_is_written(tmp_path):

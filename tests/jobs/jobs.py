@@ -17,8 +17,9 @@ from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io import kv_store
 from chronon_beam.io.kv_store import MemoryStore, open_store
 from chronon_beam.pipeline.job import Job, build
-from chronon_beam.pipeline.progress import tallied_since, tally
+from chronon_beam.pipeline.metrics import tallied_since, tally
 from chronon_beam.pipeline.runners.embedded import embedded_runner
+from chronon_beam.pipeline.summary import Totals
 from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
 from chronon_beam.transforms.evaluate import plan_of, sql_query
 from chronon_beam.transforms.spark.compiled_query import compile_query
@@ -81,10 +82,12 @@ class Outcome:
     def features(self, keys: Sequence[Mapping[str, Any]], at_ms: int) -> list[dict[str, Any]]:
         return Fetcher(self.plan, self.store, self.tiled).fetch(keys, at_ms)
 
+    @property
+    def totals(self) -> Totals:
+        return Totals(self.counts)
+
     def nothing_is_missing(self) -> bool:
-        counts = self.counts
-        gone = counts.get("filtered", 0) + counts.get("dead", 0)
-        return counts["messages"] == counts.get("rows", 0) + gone
+        return self.totals.missing == 0
 
 
 def batches_of(events: Iterable[Any], size: int = 1000, source: str = "test") -> list[Messages]:

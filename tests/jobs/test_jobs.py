@@ -167,7 +167,9 @@ def test_null_inside_a_kept_list_is_dead_lettered_alone() -> None:
         values = outcome.features([{"user": "ann", "shop": 1}], BEGIN_MS + 10)
         assert values == [{"tags_last_1h": ["c"], "tags_last_2h": ["c"]}]
         assert [(f.step, f.position) for f in outcome.dead] == [("Tile" if tiled else "Convert", 2)]
-        assert outcome.counts["dead"] == 1
+        assert outcome.totals.dead_by_step == {"Tile" if tiled else "Convert": 1}
+        assert outcome.totals.rows == 2
+        assert outcome.nothing_is_missing()
         assert "null inside" in outcome.dead[0].reason
 
 

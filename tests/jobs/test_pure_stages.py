@@ -133,7 +133,7 @@ def test_tumbling_sliding_and_rows_give_the_same_features_as_brute_force(
 
     plan, store = Plan(group_by, TYPES), Store()
     for part in parts:
-        requests, failures = row_requests(part, plan.keys, plan.rows, "X")
+        requests, failures, _ = row_requests(part, plan.keys, plan.rows, "X")
         assert not failures
         store.put(requests)
         store.put(requests)

@@ -210,7 +210,7 @@ def test_chronons_own_flink_job_is_followed(vector: Vector) -> None:
     else:
         theirs = [put for put in theirs if put[0] != 0]  # Chronon writes a null time as 1970
     assert sorted(ours) == sorted(theirs)
-    assert outcome.nothing_is_missing() or outcome.counts.get("dead")
+    assert outcome.nothing_is_missing()
 
 
 def replayed(vector: Vector) -> Outcome:

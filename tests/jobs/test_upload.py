@@ -23,7 +23,7 @@ from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load, save
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.job import Job
-from chronon_beam.pipeline.progress import tallied_since, tally
+from chronon_beam.pipeline.metrics import tallied_since, tally
 from chronon_beam.pipeline.upload import Upload, build_upload
 from chronon_beam.transforms.fold import Folder
 from chronon_beam.transforms.rows import Rows
@@ -82,8 +82,8 @@ def test_batch_alone_is_served_and_counts_what_is_outside() -> None:
     store = open_store(job.store_uri)
     fetcher = Fetcher.of(load(store, group_by), store)
     assert fetcher.fetch(KEYS[:1], end_ms) == [{"i_sum_1d": 2 + 16}]
-    assert {n: counts[n] for n in ("messages", "rows", "outside", "dead", "written")} == {
-        "messages": 5, "rows": 4, "outside": 2, "dead": 1, "written": 1,
+    assert {n: counts[n] for n in ("messages", "rows", "outside", "dead_evaluate", "written")} == {
+        "messages": 5, "rows": 4, "outside": 2, "dead_evaluate": 1, "written": 1,
     }  # fmt: skip
 
 
@@ -136,8 +136,8 @@ def test_rows_that_cannot_be_added_are_dead_lettered_alone() -> None:
     columns = [["ann"] * 3, [1] * 3, tags, [end_ms - 5] * 3]
     batch = pa.RecordBatch.from_arrays(list(map(pa.array, columns)), ["user", "shop", "tags", "ts"])
     folder = Folder(plan, end_ms)
-    outside, failures = folder.add(Rows(batch, "test", [1, 2, 3]))
-    assert outside == 0
+    _, failures, counts = folder.add(Rows(batch, "test", [1, 2, 3]))
+    assert counts["outside"] == 0
     assert [(f.step, f.position) for f in failures] == [("Fold", 2)]
     ((_, partial),) = folder.drain()
     value = BatchFold(plan, end_ms).value([partial])

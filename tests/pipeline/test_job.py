@@ -48,20 +48,23 @@ def steps(tiled: bool) -> list[str]:
 COMMON = [
     "DeadLetters/Log",
     "Decode/Decode/ParDo(_DecodeFn)",
-    "Evaluate/Sql/ParDo(_EvaluateFn)",
+    "Evaluate/Sql/Batch/ParDo(BatchFn)",
 ]
 
 
 def test_steps_of_a_tiled_job_keep_their_names_so_that_a_savepoint_fits() -> None:
     of_tiles = [
-        "Convert/Requests",
-        "Tile/Aggregate/ParDo(EveryEventFn)",
-        "Tile/Split/ParDo(_SplitFn)",
-        "Write/Write/ParDo(WriteTilesFn)",
+        "StoreTiles300000/Convert/Requests",
+        "StoreTiles300000/Tile/Aggregate/ParDo(EveryEventFn)",
+        "StoreTiles300000/Tile/Split/ParDo(_SplitFn)",
+        "StoreTiles300000/Write/Write/ParDo(WriteTilesFn)",
     ]
     assert steps(tiled=True) == sorted(COMMON + of_tiles)
 
 
 def test_steps_of_an_untiled_job_keep_their_names() -> None:
-    of_rows = ["Convert/Requests/ParDo(_ConvertRowsFn)", "Write/Write/ParDo(WriteFn)"]
+    of_rows = [
+        "StoreRows/Convert/Requests/Batch/ParDo(BatchFn)",
+        "StoreRows/Write/Write/ParDo(WriteFn)",
+    ]
     assert steps(tiled=False) == sorted(COMMON + of_rows)

@@ -159,8 +159,8 @@ def test_200_000_tile_writes_end_as_they_should_but_for_the_dead_letters(
     codes = {code.name for code in LASTING if code is not Code.NOT_FOUND}
     assert {failure.reason.split(": ")[1] for failure in dead} == codes
     counted = {metric.key.metric.name: metric.committed for metric in counters(root)}
-    assert counted["written"] + counted["dead"] == 220_000
-    assert counted["dead"] == len(dead)
+    assert counted["written"] + counted["dead_write"] == 220_000
+    assert counted["dead_write"] == len(dead)
     assert counted["retried"] > 1000
 
 

@@ -18,7 +18,7 @@ from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.cli import main
 from chronon_beam.pipeline.job import build
-from chronon_beam.pipeline.progress import committed
+from chronon_beam.pipeline.metrics import committed
 from chronon_beam.pipeline.runners.choose import runner_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -72,7 +72,7 @@ def test_200_000_events_give_the_same_everywhere(
     assert {letter["step"] for letter in buried} == {"Decode"}
     assert counts["messages"] == EVENTS
     assert counts["filtered"] == expected.filtered
-    assert counts["dead"] == len(expected.dead)
+    assert counts["dead_decode"] == len(expected.dead)
     assert counts["rows"] == EVENTS - len(expected.dead) - expected.filtered
     assert counts["late"] > 500
 

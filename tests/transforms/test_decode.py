@@ -56,14 +56,14 @@ def lines(*payloads: bytes) -> Messages:
 def test_events_carry_rows_positions_payloads_and_promises():
     messages = lines(b'{"customer_id": "Alice", "created": 1}')
     messages = messages._replace(promised_ms=pa.array([7]))
-    events, failures = decode_messages(messages, JsonSerDe().decoder(ICE_CREAM))
+    events, failures, _ = decode_messages(messages, JsonSerDe().decoder(ICE_CREAM))
     assert events.batch.to_pylist() == [{"customer_id": "Alice", "created": 1}]
     assert events[1:] == ("a.jsonl", [1], messages.payloads, pa.array([7]))
     assert failures == []
 
 
 def test_unreadable_source_is_a_failure_of_the_step_read():
-    events, failures = decode_messages(
+    events, failures, _ = decode_messages(
         Messages("a.gz", [7], [b"half a li"], error="truncated"), DECODER
     )
     assert events.batch.num_rows == 0
@@ -77,7 +77,7 @@ def test_unreadable_source_is_a_failure_of_the_step_read():
 def test_a_serde_that_raises_loses_only_the_messages_it_raises_for(payloads):
     promised_ms = pa.array(range(1, len(payloads) + 1), pa.int64())
     messages = lines(*payloads)._replace(promised_ms=promised_ms)
-    events, failures = decode_messages(messages, Brittle())
+    events, failures, _ = decode_messages(messages, Brittle())
     assert events.promised_ms.to_pylist() == events.positions
     assert events.payloads == [each for each in payloads if each == b"good"]
     assert events.batch.column("text").to_pylist() == ["good"] * events.batch.num_rows
@@ -116,7 +116,7 @@ def test_decode_in_a_pipeline_gives_events_failures_and_counters():
         )
     found = root.result.metrics().query()["counters"]
     counters = {each.key.metric.name: each.committed for each in found}
-    assert counters == {"messages": 3, "dead": 2}
+    assert counters == {"messages": 3, "dead_decode": 2}
 
 
 def _counted(name: str, number: int) -> None:
@@ -163,7 +163,7 @@ def test_attributes_are_columns_beside_those_of_the_payload_which_go_first():
     messages = lines(b"x", b"", b"z")._replace(attributes=known)
     columns = pa.schema([HEADERS.field("__key"), *TEXT])
     decoder = pickle.loads(pickle.dumps(serde)).decoder(columns)
-    events, failures = decode_messages(messages, decoder)
+    events, failures, _ = decode_messages(messages, decoder)
     assert events.batch.schema == columns
     assert events.batch.to_pydict() == {"__key": [b"a", None], "text": ["x", "z"]}
     assert [failure.position for failure in failures] == [2]
@@ -175,11 +175,11 @@ def test_attributes_stay_with_their_message_where_another_fails_the_serde():
         {"__key": [b"a", b"b", b"c"], "Text": [1, 2, 3], "day": [1, 2, 3]}, HEADERS
     )
     messages = lines(b"x", b"!", b"z")._replace(attributes=known)
-    events, _ = decode_messages(messages, serde.decoder(serde.schema()))
+    events, _, _ = decode_messages(messages, serde.decoder(serde.schema()))
     assert events.batch.column("__key").to_pylist() == [b"a", b"c"]
 
 
 def test_attributes_that_are_not_there_are_null():
     serde = with_attributes(Brittle(), HEADERS, TEXT)
-    events, _ = decode_messages(lines(b"x"), serde.decoder(serde.schema()))
+    events, _, _ = decode_messages(lines(b"x"), serde.decoder(serde.schema()))
     assert events.batch.to_pylist() == [{"text": "x", "__key": None, "day": None}]

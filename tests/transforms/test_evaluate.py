@@ -36,7 +36,7 @@ def test_what_python_has_no_value_for_costs_its_event_alone(drawn):
         QUERY.schema,
     )
     events = Events(batch, "here", list(range(len(drawn))), payloads)
-    rows, failures = evaluate_events(compile_query(QUERY), events)
+    rows, failures, _ = evaluate_events(compile_query(QUERY), events)
     good = [at for at, (b, days, t) in enumerate(drawn) if is_text(b) and t and days == 0]
     assert rows.positions == good
     assert [row["s"] for row in rows.batch.to_pylist()] == [drawn[at][0].decode() for at in good]

@@ -7,10 +7,9 @@ runner, so the trigger is executed here; windowing, state and timers are Beam's.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms import trigger
 from apache_beam.transforms.window import (
     GlobalWindow,
@@ -28,8 +27,9 @@ from chronon_beam.aggregator.operations.table import KEPT
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.data_types import ListType, MapType, StructType
-from chronon_beam.api.records import Failure
-from chronon_beam.transforms.rows import Rows, dead_row, taken
+from chronon_beam.api.records import FAILURES, Failure
+from chronon_beam.transforms.rows import Rows, Tiles, dead_row, taken
+from chronon_beam.transforms.stage import Result, emitted
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.shards import (
     INPUTS_FROM,
@@ -41,19 +41,22 @@ from chronon_beam.transforms.tiling.shards import (
 )
 from chronon_beam.transforms.tiling.tile_fn import REFUSED, BufferedFn, EveryEventFn, Lives
 
-FAILURES = "failures"
-
 _FLUSH_ROWS = 10_000
 # Beam itself never drops a late row: whether it is late is decided from what the source had
 # promised (see `Messages.promised_ms`), so that every runner and every replay decides alike.
 _BEAM_LATENESS: Any = Duration(seconds=50 * 365 * 24 * 60 * 60)
 
 
+class Tiled(NamedTuple):
+    """The outputs of `Tile`; tiles must be written in the order in which they come."""
+
+    tiles: beam.PCollection[Tiles]
+    failures: beam.PCollection[Failure]
+
+
 @dataclass
 class Tile(beam.PTransform):
     """Rows to Tiles, one cumulative tile for every row or as the trigger says.
-
-    Outputs: `tiles`, to be written in the order in which they come; `failures`.
 
     Attributes:
         plan: what to compute.
@@ -70,7 +73,7 @@ class Tile(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, rows: beam.PCollection[Rows]) -> Any:
+    def expand(self, rows: beam.PCollection[Rows]) -> Tiled:
         """Rows are split by shard and pane, windowed, and aggregated."""
         split: Any = rows | "Split" >> beam.ParDo(_SplitFn(self)).with_outputs(
             FAILURES, main="batches"
@@ -83,10 +86,7 @@ class Tile(beam.PTransform):
             refused = tiled[REFUSED] | "Refused" >> beam.WindowInto(GlobalWindows())
             failures = (failures, refused) | "AllFailures" >> beam.Flatten()
         # From here on windows mean nothing: a batch knows its tile.
-        return {
-            "tiles": tiled.tiles | "Tiles" >> beam.WindowInto(GlobalWindows()),
-            FAILURES: failures,
-        }
+        return Tiled(tiled.tiles | "Tiles" >> beam.WindowInto(GlobalWindows()), failures)
 
 
 def _window_into(spec: TileSpec) -> beam.WindowInto:
@@ -113,8 +113,8 @@ class _SplitFn(beam.DoFn):
         self._plan = tile.plan
         self._shards = tile.tiling.shards
         self._spec = tile.spec
-        # A row that does not fit fits no family: it is told once.
-        self._tells_unfit = tile.spec == tile.plan.specs[0]
+        # The families share their rows: the first one counts those that are dead.
+        self._first = tile.spec == tile.plan.specs[0]
         self._lateness_ms = tile.tiling.lateness_ms
         self._drops_late = tile.tiling.late is Late.DEAD_LETTER
         self._count = tile.count
@@ -134,12 +134,11 @@ class _SplitFn(beam.DoFn):
     def process(self, rows: Rows) -> Iterator[Any]:
         if self._drops_late:
             rows, dropped = _without_late(rows, self._spec, self._lateness_ms)
-            self._count("dead", len(dropped))
-            yield from (TaggedOutput(FAILURES, failure) for failure in dropped)
-        for index, reason in self._splitter.add(rows):
-            if self._tells_unfit:
-                self._count("dead", 1)
-                yield TaggedOutput(FAILURES, dead_row(rows, index, "Tile", reason))
+            yield from emitted(Result(None, dropped), self._count, repeated=not self._first)
+        unfit = list(self._splitter.add(rows))
+        if self._first:  # what does not fit one family fits none
+            failures = [dead_row(rows, index, "Tile", reason) for index, reason in unfit]
+            yield from emitted(Result(None, failures), self._count)
         if self._splitter.pending >= _FLUSH_ROWS:
             for pane, batch in self._splitter.drain():
                 yield TimestampedValue(_keyed(pane, batch), Timestamp(micros=pane.start_ms * 1000))

@@ -23,7 +23,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.counts import Count
+from chronon_beam.api.counts import Count, Metric, dead
 from chronon_beam.api.records import Failure, Phase
 from chronon_beam.transforms.rows import Tiles, as_json
 from chronon_beam.transforms.tiling.shards import INPUTS_FROM, ShardBatch
@@ -184,7 +184,7 @@ class EveryEventFn(beam.DoFn):
             # A late tile may be in the store from before: corrected, never overwritten.
             live.phase = Phase.EXPIRED if late else Phase.OPEN
         if live.phase is Phase.EXPIRED:
-            self._count("late", len(batch.rows))
+            self._count(Metric.LATE, len(batch.rows))
             return [self._lone_events(batch, window)]
         fitting = FittingRows(batch.rows, live)
         rows = fitting if self._rows.may_refuse else batch.rows
@@ -192,9 +192,17 @@ class EveryEventFn(beam.DoFn):
         failures = [self._failure(batch.source, row, reason) for row, reason in fitting.refused]
         for_good = live.phase is Phase.CLOSED_FOR_GOOD
         number = len(batch.rows) if for_good else sum(late_rows)
-        self._count("late", max(0, number - len(failures)))
-        self._count("dead", len(failures))
+        self._count(Metric.LATE, max(0, number - len(failures)))
+        self._count_dead([row[1] for row, _ in fitting.refused], window)
         return outputs + [TaggedOutput(REFUSED, failure) for failure in failures]
+
+    def _count_dead(self, times_ms: list[int], window: IntervalWindow) -> None:
+        """Count refused rows: each once as dead, by the newest tile of the first family."""
+        first = 0
+        if self._spec == self._plan.specs[0]:
+            first = sum(ms - ms % self._spec.period_ms == _start_ms(window) for ms in times_ms)
+        self._count(dead("Tile"), first)
+        self._count(Metric.DEAD_REPEATED, len(times_ms) - first)
 
     def _failure(self, source: str, row: Any, reason: str) -> Failure:
         keys = zip(self._plan.group_by.keys, self._plan.keys.decode(row[0]), strict=True)
@@ -218,7 +226,7 @@ class EveryEventFn(beam.DoFn):
         return live.aggregate_each(rows)
 
     def _tiles(self, written: Written, window: IntervalWindow) -> Tiles:
-        self._count("tiles", len(written.keys))
+        self._count(Metric.TILES, len(written.keys))
         return Tiles(*written, _start_ms(window), self._spec.size_ms)
 
     def _lone_events(self, batch: ShardBatch, window: IntervalWindow) -> Tiles:

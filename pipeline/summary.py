@@ -1,0 +1,98 @@
+"""What a job did, in a few lines that add up: nothing that came in is missing.
+
+    events + extra_rows = rows + filtered + dead
+
+where `rows` are the rows that were aggregated or stored, and `dead` are the dead letters of the
+steps that take events and rows (Decode, Evaluate, and Tile, Convert or Fold). Dead letters of other
+steps are of other things (input that could not be read, requests, batch values), and are told in a
+line of their own.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from chronon_beam.api.counts import Metric, dead
+
+_EVENT_STEPS = ("Decode", "Evaluate")
+_ROW_STEPS = ("Tile", "Convert", "Fold")
+_OTHERS = {
+    "Read": "dead letters of input that could not be read",
+    "Delete": "rows that were taken back from some columns only",
+    "Unite": "batch values that could not be made",
+    "Write": "requests that could not be written",
+}
+"""What the dead letters of other steps are of."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The counts of a job, by the names of `api.counts`."""
+
+    counts: Mapping[str, int]
+
+    def __getitem__(self, name: str) -> int:
+        return self.counts.get(name, 0)
+
+    @property
+    def rows(self) -> int:
+        """Rows that were aggregated or stored."""
+        return self[Metric.ROWS] - sum(self[dead(step)] for step in _ROW_STEPS)
+
+    @property
+    def dead_by_step(self) -> dict[str, int]:
+        """Dead letters of events and rows; only steps that have some."""
+        numbers = {step: self[dead(step)] for step in (*_EVENT_STEPS, *_ROW_STEPS)}
+        return {step: number for step, number in numbers.items() if number}
+
+    @property
+    def dead(self) -> int:
+        """Dead letters of events and rows."""
+        return sum(self.dead_by_step.values())
+
+    @property
+    def missing(self) -> int:
+        """Events of which nothing is known any more; 0 unless something is wrong."""
+        known = self.rows + self[Metric.FILTERED] + self.dead
+        return self[Metric.MESSAGES] + self[Metric.EXTRA_ROWS] - known
+
+
+def summary(counts: Mapping[str, int], elapsed_s: float) -> str:
+    """What a job that writes tiles or rows did."""
+    totals = Totals(counts)
+    stored = (
+        f"  {totals[Metric.TILES]:,} tiles, {totals[Metric.LATE]:,} late events, "
+        f"{totals[Metric.WRITTEN]:,} writes"
+    )
+    return "\n".join([*_taken(totals, elapsed_s), stored, *_others(totals)])
+
+
+def upload_summary(counts: Mapping[str, int], elapsed_s: float) -> str:
+    """What an upload did."""
+    totals = Totals(counts)
+    stored = (
+        f"  {totals[Metric.OUTSIDE]:,} rows in no window or after the batch's end, "
+        f"{totals[Metric.WRITTEN]:,} keys written"
+    )
+    return "\n".join([*_taken(totals, elapsed_s), stored, *_others(totals)])
+
+
+def _taken(totals: Totals, elapsed_s: float) -> Iterator[str]:
+    yield f"{totals[Metric.MESSAGES]:,} events in {elapsed_s:.1f} s, start-up included"
+    extra = totals[Metric.EXTRA_ROWS]
+    more = f" ({extra:,} more than one per event)" if extra else ""
+    steps = ", ".join(f"{step} {number:,}" for step, number in totals.dead_by_step.items())
+    by_step = f" ({steps})" if steps else ""
+    yield (
+        f"  {totals.rows:,} rows{more}, {totals[Metric.FILTERED]:,} events filtered out, "
+        f"{totals.dead:,} dead letters{by_step}"
+    )
+    if totals.missing:
+        yield f"  {totals.missing:,} events are unaccounted for: please report this"
+
+
+def _others(totals: Totals) -> Iterator[str]:
+    if totals[Metric.DEAD_REPEATED]:
+        yield f"  {totals[Metric.DEAD_REPEATED]:,} more dead letters, of further tiles of such rows"
+    for step, what in _OTHERS.items():
+        if totals[dead(step)]:
+            yield f"  {totals[dead(step)]:,} {what}"
