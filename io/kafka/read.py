@@ -29,7 +29,7 @@ from chronon_beam.io.kafka.pool import Pool
 from chronon_beam.io.kafka.progress import Vector, VectorCoder, VectorTracker
 from chronon_beam.io.kafka.session import Session, Step
 from chronon_beam.io.live import Live
-from chronon_beam.io.write import counted
+from chronon_beam.io.metrics import count
 
 WAIT_S = 0.25
 """How long a bundle waits for a first record."""
@@ -55,7 +55,7 @@ class ReadFromKafka(beam.PTransform):
     options: KafkaOptions
     columns: pa.Schema
     live: Live = field(default_factory=Live)
-    count: Count = counted
+    count: Count = count
 
     def __post_init__(self) -> None:
         super().__init__()
