@@ -34,7 +34,7 @@ setup(
         "apache-beam>=2.70,<3",
         "argcomplete>=3.4,<4",
         "datasketches>=5.1,<6",
-        "fastavro>=1.9,<2",
+        "fastavro[codecs]>=1.12,<2",
         "numpy>=1.26,<3",
         "orjson>=3.10,<4",
         "pyarrow>=16,<26",

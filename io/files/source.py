@@ -18,6 +18,7 @@ from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Format
 from chronon_beam.io.files import parts
+from chronon_beam.io.files.avro import avro_schema, read_avro
 from chronon_beam.io.files.identity import (
     begins_with,
     file_size,
@@ -33,8 +34,8 @@ from chronon_beam.io.files.json_lines import (
     read_lines,
     split_lines,
 )
+from chronon_beam.io.files.parquet import parquet_schema, read_parquet
 from chronon_beam.io.files.parts import Part, line_parts, parquet_parts
-from chronon_beam.io.files.tables import avro_schema, parquet_schema, read_avro, read_parquet
 from chronon_beam.io.sources import ARROW, JSON, Source
 from chronon_beam.io.units import Unit
 from chronon_beam.io.uri import local_path, parse_uri
@@ -53,8 +54,16 @@ _FORMATS = {
     ".parquet": "parquet",
 }
 
-_READERS: dict[str, Callable[[BinaryIO, Part, int], Iterator[Messages]]] = {
-    "jsonl": read_lines,
+Read = Callable[[BinaryIO, Part, int, Sequence[str]], Iterator[Messages]]
+"""From a file: a part, in batches of so many messages; the columns that are wanted, if it can."""
+
+
+def _read_lines(file: BinaryIO, part: Part, rows: int, _: Sequence[str]) -> Iterator[Messages]:
+    return read_lines(file, part, rows)
+
+
+_READERS: dict[str, Read] = {
+    "jsonl": _read_lines,
     "avro": read_avro,
     "parquet": read_parquet,
 }
@@ -113,7 +122,8 @@ class FileSource(Source):
 
     def transform(self, columns: pa.Schema) -> beam.PTransform:
         """Raises FileNotFoundError if nothing matches now; the workers look again."""
-        return ReadFiles(self.pattern, self._format(), self.rows, self.chosen)
+        names = tuple(columns.names)
+        return ReadFiles(self.pattern, self._format(), self.rows, names, self.chosen)
 
     def units(self) -> list[Unit]:
         """The files that match now; raises FileNotFoundError if nothing does."""
@@ -151,7 +161,7 @@ class FileSource(Source):
         read = _READERS[self._format()]
         for path in matching(self.pattern):
             with open_stored(path) as file:
-                yield from read(file, Part(path), self.rows)
+                yield from read(file, Part(path), self.rows, columns.names)
 
     def _format(self) -> str:
         if self.file_format is not None:
@@ -165,11 +175,12 @@ class FileSource(Source):
 
 @dataclass
 class ReadFiles(beam.PTransform):
-    """The files that match `pattern`, or the `chosen` units of them, to Messages."""
+    """The columns of files that match `pattern`, or of the `chosen` units, to Messages."""
 
     pattern: str
     file_format: str
     rows: int
+    columns: tuple[str, ...]
     chosen: tuple[Unit, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -187,7 +198,7 @@ class ReadFiles(beam.PTransform):
             | "Match" >> beam.FlatMap(parts_of)
             | "Divide" >> beam.ParDo(_PartsFn(self.file_format))
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadFn(self.file_format, self.rows))
+            | "Read" >> beam.ParDo(_ReadFn(self))
         )
 
 
@@ -207,13 +218,14 @@ class _PartsFn(beam.DoFn):
 
 
 class _ReadFn(beam.DoFn):
-    def __init__(self, file_format: str, rows: int) -> None:
-        self._read = _READERS[file_format]
-        self._rows = rows
+    def __init__(self, read: ReadFiles) -> None:
+        self._read = _READERS[read.file_format]
+        self._rows = read.rows
+        self._columns = read.columns
 
     def process(self, part: Part) -> Iterator[Messages]:
         with open_stored(part.path) as file:
-            yield from self._read(file, part, self._rows)
+            yield from self._read(file, part, self._rows, self._columns)
 
 
 def matching_parts(whole: Part) -> list[Part]:

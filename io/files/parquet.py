@@ -1,0 +1,118 @@
+"""Parquet files to batches of rows as Arrow IPC streams, and their columns.
+
+Only the columns that the job reads are looked at, and they have the types that Spark gives them:
+what Arrow notes in a file for itself (dictionaries, durations, lists of fixed size) does not count.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chronon_beam.api.formats.nested import with_leaves
+from chronon_beam.api.records import Messages
+from chronon_beam.io.files.messages import table_messages, unread
+from chronon_beam.io.files.parts import Part
+
+_ARROWS_OWN = b"ARROW:schema"
+_INT96 = "us"
+"""Nanoseconds, which INT96 has, reach to the year 2262 only."""
+
+
+def parquet_schema(file: BinaryIO) -> pa.Schema:
+    """The columns of a Parquet file, from its footer.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    schema = _opened(file).schema_arrow
+    return pa.schema([pa.field(each.name, _column_type(each.type)) for each in schema])
+
+
+def read_parquet(
+    file: BinaryIO, part: Part, rows: int, columns: Sequence[str] | None = None
+) -> Iterator[Messages]:
+    """The rows of a part in batches of up to `rows`.
+
+    A damaged file ends with one Messages that has an `error`: what was read before stays.
+
+    Args:
+        file: all its bytes.
+        part: which row groups to read of it.
+        rows: the most rows per batch.
+        columns: the names of those to read, in any case; None: all.
+    """
+    name, done, damage = part.path, part.before, None
+    try:
+        parquet = _opened(file)
+        groups = list(range(part.start, min(part.stop, parquet.num_row_groups)))
+        for batch in parquet.iter_batches(rows, groups, _found(parquet, columns)):
+            yield table_messages(_as_columns(batch), name, done)
+            done += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        # Arrow's own I/O errors have no number; those of the file system do and may pass.
+        if getattr(error, "errno", None) is not None:
+            raise
+        damage = str(error)
+    if damage:
+        yield unread(name, done, damage)
+
+
+def _found(parquet: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:
+    if columns is None:
+        return None
+    wanted = {name.lower() for name in columns}
+    return [name for name in parquet.schema_arrow.names if name.lower() in wanted]
+
+
+def _as_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
+    kinds = [_column_type(each.type) for each in batch.schema]
+    if kinds == batch.schema.types:
+        return batch
+    columns = [
+        with_leaves(column, kind, _leaf) for column, kind in zip(batch.columns, kinds, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+def _opened(file: BinaryIO) -> pq.ParquetFile:
+    """The file by the types that Parquet has, without the schema that Arrow may have left in it."""
+    footer = io.BytesIO()
+    pq.read_metadata(file).write_metadata_file(footer)
+    plain = footer.getvalue().replace(_ARROWS_OWN, _ARROWS_OWN.lower())
+    metadata = pq.read_metadata(io.BytesIO(plain))
+    return pq.ParquetFile(file, metadata=metadata, coerce_int96_timestamp_unit=_INT96)
+
+
+def _column_type(kind: pa.DataType) -> pa.DataType:
+    """The type that Spark gives a column which Arrow reads as `kind`."""
+    if isinstance(kind, pa.BaseExtensionType):  # UUID
+        return _column_type(kind.storage_type)
+    if pa.types.is_struct(kind):
+        return pa.struct([(each.name, _column_type(each.type)) for each in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_column_type(kind.key_type), _column_type(kind.item_type))
+    if pa.types.is_list(kind):
+        return pa.list_(_column_type(kind.value_type))
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", tz="UTC" if kind.tz else None)
+    return pa.binary() if pa.types.is_fixed_size_binary(kind) else kind
+
+
+def _leaf(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if isinstance(array, pa.ExtensionArray):
+        return with_leaves(array.storage, kind, _leaf)
+    if pa.types.is_timestamp(kind) and array.type.unit == "ns":
+        # Down to the microsecond, also before 1970, where a cast would go up.
+        nanos = array.cast(pa.int64())
+        filled = nanos.fill_null(0).to_numpy(zero_copy_only=False)
+        micros = pa.array(np.floor_divide(filled, 1000), mask=_nulls(nanos))
+        return micros.cast(kind)
+    return array.cast(kind)
+
+
+def _nulls(array: pa.Array) -> np.ndarray:
+    return array.is_null().to_numpy(zero_copy_only=False)
