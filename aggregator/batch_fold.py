@@ -9,7 +9,6 @@ part of the same windows. Partials merge in any grouping; only the last step mak
     zones                           |-- zone 0 --------|---- zone 1 -----|
 """
 
-import pickle
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 from chronon_beam.aggregator.batch_ir import HOP_SIZES_MS, TAIL_BUFFER_MS, hop_bytes
 from chronon_beam.aggregator.codecs import TileCodec
+from chronon_beam.aggregator.flat_blob import pack_table, unpack_table
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.aggregator.row import Accumulator, Row, RowAggregator
 from chronon_beam.api.dialect import DAY_MS
@@ -26,6 +26,9 @@ from chronon_beam.api.records import MIN_MS
 
 ZONE = len(HOP_SIZES_MS)
 """Kind of a zone's slot; the kinds below it are indices of `HOP_SIZES_MS`."""
+
+_VERSION = 1
+"""Of packed partials."""
 
 
 class Slot(NamedTuple):
@@ -190,18 +193,17 @@ class BatchFold:
 
 
 def pack(partial: Partial, tiles: TileCodec) -> bytes:
-    """A partial as bytes, to be sent to where the others of its key are."""
-    return pickle.dumps(
-        [(*slot, tiles.encode(accumulator)) for slot, accumulator in partial.items()], protocol=5
-    )
+    """A partial as a flat blob, to be sent to where the others of its key are."""
+    kinds, starts = [slot.kind for slot in partial], [slot.start for slot in partial]
+    return pack_table(_VERSION, [kinds, starts], [list(map(tiles.encode, partial.values()))])
 
 
 def _merged(partials: Iterable[bytes], plan: Plan) -> Partial:
     """The union of packed partials."""
     merged: Partial = {}
     for packed in partials:
-        for kind, start, tile in pickle.loads(packed):
-            slot = Slot(kind, start)
+        numbers, (found,) = unpack_table(packed, _VERSION, integers=2, values=1)
+        for slot, tile in zip(map(Slot, *numbers), found, strict=True):
             accumulator, _ = plan.tiles.decode(tile)
             known = merged.get(slot)
             merged[slot] = (

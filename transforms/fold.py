@@ -19,10 +19,9 @@ from chronon_beam.aggregator.batch_fold import BatchFold, Partial, pack
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, Metric, uncounted
 from chronon_beam.api.records import FAILURES, Failure, PutRequest
+from chronon_beam.transforms.keyed_rows import INPUTS_FROM, ShardKeys, payload_check
 from chronon_beam.transforms.rows import Rows, dead_row
 from chronon_beam.transforms.stage import Result, emitted, outputs_of
-from chronon_beam.transforms.tiling.shards import INPUTS_FROM, ShardKeys
-from chronon_beam.transforms.tiling.tile import payload_check
 
 FOLD, UNITE = "Fold", "Unite"
 """The steps, as in `Failure.step`."""

@@ -8,12 +8,12 @@ the store keeps what it was given.
 
 import itertools
 from collections.abc import Iterable, Iterator
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import IntervalWindow
 from apache_beam.utils.timestamp import Timestamp
+from beam_state import State
 from fragile import ENOUGH, Cut, Fragile
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,9 +36,9 @@ from chronon_beam.api.records import MIN_MS, Correction, GetRequest, Phase, PutR
 from chronon_beam.io.kv_store import MemoryStore
 from chronon_beam.io.repair import WriteTiles, WriteTilesFn
 from chronon_beam.transforms.convert import tile_requests
+from chronon_beam.transforms.tiling.settings import Tiling
 from chronon_beam.transforms.tiling.shards import ShardBatch
-from chronon_beam.transforms.tiling.tile_fn import EveryEventFn, Lives
-from chronon_beam.transforms.tiling.triggers import Trigger
+from chronon_beam.transforms.tiling.tile_fn import EveryEventFn
 
 WINDOWS = [Window(6, TimeUnit.HOURS)]
 GROUP_BY = GroupBy(
@@ -61,45 +61,6 @@ DAY_MS = 24 * 60 * 60 * 1000
 _names = itertools.count()
 
 
-class State:
-    """Beam's log, cell and timer of the (shard, window)."""
-
-    def __init__(self) -> None:
-        self.log, self.cell = Bag(), Cell()
-        self.due: Timestamp | None = None
-
-    def set(self, at: Timestamp) -> None:
-        self.due = at
-
-
-class Bag:
-    def __init__(self) -> None:
-        self.blobs: list[bytes] = []
-        self.add, self.clear = self.blobs.append, self.blobs.clear
-
-    def __deepcopy__(self, _: Any) -> "Bag":
-        other = Bag()
-        other.blobs += self.blobs
-        return other
-
-    def read(self) -> list[bytes]:
-        return list(self.blobs)
-
-
-class Cell:
-    def __init__(self) -> None:
-        self.value: bytes | None = None
-
-    def read(self) -> bytes | None:
-        return self.value
-
-    def write(self, value: bytes) -> None:
-        self.value = value
-
-    def clear(self) -> None:
-        self.value = None
-
-
 class Rows(NamedTuple):
     """A batch that comes: key and amount of each row, by position."""
 
@@ -115,7 +76,7 @@ class Worker:
     """The steps from state to store, in a process of their own."""
 
     def __init__(self, uri: str, lateness_ms: int) -> None:
-        self._fn = EveryEventFn(PLAN, SPEC, Lives(lateness_ms), Trigger(), uncounted)
+        self._fn = EveryEventFn(PLAN, SPEC, Tiling(lateness_ms=lateness_ms), uncounted)
         self._fn.setup()
         self._write = WriteTilesFn(WriteTiles(PLAN, uri, uncounted))
         self._write.setup()
@@ -130,11 +91,11 @@ class Worker:
 
     def _step(self, step: Step, state: State) -> Iterator[Any]:
         if step is TIMER:
-            return self._fn.on_close(b"0", PANE, state.due, state.log, state.cell, state)
+            return self._fn.on_phase_end(b"0", PANE, state.log, state.cell, state.phase_end)
         rows = [(KEYS[key], at, at, amount / 8) for key, amount, at in step.events]
         promised_ms = [step.promised_ms] * len(rows)
         element = b"0", ShardBatch("topic/0", rows, promised_ms).pack()
-        return self._fn.process(element, PANE, state.log, state.cell, state)
+        return self._fn.process(element, PANE, state.log, state.cell, state.phase_end)
 
 
 class Failing(NamedTuple):
@@ -158,7 +119,7 @@ def live(bundles: list[list[Step]], failing: list[Failing], lateness_ms: int = 0
     worker = Worker(uri, lateness_ms)
     Fragile.cells_left = ahead[0].cells if ahead else ENOUGH
     while len(checkpoints) <= len(bundles):
-        state = deepcopy(checkpoints[-1])
+        state = checkpoints[-1].checkpoint()
         try:
             worker.bundle(bundles[len(checkpoints) - 1], state)
             checkpoints.append(state)

@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import pyarrow as pa
+from beam_state import State
 from drawing import BEGIN_MS, aggregations, alike, brute_force, events, group_by_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,9 +16,11 @@ from chronon_beam.api.data_types import from_arrow
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.transforms.convert import row_requests, tile_puts
-from chronon_beam.transforms.rows import Rows, Tiles
-from chronon_beam.transforms.tiling.shards import INPUTS_FROM, ShardBatch, Splitter
-from chronon_beam.transforms.tiling.tile_log import TileLog
+from chronon_beam.transforms.keyed_rows import INPUTS_FROM
+from chronon_beam.transforms.rows import Rows
+from chronon_beam.transforms.tiling.life import Life
+from chronon_beam.transforms.tiling.shards import ShardBatch, Splitter
+from chronon_beam.transforms.tiling.window_tiles import WindowTiles
 
 SCHEMA = pa.schema(
     {
@@ -57,12 +60,12 @@ class Store:
 
 
 class TiledJob:
-    """One state a (shard, window), and workers that fail and forget."""
+    """One state per (shard, window), and workers that fail and forget."""
 
     def __init__(self, plan: Plan, chance: random.Random) -> None:
         self._plan, self._chance = plan, chance
-        self._states: dict[Any, tuple[bytes | None, list[bytes]]] = {}
-        self._live: dict[Any, TileLog] = {}
+        self._states: dict[Any, State] = {}
+        self._caches: dict[Any, WindowTiles] = {}
         self.store = Store()
 
     def take(self, rows: Rows) -> None:
@@ -80,21 +83,24 @@ class TiledJob:
     def _receive(self, spec: Any, place: tuple[int, int, int], blob: bytes) -> None:
         failing = self._chance.random() < 0.2
         for attempt in range(2):
-            cell, log = self._states.get(place, (None, []))
+            state = self._states.setdefault(place, State())
             if self._chance.random() < 0.2:
-                self._live.pop(place, None)
-            aggregator = self._plan.row_aggregator(spec, INPUTS_FROM)
-            live = self._live.setdefault(place, TileLog(aggregator, self._plan.tiles))
-            live.sync(cell, lambda log=log: list(log))
-            written = live.aggregate_each(ShardBatch.unpack(blob).rows)
-            commit = live.commit()
-            tiles = Tiles(*written, place[2], place[0])
+                self._caches.pop(place, None)
+            size_ms, _, start_ms = place
+            tiles = self._caches.setdefault(
+                place,
+                WindowTiles(
+                    self._plan.row_aggregator(spec, INPUTS_FROM),
+                    self._plan.tiles,
+                    Life(start_ms, start_ms + size_ms, 0),
+                ),
+            )
+            step = tiles.receive(ShardBatch.unpack(blob), state.cell.read(), state.log.read)
             # A write may be repeated, and must then change nothing.
-            self.store.put(tile_puts(tiles, "X"))
+            self.store.put(tile_puts(step.tiles, "X"))
             if attempt == 0 and failing:
                 continue
-            kept = [] if commit.replaces else log
-            self._states[place] = commit.cell, kept + ([commit.blob] if commit.blob else [])
+            state.take(step.change)
             return
 
 

@@ -6,25 +6,21 @@ are in the same windows.
 """
 
 import marshal
-import pickle
-from binascii import crc32
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from chronon_beam.aggregator.avro import AvroError
 from chronon_beam.aggregator.codecs import RecordCodec
 from chronon_beam.aggregator.layout import TileSpec
-from chronon_beam.api.data_types import FLOATS
+from chronon_beam.transforms.keyed_rows import Check, KeyedRow, ShardKeys
 from chronon_beam.transforms.rows import Rows
+from chronon_beam.transforms.tiling.tagged_values import tagged, untagged
 
-INPUTS_FROM = 3
-"""Where the inputs begin in a row: it is (key bytes, ts_ms, position, inputs...)."""
+_PLAIN, _TAGGED = b"\0", b"\1"
+"""The first byte of a packed batch: whether values in it are tagged."""
 
-_CACHED_KEYS = 200_000
-
-Row = tuple[Any, ...]
 Times = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -33,27 +29,30 @@ class ShardBatch(NamedTuple):
 
     Attributes:
         source: see `Messages.source`.
-        rows: (key bytes, ts_ms, position, inputs...).
+        rows: of one pane and one source, in the order of its log.
         promised_ms: what the partition had promised before each row's event, see
-            `Messages.promised_ms`; None when no row can be late.
+            `Messages.promised_ms`; empty when no row can be late.
     """
 
     source: str
-    rows: list[Row]
-    promised_ms: list[int] | None = None
+    rows: list[KeyedRow]
+    promised_ms: list[int]
 
     def pack(self) -> bytes:
-        """As bytes: marshal is fast, and holds all but decimals; both ends run the same Python."""
+        """As bytes, by marshal, which is fast and runs nothing when it is read.
+
+        Both ends run the same Python. Decimals and times are tagged, see `tagged_values`.
+        """
         try:
-            return marshal.dumps(tuple(self))
+            return _PLAIN + marshal.dumps(tuple(self))
         except ValueError:
-            return pickle.dumps(tuple(self), protocol=5)
+            return _TAGGED + marshal.dumps(tuple(self._replace(rows=tagged(self.rows))))
 
     @staticmethod
     def unpack(blob: bytes) -> "ShardBatch":
         """The batch that `pack` made."""
-        pickled = blob.startswith(pickle.PROTO)
-        return ShardBatch(*(pickle.loads(blob) if pickled else marshal.loads(blob)))
+        batch = ShardBatch(*marshal.loads(memoryview(blob)[1:]))
+        return batch if blob[:1] == _PLAIN else batch._replace(rows=untagged(batch.rows))
 
 
 class Pane(NamedTuple):
@@ -65,42 +64,13 @@ class Pane(NamedTuple):
     may_be_late: bool = False
 
 
-class ShardKeys(dict[tuple[Any, ...], tuple[bytes, int]]):
-    """Key values to (key bytes, shard), remembered: keys come back."""
-
-    def __init__(self, codec: RecordCodec, shards: int) -> None:
-        super().__init__()
-        self._codec = codec
-        self._shards = shards
-        # 0.0 and -0.0 are equal in Python and different keys in Avro, so floats are not remembered.
-        self._remembers = not any(kind in FLOATS for kind in codec.columns.values())
-
-    def of(self, columns: list[list[Any]]) -> list[tuple[bytes, int]]:
-        """The keys of rows, given as columns."""
-        find = self.__getitem__ if self._remembers else self._made
-        return [find(values) for values in zip(*columns, strict=True)]
-
-    def _made(self, values: tuple[Any, ...]) -> tuple[bytes, int]:
-        encoded = self._codec.encode(values)
-        return encoded, crc32(encoded) % self._shards
-
-    def __missing__(self, values: tuple[Any, ...]) -> tuple[bytes, int]:
-        if len(self) >= _CACHED_KEYS:
-            self.clear()
-        found = self[values] = self._made(values)
-        return found
-
-
-Check = Callable[[Row], str | None]
-
-
 class Splitter:
-    """Collects rows until they are drained, by shard and pane.
+    """Collects rows by shard and pane, until they are drained.
 
     Args:
         keys: key columns.
         inputs: input columns, in the order that the aggregation takes them.
-        spec: the family of tiles.
+        spec: which tiles the rows are for.
         lateness_ms: how long after its end a tile takes events.
         check: says why a row cannot be aggregated; None for no check.
     """
@@ -136,24 +106,32 @@ class Splitter:
         taken = zip(keys, times.tolist(), rows.positions, *inputs, strict=True)
         pane_starts = times - times % self._spec.period_ms
         self.pending += len(times)
-        late = self._may_be_late(rows, pane_starts)
-        if self._check is None and late is None and _all_equal(pane_starts):
+        promised_ms = self._promised_ms(rows, pane_starts)
+        if self._check is None and promised_ms is None and _all_equal(pane_starts):
             self._add_pane(rows.source, int(pane_starts[0]), taken, found)
         else:
-            yield from self._add_each(rows, pane_starts.tolist(), late, taken, found)
+            yield from self._add_each(
+                rows.source, pane_starts.tolist(), promised_ms or repeat(None), taken, found
+            )
 
-    def _may_be_late(self, rows: Rows, pane_starts: Times) -> list[bool] | None:
-        """Which rows are late for their earliest window; None when no row is."""
+    def _promised_ms(self, rows: Rows, pane_starts: Times) -> list[int | None] | None:
+        """The promises that matter: of the rows that are late for the earliest of their windows.
+
+        None for each other row, and None instead of the list when no row is late: mostly.
+        """
         if rows.promised_ms is None:
             return None
-        late_from_ms = pane_starts + (self._spec.period_ms - 1 + self._lateness_ms)
-        late = rows.promised_ms.to_numpy() >= late_from_ms
-        return late.tolist() if late.any() else None
+        promised_ms = rows.promised_ms.to_numpy()
+        late = promised_ms >= pane_starts + (self._spec.period_ms - 1 + self._lateness_ms)
+        if not late.any():
+            return None
+        pairs = zip(promised_ms.tolist(), late.tolist(), strict=True)
+        return [each if is_late else None for each, is_late in pairs]
 
     def _add_pane(
-        self, source: str, start_ms: int, taken: Iterator[Row], found: list[tuple[bytes, int]]
+        self, source: str, start_ms: int, taken: Iterator[KeyedRow], found: list[tuple[bytes, int]]
     ) -> None:
-        by_shard: dict[int, list[Row]] = {}
+        by_shard: dict[int, list[KeyedRow]] = {}
         for row, (_, shard) in zip(taken, found, strict=True):
             if shard in by_shard:
                 by_shard[shard].append(row)
@@ -164,54 +142,35 @@ class Splitter:
 
     def _add_each(
         self,
-        rows: Rows,
+        source: str,
         pane_starts: list[int],
-        late: list[bool] | None,
-        taken: Iterator[Row],
+        promised_ms: Iterable[int | None],
+        taken: Iterator[KeyedRow],
         found: list[tuple[bytes, int]],
     ) -> Iterator[tuple[int, str]]:
-        source, promised_ms = rows.source, rows.promised_ms
-        for index, row in enumerate(taken):
+        for index, (row, promise_ms) in enumerate(zip(taken, promised_ms, strict=False)):
             reason = self._check(row) if self._check else None
             if reason is not None:
                 yield index, reason
                 continue
-            may_be_late = late is not None and late[index]
+            may_be_late = promise_ms is not None
             batch = self._batch(Pane(found[index][1], pane_starts[index], source, may_be_late))
             batch.rows.append(row)
-            if batch.promised_ms is not None and promised_ms is not None:
-                batch.promised_ms.append(promised_ms[index].as_py())
+            if promise_ms is not None:
+                batch.promised_ms.append(promise_ms)
 
     def _batch(self, pane: Pane) -> ShardBatch:
         """What has been collected for a pane, to be added to."""
         found = self._panes.get(pane)
         if found is None:
-            promised_ms: list[int] | None = [] if pane.may_be_late else None
-            found = self._panes[pane] = ShardBatch(pane.source, [], promised_ms)
+            found = self._panes[pane] = ShardBatch(pane.source, [], [])
         return found
 
     def drain(self) -> Iterator[tuple[Pane, ShardBatch]]:
-        """All collected rows, and start anew."""
+        """All rows that were collected; none are left."""
         panes, self._panes, self.pending = self._panes, {}, 0
         yield from panes.items()
 
 
 def _all_equal(times: Times) -> bool:
     return len(times) > 0 and bool((times == times[0]).all())
-
-
-def null_inside(codecs: list[tuple[int, Callable[[Any], bytes]]]) -> Check | None:
-    """A check that the values at these row indices can be written to Avro."""
-    if not codecs:
-        return None
-
-    def check(row: Row) -> str | None:
-        for index, encode in codecs:
-            if row[index] is not None:
-                try:
-                    encode(row[index])
-                except AvroError as error:
-                    return str(error)
-        return None
-
-    return check

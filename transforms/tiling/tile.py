@@ -21,28 +21,19 @@ from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from chronon_beam.aggregator.avro import encoder
 from chronon_beam.aggregator.layout import TileSpec
-from chronon_beam.aggregator.operations.table import KEPT
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, uncounted
-from chronon_beam.api.data_types import ListType, MapType, StructType
 from chronon_beam.api.records import FAILURES, Failure
+from chronon_beam.transforms.keyed_rows import payload_check
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row, taken
 from chronon_beam.transforms.stage import Result, emitted
 from chronon_beam.transforms.tiling.settings import Late, Tiling
-from chronon_beam.transforms.tiling.shards import (
-    INPUTS_FROM,
-    Check,
-    Pane,
-    ShardBatch,
-    Splitter,
-    null_inside,
-)
-from chronon_beam.transforms.tiling.tile_fn import REFUSED, BufferedFn, EveryEventFn, Lives
+from chronon_beam.transforms.tiling.shards import Pane, ShardBatch, Splitter
+from chronon_beam.transforms.tiling.tile_fn import REFUSED, BufferedFn, EveryEventFn
 
 _FLUSH_ROWS = 10_000
-# Beam itself never drops a late row: whether it is late is decided from what the source had
+# Beam itself must never drop a late row: whether a row is late is decided by what its source had
 # promised (see `Messages.promised_ms`), so that every runner and every replay decides alike.
 _BEAM_LATENESS: Any = Duration(seconds=50 * 365 * 24 * 60 * 60)
 
@@ -56,11 +47,11 @@ class Tiled(NamedTuple):
 
 @dataclass
 class Tile(beam.PTransform):
-    """Rows to Tiles, one cumulative tile for every row or as the trigger says.
+    """Rows to Tiles of one size, each cumulative: one per row, or as the trigger says.
 
     Attributes:
         plan: what to compute.
-        spec: the family of tiles; one of `plan.specs`.
+        spec: which tiles; one of `plan.specs`.
         tiling: how tiles are made.
         count: takes `tiles`, `late` and `dead`; see `api.counts`.
     """
@@ -85,7 +76,7 @@ class Tile(beam.PTransform):
         if self.plan.aggregator.may_refuse:
             refused = tiled[REFUSED] | "Refused" >> beam.WindowInto(GlobalWindows())
             failures = (failures, refused) | "AllFailures" >> beam.Flatten()
-        # From here on windows mean nothing: a batch knows its tile.
+        # A Tiles knows its window, so Beam's windows have no meaning from here on.
         return Tiled(tiled.tiles | "Tiles" >> beam.WindowInto(GlobalWindows()), failures)
 
 
@@ -99,9 +90,8 @@ def _window_into(spec: TileSpec) -> beam.WindowInto:
 
 
 def _aggregate(tile: Tile) -> beam.ParDo:
-    tiling = tile.tiling
-    kind = EveryEventFn if tiling.trigger.every_event else BufferedFn
-    fn = kind(tile.plan, tile.spec, Lives(tiling.lateness_ms), tiling.trigger, tile.count)
+    kind = EveryEventFn if tile.tiling.trigger.every_event else BufferedFn
+    fn = kind(tile.plan, tile.spec, tile.tiling, tile.count)
     return beam.ParDo(fn).with_outputs(REFUSED, main="tiles")
 
 
@@ -113,7 +103,7 @@ class _SplitFn(beam.DoFn):
         self._plan = tile.plan
         self._shards = tile.tiling.shards
         self._spec = tile.spec
-        # The families share their rows: the first one counts those that are dead.
+        # Tiles of each size are made of the same rows: those of the first size report the dead.
         self._first = tile.spec == tile.plan.specs[0]
         self._lateness_ms = tile.tiling.lateness_ms
         self._drops_late = tile.tiling.late is Late.DEAD_LETTER
@@ -136,7 +126,7 @@ class _SplitFn(beam.DoFn):
             rows, dropped = _without_late(rows, self._spec, self._lateness_ms)
             yield from emitted(Result(None, dropped), self._count, repeated=not self._first)
         unfit = list(self._splitter.add(rows))
-        if self._first:  # what does not fit one family fits none
+        if self._first:  # tiles of the other sizes cannot take such a row either
             failures = [dead_row(rows, index, "Tile", reason) for index, reason in unfit]
             yield from emitted(Result(None, failures), self._count)
         if self._splitter.pending >= _FLUSH_ROWS:
@@ -153,34 +143,12 @@ def _keyed(pane: Pane, batch: ShardBatch) -> tuple[bytes, bytes]:
     return pane.shard.to_bytes(2, "big"), batch.pack()
 
 
-def payload_check(plan: Plan) -> Check | None:
-    """Lists, maps and structs that an operation keeps whole must fit Avro."""
-    nested = {
-        part.input_column
-        for part in plan.group_by.tile_parts
-        if part.operation in KEPT
-        and isinstance(plan.types[part.input_column], (ListType, MapType, StructType))
-    }
-    fits = null_inside(
-        [
-            (index, encoder(data_type))
-            for index, (name, data_type) in enumerate(plan.inputs.items(), start=INPUTS_FROM)
-            if name in nested
-        ]
-    )
-    rows = plan.row_aggregator(offset=INPUTS_FROM)
-    if not rows.may_refuse:
-        return fits
-    nothing = rows.zero()
-    return lambda row: (fits(row) if fits else None) or rows.refusal(nothing, row)
-
-
 def _without_late(rows: Rows, spec: TileSpec, lateness_ms: int) -> tuple[Rows, list[Failure]]:
     """Rows that are in time for at least one window, and the others as failures."""
-    times = rows.batch.column("ts").to_numpy(zero_copy_only=False)
-    last_ms = times - times % spec.period_ms + spec.size_ms - 1 + lateness_ms
     if rows.promised_ms is None:
         return rows, []
+    times = rows.batch.column("ts").to_numpy(zero_copy_only=False)
+    last_ms = times - times % spec.period_ms + spec.size_ms - 1 + lateness_ms
     closed_ms = rows.promised_ms.to_numpy() - last_ms
     late = closed_ms >= 0
     if not late.any():

@@ -1,9 +1,7 @@
-"""The stateful DoFns of tiling: read the state, call `TileLog`, write the state."""
+"""The stateful DoFns of tiling: they read the state, call `WindowTiles`, and write the state."""
 
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Any
 
@@ -24,99 +22,65 @@ from apache_beam.utils.timestamp import Timestamp
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, Metric, dead
-from chronon_beam.api.records import Failure, Phase
-from chronon_beam.transforms.rows import Tiles, as_json
-from chronon_beam.transforms.tiling.shards import INPUTS_FROM, ShardBatch
-from chronon_beam.transforms.tiling.tile_log import Commit, FittingRows, TileLog, Written
-from chronon_beam.transforms.tiling.triggers import Trigger
+from chronon_beam.api.records import Failure
+from chronon_beam.transforms.keyed_rows import INPUTS_FROM, KeyedRow
+from chronon_beam.transforms.rows import as_json
+from chronon_beam.transforms.tiling.life import Life
+from chronon_beam.transforms.tiling.settings import Tiling
+from chronon_beam.transforms.tiling.shards import ShardBatch
+from chronon_beam.transforms.tiling.state import CellState, LogState, TimerState, apply
+from chronon_beam.transforms.tiling.window_tiles import Step, WindowTiles
 
 REFUSED = "refused"
 
-TOMBSTONE_MS = 24 * 60 * 60 * 1000
-"""How long a window is remembered after its last event was taken. Sources that carry a watermark
-with their messages do not need it; for others, it keeps a late row from starting a tile anew."""
+# Beam finds states and timers by the defaults of parameters; the annotations say how to use them.
+_Param: Any = beam.DoFn
 
 
-@dataclass(frozen=True)
-class Lives:
-    """How long a (shard, window) lives.
-
-    Attributes:
-        lateness_ms: how long after its end it takes events. That it was there is known for
-            `TOMBSTONE_MS` more.
-    """
-
-    lateness_ms: int
-
-    def last_ms(self, window: IntervalWindow) -> int:
-        """When it has taken its last event."""
-        return _end_ms(window) + self.lateness_ms
-
-    def is_late(self, window: IntervalWindow, promised_ms: int) -> bool:
-        """Whether an event of `window` is late when the source has promised `promised_ms`."""
-        return self.last_ms(window) - 1 <= promised_ms
-
-    def next_phase(self, phase: Phase) -> Phase:
-        """What follows when the timer fires."""
-        if phase is Phase.EXPIRED:
-            return phase
-        return (
-            Phase.CLOSED if phase is Phase.OPEN and self.lateness_ms > 0 else Phase.CLOSED_FOR_GOOD
-        )
-
-    def next_ms(self, window: IntervalWindow, phase: Phase, now_ms: int) -> int | None:
-        """When `phase`, which began at `now_ms`, ends; None: it is over."""
-        if phase is Phase.CLOSED:
-            return self.last_ms(window)
-        forgotten_ms = self.last_ms(window) + TOMBSTONE_MS
-        return forgotten_ms if now_ms < forgotten_ms else None
-
-
-class _LiveLogs:
-    """The process's TileLogs: a cache that is checked against Beam's state at every use."""
+class _Caches:
+    """The WindowTiles of this process; each is checked against Beam's state at every use."""
 
     def __init__(self) -> None:
-        self._logs: dict[tuple[str, bytes, int], TileLog] = {}
+        self._tiles: dict[tuple[str, bytes, int], WindowTiles] = {}
         self._lock = Lock()
 
-    def get(self, job: str, shard: bytes, start_ms: int, empty: TileLog) -> TileLog:
+    def get(
+        self, job: str, shard: bytes, start_ms: int, make: Callable[[], WindowTiles]
+    ) -> WindowTiles:
         with self._lock:
-            return self._logs.setdefault((job, shard, start_ms), empty)
+            found = self._tiles.get((job, shard, start_ms))
+            if found is None:
+                found = self._tiles[job, shard, start_ms] = make()
+            return found
 
     def drop(self, job: str, shard: bytes, start_ms: int) -> None:
         with self._lock:
-            self._logs.pop((job, shard, start_ms), None)
+            self._tiles.pop((job, shard, start_ms), None)
 
 
-_live_logs = _LiveLogs()
+_caches = _Caches()
 
 
 @beam.typehints.with_input_types(Tuple[bytes, bytes])
 class EveryEventFn(beam.DoFn):
-    """ShardBatches of one (shard, window) to Tiles, one for every row, and Failures.
+    """ShardBatches of one (shard, window) to Tiles, one per row, and Failures.
 
-    State:
-        log: blobs of changed tiles; replaced by a snapshot when it has grown to twice the live
-            tiles, cleared when the tiles are let go. What late events add after that begins anew.
-        cell: token and phase; cleared `TOMBSTONE_MS` after the window took its last event.
+    State: see `tiling.state`.
+
     Timer:
-        close: set by the first batch to the window's max timestamp. When the watermark passes it
-            the closing tiles are written; then it is set to the end of the lateness, where tiles
-            are let go, and `TOMBSTONE_MS` later, where nothing is left.
+        phase_end: event time; fires when the watermark passes the end of the window's phase, see
+            `tiling.life`.
     """
 
     LOG = BagStateSpec("log", BytesCoder())
     CELL = ReadModifyWriteStateSpec("cell", BytesCoder())
-    CLOSE = TimerSpec("close", TimeDomain.WATERMARK)
+    PHASE_END = TimerSpec("phase_end", TimeDomain.WATERMARK)
 
-    def __init__(
-        self, plan: Plan, spec: TileSpec, lives: Lives, trigger: Trigger, count: Count
-    ) -> None:
+    def __init__(self, plan: Plan, spec: TileSpec, tiling: Tiling, count: Count) -> None:
         self._plan = plan
         self._count = count
         self._spec = spec
-        self._lives = lives
-        self._trigger = trigger
+        self._tiling = tiling
         # Made here and so shared by all copies of this transform, but by no other job.
         self._job = uuid.uuid4().hex
 
@@ -127,129 +91,74 @@ class EveryEventFn(beam.DoFn):
     def process(
         self,
         element: tuple[bytes, bytes],
-        window: Any = beam.DoFn.WindowParam,
-        log: Any = beam.DoFn.StateParam(LOG),
-        cell: Any = beam.DoFn.StateParam(CELL),
-        close: Any = beam.DoFn.TimerParam(CLOSE),
+        window: IntervalWindow = _Param.WindowParam,
+        log: LogState = _Param.StateParam(LOG),
+        cell: CellState = _Param.StateParam(CELL),
+        phase_end: TimerState = _Param.TimerParam(PHASE_END),
     ) -> Iterator[Any]:
-        live = self._live(element[0], window)
-        batch = ShardBatch.unpack(element[1])
-        with live.lock:
-            outputs = self._receive(batch, window, live, log, cell, close)
-            _put(live.commit(), log, cell)
+        shard, packed = element
+        batch = ShardBatch.unpack(packed)
+        tiles = self._tiles_of(shard, window)
+        with tiles.lock:
+            step = tiles.receive(batch, cell.read(), log.read)
+            _take(step, log, cell, phase_end)
         # Yielded after the lock: an error downstream must not leave it held.
-        yield from outputs
+        yield from self._outputs(step, window, batch.source)
 
-    @on_timer(CLOSE)
-    def on_close(
+    @on_timer(PHASE_END)
+    def on_phase_end(
         self,
-        shard: Any = beam.DoFn.KeyParam,
-        window: Any = beam.DoFn.WindowParam,
-        at: Any = beam.DoFn.TimestampParam,
-        log: Any = beam.DoFn.StateParam(LOG),
-        cell: Any = beam.DoFn.StateParam(CELL),
-        close: Any = beam.DoFn.TimerParam(CLOSE),
+        shard: bytes = _Param.KeyParam,
+        window: IntervalWindow = _Param.WindowParam,
+        log: LogState = _Param.StateParam(LOG),
+        cell: CellState = _Param.StateParam(CELL),
+        phase_end: TimerState = _Param.TimerParam(PHASE_END),
     ) -> Iterator[Any]:
-        live = self._live(shard, window)
-        with live.lock:
-            live.sync(cell.read(), log.read)
-            closing = live.close() if live.phase is Phase.OPEN else None
-            before, live.phase = live.phase, self._lives.next_phase(live.phase)
-            next_ms = self._lives.next_ms(window, live.phase, at.micros // 1000)
-            if next_ms is None:
-                log.clear()
-                cell.clear()
-                _live_logs.drop(self._job, shard, _start_ms(window))
-            else:
-                lets_go = (
-                    live.phase is Phase.CLOSED_FOR_GOOD and before is not Phase.CLOSED_FOR_GOOD
-                )
-                _put(live.discard() if lets_go else live.commit(), log, cell)
-                close.set(_timestamp(next_ms))
-        if closing and closing.keys:
-            yield self._tiles(closing, window)
+        tiles = self._tiles_of(shard, window)
+        with tiles.lock:
+            step = tiles.end_phase(cell.read(), log.read)
+            _take(step, log, cell, phase_end)
+        if step.change is not None and step.change.cell is None:
+            _caches.drop(self._job, shard, _ms(window.start))
+        yield from self._outputs(step, window)
 
-    def _live(self, shard: bytes, window: IntervalWindow) -> TileLog:
-        empty = TileLog(self._rows, self._codec)
-        return _live_logs.get(self._job, shard, _start_ms(window), empty)
+    def _tiles_of(self, shard: bytes, window: IntervalWindow) -> WindowTiles:
+        start_ms = _ms(window.start)
 
-    def _receive(
-        self, batch: ShardBatch, window: Any, live: TileLog, log: Any, cell: Any, close: Any
-    ) -> list[Any]:
-        """The outputs of a batch; `live` holds its rows, but for those that it cannot take."""
-        late_rows = [self._lives.is_late(window, each) for each in batch.promised_ms or ()]
-        late = bool(late_rows) and late_rows[0]
-        if not live.sync(cell.read(), log.read):
-            close.set(window.max_timestamp())
-            # A late tile may be in the store from before: corrected, never overwritten.
-            live.phase = Phase.EXPIRED if late else Phase.OPEN
-        if live.phase is Phase.EXPIRED:
-            self._count(Metric.LATE, len(batch.rows))
-            return [self._lone_events(batch, window)]
-        fitting = FittingRows(batch.rows, live)
-        rows = fitting if self._rows.may_refuse else batch.rows
-        outputs: list[Any] = [self._tiles_with(rows, batch.source, live, window)]
-        failures = [self._failure(batch.source, row, reason) for row, reason in fitting.refused]
-        for_good = live.phase is Phase.CLOSED_FOR_GOOD
-        number = len(batch.rows) if for_good else sum(late_rows)
-        self._count(Metric.LATE, max(0, number - len(failures)))
-        self._count_dead([row[1] for row, _ in fitting.refused], window)
-        return outputs + [TaggedOutput(REFUSED, failure) for failure in failures]
+        def make() -> WindowTiles:
+            life = Life(start_ms, _ms(window.end), self._tiling.lateness_ms)
+            buffered = not self._tiling.trigger.every_event
+            return WindowTiles(self._rows, self._codec, life, buffered)
+
+        return _caches.get(self._job, shard, start_ms, make)
+
+    def _outputs(self, step: Step, window: IntervalWindow, source: str = "") -> Iterator[Any]:
+        self._count(Metric.LATE, step.late)
+        self._count_dead([row[1] for row, _ in step.refused], window)
+        if step.tiles is not None:
+            self._count(Metric.TILES, len(step.tiles.keys))
+            yield step.tiles
+        for row, reason in step.refused:
+            yield TaggedOutput(REFUSED, self._failure(source, row, reason))
 
     def _count_dead(self, times_ms: list[int], window: IntervalWindow) -> None:
-        """Count refused rows: each once as dead, by the newest tile of the first family."""
+        """Count refused rows: each once as dead, by the newest tile of the first size."""
         first = 0
         if self._spec == self._plan.specs[0]:
-            first = sum(ms - ms % self._spec.period_ms == _start_ms(window) for ms in times_ms)
+            first = sum(ms - ms % self._spec.period_ms == _ms(window.start) for ms in times_ms)
         self._count(dead("Tile"), first)
         self._count(Metric.DEAD_REPEATED, len(times_ms) - first)
 
-    def _failure(self, source: str, row: Any, reason: str) -> Failure:
+    def _failure(self, source: str, row: KeyedRow, reason: str) -> Failure:
         keys = zip(self._plan.group_by.keys, self._plan.keys.decode(row[0]), strict=True)
         inputs = zip(self._plan.inputs, row[INPUTS_FROM:], strict=False)
         payload = as_json({**dict(keys), **dict(inputs), "ts": row[1]})
         return Failure("Tile", reason, payload, source, row[2])
 
-    def _tiles_with(
-        self, rows: Iterable[Any], source: str, live: TileLog, window: IntervalWindow
-    ) -> Tiles:
-        """The tiles to write after adding `rows`: of a tile that has closed, the last one."""
-        if live.phase is Phase.OPEN:
-            return self._tiles(self._aggregate(live, rows), window)
-        live.aggregate(rows)
-        last = {row[0]: f"{source}@{row[2]}" for row in rows}
-        changed = live.changed()
-        events = [last[key] for key in changed.keys]
-        return self._tiles(changed, window)._replace(phase=live.phase, events=events)
-
-    def _aggregate(self, live: TileLog, rows: Iterable[Any]) -> Written:
-        return live.aggregate_each(rows)
-
-    def _tiles(self, written: Written, window: IntervalWindow) -> Tiles:
-        self._count(Metric.TILES, len(written.keys))
-        return Tiles(*written, _start_ms(window), self._spec.size_ms)
-
-    def _lone_events(self, batch: ShardBatch, window: IntervalWindow) -> Tiles:
-        # Rows of one event have its position; they come together, so their order tells them apart.
-        seen: Counter[tuple[bytes, int]] = Counter()
-        events = []
-        for row in batch.rows:
-            again = f"#{seen[row[0], row[2]]}" if seen[row[0], row[2]] else ""
-            seen[row[0], row[2]] += 1
-            events.append(f"{batch.source}@{row[2]}{again}")
-        keys, times, _, *_ = zip(*batch.rows, strict=True)
-        written = Written(list(keys), list(map(self._tile_of, batch.rows)), list(times))
-        return self._tiles(written, window)._replace(phase=Phase.EXPIRED, events=events)
-
-    def _tile_of(self, row: Any) -> bytes:
-        accumulator = self._rows.zero()
-        self._rows.update(accumulator, row, row[1])
-        return self._codec.encode(accumulator)
-
 
 @beam.typehints.with_input_types(Tuple[bytes, bytes])
 class BufferedFn(EveryEventFn):
-    """ShardBatches to Tiles, each tile at most once an interval.
+    """ShardBatches to Tiles, each tile at most once per interval.
 
     Timer:
         flush: processing time; set by the first batch after a flush, an interval ahead. When it
@@ -261,60 +170,44 @@ class BufferedFn(EveryEventFn):
     def process(
         self,
         element: tuple[bytes, bytes],
-        window: Any = beam.DoFn.WindowParam,
-        log: Any = beam.DoFn.StateParam(EveryEventFn.LOG),
-        cell: Any = beam.DoFn.StateParam(EveryEventFn.CELL),
-        close: Any = beam.DoFn.TimerParam(EveryEventFn.CLOSE),
-        flush: Any = beam.DoFn.TimerParam(FLUSH),
+        window: IntervalWindow = _Param.WindowParam,
+        log: LogState = _Param.StateParam(EveryEventFn.LOG),
+        cell: CellState = _Param.StateParam(EveryEventFn.CELL),
+        phase_end: TimerState = _Param.TimerParam(EveryEventFn.PHASE_END),
+        flush: TimerState = _Param.TimerParam(FLUSH),
     ) -> Iterator[Any]:
-        live = self._live(element[0], window)
-        batch = ShardBatch.unpack(element[1])
-        with live.lock:
-            outputs = self._receive(batch, window, live, log, cell, close)
-            if not live.flush_armed and live.phase is Phase.OPEN:
-                flush.set(Timestamp.now() + (self._trigger.interval_ms or 0) / 1000)
-                live.flush_armed = True
-            _put(live.commit(), log, cell)
-        yield from outputs
+        shard, packed = element
+        batch = ShardBatch.unpack(packed)
+        tiles = self._tiles_of(shard, window)
+        with tiles.lock:
+            step = tiles.receive(batch, cell.read(), log.read)
+            _take(step, log, cell, phase_end)
+            if step.sets_flush:
+                flush.set(Timestamp.now() + (self._tiling.trigger.interval_ms or 0) / 1000)
+        yield from self._outputs(step, window, batch.source)
 
     @on_timer(FLUSH)
     def on_flush(
         self,
-        shard: Any = beam.DoFn.KeyParam,
-        window: Any = beam.DoFn.WindowParam,
-        log: Any = beam.DoFn.StateParam(EveryEventFn.LOG),
-        cell: Any = beam.DoFn.StateParam(EveryEventFn.CELL),
-    ) -> Iterator[Tiles]:
-        live = self._live(shard, window)
-        with live.lock:
-            if not live.sync(cell.read(), log.read) or live.phase is not Phase.OPEN:
-                return  # tiles that have closed are corrected as events come
-            due = live.flush()
-            live.flush_armed = False
-            _put(live.commit(), log, cell)
-        if due.keys:
-            yield self._tiles(due, window)
-
-    def _aggregate(self, live: TileLog, rows: Iterable[Any]) -> Written:
-        live.aggregate(rows)
-        return Written([], [], [])
+        shard: bytes = _Param.KeyParam,
+        window: IntervalWindow = _Param.WindowParam,
+        log: LogState = _Param.StateParam(EveryEventFn.LOG),
+        cell: CellState = _Param.StateParam(EveryEventFn.CELL),
+    ) -> Iterator[Any]:
+        tiles = self._tiles_of(shard, window)
+        with tiles.lock:
+            step = tiles.flush(cell.read(), log.read)
+            _take(step, log, cell)
+        yield from self._outputs(step, window)
 
 
-def _put(commit: Commit, log: Any, cell: Any) -> None:
-    if commit.replaces:
-        log.clear()
-    if commit.blob is not None:
-        log.add(commit.blob)
-    cell.write(commit.cell)
+def _take(step: Step, log: LogState, cell: CellState, phase_end: TimerState | None = None) -> None:
+    """Write what follows from a step into the state, and set the timer of the phase."""
+    if step.change is not None:
+        apply(step.change, log, cell)
+    if phase_end is not None and step.phase_ends_ms is not None:
+        phase_end.set(Timestamp(micros=step.phase_ends_ms * 1000))
 
 
-def _start_ms(window: IntervalWindow) -> int:
-    return window.start.micros // 1000
-
-
-def _end_ms(window: IntervalWindow) -> int:
-    return window.end.micros // 1000
-
-
-def _timestamp(ms: int) -> Timestamp:
-    return Timestamp(micros=ms * 1000)
+def _ms(time: Timestamp) -> int:
+    return time.micros // 1000

@@ -1,0 +1,61 @@
+"""State that outlives its process, as flat blobs: columns of integers and columns of bytes.
+
+Nothing in a blob is code, so reading a savepoint of unknown origin runs nothing. All numbers are
+little-endian; a table of n rows is
+
+    version       1 byte
+    n             4 bytes
+    integers      8 bytes per row, column after column
+    lengths       4 bytes per row, for each column of bytes
+    bytes         column after column
+"""
+
+import struct
+from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise
+from typing import NamedTuple
+
+_HEAD = struct.Struct("<BI")
+
+
+class Table(NamedTuple):
+    """What a blob holds: columns of equal length."""
+
+    integers: list[list[int]]
+    values: list[list[bytes]]
+
+
+def pack_table(
+    version: int, integers: Sequence[Sequence[int]], values: Sequence[Sequence[bytes]]
+) -> bytes:
+    """Columns of integers and of bytes, all of one length, as a blob of `version`."""
+    rows = len(integers[0])
+    layout = f"<BI{len(integers) * rows}q{len(values) * rows}I"
+    parts = [*chain.from_iterable(values)]
+    head = struct.pack(layout, version, rows, *chain.from_iterable(integers), *map(len, parts))
+    return b"".join((head, *parts))
+
+
+def unpack_table(blob: bytes, version: int, integers: int, values: int) -> Table:
+    """The columns that `pack_table` was given: how many of integers, and how many of bytes.
+
+    Raises:
+        ValueError: the blob is of another version, or damaged.
+    """
+    found, rows = _HEAD.unpack_from(blob.ljust(_HEAD.size, b"\0"))
+    if found != version:
+        raise ValueError(f"state of version {found}: this code reads version {version}")
+    try:
+        numbers = struct.unpack_from(f"<{integers * rows}q", blob, _HEAD.size)
+        lengths_at = _HEAD.size + 8 * len(numbers)
+        lengths = struct.unpack_from(f"<{values * rows}I", blob, lengths_at)
+    except struct.error as error:
+        raise ValueError(f"damaged state: {error}") from error
+    borders = list(accumulate(lengths, initial=lengths_at + 4 * len(lengths)))
+    if borders[-1] != len(blob):
+        raise ValueError(f"damaged state: {len(blob)} bytes, {borders[-1]} expected")
+    parts = [blob[start:end] for start, end in pairwise(borders)]
+    return Table(
+        [list(numbers[at * rows : (at + 1) * rows]) for at in range(integers)],
+        [parts[at * rows : (at + 1) * rows] for at in range(values)],
+    )

@@ -1,0 +1,293 @@
+"""The life of the tiles of a window, without Beam: phases, retries, replays, snapshots."""
+
+import random
+from typing import Any
+
+import pytest
+from beam_state import State
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chronon_beam.aggregator.codecs import complete
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api import (
+    Aggregation,
+    EventSource,
+    GroupBy,
+    Operation,
+    Query,
+    Source,
+    Window,
+    select,
+)
+from chronon_beam.api.data_types import DOUBLE, LONG, STRING
+from chronon_beam.api.dialect import TimeUnit
+from chronon_beam.api.records import Phase
+from chronon_beam.transforms.keyed_rows import INPUTS_FROM
+from chronon_beam.transforms.tiling.life import KEPT_MS, Life
+from chronon_beam.transforms.tiling.shards import ShardBatch
+from chronon_beam.transforms.tiling.state import TileColumns
+from chronon_beam.transforms.tiling.window_tiles import NOTHING, Step, WindowTiles
+
+WINDOWS = [Window(6, TimeUnit.HOURS)]
+GROUP_BY = GroupBy(
+    name="t.log",
+    sources=Source(EventSource(Query(select("k", "d", "s"), time_column="t"))),
+    keys=["k"],
+    aggregations=[
+        Aggregation("d", Operation.COUNT, WINDOWS),
+        Aggregation("d", Operation.SUM, WINDOWS),
+        Aggregation("s", Operation.LAST, WINDOWS),
+        Aggregation("d", Operation.TOP_K(2), WINDOWS),
+    ],
+)
+PLAN = Plan(GROUP_BY, {"k": STRING, "d": DOUBLE, "s": STRING, "ts": LONG})
+
+
+END_MS = 300_000
+LATENESS_MS = 60_000
+LATE_MS = END_MS + LATENESS_MS - 1
+"""The lowest promise after which an event of the window is late."""
+
+
+def new_tiles(buffered: bool = False, lateness_ms: int = LATENESS_MS) -> WindowTiles:
+    rows = PLAN.row_aggregator(offset=INPUTS_FROM)
+    return WindowTiles(rows, PLAN.tiles, Life(0, END_MS, lateness_ms), buffered)
+
+
+def row(key: bytes, ts_ms: int, number: float | None, text: str | None = None) -> tuple[Any, ...]:
+    return (key, ts_ms, ts_ms, number, text)
+
+
+class Window:
+    """A window whose every step is committed; the steps are kept."""
+
+    def __init__(self, tiles: WindowTiles | None = None) -> None:
+        self.tiles = tiles or new_tiles()
+        self.state = State()
+
+    def event(self, ts_ms: int, number: float, promised_ms: int | None = None) -> Step:
+        """An event of key `a`."""
+        promises = [] if promised_ms is None else [promised_ms]
+        return self.rows([row(b"a", ts_ms, number)], promises)
+
+    def rows(self, rows: list[Any], promised_ms: list[int] | None = None) -> Step:
+        batch = ShardBatch("topic/0", rows, promised_ms or [])
+        return self._done(self.tiles.receive(batch, self.state.cell.read(), self.state.log.read))
+
+    def end_phase(self) -> Step:
+        return self._done(self.tiles.end_phase(self.state.cell.read(), self.state.log.read))
+
+    def flush(self) -> Step:
+        return self._done(self.tiles.flush(self.state.cell.read(), self.state.log.read))
+
+    def _done(self, step: Step) -> Step:
+        self.state.take(step.change)
+        return step
+
+    def tiles_in_log(self) -> list[float]:
+        """The sums in the log, of the key's tile."""
+        return [
+            sums(value) for blob in self.state.log.read() for value in TileColumns.unpack(blob)[1]
+        ]
+
+
+def sums(tile: bytes) -> float:
+    return PLAN.tiles.decode(tile)[0][1]
+
+
+def told(step: Step) -> tuple[Phase, list[float], list[str]] | None:
+    """What a step writes: phase, sums and late events."""
+    if step.tiles is None:
+        return None
+    return step.tiles.phase, list(map(sums, step.tiles.values)), list(step.tiles.events)
+
+
+def is_complete(step: Step) -> list[bool]:
+    assert step.tiles is not None
+    return [PLAN.tiles.decode(value)[1] for value in step.tiles.values]
+
+
+def test_open_and_closed_windows_write_whole_tiles_and_one_of_them_is_complete() -> None:
+    window = Window()
+    opened = window.event(1, 1.0)
+    assert (told(opened), is_complete(opened)) == ((Phase.OPEN, [1.0], []), [False])
+    assert opened.phase_ends_ms == END_MS - 1
+    assert told(window.event(2, 2.0)) == (Phase.OPEN, [3.0], [])
+    closing = window.end_phase()
+    assert (told(closing), is_complete(closing)) == ((Phase.OPEN, [3.0], []), [True])
+    assert closing.phase_ends_ms == END_MS + LATENESS_MS
+    in_time = window.event(3, 4.0, promised_ms=END_MS)
+    assert (told(in_time), is_complete(in_time)) == ((Phase.CLOSED, [7.0], ["topic/0@3"]), [False])
+    assert (in_time.late, in_time.phase_ends_ms) == (0, None)
+
+
+def test_after_a_window_has_closed_for_good_its_late_events_are_kept_apart() -> None:
+    window = Window()
+    window.event(1, 1.0)
+    window.end_phase()
+    let_go = window.end_phase()
+    assert (told(let_go), window.tiles_in_log()) == (None, [])
+    assert let_go.phase_ends_ms == END_MS + LATENESS_MS + KEPT_MS
+    late = window.event(4, 8.0, promised_ms=LATE_MS)
+    assert told(late) == (Phase.CLOSED_FOR_GOOD, [8.0], ["topic/0@4"])
+    assert told(window.event(5, 16.0, promised_ms=LATE_MS))[1] == [24.0]
+    assert (late.late, window.tiles_in_log()) == (1, [8.0, 24.0])
+
+
+def test_late_events_of_an_expired_window_are_tiles_of_their_own() -> None:
+    window = Window()
+    window.event(1, 1.0)
+    for _ in range(3):
+        expired = window.end_phase()
+    assert expired.phase_ends_ms is None
+    assert (window.state.cell.read(), window.state.log.read()) == (None, [])
+    lone = window.event(6, 32.0, promised_ms=LATE_MS)
+    assert told(lone) == (Phase.EXPIRED, [32.0], ["topic/0@6"])
+    assert lone.phase_ends_ms == END_MS + LATENESS_MS + KEPT_MS
+    assert told(window.event(7, 64.0)) == (Phase.EXPIRED, [64.0], ["topic/0@7"])
+    assert window.tiles_in_log() == []
+    window.end_phase()
+    assert window.state.cell.read() is None
+
+
+def test_without_lateness_a_window_closes_for_good_at_its_end() -> None:
+    window = Window(new_tiles(lateness_ms=0))
+    window.event(1, 1.0)
+    assert is_complete(window.end_phase()) == [True]
+    assert told(window.event(2, 2.0))[0] is Phase.CLOSED_FOR_GOOD
+
+
+@pytest.mark.parametrize(
+    ("promised_ms", "phase"),
+    [(None, Phase.OPEN), (LATE_MS - 1, Phase.OPEN), (LATE_MS, Phase.EXPIRED)],
+)
+def test_an_event_that_finds_no_state_begins_the_life_as_its_promise_says(
+    promised_ms: int | None, phase: Phase
+) -> None:
+    assert told(Window().event(1, 1.0, promised_ms))[0] is phase
+
+
+def test_late_events_of_an_open_window_are_in_its_tile_and_counted() -> None:
+    window = Window()
+    promised_ms = [0, LATE_MS - 1, LATE_MS, LATE_MS + 1]
+    step = window.rows([row(b"a", at, 1.0) for at in range(4)], promised_ms)
+    assert told(step) == (Phase.OPEN, [1.0, 2.0, 3.0, 4.0], [])
+    assert step.late == 2
+
+
+def test_rows_of_one_late_event_have_names_of_their_own() -> None:
+    rows = [row(b"a", 7, 1.0), row(b"a", 7, 2.0), row(b"b", 7, 4.0)]
+    step = Window().rows(rows, [LATE_MS] * 3)
+    assert told(step)[2] == ["topic/0@7", "topic/0@7#1", "topic/0@7"]
+
+
+def test_a_timer_of_a_window_without_state_does_nothing() -> None:
+    window = Window()
+    assert window.end_phase() == NOTHING
+    assert window.flush() == NOTHING
+
+
+rows = st.lists(
+    st.tuples(
+        st.sampled_from([b"a", b"b", b"c"]),
+        st.integers(0, 299_999),
+        st.none() | st.integers(-50, 50).map(float),
+        st.none() | st.sampled_from(["x", "y", "é"]),
+    ).map(lambda r: row(*r)),
+    max_size=8,
+)
+
+
+def brute_force(batches: list[list[Any]]) -> dict[bytes, bytes]:
+    """Last tile of each key, by one accumulator per key."""
+    aggregator = PLAN.row_aggregator(offset=INPUTS_FROM)
+    found: dict[bytes, list[Any]] = {}
+    for batch in batches:
+        for r in batch:
+            aggregator.update(found.setdefault(r[0], aggregator.zero()), r, r[1])
+    return {key: PLAN.tiles.encode(accumulator) for key, accumulator in found.items()}
+
+
+def by_key(step: Step) -> dict[bytes, bytes]:
+    return {} if step.tiles is None else dict(zip(step.tiles.keys, step.tiles.values, strict=True))
+
+
+@given(st.lists(rows, max_size=10), st.randoms(use_true_random=False), st.booleans())
+def test_failed_lost_and_moved_batches_change_nothing(
+    batches: list[list[Any]], chance: random.Random, buffered: bool
+) -> None:
+    state, tiles = State(), new_tiles(buffered)
+    stored: dict[bytes, bytes] = {}
+    for batch in batches:
+        for attempt in range(3):
+            if chance.random() < 0.3:
+                tiles = new_tiles(buffered)  # another worker
+            trial = state.checkpoint()
+            step = tiles.receive(ShardBatch("s", batch, []), trial.cell.read(), trial.log.read)
+            trial.take(step.change)
+            if attempt == 2 or chance.random() < 0.6:
+                state = trial
+                stored.update(by_key(step))
+                break
+            # The bundle failed: its state is thrown away, the cache has gone on.
+    expected = brute_force(batches)
+    assert stored == ({} if buffered else expected)
+    closing = tiles.end_phase(state.cell.read(), state.log.read)
+    assert by_key(closing) == {key: complete(tile) for key, tile in expected.items()}
+
+
+def test_zombie_that_commits_after_another_worker_is_not_trusted() -> None:
+    window, first, second = Window(), new_tiles(), new_tiles()
+    for at_ms, window.tiles in ((1, first), (2, second)):
+        window.event(at_ms, float(at_ms))
+    # The first one's cache lacks the second's batch, and its token tells.
+    window.tiles = first
+    assert told(window.event(3, 4.0))[1] == [7.0]
+
+
+def test_log_is_replaced_by_a_snapshot_when_it_outgrows_the_tiles() -> None:
+    window = Window()
+    for ts_ms in range(1200):
+        window.event(ts_ms, 1.0)
+    assert len(window.state.log.blobs) < 300
+    window.tiles = new_tiles()
+    assert told(window.end_phase())[1] == [1200.0]
+
+
+def test_buffered_tiles_are_written_once_per_flush() -> None:
+    window = Window(new_tiles(buffered=True))
+    step = window.rows([row(b"a", 1, 1.0), row(b"a", 2, 1.0), row(b"b", 3, 1.0)])
+    assert (step.tiles, step.sets_flush) == (None, True)
+    assert not window.event(4, 1.0).sets_flush
+    assert told(window.flush()) == (Phase.OPEN, [3.0, 1.0], [])
+    assert told(window.flush()) is None
+    assert window.event(5, 1.0).sets_flush
+
+
+def test_buffered_tiles_that_are_due_survive_a_move() -> None:
+    window = Window(new_tiles(buffered=True))
+    window.event(1, 1.0)
+    window.tiles = new_tiles(buffered=True)
+    assert told(window.flush()) == (Phase.OPEN, [1.0], [])
+
+
+def test_buffered_tiles_that_have_closed_are_corrected_at_once() -> None:
+    window = Window(new_tiles(buffered=True))
+    window.event(1, 1.0)
+    window.end_phase()
+    step = window.event(2, 2.0)
+    assert (told(step)[0], step.sets_flush) == (Phase.CLOSED, False)
+    assert window.flush() == NOTHING
+
+
+def test_state_of_another_version_is_refused() -> None:
+    window = Window()
+    window.event(1, 1.0)
+    blob, cell = window.state.log.blobs[0], window.state.cell.value
+    window.tiles, window.state.log.blobs[0] = new_tiles(), b"\x09" + blob[1:]
+    with pytest.raises(ValueError, match="version 9"):
+        window.event(2, 1.0)
+    window.state.cell.value = b"\x08" + (cell or b"")[1:]
+    with pytest.raises(ValueError, match="version 8"):
+        window.event(2, 1.0)
