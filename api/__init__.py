@@ -3,10 +3,13 @@
 from chronon_beam.api import ttypes
 from chronon_beam.api.declare import (
     Aggregation,
+    Aggregations,
+    DefaultAggregation,
     Derivation,
     EntitySource,
     EventSource,
     GroupBy,
+    JoinSource,
     Query,
     Source,
     select,
@@ -19,11 +22,14 @@ from chronon_beam.api.thrift_json import parse_group_by
 __all__ = [
     "Accuracy",
     "Aggregation",
+    "Aggregations",
+    "DefaultAggregation",
     "Derivation",
     "EntitySource",
     "EventSource",
     "GroupBy",
     "GroupByError",
+    "JoinSource",
     "Operation",
     "Query",
     "Source",

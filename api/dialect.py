@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 FIVE_MINUTES_MS = 5 * 60 * 1000
 HOUR_MS = 60 * 60 * 1000
@@ -17,6 +18,7 @@ class Operation(Enum):
     """Chronon's aggregations, by name; the ids of a compiled conf depend on the dialect.
 
     The k operations are called with their k, as in Chronon's Python API: `Operation.LAST_K(5)`.
+    Names that end with `_K` or `_LGK` and are no operations of their own are called as well.
     """
 
     MIN = "min"
@@ -43,9 +45,54 @@ class Operation(Enum):
     APPROX_HEAVY_HITTERS_K = "approx_heavy_hitters_k"
     UNIQUE_TOP_K = "unique_top_k"
 
-    def __call__(self, k: int, **arguments: str) -> "tuple[Operation, dict[str, str]]":
-        """The operation with its arguments, for example `Operation.LAST_K(5)`."""
-        return self, {"k": str(k), **arguments}
+    def __call__(self, *values: Any, **named: Any) -> "tuple[Operation, Arguments]":
+        """The operation with its arguments, as text.
+
+        `APPROX_PERCENTILE` is called with percentiles, and with k by name; its k depends on the
+        dialect when it is not given. All others are called with k.
+
+        >>> Operation.LAST_K(5)
+        (<Operation.LAST_K: 'last_k'>, {'k': '5'})
+        """
+        percentile = self is Operation.APPROX_PERCENTILE
+        first = "percentiles" if percentile else "k"
+        if len(values) > 1 or (values and first in named) or not (values or first in named):
+            raise TypeError(f"Operation.{self.name} is called with one value, {first}")
+        given = {**dict(zip((first,), values, strict=False)), **named}
+        arguments: Arguments = {name: str(value) for name, value in given.items()}
+        return self, {"k": None, **arguments} if percentile else arguments
+
+    @staticmethod
+    def APPROX_UNIQUE_COUNT_LGK(k: int) -> "tuple[Operation, Arguments]":
+        """The approximate count of a sketch that keeps 2 to the power of `k` values."""
+        return Operation.APPROX_UNIQUE_COUNT(k)
+
+    @staticmethod
+    def HISTOGRAM_K(k: int) -> "tuple[Operation, Arguments]":
+        """The histogram of the `k` most frequent values, as airbnb calls it."""
+        return Operation.HISTOGRAM(k)
+
+    @staticmethod
+    def FREQUENT_K(k: int) -> "tuple[Operation, Arguments]":
+        """The histogram of the `k` most frequent values, as zipline calls it."""
+        return Operation.HISTOGRAM(k)
+
+    @staticmethod
+    def BOUNDED_UNIQUE_COUNT_K(k: int) -> "tuple[Operation, Arguments]":
+        """The count of at most `k` distinct values."""
+        return Operation.BOUNDED_UNIQUE_COUNT(k)
+
+
+Arguments = dict[str, str | None]
+"""An operation's arguments; None stands for what the dialect chooses."""
+
+
+class OnlineStrategy(Enum):
+    """How zipline writes what it serves; streams of this project are `DEFAULT`."""
+
+    DEFAULT = 0
+    STREAMING_MEGATILES = 1
+    PUSH = 2
 
 
 class TimeUnit(Enum):
@@ -107,6 +154,7 @@ class Dialect:
         unwindowed_tile_ms: tile size of a GroupBy without windows; None: it cannot be tiled.
         long_counts: AVERAGE and VARIANCE declare `count` as long, not int (same bytes).
         drops_null_time: events whose time is null are filtered; otherwise they are failures.
+        percentile_k: the size of a percentile's sketch that the Python API chooses.
         inclusive_ranks: a percentile's value counts into its own rank (DataSketches from 4.0 on).
         element_wise: lists can be aggregated element by element.
         decimals: columns can be decimals.
@@ -122,6 +170,7 @@ class Dialect:
     unwindowed_tile_ms: int | None
     long_counts: bool
     drops_null_time: bool
+    percentile_k: int
     inclusive_ranks: bool
     element_wise: bool
     decimals: bool
@@ -147,6 +196,7 @@ AIRBNB = Dialect(
     unwindowed_tile_ms=None,
     long_counts=False,
     drops_null_time=False,
+    percentile_k=128,
     inclusive_ranks=False,
     element_wise=True,
     decimals=False,
@@ -167,6 +217,7 @@ ZIPLINE = Dialect(
     unwindowed_tile_ms=DAY_MS,
     long_counts=True,
     drops_null_time=True,
+    percentile_k=20,
     inclusive_ranks=True,
     element_wise=False,
     decimals=True,

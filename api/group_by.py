@@ -113,11 +113,14 @@ class AggregationPart:
 
 @dataclass(frozen=True)
 class Aggregation:
-    """An operation over a column, for each window and each bucket."""
+    """An operation over a column, for each window and each bucket.
+
+    A window that is None is unbounded; so is everything without windows.
+    """
 
     input_column: str
     operation: Operation
-    windows: tuple[Window, ...] | None = None
+    windows: tuple[Window | None, ...] | None = None
     buckets: tuple[str, ...] | None = None
     arguments: tuple[tuple[str, str], ...] = ()
     element_wise: bool = False
@@ -178,7 +181,8 @@ class Feature:
 class GroupBy:
     """Keys, sources and aggregations, in one dialect.
 
-    `extra` keeps what a compiled conf holds beyond this, untouched.
+    Attributes:
+        conf: the Thrift JSON that it was read from, with all that plays no part here.
     """
 
     name: str
@@ -188,11 +192,15 @@ class GroupBy:
     accuracy: Accuracy | None = None
     dialect: Dialect = AIRBNB
     derivations: tuple[Derivation, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    conf: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def named(self, name: str) -> "GroupBy":
         """The same GroupBy under another name."""
         return replace(self, name=name)
+
+    def to_thrift(self) -> dict[str, Any]:
+        """The Thrift JSON that it was read from, under the name that it has now."""
+        return {**self.conf, "metaData": {**self.conf.get("metaData", {}), "name": self.name}}
 
     @property
     def clean_name(self) -> str:
@@ -248,7 +256,8 @@ class GroupBy:
     @property
     def windows(self) -> tuple[Window, ...]:
         """All distinct windows, shortest first."""
-        found = {w for aggregation in self.aggregations for w in aggregation.windows or ()}
+        windows = (w for aggregation in self.aggregations for w in aggregation.windows or ())
+        found = {window for window in windows if window is not None}
         return tuple(sorted(found, key=lambda window: window.millis))
 
     @property

@@ -1,14 +1,13 @@
 """Find a GroupBy in a file: compiled Thrift JSON, or a Python file that declares one."""
 
-import runpy
 from pathlib import Path
-from traceback import extract_tb
-from typing import Any
 
-from chronon_beam.api.declare import with_dialect
-from chronon_beam.api.dialect import AIRBNB, dialect
+from chronon_beam.api import declare
+from chronon_beam.api.chronon.compiled import Compiled, compiled, named_conf
+from chronon_beam.api.chronon.repository import Declared, declared_in
+from chronon_beam.api.dialect import AIRBNB, Dialect, dialect
 from chronon_beam.api.group_by import GroupBy, GroupByError
-from chronon_beam.api.thrift_json import parse_group_by
+from chronon_beam.api.thrift_json import parse_conf, parse_group_by
 
 
 def load_group_by(place: str, dialect_name: str | None = None) -> GroupBy:
@@ -16,13 +15,35 @@ def load_group_by(place: str, dialect_name: str | None = None) -> GroupBy:
 
     Args:
         place: a path; for a Python file that declares several, `PATH:VARIABLE`.
-        dialect_name: `airbnb` or `zipline`; a Python definition carries its own, which this
-            overrides; compiled JSON carries none and is airbnb's unless said.
+        dialect_name: `airbnb` or `zipline`; airbnb unless said. A GroupBy of this project's Python
+            API carries its own, which this overrides.
 
     Raises:
         GroupByError: no such file or variable, a Python file that fails, or what
             `parse_group_by` raises.
     """
+    file, variable = _file(place)
+    if file.suffix != ".py":
+        return _from_json(file, dialect_name)
+    declared, own = _declared(file, variable, dialect_name)
+    if isinstance(declared.value, GroupBy) and declared.value.name:
+        return declared.value
+    return parse_conf(named_conf(declared, own), own, f"{file}:{declared.variable}")
+
+
+def compile_group_by(place: str, dialect_name: str | None = None) -> Compiled:
+    """What Chronon's compiler writes of the GroupBy at `place`, in a Python file.
+
+    Raises:
+        GroupByError: as `load_group_by`; or what Chronon's compiler needs is missing.
+    """
+    file, variable = _file(place)
+    if file.suffix != ".py":
+        raise GroupByError(f"{place}: a Python file is expected: what is not one is compiled")
+    return compiled(*_declared(file, variable, dialect_name))
+
+
+def _file(place: str) -> tuple[Path, str]:
     path, _, variable = place.partition(":") if ".py" in place else (place, "", "")
     file = Path(path)
     if not file.is_file():
@@ -30,10 +51,7 @@ def load_group_by(place: str, dialect_name: str | None = None) -> GroupBy:
             f"--group_by={place}: no file {path}: give a compiled GroupBy (Thrift JSON) or a "
             "Python file that declares one"
         )
-    if file.suffix == ".py":
-        group_by = _from_python(file, variable)
-        return with_dialect(group_by, dialect_name) if dialect_name else group_by
-    return _from_json(file, dialect_name)
+    return file, variable
 
 
 def _from_json(file: Path, dialect_name: str | None) -> GroupBy:
@@ -43,33 +61,22 @@ def _from_json(file: Path, dialect_name: str | None) -> GroupBy:
     return group_by if group_by.name else group_by.named(file.stem)
 
 
-def _from_python(file: Path, variable: str) -> GroupBy:
-    found = {name: value for name, value in _names_in(file).items() if isinstance(value, GroupBy)}
-    if variable and variable not in found:
+def _declared(file: Path, variable: str, dialect_name: str | None) -> tuple[Declared, Dialect]:
+    """The GroupBy that `variable` of a Python file holds, and its dialect."""
+    chosen = dialect(dialect_name) if dialect_name else None
+    token = declare.CHOSEN.set(chosen)
+    try:
+        found = declared_in(file, chosen or AIRBNB)
+    finally:
+        declare.CHOSEN.reset(token)
+    names = ", ".join(each.variable for each in found) or "none"
+    matching = [each for each in found if each.variable == variable] if variable else found
+    if variable and not matching:
+        raise GroupByError(f"{file} has no GroupBy called {variable!r}: it declares {names}")
+    if len(matching) != 1:
         raise GroupByError(
-            f"{file} has no GroupBy called {variable!r}: it declares {', '.join(found) or 'none'}"
-        )
-    if not variable and len(found) != 1:
-        declared = ", ".join(found) or "none"
-        raise GroupByError(
-            f"{file} declares {len(found)} GroupBys ({declared}): "
+            f"{file} declares {len(found)} GroupBys ({names}): "
             + ("choose one with PATH:VARIABLE" if found else "assign one to a variable")
         )
-    name = variable or next(iter(found))
-    group_by = found[name]
-    # Of the resolved path: the name must not depend on where the command is run.
-    team = file.resolve().parent.name
-    return group_by if group_by.name else group_by.named(f"{team}.{name}")
-
-
-def _names_in(file: Path) -> dict[str, Any]:
-    try:
-        return runpy.run_path(str(file))
-    except GroupByError as error:
-        raise GroupByError(f"{file}: {error}") from error
-    except Exception as error:  # whatever the user's own code raises
-        steps = [step for step in extract_tb(error.__traceback__) if step.filename == str(file)]
-        at = error.lineno if isinstance(error, SyntaxError) else (steps[-1].lineno if steps else 0)
-        raise GroupByError(
-            f"{file}:{at}: cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
+    value = matching[0].value
+    return matching[0], value.dialect if isinstance(value, GroupBy) else chosen or AIRBNB

@@ -1,7 +1,7 @@
 """Chronon's compiled GroupBys: Thrift JSON in, `GroupBy` out.
 
-Enums are ids, as Chronon's compilers write them, or names. Fields that are not used are kept in
-`GroupBy.extra`; values that mean nothing are errors that name the field.
+Enums are ids, as Chronon's compilers write them, or names. The whole is kept in `GroupBy.conf`;
+values that mean nothing are errors that name the field.
 """
 
 import json
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
+from chronon_beam.api.chronon.checks import check_declared
 from chronon_beam.api.derivations import Derivation
 from chronon_beam.api.dialect import Dialect, TimeUnit
 from chronon_beam.api.group_by import (
@@ -46,12 +47,19 @@ def parse_group_by(text: str | bytes, dialect: Dialect, origin: str = "GroupBy")
         conf = json.loads(text)
     except ValueError as error:
         raise GroupByError(f"{origin}: not JSON: {error}") from error
+    return parse_conf(conf, dialect, origin)
+
+
+def parse_conf(conf: Any, dialect: Dialect, origin: str = "GroupBy") -> GroupBy:
+    """Read one compiled GroupBy from its JSON object; see `parse_group_by`."""
     if not isinstance(conf, dict) or "keyColumns" not in conf:
         raise GroupByError(
             f"{origin}: not a compiled GroupBy: a JSON object with keyColumns, sources and "
             "aggregations is expected (a Join or StagingQuery cannot be run)"
         )
-    return validated(_group_by(conf, dialect, origin), origin)
+    group_by = _group_by(conf, dialect, origin)
+    check_declared(conf, dialect, origin)
+    return validated(group_by, origin)
 
 
 def _group_by(conf: Mapping[str, Any], dialect: Dialect, origin: str) -> GroupBy:
@@ -72,13 +80,13 @@ def _group_by(conf: Mapping[str, Any], dialect: Dialect, origin: str) -> GroupBy
         derivations=tuple(
             _derivation(*found) for found in _objects(conf, "derivations", f"{origin}: ")
         ),
-        extra=conf,
+        conf=conf,
     )
 
 
 def _derivation(conf: Mapping[str, Any], where: str) -> Derivation:
     for field in ("name", "expression"):
-        if not isinstance(conf.get(field), str) or not conf[field]:
+        if not isinstance(conf.get(field), str):
             raise GroupByError(f"{where}.{field}: text is expected, found {conf.get(field)!r}")
     return Derivation(conf["name"], conf["expression"])
 
@@ -171,7 +179,7 @@ def _aggregation(conf: Mapping[str, Any], dialect: Dialect, where: str) -> Aggre
     return Aggregation(
         input_column=column,
         operation=_enum(conf["operation"], dialect.operations, where_operation),
-        windows=_bounded(windows, where),
+        windows=_bounded(windows),
         buckets=_texts(conf, "buckets", where) or None,
         arguments=tuple((name, str(value)) for name, value in arguments.items()),
         element_wise=bool(conf.get("elementWise")),
@@ -187,12 +195,7 @@ def _window(conf: Mapping[str, Any], dialect: Dialect, where: str) -> Window:
     return Window(length, unit)
 
 
-def _bounded(windows: list[Window], where: str) -> tuple[Window, ...] | None:
-    """Windows, or None for Chronon's spelling of an unbounded one (length <= 0 or the int max)."""
-    bounded = [window for window in windows if 0 < window.length < _INT_MAX]
-    if bounded and len(bounded) != len(windows):
-        raise GroupByError(
-            f"{where}: unbounded and bounded windows in one aggregation: write two aggregations, "
-            "one of them without windows"
-        )
-    return tuple(bounded) or None
+def _bounded(windows: list[Window]) -> tuple[Window | None, ...] | None:
+    """Windows, with None for an unbounded one: Chronon writes 0, less, or the largest int."""
+    bounded = [window if 0 < window.length < _INT_MAX else None for window in windows]
+    return tuple(bounded) if any(bounded) else None

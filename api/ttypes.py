@@ -1,15 +1,19 @@
-"""The names that a Chronon definition imports from `ttypes`, so that it runs unchanged."""
+"""The names that a definition imports from Chronon's `ttypes`."""
 
-from chronon_beam.api.declare import (
-    Aggregation,
-    Derivation,
-    EntitySource,
-    EventSource,
-    Query,
-    Source,
-)
+from chronon_beam.api.chronon.airbnb import STRUCT
 from chronon_beam.api.dialect import Operation, TimeUnit
-from chronon_beam.api.group_by import Accuracy, Window
+from chronon_beam.api.group_by import Accuracy
+
+Aggregation = STRUCT["Aggregation"]
+Derivation = STRUCT["Derivation"]
+EntitySource = STRUCT["EntitySource"]
+EventSource = STRUCT["EventSource"]
+GroupBy = STRUCT["GroupBy"]
+JoinSource = STRUCT["JoinSource"]
+MetaData = STRUCT["MetaData"]
+Query = STRUCT["Query"]
+Source = STRUCT["Source"]
+Window = STRUCT["Window"]
 
 __all__ = [
     "Accuracy",
@@ -17,6 +21,9 @@ __all__ = [
     "Derivation",
     "EntitySource",
     "EventSource",
+    "GroupBy",
+    "JoinSource",
+    "MetaData",
     "Operation",
     "Query",
     "Source",

@@ -87,6 +87,10 @@ def _check_derivations(group_by: GroupBy, origin: str) -> None:
         raise GroupByError(f"{origin}: derivation {twice!r} is declared {names.count(twice)} times")
     known = {*features, *group_by.keys, *TIME_COLUMNS}
     for each in own(group_by.derivations):
+        if not each.expression.strip():
+            raise GroupByError(
+                f"{origin}: derivation {each.name!r} has no expression: give one, or leave it out"
+            )
         if each.is_rename and each.expression not in known:
             raise GroupByError(
                 f"{origin}: derivation {each.name!r} is of {each.expression!r}, which is neither a "
@@ -98,8 +102,9 @@ def require_rows(group_by: GroupBy) -> None:
     """Raise GroupByError unless the streamed source is one of events or entities."""
     if group_by.source.kind not in ("events", "entities"):
         raise GroupByError(
-            f"{group_by.name}: its source is of kind {group_by.source.kind!r}: only events and "
-            "entities can be read"
+            f"{group_by.name}: its source is a join, whose events Chronon enriches with the "
+            "features of the join before it aggregates them: this is not here yet; a GroupBy over "
+            "events or entities can be run"
         )
 
 

@@ -133,7 +133,7 @@ def plan_of(operation: Operation) -> Plan:
     data_type = STRING if operation.name in taking(STRING, dialect) else DOUBLE
     declared = GroupBy(
         name="bench.one",
-        sources=Source(EventSource(Query())),
+        sources=Source(EventSource(query=Query(time_column="ts"))),
         keys=["key"],
         aggregations=[Aggregation("v", operation(10))],
         dialect=dialect,

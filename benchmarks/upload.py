@@ -41,7 +41,7 @@ from chronon_beam.api import *
 WINDOWS = [Window(1, TimeUnit.DAYS), Window(7, TimeUnit.DAYS)]
 upload = GroupBy(
     name="benchmark.upload",
-    sources=Source(EventSource(Query(select("user", "amount"), time_column="created"))),
+    sources=Source(EventSource(query=Query(select("user", "amount"), time_column="created"))),
     keys=["user"],
     aggregations=[
         Aggregation("amount", Operation.COUNT, WINDOWS),

@@ -42,7 +42,7 @@ def light() -> GroupBy:
         name="bench.light",
         sources=Source(
             EventSource(
-                Query(select("customer_id", flavor="ice_cream_flavor"), time_column="created")
+                query=Query(select("customer_id", flavor="ice_cream_flavor"), time_column="created")
             )
         ),
         keys=["customer_id"],
@@ -64,7 +64,7 @@ def heavy() -> GroupBy:
     query = Query(selects, wheres=["price >= 0 OR price IS NULL"], time_column="created")
     return GroupBy(
         name="bench.heavy",
-        sources=Source(EventSource(query)),
+        sources=Source(EventSource(query=query)),
         keys=["customer_id"],
         aggregations=[
             Aggregation("customer_id", Operation.COUNT, SIX_HOURS),

@@ -13,7 +13,6 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.data_types import DataType, from_json, struct_of, to_json
 from chronon_beam.api.group_by import Accuracy, GroupBy, GroupByError
 from chronon_beam.api.records import GetRequest, PutRequest
-from chronon_beam.api.thrift_write import to_thrift
 from chronon_beam.fetcher.readable_store import WritableStore
 
 METADATA = "CHRONON_METADATA"
@@ -72,7 +71,7 @@ class BatchInfo:
         return json.dumps(
             {
                 # Chronon takes a GroupBy without a topic for SNAPSHOT unless it is said.
-                "groupBy": {**to_thrift(group_by), "accuracy": self._accuracy.value},
+                "groupBy": {**group_by.to_thrift(), "accuracy": self._accuracy.value},
                 "selectedAvroSchema": _avro("Value", selected, group_by),
                 "keyAvroSchema": json.dumps(self.plan.keys.schema),
                 "batchEndDate": datetime.fromtimestamp(self.end_ms / 1000, UTC).date().isoformat(),

@@ -46,6 +46,11 @@ def add_group_by(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="compiled GroupBy (Thrift JSON), or a Python file that declares one (FILE:VARIABLE)",
     )
+    add_dialect(parser)
+
+
+def add_dialect(parser: argparse.ArgumentParser) -> None:
+    """The flag that says whose Chronon a GroupBy is written for."""
     parser.add_argument(
         "--dialect",
         choices=sorted(DIALECTS),

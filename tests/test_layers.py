@@ -24,6 +24,7 @@ HEAVY = {"apache_beam", "pyspark", "py4j", "google", "confluent_kafka", "sqlite3
 MAY_IMPORT_INSIDE = {
     "aggregator/jvm": set(),
     "aggregator/operations": {"aggregator/jvm", "aggregator/avro", "aggregator/expressions"},
+    "api/chronon": {"api"},
     "api/formats": {"api"},
     "io/bigtable": {"io"},
     "io/files": {"io"},

@@ -177,13 +177,13 @@ OPERATIONS = {
         "how often the k most frequent values came; some may be there by chance",
         "sketch of frequent items; counts are upper bounds",
         inputs=ORDERED,
-        k=K(8),
+        k=K(8, 0),
     ),
     Operation.APPROX_HEAVY_HITTERS_K: OperationSpec(
         lambda asked: frequent_items(asked.input_type, asked.k, no_false_positives=True),
         "how often the k most frequent values came, only those that surely are",
         "sketch of frequent items; counts are upper bounds",
         inputs=ORDERED,
-        k=K(8),
+        k=K(8, 0),
     ),
 }

@@ -21,7 +21,7 @@ def plan(dialect: str) -> Plan:
     """One column and operation twice, with other windows."""
     windows = [[Window(6, TimeUnit.HOURS)], [Window(3, TimeUnit.DAYS)]]
     group_by = GroupBy(
-        Source(EventSource(Query(time_column="ts"))),
+        Source(EventSource(query=Query(time_column="ts"))),
         ["k"],
         [Aggregation("n", Operation.SUM, of_one) for of_one in windows],
         name="t.twice",

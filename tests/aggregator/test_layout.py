@@ -29,7 +29,7 @@ def group_by(*windows: Window | None, dialect: str = "airbnb") -> records.GroupB
         Aggregation(f"c{index}", Operation.COUNT, [window] if window else None)
         for index, window in enumerate(windows)
     ]
-    source = Source(EventSource(Query()))
+    source = Source(EventSource(query=Query(time_column="ts")))
     return GroupBy(source, ["k"], aggregations, name="t.layout", dialect=dialect)
 
 

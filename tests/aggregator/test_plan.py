@@ -38,7 +38,7 @@ TYPES: dict[str, DataType] = {"user": STRING, "shop": INT, "n": DOUBLE, "ts": LO
 
 def plan(types: dict[str, DataType] | None = None, *aggregations: Any, **changes: Any) -> Plan:
     declared: dict[str, Any] = {
-        "sources": Source(EventSource(Query())),
+        "sources": Source(EventSource(query=Query(time_column="ts"))),
         "keys": ["user", "shop"],
         "aggregations": aggregations or [Aggregation("n", Operation.AVERAGE, SIX_HOURS)],
         "name": "t.plan",

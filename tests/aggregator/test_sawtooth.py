@@ -37,7 +37,7 @@ def windows(*lengths: str) -> list[Window]:
 
 
 GROUP_BY = GroupBy(
-    Source(EventSource(Query())),
+    Source(EventSource(query=Query(time_column="ts"))),
     ["k"],
     [
         Aggregation("n", Operation.SUM, windows("1h", "23h", "24h", "1d", "12d")),

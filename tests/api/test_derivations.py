@@ -7,7 +7,6 @@ import pytest
 
 from chronon_beam.api import (
     Aggregation,
-    Derivation,
     EventSource,
     GroupBy,
     GroupByError,
@@ -16,22 +15,22 @@ from chronon_beam.api import (
     Source,
     parse_group_by,
 )
-from chronon_beam.api.derivations import projection, rename_only, renamed
+from chronon_beam.api import Derivation as declare
+from chronon_beam.api.derivations import Derivation, projection, rename_only, renamed
 from chronon_beam.api.dialect import AIRBNB
-from chronon_beam.api.thrift_write import to_thrift
 
 STAR = Derivation("*", "*")
 KNOWN = {"user": "ann", "a_sum": 1, "b_sum": 2, "ts": 86_400_000, "ds": "1970-01-02"}
 FEATURES = ["a_sum", "b_sum"]
 
 
-def group_by(*derivations: Any) -> Any:
+def group_by(*derivations: Derivation) -> Any:
     return GroupBy(
         name="t.derived",
-        sources=Source(EventSource(Query())),
+        sources=Source(EventSource(query=Query(time_column="ts"))),
         keys=["user"],
         aggregations=[Aggregation("a", Operation.SUM), Aggregation("b", Operation.SUM)],
-        derivations=derivations,
+        derivations=[declare(each.name, each.expression) for each in derivations],
     )
 
 
@@ -64,8 +63,8 @@ def test_computed_ones_need_spark_and_keep_chronons_order() -> None:
 
 
 def test_derivations_are_read_from_thrift_and_written_to_it() -> None:
-    declared = group_by(STAR, Derivation("r", "a_sum / b_sum", description="a ratio"))
-    assert parse_group_by(json.dumps(to_thrift(declared)), AIRBNB) == declared
+    declared = group_by(STAR, Derivation("r", "a_sum / b_sum"))
+    assert parse_group_by(json.dumps(declared.to_thrift()), AIRBNB) == declared
 
 
 @pytest.mark.parametrize(
@@ -82,6 +81,6 @@ def test_contradictions_are_named(derivations: list[Any], message: str) -> None:
 
 @pytest.mark.parametrize("derivation", [{"name": "x"}, {"expression": "a"}, {"name": 1}, 3])
 def test_derivations_without_text_are_refused(derivation: Any) -> None:
-    conf = {**to_thrift(group_by()), "derivations": [derivation]}
+    conf = {**group_by().to_thrift(), "derivations": [derivation]}
     with pytest.raises(GroupByError, match=r"conf: derivations\[0\]"):
         parse_group_by(json.dumps(conf), AIRBNB, "conf")

@@ -1,5 +1,7 @@
 """Names and tile sizes: Chronon's rules on a GroupBy."""
 
+from typing import Any
+
 import pytest
 
 from chronon_beam.api import (
@@ -12,14 +14,15 @@ from chronon_beam.api import (
     Source,
     TimeUnit,
     Window,
+    select,
 )
 from chronon_beam.api import group_by as records
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
 
-def group_by(*aggregations: records.Aggregation, dialect: str = "airbnb") -> records.GroupBy:
-    source = Source(EventSource(Query(time_column="t")))
+def group_by(*aggregations: Any, dialect: str = "airbnb") -> records.GroupBy:
+    source = Source(EventSource(query=Query(select("a", "b"), time_column="t")))
     return GroupBy(source, ["k"], aggregations, name="team/a.b-c", dialect=dialect)
 
 
@@ -28,8 +31,8 @@ def windows(*lengths: str) -> list[Window]:
     return [Window(int(text[:-1]), units[text[-1]]) for text in lengths]
 
 
-def names(*aggregations: records.Aggregation) -> list[str]:
-    return [feature.name for feature in group_by(*aggregations).features]
+def names(*aggregations: Any, dialect: str = "airbnb") -> list[str]:
+    return [feature.name for feature in group_by(*aggregations, dialect=dialect).features]
 
 
 def test_features_are_named_by_column_operation_window_and_bucket() -> None:
@@ -56,7 +59,8 @@ def test_features_are_named_by_column_operation_window_and_bucket() -> None:
     ],
 )
 def test_k_operations_have_k_in_their_name(operation: Operation, name: str) -> None:
-    assert names(Aggregation("d", operation(3))) == [name]
+    dialect = "zipline" if operation is Operation.UNIQUE_TOP_K else "airbnb"
+    assert names(Aggregation("d", operation(3)), dialect=dialect) == [name]
 
 
 def test_features_know_their_tile_column() -> None:

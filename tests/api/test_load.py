@@ -15,7 +15,7 @@ from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query
 def clicks(name=""):
     return GroupBy(
         name=name,
-        sources=Source(EventSource(Query(select("user", "price"), time_column="t"))),
+        sources=Source(EventSource(query=Query(select("user", "price"), time_column="t"))),
         keys=["user"],
         aggregations=[Aggregation("price", Operation.COUNT)])
 """
@@ -36,20 +36,20 @@ def team(tmp_path: Path) -> Path:
 
 def test_example_loads_under_the_name_of_its_folder_and_variable() -> None:
     group_by = load_group_by(str(ICE_CREAM))
-    assert group_by.name == "ice_cream.ice_cream_group_by"
-    assert group_by.streaming_dataset == "ICE_CREAM_ICE_CREAM_GROUP_BY_STREAMING"
+    assert group_by.name == "ice_cream.group_by.ice_cream_group_by"
+    assert group_by.streaming_dataset == "ICE_CREAM_GROUP_BY_ICE_CREAM_GROUP_BY_STREAMING"
     assert [f.name for f in group_by.features] == ["customer_id_count_6h", "flavor_last_6h"]
 
 
 def test_name_does_not_depend_on_where_the_command_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ICE_CREAM.parent)
-    assert load_group_by("group_by.py").name == "ice_cream.ice_cream_group_by"
+    assert load_group_by("group_by.py").name == "ice_cream.group_by.ice_cream_group_by"
 
 
 def test_variable_is_chosen_after_a_colon(team: Path) -> None:
     file = team / "g.py"
     file.write_text(f"{DECLARATION}\na = clicks()\nb = clicks('own.name')\n")
-    assert load_group_by(f"{file}:a").name == "shop.a"
+    assert load_group_by(f"{file}:a").name == "shop.g.a"
     assert load_group_by(f"{file}:b").name == "own.name"
 
 
@@ -62,7 +62,7 @@ def test_variable_is_chosen_after_a_colon(team: Path) -> None:
         (f"{DECLARATION}\nclicks(\n", "", r"g\.py:\d+: cannot be loaded: SyntaxError"),
         ("import os\nos.no_such_thing\n", "", r"g\.py:2: cannot be loaded: AttributeError"),
         ("from nowhere import x\n", "", r"g\.py:1: cannot be loaded: ModuleNotFoundError"),
-        (f"{DECLARATION}\nGroupBy([], [], [])\n", "", r"g\.py: GroupBy: sources is empty"),
+        (f"{DECLARATION}\nGroupBy([], [], [])\n", "", r"g\.py:11: GroupBy: sources is empty"),
     ],
 )
 def test_python_file_that_gives_no_group_by(

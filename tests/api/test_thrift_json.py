@@ -89,8 +89,8 @@ def test_compiled_group_by_is_read_whole() -> None:
 
 def test_unknown_fields_are_kept() -> None:
     group_by = parsed(json.dumps(CONF))
-    assert group_by.extra["neverHeardOf"] == {"a": [1]}
-    assert group_by.extra["metaData"]["customJson"] == '{"lag": 0}'
+    assert group_by.conf["neverHeardOf"] == {"a": [1]}
+    assert group_by.conf["metaData"]["customJson"] == '{"lag": 0}'
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,16 @@ def test_enums_may_be_named(dialect: Dialect) -> None:
 def test_unbounded_windows_are_no_windows(length: int) -> None:
     windows = [{"length": length, "timeUnit": 1}]
     assert parsed(changed("aggregations.0.windows", windows)).aggregations[0].windows is None
+
+
+def test_unbounded_window_stands_beside_others_without_a_suffix() -> None:
+    windows = [{"length": 15, "timeUnit": 1}, {"length": 2**31 - 1, "timeUnit": 1}]
+    conf = json.loads(changed("aggregations.0.windows", windows))
+    del conf["aggregations"][0]["buckets"]
+    group_by = parsed(json.dumps(conf))
+    assert [f.name for f in group_by.features][:2] == ["price_sum_15d", "price_sum"]
+    assert [f.tile_index for f in group_by.features] == [0, 0, 1]
+    assert group_by.windows == (Window(15, TimeUnit.DAYS),)
 
 
 def test_entity_source_is_read() -> None:
@@ -202,7 +212,6 @@ WRONG = [
     ("aggregations.0.windows.1.length", "30", r"windows\[1\]\.length: an int is expected"),
     ("aggregations.0.windows.1.length", True, r"windows\[1\]\.length: an int is expected"),
     ("aggregations.0.windows.1.timeUnit", 7, r"timeUnit \(dialect airbnb\): unknown value 7"),
-    ("aggregations.0.windows.0.length", -1, "unbounded and bounded windows in one aggregation"),
     ("aggregations.0.buckets", "city", "buckets must be a list"),
     ("aggregations.1.argMap", ["k"], "argMap: a JSON object is expected"),
     ("aggregations.1.argMap", None, "LAST_K over 'price' needs an int argument 'k'"),

@@ -31,16 +31,16 @@ END_MS = 20_000 * DAY_MS
 TYPES = {"user": STRING, "n": INT, "city": STRING}
 
 
+def events(topic: str | None = None) -> Any:
+    selects = {"user": "id", "n": "n + 1", "city": "city"}
+    query = Query(selects, ["n > 0"], time_column="created")
+    return Source(EventSource("data.events", topic, query))
+
+
 def group_by(**changes: Any) -> Any:
     declared: dict[str, Any] = {
         "name": "team.batch.v1",
-        "sources": Source(
-            EventSource(
-                Query({"user": "id", "n": "n + 1", "city": "city"}, ["n > 0"], "created"),
-                table="data.events",
-                topic="events",
-            )
-        ),
+        "sources": events(topic="events"),
         "keys": ["user"],
         "aggregations": [
             Aggregation("n", Operation.SUM, [Window(7, TimeUnit.DAYS)], ["city"]),
@@ -94,7 +94,7 @@ def test_another_definition_is_refused(store: Any) -> None:
     with pytest.raises(GroupByError, match="were made with other aggregations"):
         load(store, group_by(aggregations=[Aggregation("n", Operation.MAX)]))
     with pytest.raises(GroupByError, match="were made without column 'm'"):
-        load(store, group_by(sources=Source(EventSource(Query())),
+        load(store, group_by(sources=Source(EventSource(query=Query(time_column="ts"))),
                              aggregations=[Aggregation("m", Operation.MAX)]))  # fmt: skip
     with pytest.raises(GroupByError, match="dialect airbnb: add --dialect=airbnb"):
         load(store, group_by(dialect="zipline"))
@@ -113,7 +113,7 @@ def test_types_of_stream_and_batch_must_be_the_same(store: Any, batch_first: boo
 def test_snapshot_values_are_not_merged_with_a_stream(store: Any) -> None:
     save(store, ServingInfo(Plan(group_by(), TYPES), tiled=True))
     with pytest.raises(GroupByError, match="of accuracy SNAPSHOT, which are not merged"):
-        check_batch(store, info(accuracy=Accuracy.SNAPSHOT))
+        check_batch(store, info(accuracy=Accuracy.SNAPSHOT, sources=events()))
 
 
 def test_a_note_that_cannot_be_written_is_an_error() -> None:

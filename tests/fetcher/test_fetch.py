@@ -52,7 +52,7 @@ def plan(layout: str = "tumbling", *lengths: str, unbounded: bool = True) -> Pla
     aggregations = [Aggregation("n", Operation.SUM, windows)]
     if unbounded:
         aggregations.append(Aggregation("n", Operation.MAX))
-    source = Source(EventSource(Query()))
+    source = Source(EventSource(query=Query(time_column="ts")))
     group_by = GroupBy(source, ["user", "shop"], aggregations, name="t.fetch")
     return Plan(group_by, TYPES, layout)
 
@@ -204,7 +204,7 @@ def test_key_that_does_not_fit_is_refused(key: dict[str, Any], message: str) -> 
 
 def key_plan(data_type: DataType) -> Plan:
     group_by = GroupBy(
-        Source(EventSource(Query())),
+        Source(EventSource(query=Query(time_column="ts"))),
         ["k"],
         [Aggregation("n", Operation.SUM, [window("1h")])],
         name="t.keys",

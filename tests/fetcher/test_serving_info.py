@@ -19,7 +19,6 @@ from chronon_beam.api import (
     Window,
 )
 from chronon_beam.api.data_types import DOUBLE, INT, LONG, STRING, list_of
-from chronon_beam.api.declare import with_dialect
 from chronon_beam.fetcher.serving_info import DATASET, ServingInfo, load, save
 from chronon_beam.io.kv_store import KVStore, open_store
 
@@ -30,7 +29,7 @@ TYPES = {"user": STRING, "shop": STRING, "n": DOUBLE, "tags": list_of(STRING), "
 def group_by(**changes: Any) -> Any:
     declared: dict[str, Any] = {
         "name": "t.serving",
-        "sources": Source(EventSource(Query())),
+        "sources": Source(EventSource(query=Query(time_column="ts"))),
         "keys": ["user"],
         "aggregations": [Aggregation("n", Operation.SUM, [SIX_HOURS])],
     }
@@ -115,7 +114,7 @@ def test_job_that_would_write_another_form_is_refused(
         (group_by(keys=["shop"]), "with other keys"),
         (group_by(aggregations=OTHER_TILE), "in tiles of other sizes, for other windows"),
         (group_by(aggregations=[Aggregation("m", windows=[A_DAY])]), "without column 'm'"),
-        (with_dialect(group_by(), "zipline"), "in dialect airbnb: add --dialect=airbnb"),
+        (group_by(dialect="zipline"), "in dialect airbnb: add --dialect=airbnb"),
     ],
 )
 def test_reader_with_another_group_by_is_refused(

@@ -90,12 +90,13 @@ def aggregations(draw: st.DrawFn) -> list[Any]:
     return made
 
 
-def group_by_of(made: list[Any]) -> Any:
+def group_by_of(made: list[Any], dialect: str = "airbnb") -> Any:
     return GroupBy(
+        dialect=dialect,
         name="t.drawn",
         sources=Source(
             EventSource(
-                Query(
+                query=Query(
                     select("user", "shop", "d", "i", "s", "tags"),
                     wheres=["user IS NOT NULL OR shop IS NOT NULL"],
                     time_column="created",

@@ -43,7 +43,7 @@ from chronon_beam.transforms.tiling.tile_fn import EveryEventFn
 WINDOWS = [Window(6, TimeUnit.HOURS)]
 GROUP_BY = GroupBy(
     name="t.late",
-    sources=Source(EventSource(Query(select("k", "d"), time_column="t"))),
+    sources=Source(EventSource(query=Query(select("k", "d"), time_column="t"))),
     keys=["k"],
     aggregations=[
         Aggregation("d", Operation.COUNT, WINDOWS),

@@ -24,7 +24,6 @@ from chronon_beam.api import (
     Window,
     select,
 )
-from chronon_beam.api.declare import with_dialect
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load, save
@@ -40,14 +39,14 @@ DELETABLE = [
 ]
 
 
-def accounts(aggregations: list[Any], **query: Any) -> Any:
+def accounts(aggregations: list[Any], dialect: str = "airbnb", **query: Any) -> Any:
     columns = {"time_column": "created", "reversal_column": "op = 'D'"}
     wanted = {**columns, "mutation_time_column": "changed", **query}
     source = EntitySource(
-        Query(select("user", "d", "s"), **wanted), snapshotTable="data.a", mutationTopic="a"
+        query=Query(select("user", "d", "s"), **wanted), snapshotTable="data.a", mutationTopic="a"
     )
     return GroupBy(name="t.accounts", sources=Source(entities=source), keys=["user"],
-                   aggregations=aggregations)  # fmt: skip
+                   aggregations=aggregations, dialect=dialect)  # fmt: skip
 
 
 @st.composite
@@ -112,7 +111,7 @@ def value(part: Any, seen: list[dict[str, Any]]) -> Any:
 def test_what_is_taken_back_is_gone(
     changes: list[dict[str, Any]], dialect: str, chance: random.Random
 ) -> None:
-    group_by = with_dialect(accounts(DELETABLE), dialect)
+    group_by = accounts(DELETABLE, dialect)
     at_ms = BEGIN_MS + 4 * 3_600_000
     wanted = [expected(group_by, changes, user, at_ms) for user in ("ann", "bob")]
     batches = batches_of(changes, size=chance.choice([1, 5, 1000]))

@@ -56,7 +56,9 @@ def test_every_event_writes_a_cumulative_tile_and_one_write_is_complete(ice_crea
     tiles = [(w.key_bytes, outcome.plan.tiles.decode(w.value_bytes)) for w in outcome.writes]
     counts = [(tile[0], complete) for key, (tile, complete) in tiles if key == b"\x02\nAlice"]
     assert counts == [(1, False), (2, False), (2, True)]
-    assert {w.dataset for w in outcome.writes} == {"ICE_CREAM_ICE_CREAM_GROUP_BY_STREAMING"}
+    assert {w.dataset for w in outcome.writes} == {
+        "ICE_CREAM_GROUP_BY_ICE_CREAM_GROUP_BY_STREAMING"
+    }
     assert {(w.tile_start_ms, w.tile_size_ms) for w in outcome.writes} == {(0, 300_000)}
 
 
@@ -178,7 +180,7 @@ def test_lists_that_do_not_fit_together_are_dead_lettered_alone(trigger: Trigger
     places = Aggregation("n", Operation.SUM, [Window(1, TimeUnit.HOURS)], element_wise=True)
     group_by = GroupBy(
         name="t.places",
-        sources=Source(EventSource(Query(select("user", "n"), time_column="created"))),
+        sources=Source(EventSource(query=Query(select("user", "n"), time_column="created"))),
         keys=["user"],
         aggregations=[places],
     )
@@ -216,7 +218,9 @@ def test_every_tile_of_every_family_is_closed(
 def test_explode_makes_several_rows_of_one_event() -> None:
     group_by = GroupBy(
         name="t.explode",
-        sources=Source(EventSource(Query(select(tag="explode(tags)"), time_column="created"))),
+        sources=Source(
+            EventSource(query=Query(select(tag="explode(tags)"), time_column="created"))
+        ),
         keys=["tag"],
         aggregations=[Aggregation("tag", Operation.COUNT, SIX_HOURS)],
     )
@@ -238,9 +242,7 @@ def test_zipline_filters_events_without_time_and_airbnb_buries_them() -> None:
     made = [Aggregation("d", Operation.SUM, [Window(1, TimeUnit.HOURS)])]
     airbnb = run_batches(job_of(group_by_of(made), parse_ddl(DDL)), batches_of(drawn))
     assert [f.reason for f in airbnb.dead] == ["the time column is null"]
-    from chronon_beam.api.declare import with_dialect
-
-    zipline = with_dialect(group_by_of(made), "zipline")
+    zipline = group_by_of(made, "zipline")
     outcome = run_batches(job_of(zipline, parse_ddl(DDL)), batches_of(drawn))
     assert not outcome.dead
     assert outcome.counts["filtered"] == 1

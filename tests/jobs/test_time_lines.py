@@ -28,7 +28,7 @@ BEGIN_MS = 1_700_000_100_000 // TILE_MS * TILE_MS
 DDL = "k STRING, n INT, at BIGINT"
 GROUP_BY = GroupBy(
     name="t.lines",
-    sources=Source(EventSource(Query(select("k", "n"), time_column="at"))),
+    sources=Source(EventSource(query=Query(select("k", "n"), time_column="at"))),
     keys=["k"],
     aggregations=[
         Aggregation("n", Operation.SUM, [Window(1, TimeUnit.HOURS)]),

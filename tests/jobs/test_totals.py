@@ -30,7 +30,9 @@ BASKETS = GroupBy(
     name="t.baskets",
     keys=["user"],
     sources=Source(
-        EventSource(Query(select("user", "sizes", item="explode(items)"), ["ok"], time_column="t"))
+        EventSource(
+            query=Query(select("user", "sizes", item="explode(items)"), ["ok"], time_column="t")
+        )
     ),
     aggregations=[
         # Lists of two lengths do not add up, and a list with a null inside is not Avro's.

@@ -35,7 +35,7 @@ def declared(tmp_path: Path) -> Flag:
         file.write_text(
             "from chronon_beam.api import *\n"
             "own = GroupBy(name='t.own', keys=[" + keys + "], aggregations=[" + aggregations + "],"
-            "sources=Source(EventSource(Query(select("
+            "sources=Source(EventSource(query=Query(select("
             + selects
             + "), time_column='t'"
             + more

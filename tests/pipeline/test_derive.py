@@ -34,7 +34,7 @@ ROWS: list[list[Any]] = [
 def derived_group_by(derivations: Sequence[Any]) -> GroupBy:
     return GroupBy(
         name="t.derived",
-        sources=Source(EventSource(Query())),
+        sources=Source(EventSource(query=Query(time_column="ts"))),
         keys=["user"],
         aggregations=[
             Aggregation("n", Operation.SUM),

@@ -23,7 +23,7 @@ from chronon_beam.transforms.tiling.settings import Tiling
 
 GROUP_BY = GroupBy(
     name="t.named",
-    sources=Source(EventSource(Query(select("k", "d"), time_column="t"))),
+    sources=Source(EventSource(query=Query(select("k", "d"), time_column="t"))),
     keys=["k"],
     aggregations=[Aggregation("d", Operation.SUM, [Window(6, TimeUnit.HOURS)])],
 )

@@ -15,7 +15,7 @@ TOPIC = "kafka://orders/schema=customer STRING, ts BIGINT/group=shop"
 def group_by_of(topic: str | None) -> GroupByRecord:
     return GroupBy(
         name="t.orders",
-        sources=Source(EventSource(Query(), topic=topic)),
+        sources=Source(EventSource(query=Query(time_column="ts"), topic=topic)),
         keys=["customer"],
         aggregations=[Aggregation("customer", Operation.COUNT)],
     )

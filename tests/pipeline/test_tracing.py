@@ -15,7 +15,7 @@ six = [Window(6, TimeUnit.HOURS)]
 own = GroupBy(
     name="t.traced",
     keys=["user"],
-    sources=Source(EventSource(Query(
+    sources=Source(EventSource(query=Query(
         select("user", "tags", price="price * 100"), wheres=["price > 0"], time_column="t"))),
     aggregations=[
         Aggregation("price", Operation.COUNT, six), Aggregation("tags", Operation.LAST, six)])

@@ -19,7 +19,7 @@ GROUP_BY = """
 from chronon_beam.api import *
 own = GroupBy(
     name="t.words", keys=["user"],
-    sources=Source(EventSource(Query(select("user", price="PRICE"), time_column="t"))),
+    sources=Source(EventSource(query=Query(select("user", price="PRICE"), time_column="t"))),
     aggregations=[Aggregation("price", Operation.SUM, [
         Window(1, TimeUnit.HOURS), Window(6, TimeUnit.HOURS)])])
 """

@@ -36,7 +36,7 @@ from chronon_beam.io.units import Unit
 WINDOWS = [Window(6, TimeUnit.HOURS)]
 GROUP_BY = GroupBy(
     name="t.runs",
-    sources=Source(EventSource(Query(select("k", "d"), time_column="t"))),
+    sources=Source(EventSource(query=Query(select("k", "d"), time_column="t"))),
     keys=["k"],
     aggregations=[
         Aggregation("d", Operation.COUNT, WINDOWS),

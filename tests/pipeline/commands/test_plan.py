@@ -36,7 +36,7 @@ def test_time_that_is_no_number_is_refused_with_the_remedy(
 def test_plan_for_people(chronon_beam: Cli) -> None:
     ran = chronon_beam("plan", ICE_CREAM)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.splitlines()[0] == "ice_cream.ice_cream_group_by  (dialect airbnb)"
+    assert ran.out.splitlines()[0] == "ice_cream.group_by.ice_cream_group_by  (dialect airbnb)"
     assert "tile      5 min: window 6h has the smallest tail hop" in ran.out
     assert "1 writes an event, 73 tiles a request" in ran.out
     assert "add --source to see the types" in ran.out

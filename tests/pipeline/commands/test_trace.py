@@ -17,7 +17,7 @@ def test_trace_follows_each_event(chronon_beam: Cli) -> None:
     }
     request = third["4_convert"]["PutRequest"]
     assert (request["dataset"], request["tsMillis"]) == (
-        "ICE_CREAM_ICE_CREAM_GROUP_BY_STREAMING",
+        "ICE_CREAM_GROUP_BY_ICE_CREAM_GROUP_BY_STREAMING",
         1500,
     )
     assert third["5_write"]["tile_start_ms"] == 0

@@ -36,7 +36,7 @@ class Place:
             "from chronon_beam.api import *\n"
             "own = GroupBy(name='t.own', keys=['user'], aggregations=[Aggregation("
             f"'price', Operation.SUM, [Window(7, TimeUnit.{unit})])], sources=Source(EventSource("
-            f"Query(select('user', 'price'), time_column='t'))){more})"
+            f"query=Query(select('user', 'price'), time_column='t'))){more})"
         )
         return f"--group_by={file}"
 
@@ -91,7 +91,7 @@ def test_snapshot_features_are_uploaded_and_not_streamed(place: Place) -> None:
     hours = place.declare(", accuracy=Accuracy.SNAPSHOT", unit="HOURS")
     code, _, err = place.run("upload", hours, place.source, place.store, DS)
     assert code == 2
-    assert "windows must be of days" in err
+    assert "as of midnight: choose days" in err
     temporal = place.declare()
     code, _, err = place.run("fetch", temporal, place.store, "--key=user=ann")
     assert code == 2

@@ -24,7 +24,7 @@ LATENESS_MS = 50
 PLAN = Plan(
     GroupBy(
         name="t.split",
-        sources=Source(EventSource(Query())),
+        sources=Source(EventSource(query=Query(time_column="ts"))),
         keys=["k"],
         aggregations=[Aggregation("n", Operation.SUM)],
     ),

@@ -32,7 +32,7 @@ from chronon_beam.transforms.tiling.window_tiles import NOTHING, Step, WindowTil
 WINDOWS = [Window(6, TimeUnit.HOURS)]
 GROUP_BY = GroupBy(
     name="t.log",
-    sources=Source(EventSource(Query(select("k", "d", "s"), time_column="t"))),
+    sources=Source(EventSource(query=Query(select("k", "d", "s"), time_column="t"))),
     keys=["k"],
     aggregations=[
         Aggregation("d", Operation.COUNT, WINDOWS),

@@ -1,0 +1,180 @@
+"""Files of a Chronon repository: where its root is, how a file is run, and what it declares.
+
+A repository holds `group_bys/team/file.py` beside `joins`, `sources` and so on, and its files
+import one another from its root. A file elsewhere belongs to the team that its folder is named
+after.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from traceback import extract_tb
+from types import ModuleType
+from typing import Any
+
+from chronon_beam.api.chronon import modules, tables
+from chronon_beam.api.chronon.structs import Struct
+from chronon_beam.api.dialect import Dialect
+from chronon_beam.api.group_by import GroupBy, GroupByError
+
+FOLDERS = ("group_bys", "joins", "staging_queries", "models", "model_transforms")
+TEAMS = ("teams.json", "teams.py")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A GroupBy that a file declares.
+
+    Attributes:
+        value: this project's GroupBy, or a struct of Chronon's.
+        variable: what holds it.
+        module: the file's name when it is imported, for example `group_bys.shop.purchases`.
+        file: where it is, as an absolute path.
+        root: the repository, if the file is in one.
+        installed: whether Chronon's own package made the value.
+    """
+
+    value: Any
+    variable: str
+    module: str
+    file: Path
+    root: Path | None
+    installed: bool = False
+
+    @property
+    def name(self) -> str:
+        """Chronon's name: `team.file.variable`, in zipline with `__version`."""
+        return tables.qualified(self.module, self.variable, getattr(self.value, "metaData", None))
+
+
+def root_of(file: Path) -> Path | None:
+    """The root of the repository that a file is in: beside its teams, or above a known folder."""
+    for folder in file.parents:
+        inside = file.relative_to(folder).parts[0] in FOLDERS
+        if inside and any((folder / teams).is_file() for teams in TEAMS):
+            return folder
+    return next((folder.parent for folder in file.parents if folder.name in FOLDERS), None)
+
+
+def declared_in(path: Path, dialect: Dialect) -> list[Declared]:
+    """The GroupBys that a file declares, without those that it imports.
+
+    Raises:
+        GroupByError: whatever goes wrong in the file, with its line.
+    """
+    file = path.resolve()
+    root = root_of(file)
+    with _run(path, file, root, dialect) as module:
+        elsewhere = _held_elsewhere(module, root)
+        return [
+            Declared(
+                value,
+                variable,
+                module.__name__,
+                file,
+                root,
+                installed=hasattr(type(value), "thrift_spec"),
+            )
+            for variable, value in vars(module).items()
+            if is_group_by(value) and id(value) not in elsewhere
+        ]
+
+
+def values_in(path: Path, dialect: Dialect) -> dict[str, Any]:
+    """What the variables of a file at a repository's root hold; raises as `declared_in` does."""
+    with _run(path, path.resolve(), path.resolve().parent, dialect) as module:
+        return dict(vars(module))
+
+
+def is_group_by(value: Any) -> bool:
+    """Whether a value is a GroupBy: this project's, or a struct of Chronon's."""
+    named = type(value).__name__ == "GroupBy"
+    is_struct = isinstance(value, Struct) or hasattr(type(value), "thrift_spec")
+    return isinstance(value, GroupBy) or (named and is_struct)
+
+
+def _module_name(file: Path, root: Path | None) -> str:
+    parts = file.relative_to(root).parts if root else ("group_bys", file.parent.name, file.name)
+    return ".".join(parts).removesuffix(".py")
+
+
+@contextmanager
+def _importable(file: Path, root: Path | None) -> Iterator[None]:
+    """Files of the repository can be imported inside, and are forgotten afterwards."""
+    before, paths = dict(sys.modules), list(sys.path)
+    token = tables.ROOT.set(root)
+    if root is None:
+        # So that the file can import its neighbours by relative names.
+        package = ModuleType("group_bys")
+        package.__path__ = [str(file.parent.parent)]
+        sys.modules["group_bys"] = package
+    sys.path.insert(0, str(root or file.parent))
+    try:
+        yield
+    finally:
+        tables.ROOT.reset(token)
+        sys.path[:] = paths
+        added = [name for name, module in sys.modules.items() if before.get(name) is not module]
+        # By name: folders without `__init__.py` are modules that have no file.
+        folder = root or file.parent
+        for name in added:
+            top = name.partition(".")[0]
+            if top == "group_bys" or (folder / top).is_dir() or (folder / f"{top}.py").is_file():
+                del sys.modules[name]
+        sys.modules.update({name: before[name] for name in before if name not in sys.modules})
+
+
+def _is_under(module: Any, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).is_relative_to(folder)
+
+
+def _tell_installed(root: Path) -> None:
+    """Chronon's own package looks for the teams of the repository here."""
+    import ai.chronon.utils as utils  # pyright: ignore[reportMissingImports]
+
+    utils.chronon_root_path = str(root)
+
+
+@contextmanager
+def _run(path: Path, file: Path, root: Path | None, dialect: Dialect) -> Iterator[ModuleType]:
+    """The module that a file is; what it imports can be imported as long as this lasts."""
+    with _importable(file, root), modules.chronon(dialect) as is_installed:
+        if is_installed and root:
+            _tell_installed(root)
+        spec = spec_from_file_location(_module_name(file, root), file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        # As Python does it: the file may look itself up while it runs.
+        sys.modules[module.__name__] = module
+        try:
+            spec.loader.exec_module(module)
+        except GroupByError as error:
+            raise GroupByError(f"{_place(path, file, error)}: {error}") from error
+        except Exception as error:  # whatever the user's own code raises
+            raise GroupByError(
+                f"{_place(path, file, error)}: cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
+        yield module
+
+
+def _place(path: Path, file: Path, error: Exception) -> str:
+    """File and line of the user's code that an error comes from."""
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        return f"{path}:{error.lineno}"
+    steps = [step for step in extract_tb(error.__traceback__) if step.filename == str(file)]
+    return f"{path}:{steps[-1].lineno}" if steps else str(path)
+
+
+def _held_elsewhere(module: ModuleType, root: Path | None) -> set[int]:
+    """Identities of GroupBys that another file of the repository declares."""
+    others = [
+        other
+        for other in list(sys.modules.values())
+        if root and other is not module and _is_under(other, root)
+    ]
+    return {id(value) for other in others for value in vars(other).values() if is_group_by(value)}
