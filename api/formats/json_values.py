@@ -22,7 +22,6 @@ _FIRST_DAY, _LAST_DAY = (day.toordinal() - _EPOCH_DAY for day in (date.min, date
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EXACT = 2**53
 """Beyond this a float cannot tell an integer from the next one."""
-_FLOAT_MAX = {16: 65504.0, 32: 3.4028234663852886e38}
 _WIDE = Context(prec=80)
 _SHOWN = 60
 
@@ -138,6 +137,8 @@ def _null(data_type: pa.DataType) -> Converter:
 
 
 def _whole(value: Any, expected: str) -> int:
+    if type(value) is Decimal:
+        value = float(value)
     if type(value) is float and value.is_integer() and abs(value) <= _EXACT:
         return int(value)
     if type(value) is int:
@@ -163,16 +164,14 @@ def _integer(data_type: pa.DataType) -> Converter:
 
 def _floating(data_type: pa.DataType) -> Converter:
     expected = sql_name(data_type)
-    high = _FLOAT_MAX.get(data_type.bit_width)
 
     def convert(value: Any) -> float:
-        if type(value) is not float and type(value) is not int:
+        if type(value) not in (float, int, Decimal):
             raise Mismatch(expected, value)
-        if high is not None and abs(value) > high:
-            raise Mismatch(expected, value, "out of range")
         return float(value)
 
-    return Converter(convert, as_is=frozenset({int, float}) if high is None else frozenset())
+    # What is too large for a FLOAT is infinite, as in Spark.
+    return Converter(convert, as_is=frozenset({int, float}))
 
 
 def _timestamp(data_type: pa.DataType) -> Converter:
@@ -222,7 +221,7 @@ def _decimal(data_type: pa.DataType) -> Converter:
     limit = Decimal(10) ** (data_type.precision - data_type.scale)
 
     def convert(value: Any) -> Decimal:
-        if type(value) not in (str, int, float):
+        if type(value) not in (str, int, float, Decimal):
             raise Mismatch(expected, value)
         try:
             number = Decimal(repr(value) if type(value) is float else value)

@@ -4,12 +4,13 @@ import bz2
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from typing import Any, BinaryIO
 
-import orjson
 import pyarrow as pa
 import zstandard
 
+from chronon_beam.api.formats.exact_json import exact_value
 from chronon_beam.api.records import Messages
 from chronon_beam.io.files.parts import Part
 
@@ -133,7 +134,8 @@ def split_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def infer_schema(lines: Iterable[bytes]) -> pa.Schema:
     """The schema that most of the `lines` fit; lines that are no JSON objects do not count.
 
-    Whole numbers are BIGINT, numbers with a fraction or beyond 64 bits DOUBLE, also together; a
+    Whole numbers are BIGINT, or DECIMAL where one needs more than 64 bits and none more than 38
+    digits; numbers with a fraction are DOUBLE, also with whole ones: this is what Spark infers. A
     field that is never anything but null is STRING. Where values of one field differ in kind, the
     kind that most have wins: one odd event is a dead letter and does not change the schema.
 
@@ -146,8 +148,8 @@ def infer_schema(lines: Iterable[bytes]) -> pa.Schema:
 
 def _parsed(line: bytes) -> Any:
     try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
+        return exact_value(line)
+    except ValueError:
         return None
 
 
@@ -168,8 +170,7 @@ def _type_of(values: list[Any]) -> pa.DataType:
     same = [each for each in present if _KINDS[type(each)] == kind]
     match kind:
         case "number":
-            whole = all(type(each) is int and each < 2**63 for each in same)
-            return pa.int64() if whole else pa.float64()
+            return _number_type(same)
         case "array":
             return pa.list_(_type_of([item for each in same for item in each]))
         case "object":
@@ -178,10 +179,22 @@ def _type_of(values: list[Any]) -> pa.DataType:
     return pa.bool_() if kind == "boolean" else pa.string()
 
 
+def _number_type(numbers: list[int | Decimal]) -> pa.DataType:
+    if not all(type(each) is int for each in numbers):
+        return pa.float64()
+    if all(-(2**63) <= each < 2**63 for each in numbers):
+        return pa.int64()
+    digits = max(_BIGINT_DIGITS, *(len(str(abs(each))) for each in numbers))
+    return pa.decimal128(digits, 0) if digits <= _DECIMAL_DIGITS else pa.float64()
+
+
+_BIGINT_DIGITS, _DECIMAL_DIGITS = 20, 38
+"""Of the decimal that Spark takes a BIGINT for, and of the longest."""
+
 _KINDS: dict[type, str] = {
     bool: "boolean",
     int: "number",
-    float: "number",
+    Decimal: "number",
     str: "string",
     list: "array",
     dict: "object",

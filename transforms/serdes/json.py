@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from chronon_beam.api.formats.exact_json import exact_columns, restore_digits
 from chronon_beam.api.formats.json_columns import JsonColumns
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
@@ -87,6 +88,7 @@ class JsonDecoder:
 
     def __init__(self, columns: pa.Schema, framed: bool = False) -> None:
         self._columns = JsonColumns(columns)
+        self._exact = exact_columns(columns)
         self._framed = framed
 
     def decode(self, messages: Messages) -> Decoded:
@@ -103,10 +105,12 @@ class JsonDecoder:
 
     def parsed(self, payloads: list[bytes]) -> tuple[list[JsonObject | None], Reasons]:
         """The object of each payload, or None and the reason why there is none."""
-        if not self._framed:
-            return _parse(payloads)
-        bodies, unframed = _bodies(payloads)
+        bodies, unframed = _bodies(payloads) if self._framed else (payloads, {})
         rows, reasons = _parse(bodies)
+        if self._exact:
+            for row, body in zip(rows, bodies, strict=True):
+                if row is not None:
+                    restore_digits(row, body, self._exact)
         return rows, reasons | unframed
 
 

@@ -1,6 +1,7 @@
 import bz2
 import gzip
 import io
+import json
 
 import orjson
 import pyarrow as pa
@@ -99,7 +100,7 @@ def test_byte_order_mark_may_arrive_in_pieces(size):
 
 
 def inferred(*values: object) -> pa.DataType:
-    return infer_schema([orjson.dumps({"x": value}) for value in values]).field("x").type
+    return infer_schema([json.dumps({"x": value}).encode() for value in values]).field("x").type
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,13 @@ def inferred(*values: object) -> pa.DataType:
     [
         ([1, None], pa.int64()),
         ([1, 2.5], pa.float64()),
-        ([2**63], pa.float64()),
+        ([2**63], pa.decimal128(20, 0)),
+        ([2**64 - 1, 2**53 + 1, None], pa.decimal128(20, 0)),
+        ([-(2**63), 2**63 - 1], pa.int64()),
+        ([-(2**63) - 1, 10**37], pa.decimal128(38, 0)),
+        ([10**38], pa.float64()),
+        ([2**64, 0.5], pa.float64()),
+        ([[2**64]], pa.list_(pa.decimal128(20, 0))),
         ([True], pa.bool_()),
         (["a"], pa.string()),
         ([None], pa.string()),

@@ -1,6 +1,8 @@
 import json
+from decimal import Decimal
 
 import pyarrow as pa
+import pytest
 
 from chronon_beam.api.records import Failure, Messages
 from chronon_beam.transforms.decode import Events, decode_messages
@@ -55,3 +57,65 @@ def test_of_a_damaged_table_each_message_is_a_dead_letter():
     assert events.batch.num_rows == 0
     assert [failure.position for failure in failures] == [5, 6]
     assert failures[0].reason.startswith("not an Arrow IPC stream: ")
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "values"),
+    [
+        (
+            pa.array([1.005, 2.5, None, float("nan")]),
+            pa.decimal128(10, 2),
+            ["1.01", "2.50", None, None],
+        ),
+        (pa.array([1, 2]), pa.decimal128(10, 2), ["1.00", "2.00"]),
+        (
+            pa.array([Decimal("1.25"), Decimal("-1.25")], pa.decimal128(5, 2)),
+            pa.decimal128(5, 1),
+            ["1.3", "-1.3"],
+        ),
+        (pa.array([[1.005], None]), pa.list_(pa.decimal128(4, 2)), [["1.01"], None]),
+        (
+            pa.array([{"a": 1, "B": "x"}, None]),
+            pa.struct([("b", pa.string()), ("A", pa.int64()), ("more", pa.int8())]),
+            [{"b": "x", "A": 1, "more": None}, None],
+        ),
+        (
+            pa.array([[("k", {"a": 1})]], pa.map_(pa.string(), pa.struct([("a", pa.int32())]))),
+            pa.map_(pa.string(), pa.struct([("A", pa.int64())])),
+            [[("k", {"A": 1})]],
+        ),
+    ],
+)
+@pytest.mark.parametrize("start", [0, 1])
+def test_casts_are_those_of_spark(have, want, values, start):
+    batch = pa.RecordBatch.from_arrays([have], ["x"])[start:]
+    events, failures = read(table(batch), pa.schema([("x", want)]))
+    assert failures == []
+    assert events.batch.column("x").to_pylist() == [exact(value) for value in values[start:]]
+
+
+def exact(value: object) -> object:
+    """Texts of numbers as decimals."""
+    if isinstance(value, str) and value != "x":
+        return Decimal(value)
+    return (
+        [exact(each) for each in value]
+        if isinstance(value, list) and "k" not in str(value)
+        else value
+    )
+
+
+@pytest.mark.parametrize(
+    ("have", "want"),
+    [
+        (pa.array([1e30]), pa.decimal128(10, 2)),
+        (pa.array([[1e30]]), pa.list_(pa.decimal128(10, 2))),
+        (pa.array([{"a": ["1"]}]), pa.struct([("a", pa.list_(pa.int64()))])),
+        (pa.array([1.5]), pa.int64()),
+    ],
+)
+def test_what_does_not_fit_is_refused_alone(have, want):
+    batch = pa.RecordBatch.from_arrays([pa.concat_arrays([have, pa.nulls(1, have.type)])], ["x"])
+    events, failures = read(table(batch), pa.schema([("x", want)]))
+    assert [failure.position for failure in failures] == [1]
+    assert events.positions == [2]

@@ -103,7 +103,34 @@ def test_small_types_refuse_what_is_out_of_range():
         [127],
         ["column 'x': expected TINYINT, found 128 (out of range)"],
     )
-    assert column(pa.float32(), b"1.5", b"1e300")[0] == [1.5]
+
+
+def test_what_is_too_large_for_a_float_is_infinite_as_in_spark():
+    infinite = float("inf")
+    assert column(pa.float32(), b"1.5", b"1e300", b"-1e300")[0] == [1.5, infinite, -infinite]
+
+
+@given(
+    st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-(10**35))),
+    st.booleans(),
+)
+def test_decimals_keep_the_digits_that_were_written(numbers, nested):
+    numbers = [number for number in numbers if abs(number) < 10**36]
+    kind = pa.decimal128(38, 2)
+    texts = [format(number, "f") for number in numbers]
+    if nested:
+        items = [f'{{"d": {text}, "f": 1.5, "i": 7}}'.encode() for text in texts]
+        kind = pa.struct([("d", kind), ("f", pa.float64()), ("i", pa.int64())])
+        expected = [{"d": number, "f": 1.5, "i": 7} for number in numbers]
+        assert column(kind, *items) == (expected, [])
+    else:
+        assert column(kind, *(text.encode() for text in texts)) == (numbers, [])
+
+
+def test_integers_beyond_64_bits_are_decimals():
+    kind = pa.decimal128(20, 0)
+    texts = [b"18446744073709551617", b"18446744073709551615", b"9007199254740993"]
+    assert column(kind, *texts)[0] == [Decimal(text.decode()) for text in texts]
 
 
 def test_timestamp_from_iso_text_and_epoch_milliseconds():
