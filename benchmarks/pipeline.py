@@ -62,7 +62,7 @@ class StageClock:
     STAGES = (
         ("read", ReadFn, ("process",)),
         ("decode", decode._DecodeFn, ("process",)),
-        ("split", tile._SplitFn, ("process", "finish_bundle")),
+        ("split", tile.SplitFn, ("process", "finish_bundle")),
         ("tile", tile_fn.EveryEventFn, ("process",)),
         ("tile", tile_fn.BufferedFn, ("process",)),
         ("write", write.WriteFn, ("process", "finish_bundle")),

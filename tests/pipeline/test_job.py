@@ -56,7 +56,7 @@ def test_steps_of_a_tiled_job_keep_their_names_so_that_a_savepoint_fits() -> Non
     of_tiles = [
         "StoreTiles300000/Convert/Requests",
         "StoreTiles300000/Tile/Aggregate/ParDo(EveryEventFn)",
-        "StoreTiles300000/Tile/Split/ParDo(_SplitFn)",
+        "StoreTiles300000/Tile/Split/ParDo(SplitFn)",
         "StoreTiles300000/Write/Write/ParDo(WriteTilesFn)",
     ]
     assert steps(tiled=True) == sorted(COMMON + of_tiles)

@@ -66,7 +66,7 @@ class Tile(beam.PTransform):
 
     def expand(self, rows: beam.PCollection[Rows]) -> Tiled:
         """Rows are split by shard and pane, windowed, and aggregated."""
-        split: Any = rows | "Split" >> beam.ParDo(_SplitFn(self)).with_outputs(
+        split: Any = rows | "Split" >> beam.ParDo(SplitFn(self)).with_outputs(
             FAILURES, main="batches"
         )
         tiled: Any = (
@@ -96,7 +96,7 @@ def _aggregate(tile: Tile) -> beam.ParDo:
 
 
 @beam.typehints.with_output_types(Tuple[bytes, bytes])
-class _SplitFn(beam.DoFn):
+class SplitFn(beam.DoFn):
     """Rows of a bundle to (shard, ShardBatch) pairs, each at the start of its pane."""
 
     def __init__(self, tile: Tile) -> None:
