@@ -11,7 +11,7 @@
 """
 
 import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -103,7 +103,7 @@ class CompiledQuery:
         except EvaluationFailed as error:
             raise QueryError(f"Spark cannot run the query: {_one_line(error)}") from None
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> str:
         raise TypeError(
             "a CompiledQuery belongs to its process: pickle the SqlQuery, "
             "and call compile_query(query) where it is used"

@@ -1,7 +1,9 @@
 """What a Spark plan says of its query: whether it needs one event only, which columns it reads."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from chronon_beam.transforms.spark.java_value import JavaValue
 
 _ONE_EVENT = {"WholeStageCodegen", "InputAdapter", "Project", "Filter", "Generate", "Scan"}
 _NO_EVENT = {"LocalTableScan", "EmptyRelation"}
@@ -33,12 +35,12 @@ class Physical(NamedTuple):
         reusable: whether its iterators can go on with the next batch once they have ended.
     """
 
-    plan: Any
+    plan: JavaValue
     lets_pass: bool
     reusable: bool
 
 
-def physical_plan(frame: Any) -> Physical:
+def physical_plan(frame: JavaValue) -> Physical:
     """The physical plan of a DataFrame.
 
     Raises:
@@ -57,7 +59,7 @@ def physical_plan(frame: Any) -> Physical:
     return Physical(plan, not any(node.name in _NO_EVENT for node in nodes), reusable)
 
 
-def used_columns(plan: Any) -> list[int]:
+def used_columns(plan: JavaValue) -> list[int]:
     """The ordinals of the leaf's columns that a physical plan reads, in order."""
     used = _ids(plan.output())
     nodes = list(_nodes(plan))
@@ -67,7 +69,9 @@ def used_columns(plan: Any) -> list[int]:
     return [i for i in range(leaf.size()) if leaf.apply(i).exprId().id() in used]
 
 
-def with_column(logical: Any, column: Any, make_project: Any) -> Any:
+def with_column(
+    logical: JavaValue, column: JavaValue, make_project: Callable[[JavaValue, JavaValue], JavaValue]
+) -> JavaValue:
     """An analyzed plan of one-event operators that hands a column of its leaf through to the top.
 
     Queries are analyzed without the column, so that no `*` of theirs contains it.
@@ -85,7 +89,7 @@ def with_column(logical: Any, column: Any, make_project: Any) -> Any:
     return logical.withNewChildren(logical.children().updated(0, child))
 
 
-def is_of_one_event(logical: Any) -> bool:
+def is_of_one_event(logical: JavaValue) -> bool:
     """Whether an analyzed plan is a chain of operators that work on one event each."""
     children = logical.children()
     if _name(logical) not in _ONE_EVENT_LOGICAL:
@@ -96,10 +100,10 @@ def is_of_one_event(logical: Any) -> bool:
 class _Node(NamedTuple):
     name: str
     in_codegen: bool
-    spark: Any
+    spark: JavaValue
 
 
-def _nodes(node: Any, in_codegen: bool = False) -> Iterator[_Node]:
+def _nodes(node: JavaValue, in_codegen: bool = False) -> Iterator[_Node]:
     """The nodes of a physical plan, the root first."""
     name = _name(node)
     yield _Node(name, in_codegen, node)
@@ -109,11 +113,11 @@ def _nodes(node: Any, in_codegen: bool = False) -> Iterator[_Node]:
         yield from _nodes(children.apply(index), inside)
 
 
-def _name(node: Any) -> str:
+def _name(node: JavaValue) -> str:
     return str(node.nodeName()).split("(")[0].split()[0]
 
 
-def _ids(attributes: Any) -> set[int]:
+def _ids(attributes: JavaValue) -> set[int]:
     return {attributes.apply(i).exprId().id() for i in range(attributes.size())}
 
 

@@ -16,6 +16,7 @@ from chronon_beam.transforms.spark.errors import (
     error_condition,
     spark_reason,
 )
+from chronon_beam.transforms.spark.java_value import JavaValue
 from chronon_beam.transforms.spark.plan_tree import (
     Physical,
     SeveralEvents,
@@ -75,7 +76,7 @@ class _Planner:
         source = spark.evaluator.source(context.sc())
         frame = self._session.internalCreateDataFrame(source, schema.asNullable(), False)
         columns = frame.queryExecution().analyzed().output()
-        self._event: Any = columns.apply(columns.size() - 1)
+        self._event: JavaValue = columns.apply(columns.size() - 1)
         self._events = frame.drop(EVENT)
 
     def plan(self) -> Plan:
@@ -101,12 +102,12 @@ class _Planner:
             self._refuse_unreadable(self._input.field(at))
         return used or [at for at in range(event) if refusal(self._input.field(at)) is None][:1]
 
-    def _with_event(self, frame: Any) -> Any:
+    def _with_event(self, frame: JavaValue) -> JavaValue:
         """The frame with EVENT as its last column; the user's names and `*` do not see it."""
         logical = frame.queryExecution().analyzed()
         if not is_of_one_event(logical):
             return frame  # refused for what else is in it
-        sql: Any = self._spark.gateway.jvm.org.apache.spark.sql
+        sql = self._spark.gateway.jvm.org.apache.spark.sql
         project = sql.catalyst.plans.logical.Project
         return sql.classic.Dataset.ofRows(self._session, with_column(logical, self._event, project))
 
@@ -138,7 +139,7 @@ class _Planner:
         selects: Sequence[tuple[str, str]],
         wheres: Sequence[str],
         columns: Sequence[str],
-    ) -> Any:
+    ) -> JavaValue:
         # The line break ends a comment that an expression may end with. No parentheses around a
         # select, since a generator (explode) must stand bare.
         frame = self._events.selectExpr(
@@ -150,8 +151,8 @@ class _Planner:
             frame = frame.where(" AND ".join(f"({text}\n)" for text in wheres))
         return frame.selectExpr(self._strings([*map(_quoted, columns)]))
 
-    def _strings(self, texts: Sequence[str]) -> Any:
-        gateway: Any = self._spark.gateway
+    def _strings(self, texts: Sequence[str]) -> JavaValue:
+        gateway = self._spark.gateway
         array = gateway.new_array(gateway.jvm.String, len(texts))
         for index, text in enumerate(texts):
             array[index] = text
@@ -172,7 +173,7 @@ class _Planner:
                 return QueryError(f"{_where_label(text)}: {_told(alone)}")
         return QueryError(f"the selects and wheres together: {_told(error)}")
 
-    def _failure(self, frame: Callable[[], Any]) -> Exception | None:
+    def _failure(self, frame: Callable[[], JavaValue]) -> Exception | None:
         try:
             physical_plan(frame())
         except (*SPARK_ERRORS, SeveralEvents) as error:
@@ -195,8 +196,8 @@ class _Planner:
             physical.reusable,
         )
 
-    def _ints(self, numbers: Sequence[int]) -> Any:
-        gateway: Any = self._spark.gateway
+    def _ints(self, numbers: Sequence[int]) -> JavaValue:
+        gateway = self._spark.gateway
         array = gateway.new_array(gateway.jvm.int, len(numbers))
         for index, number in enumerate(numbers):
             array[index] = number

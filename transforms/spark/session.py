@@ -25,6 +25,7 @@ from pyspark.sql.types import StructType
 from chronon_beam.transforms.spark.arrow_types import to_arrow
 from chronon_beam.transforms.spark.errors import SPARK_ERRORS, QueryError, spark_reason, unlogged
 from chronon_beam.transforms.spark.eval_socket import EvalSocket
+from chronon_beam.transforms.spark.java_value import JavaValue
 from chronon_beam.transforms.spark.launch import HEAP, Jvm, launch, private_directory
 from chronon_beam.transforms.spark.setups import needs_hive, run_setup
 
@@ -70,11 +71,11 @@ class LocalSpark:
     """
 
     session: SparkSession
-    evaluator: Any
+    evaluator: JavaValue
     socket: EvalSocket
     jvm: Jvm | None
     owner: int = field(default_factory=os.getpid)
-    _prepared: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    _prepared: dict[tuple[str, ...], JavaValue] = field(default_factory=dict)
 
     @property
     def gateway(self) -> Any:
@@ -103,7 +104,7 @@ class LocalSpark:
             return False
         return _runs(self.session.sparkContext)
 
-    def prepare(self, setups: tuple[str, ...]) -> Any:
+    def prepare(self, setups: tuple[str, ...]) -> JavaValue:
         """The JVM's session in which these setups have run; equal setups share one.
 
         Raises:
@@ -122,7 +123,7 @@ class LocalSpark:
 
 _lock = threading.RLock()
 _running: LocalSpark | None = None
-_of_parent: list[Any] = []
+_of_parent: list[object] = []
 
 
 def local_spark(setups: tuple[str, ...] = ()) -> LocalSpark:
@@ -215,7 +216,7 @@ def _equipped(session: SparkSession, directory: Path, jvm: Jvm | None) -> LocalS
     return LocalSpark(session, evaluator, EvalSocket(path), jvm)
 
 
-def _java(session: SparkSession) -> Any:
+def _java(session: SparkSession) -> JavaValue:
     """The session in the JVM."""
     return session._jsparkSession
 

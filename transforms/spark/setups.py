@@ -4,7 +4,6 @@ import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -14,6 +13,7 @@ from chronon_beam.transforms.spark.errors import (
     error_condition,
     spark_reason,
 )
+from chronon_beam.transforms.spark.java_value import JavaValue
 
 _HIVE_FUNCTION = re.compile(
     r"\s*CREATE\s+(OR\s+REPLACE\s+)?(TEMPORARY\s+)?FUNCTION\s+(IF\s+NOT\s+EXISTS\s+)?\S+\s+AS\s*['\"]",
@@ -60,7 +60,7 @@ def check_jars(setups: Iterable[str]) -> None:
                 raise QueryError(f"setup `{setup}`: there is no file {jar} on this machine")
 
 
-def run_setup(session: Any, setup: str) -> None:
+def run_setup(session: JavaValue, setup: str) -> None:
     """Runs the statement in the JVM's session; what exists already is left as it is.
 
     Raises:

@@ -1,0 +1,11 @@
+"""The type of what py4j gives: objects, classes and packages of the JVM."""
+
+from typing import Any, Protocol
+
+
+class JavaValue(Protocol):
+    """A value in the JVM, whose members are reached by their Java names."""
+
+    def __getattr__(self, name: str) -> Any:
+        """A member of the Java value."""
+        ...
