@@ -29,6 +29,7 @@ from typing import NamedTuple
 from chronon_beam.pipeline import cli
 
 NEEDS = {
+    "copy": "a copy of this repository: tests/docs/test_extending.py makes one",
     "checkout": "make: the script of CI runs it, on a clean clone",
     "benchmark": "minutes of a quiet machine",
     "cluster": "a Flink cluster: tests/services starts one",
