@@ -1,8 +1,8 @@
-"""Rows folded into batch values, in memory that grows with keys and hops and not with rows.
+"""Folds rows into batch values, in memory that grows with keys and hops and not with rows.
 
-What is kept of a key is a *partial*: one accumulator of a tile's columns for each *slot* that its
-rows fell into. A slot is a tail hop, or a zone: a stretch of time whose rows are in the collapsed
-part of the same windows. Partials merge in any grouping; only the last step makes values of them.
+The rows of a key become a *partial*: one accumulator of a tile's columns per *slot* that has rows.
+A slot is a tail hop, or a zone: a stretch of time whose rows are in the collapsed part of the same
+windows. Partials can be merged in any order and grouping; only the last step makes values of them.
 
     windows 7 d and 30 d     E-30d   E-28d        E-7d  E-5d              E
     hops                     |-|-|                |-|-|
@@ -32,7 +32,7 @@ _VERSION = 1
 
 
 class Slot(NamedTuple):
-    """Where a row is accumulated: (hop size's index, hop start), or (ZONE, zone's number)."""
+    """Where a row is accumulated: (index of the hop size, hop start), or (ZONE, zone number)."""
 
     kind: int
     start: int
@@ -43,7 +43,7 @@ Partial = dict[Slot, Accumulator]
 
 @dataclass(frozen=True)
 class _Reach:
-    """The stretch of time whose rows a feature has: hops from `first_ms`, then collapsed."""
+    """The stretch of time of a feature: tail hops from `first_ms`, then collapsed rows."""
 
     feature: Feature
     first_ms: int
@@ -51,7 +51,7 @@ class _Reach:
 
 
 class _Target(NamedTuple):
-    """One thing to do with a row of a band: the slot is fixed for zones."""
+    """One accumulator to which the rows of a band are added; for a zone the slot is fixed."""
 
     kind: int
     hop_ms: int
@@ -59,7 +59,7 @@ class _Target(NamedTuple):
     rows: RowAggregator
 
     def slot(self, ts_ms: int) -> Slot:
-        """Where a row of this time goes."""
+        """The slot of a row of this time."""
         return self.zone or Slot(self.kind, ts_ms - ts_ms % self.hop_ms)
 
 
@@ -68,8 +68,8 @@ class BatchFold:
 
     Args:
         plan: the GroupBy and its types.
-        batch_end_ms: rows from here on are outside, since they are streamed.
-        offset: how many values stand before the inputs in a row.
+        batch_end_ms: rows from this time on are left out, since they are streamed.
+        offset: how many values come before the inputs in a row.
 
     Raises:
         GroupByError: accuracy SNAPSHOT and a window that is not of days.
@@ -104,7 +104,7 @@ class BatchFold:
         return _Reach(feature, tail_ms + 1, tail_ms + TAIL_BUFFER_MS)
 
     def _band(self, start_ms: int) -> list[_Target]:
-        """What to do with rows from `start_ms` to the next cut."""
+        """The targets of rows from `start_ms` to the next cut."""
         if start_ms >= self._end_ms:
             return []
         reached = [r for r in self._reaches if start_ms >= r.first_ms]
@@ -143,7 +143,7 @@ class BatchFold:
         return None
 
     def add(self, partial: Partial, row: Row, ts_ms: int) -> int:
-        """Add a row to the partial of its key; how many slots are new, -1 if it is outside."""
+        """Add a row to its key's partial; gives the number of new slots, -1 for a row left out."""
         targets = self._bands[bisect_right(self._cuts, ts_ms)]
         if not targets:
             return -1
@@ -157,10 +157,10 @@ class BatchFold:
         return len(partial) - known
 
     def value(self, partials: Iterable[bytes]) -> bytes | None:
-        """The value to store for a key, of its packed partials.
+        """The value to store for a key, from its packed partials.
 
-        A batch IR, or with accuracy SNAPSHOT the features as they were at the batch's end; None
-        when all of these are null.
+        A batch IR, or with accuracy SNAPSHOT the features at the batch's end; None when all of
+        these are null.
 
         Raises:
             AvroError: a partial is not of this GroupBy.
@@ -178,7 +178,7 @@ class BatchFold:
         return None if not any(v is not None for v in values) else self._plan.outputs.encode(values)
 
     def _collapsed(self, slots: dict[Slot, Accumulator]) -> list[object]:
-        """One IR a feature: its zones merged, the oldest first."""
+        """One IR per feature: its zones merged, the oldest first."""
         columns = self._plan.aggregator.columns
         zones = [(slot.start, slots[slot]) for slot in sorted(slots) if slot.kind == ZONE]
         collapsed = []
@@ -186,7 +186,7 @@ class BatchFold:
             index, first = reach.feature.tile_index, bisect_left(self._zones, reach.collapsed_ms)
             found = [accumulator[index] for number, accumulator in zones if number >= first]
             irs = [ir for ir in found if ir is not None]
-            # One alone stays as the rows made it: a copy of a sketch may estimate another way.
+            # A single IR is not copied: a copy of a sketch may estimate another way.
             merged = irs[0] if len(irs) == 1 else reduce(columns[index].merge, irs, None)
             collapsed.append(merged)
         return collapsed

@@ -1,4 +1,4 @@
-"""The batch side of a GroupBy: Chronon's FinalBatchIr, its bytes, and how rows fold into it.
+"""Batch values: Chronon's FinalBatchIr with its hops, and the bytes of both.
 
 Source: `SawtoothMutationAggregator` and `SawtoothOnlineAggregator` in
 `ai.chronon.aggregator.windowing`, `GroupByServingInfoParsed.irChrononSchema`.
@@ -9,7 +9,8 @@ For a batch that ends at E a window w is stored in two parts, so that its tail c
     |--|--|--|--|-------------------------------------|
      tail hops    collapsed: one IR
 
-A query merges the collapsed IR, what was streamed since E, and the tail hops that it still covers.
+A hop is one piece of a window's tail: its start, and one IR per column. A query merges the
+collapsed IR, the tiles or rows since E, and the tail hops that the window still covers at its time.
 """
 
 from collections import Counter
@@ -36,11 +37,11 @@ TAIL_BUFFER_MS = 2 * DAY_MS
 """How long after its end a batch can still give exact windows (Chronon's tailBufferMillis)."""
 
 HOP_SIZES_MS = (DAY_MS, HOUR_MS, FIVE_MINUTES_MS)
-"""Chronon's order: the tail hops are stored as one list a size, the largest first."""
+"""Chronon's order: the tail hops are stored as one list per size, the largest size first."""
 
 
 class Hop(NamedTuple):
-    """What one hop of a window's tail holds."""
+    """One hop of a window's tail: its start, and the accumulator of its rows."""
 
     start_ms: int
     accumulator: Accumulator
@@ -50,8 +51,8 @@ class FinalBatchIr(NamedTuple):
     """The batch values of one key.
 
     Attributes:
-        collapsed: one IR a feature, None where nothing was seen.
-        tail_hops: for each size of `HOP_SIZES_MS` its hops, in order of time.
+        collapsed: one IR per feature; None for a feature that has seen no value.
+        tail_hops: the hops of each size of `HOP_SIZES_MS`, in order of time.
     """
 
     collapsed: list[object]
@@ -62,7 +63,8 @@ class BatchIrCodec:
     """FinalBatchIrs to Chronon's bytes and back.
 
     Attributes:
-        schema: the record's Avro schema, `{collapsedIr: {a feature each}, tailHopIrs: [[hop]]}`.
+        schema: the record's Avro schema: collapsedIr, a record with one field per feature, and
+            tailHopIrs, lists of hops.
     """
 
     def __init__(self, group_by: GroupBy, columns: Sequence[Column], tiles: TileCodec) -> None:
@@ -120,7 +122,7 @@ class BatchIrCodec:
 
 
 def _hop_names(group_by: GroupBy, columns: Sequence[Column]) -> list[str]:
-    """One a column; where the schema does not number repeated names, they are numbered here."""
+    """One name per column; where the schema does not number repeated names, this does."""
     names = [column.part.column for column in columns]
     if group_by.dialect.numbers_names:
         return names
@@ -146,5 +148,5 @@ def _record(
 
 
 def hop_bytes(tile: bytes, start_ms: int) -> bytes:
-    """A hop's bytes from those of a tile with the same IRs: the fields are the same."""
+    """The bytes of a hop, made of the bytes of a tile: both have the same fields."""
     return tile[1:-2] + PRESENT + encode_long(start_ms)

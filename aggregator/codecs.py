@@ -56,10 +56,10 @@ class TileCodec:
     """Accumulators to tile bytes and back.
 
     Attributes:
-        encode: an accumulator to its tile, not complete.
+        encode: an accumulator to its tile, with isComplete false.
 
-    A tile is `{collapsedIr: {one nullable field a column}, isComplete: boolean}`. What `encode`
-    gives ends in `INCOMPLETE`; `complete` turns the flag.
+    A tile is `{collapsedIr: {one nullable field per column}, isComplete: boolean}`. `encode` sets
+    isComplete to false; `complete` makes it true.
     """
 
     def __init__(self, group_by: GroupBy, rows: RowAggregator) -> None:

@@ -1,15 +1,15 @@
-"""Which tiles a GroupBy is kept in, and which of them a query reads: integer arithmetic.
+"""The layouts of tiles: which tiles a GroupBy has, and which of them a query reads.
 
-Two layouts give the same features.
+There are two layouts, which give the same features.
 
 `tumbling` (Chronon's): one size, the smallest tail hop; a query merges the tiles of its window.
 
-    6 h window, 5 min tiles   |--|--|--| ... |--|--|   72 or 73 tiles a read, 1 write an event
+    6 h window, 5 min tiles   |--|--|--| ... |--|--|   72 or 73 tiles per read, 1 write per event
 
 `sliding`: for a window w, tiles of size w + hop that start every hop. The tile that starts at
 `floor(query - w, hop)` holds the events of the window, so a query reads one and merges nothing.
 
-    6 h window, 5 min hop     |-----------------|      1 tile a read, 73 writes an event
+    6 h window, 5 min hop     |-----------------|      1 tile per read, 73 writes per event
                                 |-----------------|
 """
 
@@ -40,7 +40,7 @@ class TileSpec:
     Attributes:
         size_ms: length of a tile.
         period_ms: distance between starts; divides `size_ms`.
-        columns: the tile columns that are filled; the others stay null.
+        columns: the indices of the tile columns that are filled; the other columns stay null.
     """
 
     size_ms: int

@@ -1,6 +1,6 @@
-"""What a GroupBy becomes once the types of its columns are known: all codecs and columns.
+"""A GroupBy with the types of its columns, and all codecs and columns that follow from both.
 
-One object that tiling, conversion and fetching share, so that they cannot disagree.
+Tiling, conversion and fetching share this one object, so that they cannot disagree.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from chronon_beam.api.group_by import IS_BEFORE, GroupBy
 class Plan:
     """A GroupBy with the types of the columns that its query gives.
 
-    It pickles as these fields; the rest is made where it is used.
+    Only these fields are pickled; codecs and columns are made again where they are used.
     """
 
     group_by: GroupBy
@@ -45,18 +45,18 @@ class Plan:
 
     @property
     def row_columns(self) -> list[str]:
-        """What a row to be aggregated consists of: the inputs, and whether it is taken back."""
+        """The columns of a row to be aggregated: inputs, and for entities whether to delete."""
         reversal = [IS_BEFORE] if self.group_by.is_entities else []
         return [*self.group_by.aggregation_inputs, *reversal]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the job needs of the query: keys, inputs, `ts`."""
+        """The columns that the query must give: keys, inputs and `ts`."""
         return tuple(dict.fromkeys((*self.group_by.keys, *self.group_by.aggregation_inputs, "ts")))
 
     @cached_property
     def specs(self) -> tuple[TileSpec, ...]:
-        """The families of tiles; raises GroupByError when it cannot be tiled."""
+        """The families of tiles; raises GroupByError if the GroupBy cannot be tiled."""
         return tile_specs(self.group_by, self.layout)
 
     @cached_property
@@ -71,11 +71,11 @@ class Plan:
 
     @cached_property
     def aggregator(self) -> RowAggregator:
-        """All tile columns over bare inputs."""
+        """All tile columns, for rows that are the inputs alone."""
         return RowAggregator(self.group_by.tile_parts, self.inputs, self.group_by)
 
     def row_aggregator(self, spec: TileSpec | None = None, offset: int = 0) -> RowAggregator:
-        """The columns of a family of tiles, over `row_columns` with `offset` values before."""
+        """The columns of a family of tiles; rows have `offset` values before `row_columns`."""
         return RowAggregator(
             self.group_by.tile_parts,
             self.inputs,
@@ -108,10 +108,10 @@ class Plan:
         )
 
     def checked(self, tiled: bool) -> "Plan":
-        """This plan, after everything in it was made once.
+        """This plan, after a check that its codecs and columns can be made.
 
         Raises:
-            GroupByError: the first thing in it that cannot be run.
+            GroupByError: the first part of it that cannot run.
         """
         assert self.keys.columns
         assert self.tiles.schema if tiled else self.rows.schema

@@ -1,6 +1,6 @@
 """All columns of a tile together: Chronon's `RowAggregator`.
 
-An accumulator is a list with one IR a column, None where nothing was seen.
+An accumulator is a list with one IR per column; None for a column that has seen no value.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ Change = Callable[[Accumulator, Row, int], None]
 
 
 class _Step(NamedTuple):
-    """A column with the places of its IR, its input and its bucket."""
+    """A column, with the index of its IR and the positions of its input and bucket in a row."""
 
     index: int
     position: int
@@ -27,7 +27,9 @@ class _Step(NamedTuple):
 
 
 def _adder(steps: Sequence[_Step]) -> Change:
-    """The function that adds a row; for COUNT it is this.
+    """The function that adds a row.
+
+    For COUNT it is this:
 
     value = row[3]
     if value is not None:
@@ -57,8 +59,8 @@ def _adder(steps: Sequence[_Step]) -> Change:
     return weaver.function("accumulator, row, ts_ms")
 
 
-def _reversible(update: Change, undo: Change, position: int) -> Change:
-    """`update`, or `undo` for rows that say so at `position`."""
+def _update_or_delete(update: Change, undo: Change, position: int) -> Change:
+    """`update`, or `undo` for rows whose value at `position` is true."""
 
     def change(accumulator: Accumulator, row: Row, ts_ms: int) -> None:
         (undo if row[position] else update)(accumulator, row, ts_ms)
@@ -74,7 +76,7 @@ class RowAggregator:
     """Adds rows to accumulators and merges accumulators.
 
     Attributes:
-        columns: one for each part.
+        columns: one per part.
         update: (accumulator, row, ts_ms): adds one row in place, its values in the order of
             `inputs`. Nulls, and null buckets, add nothing.
 
@@ -83,9 +85,9 @@ class RowAggregator:
         inputs: the row's columns in order, with their types.
         group_by: gives dialect and name.
         only: indices of the columns that rows are added to; the others stay None. All by default.
-        offset: how many values stand before the inputs in a row.
-        reversible: whether after the inputs stands if the row is taken back; `update` then
-            deletes it.
+        offset: how many values come before the inputs in a row.
+        deletes: whether rows have a flag after the inputs; `update` deletes a row whose flag is
+            true.
 
     Raises:
         GroupByError: a column cannot be made; the message names it.
@@ -98,7 +100,7 @@ class RowAggregator:
         group_by: GroupBy,
         only: frozenset[int] | None = None,
         offset: int = 0,
-        reversible: bool = False,
+        deletes: bool = False,
     ) -> None:
         self.columns = [_column(part, inputs, group_by) for part in parts]
         self.width = len(self.columns)
@@ -113,53 +115,53 @@ class RowAggregator:
         ]
         self.update = _adder(steps)
         self._undo = _adder([s._replace(column=s.column.undo) for s in steps if s.column.undo])
-        self._lasting = [step for step in steps if step.column.undo is None]
-        self._choosy = [step for step in steps if step.column.refuse is not None]
-        if reversible:
-            self.update = _reversible(self.update, self._undo, offset + len(inputs))
+        self._undeletable = [step for step in steps if step.column.undo is None]
+        self._refusing = [step for step in steps if step.column.refuse is not None]
+        if deletes:
+            self.update = _update_or_delete(self.update, self._undo, offset + len(inputs))
 
     def zero(self) -> Accumulator:
-        """An accumulator that has seen nothing."""
+        """The accumulator of no rows."""
         return [None] * self.width
 
     @property
     def may_refuse(self) -> bool:
-        """Whether there are columns that `refusal` has to be asked for."""
-        return bool(self._choosy)
+        """Whether any column may refuse a row, so that `refusal` must be called before `update`."""
+        return bool(self._refusing)
 
     def refusal(self, accumulator: Accumulator, row: Row) -> str | None:
-        """Why a row cannot be added, or None when it can.
+        """The reason why a row cannot be added, or None when it can.
 
-        Where a column `may_refuse`, ask before `update`: it raises in the middle of the row.
+        If `may_refuse`, call this before `update`, which would stop in the middle of the row.
         """
-        for index, position, bucket, choosy in self._choosy:
-            value, refuse = row[position], choosy.refuse
+        for index, position, bucket, refusing in self._refusing:
+            value, refuse = row[position], refusing.refuse
             if refuse and value is not None and (bucket is None or row[bucket] is not None):
                 reason = refuse(accumulator[index], value)
                 if reason is not None:
-                    return f"{choosy.part.column}: {reason}"
+                    return f"{refusing.part.column}: {reason}"
         return None
 
     def delete(self, accumulator: Accumulator, row: Row, ts_ms: int) -> tuple[str, ...]:
-        """Take a row that was added out again, in place (`RowAggregator.delete`).
+        """Delete a row that was added, in place (`RowAggregator.delete`).
 
-        What was not added yet is owed: a COUNT of nothing becomes -1, so that the order of an
-        entity's events does not matter.
+        A row may be deleted before it is added: COUNT is -1 in between. So the order of an entity's
+        events does not matter.
 
         Returns:
-            The columns that hold on to the row, because their operation cannot delete (LAST, MAX
-            and so on); Chronon leaves them as they are without a word. A column whose input or
-            bucket is null is not among them.
+            The columns that keep the row, because their operation cannot delete (LAST, MAX and
+            others); Chronon keeps it silently. A column whose input or bucket is null is not among
+            them.
         """
         self._undo(accumulator, row, ts_ms)
         return tuple(
-            lasting.part.column
-            for _, position, bucket, lasting in self._lasting
+            kept.part.column
+            for _, position, bucket, kept in self._undeletable
             if row[position] is not None and (bucket is None or row[bucket] is not None)
         )
 
     def merge(self, a: Accumulator, b: Accumulator) -> Accumulator:
-        """The union of both; changes `a` only."""
+        """The union of both; only `a` is changed."""
         for index, merge in enumerate(self._merges):
             a[index] = merge(a[index], b[index])
         return a

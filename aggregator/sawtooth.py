@@ -1,4 +1,4 @@
-"""Tiles or rows, and batch values, to feature values at a time.
+"""Feature values at the time of a query, from tiles or rows and from batch values.
 
 Source: `SawtoothOnlineAggregator.lambdaAggregateIrTiled` and `lambdaAggregateIr`.
 """
@@ -26,7 +26,7 @@ class TiledIr:
 
 
 class Batch(NamedTuple):
-    """The batch values of a key, and when they end; streamed values count from there on."""
+    """The batch values of a key, and their end; tiles and rows count from there on."""
 
     end_ms: int = MIN_MS
     ir: FinalBatchIr | None = None
@@ -38,7 +38,7 @@ NO_BATCH = Batch()
 def is_degraded(group_by: GroupBy, batch_end_ms: int, query_ms: int) -> bool:
     """Whether the batch is too old for exact windows (`FetcherBase.checkLateBatchData`).
 
-    From two days after the batch's end on, the tail of the longer windows stands still.
+    The tail hops of a batch reach two days: later, the tail of a longer window does not move on.
     """
     late = query_ms > batch_end_ms + TAIL_BUFFER_MS
     return late and any(window.millis > TAIL_BUFFER_MS for window in group_by.windows)
@@ -53,7 +53,7 @@ class Sawtooth:
         ]
 
     def spans(self, specs: tuple[TileSpec, ...], query_ms: int) -> dict[str, Span]:
-        """The tiles that each feature reads, were there no batch values."""
+        """The tiles that each feature reads if there are no batch values."""
         return {feature.name: span(feature, specs, query_ms) for feature, _ in self._features}
 
     def of_tiles(
@@ -63,7 +63,7 @@ class Sawtooth:
         query_ms: int,
         batch: Batch = NO_BATCH,
     ) -> dict[str, object]:
-        """Feature values at `query_ms`. A tile that has begun by then counts whole."""
+        """Feature values at `query_ms`; a tile that begins before then counts as a whole."""
         ordered = sorted(
             (tile for tile in tiles if tile.start_ms >= batch.end_ms), key=lambda t: t.start_ms
         )
@@ -82,7 +82,7 @@ class Sawtooth:
 
 
 def collapsed(column: Column, batch: Batch, index: int) -> object:
-    """A feature's IR up to the batch's end, but for the tail hops; the caller's own."""
+    """A copy of a feature's IR up to the batch's end, without the tail hops."""
     ir = None if batch.ir is None else batch.ir.collapsed[index]
     if ir is None:
         return None
@@ -93,7 +93,7 @@ def collapsed(column: Column, batch: Batch, index: int) -> object:
 def with_tail_hops(
     ir: object, column: Column, feature: Feature, batch: Batch, query_ms: int
 ) -> object:
-    """`ir` with those of the batch's tail hops that the window still covers at `query_ms`."""
+    """`ir` merged with the tail hops that the window still covers at `query_ms`."""
     window = feature.part.window
     if window is None:
         return ir
@@ -111,7 +111,13 @@ def with_tail_hops(
 
 
 class Mutation(NamedTuple):
-    """A stored row of an entity: the row's own time, its inputs and whether it is taken back."""
+    """A stored row of an entity.
+
+    Attributes:
+        mutation_ms: when the row changed.
+        ts_ms: the time of the row itself.
+        row: its inputs, and whether the row is deleted.
+    """
 
     mutation_ms: int
     ts_ms: int
@@ -119,22 +125,22 @@ class Mutation(NamedTuple):
 
 
 class WindowedRows:
-    """Untiled rows to feature values: every row is added to the windows that hold it.
+    """Untiled rows to feature values: each row is added to the windows that contain it.
 
-    Of entities a row ends with whether it is taken back (see `RowAggregator`).
+    A row of an entity ends with whether to delete it (see `RowAggregator`).
     """
 
     def __init__(self, group_by: GroupBy, inputs: Mapping[str, DataType]) -> None:
         self._features = group_by.features
         self._singles = [
-            RowAggregator([feature.part], inputs, group_by, reversible=group_by.is_entities)
+            RowAggregator([feature.part], inputs, group_by, deletes=group_by.is_entities)
             for feature in self._features
         ]
 
     def of_mutations(
         self, mutations: Iterable[Mutation], query_ms: int, batch: Batch = NO_BATCH
     ) -> dict[str, object]:
-        """As `of_rows`, of entities: rows that changed since the batch, by their own time."""
+        """As `of_rows`, for entities: the rows that changed since the batch, by their own time."""
         changed = [
             (each.ts_ms, each.row)
             for each in mutations
@@ -158,7 +164,7 @@ class WindowedRows:
             start_ms = tail_ms(feature.part.window, query_ms)
             accumulator = [collapsed(column, batch, index)]
             for ts_ms, row in streamed:
-                # A list of another length than those before it: a tile would not have it either.
+                # Refused is a list of another length than before, which no tile would have either.
                 if start_ms <= ts_ms and single.refusal(accumulator, row) is None:
                     single.update(accumulator, row, ts_ms)
             ir = with_tail_hops(accumulator[0], column, feature, batch, query_ms)

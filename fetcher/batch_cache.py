@@ -1,6 +1,6 @@
-"""Batch values change once a day: a fetcher need not read them again for every request.
+"""A cache of batch values, which change once a day: not every request reads them again.
 
-Source: the batch IR cache of `ai.chronon.online.FetcherCache`, which has no age.
+Source: the batch IR cache of `ai.chronon.online.FetcherCache`, whose entries do not expire.
 """
 
 import threading
@@ -19,20 +19,20 @@ class _Known(NamedTuple):
 
 
 class BatchCache:
-    """A store whose batch values are remembered, by dataset, key and batch end.
+    """A store whose batch values are cached, by dataset, key and batch end.
 
-    The least recently used ones are forgotten first. A new batch has a new end, so it is read at
-    once; a batch that is uploaded again, with the same end, is seen when `max_age_s` is over.
+    The least recently used values leave the cache first. A new batch has another end and is read at
+    once; a batch that is uploaded again with the same end is read after `max_age_s`.
 
     Args:
-        store: the store to read; streamed values always come from there.
-        capacity: most values to remember.
-        max_age_s: for how long.
-        clock: seconds.
+        store: the store to read; tiles and rows are always read from it.
+        capacity: the most values in the cache.
+        max_age_s: how long a value stays in the cache.
+        clock: gives seconds.
 
     Attributes:
-        hits: how many batch values were remembered.
-        misses: how many had to be read.
+        hits: how many batch values came from the cache.
+        misses: how many were read from the store.
     """
 
     def __init__(

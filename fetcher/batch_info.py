@@ -1,7 +1,7 @@
-"""What a reader must know of a GroupBy's batch values: until when they reach, and their types.
+"""The note on a GroupBy's batch values that a reader needs: until when they reach, and their types.
 
-Written when all values of an upload are in the store, so that readers change over at once. Beside
-this project's own note stands Chronon's `GroupByServingInfo`, where Chronon's Fetcher looks for it.
+An upload writes the note when all its values are in the store, so that readers change to the new
+batch at once. It also writes Chronon's `GroupByServingInfo`, where Chronon's Fetcher looks for it.
 """
 
 import json
@@ -20,7 +20,7 @@ CHRONON_KEY = b"group_by_serving_info"
 """Chronon's `Constants.GroupByServingInfoKey`, a key of the batch dataset."""
 
 VALUE_MS = 1
-"""Tile size of what is stored once for a key: batch values and metadata."""
+"""Tile size of values that a key has once: batch values and metadata."""
 
 _DECLARED = {
     "accuracy": "with another accuracy",
@@ -34,7 +34,7 @@ class BatchInfo:
     """A GroupBy's plan, and where its batch values end.
 
     Attributes:
-        end_ms: the first instant that is not in them; streamed values count from there.
+        end_ms: the end of the batch, which is not in it; tiles and rows count from there on.
     """
 
     plan: Plan
@@ -42,7 +42,7 @@ class BatchInfo:
 
     @property
     def snapshot(self) -> bool:
-        """Whether the values are the features themselves, not to be merged with a stream."""
+        """Whether the values are the features themselves, which are not merged with a stream."""
         return self.plan.group_by.accuracy is Accuracy.SNAPSHOT
 
     @property
@@ -70,7 +70,7 @@ class BatchInfo:
         selected = {name: types[name] for name in _columns(group_by)}
         return json.dumps(
             {
-                # Chronon takes a GroupBy without a topic for SNAPSHOT unless it is said.
+                # Without an accuracy, Chronon takes a GroupBy that has no topic for SNAPSHOT.
                 "groupBy": {**group_by.to_thrift(), "accuracy": self._accuracy.value},
                 "selectedAvroSchema": _avro("Value", selected, group_by),
                 "keyAvroSchema": json.dumps(self.plan.keys.schema),
@@ -88,14 +88,15 @@ def _avro(record: str, columns: dict[str, DataType], group_by: GroupBy) -> str:
 
 
 def batch_key(group_by: GroupBy) -> GetRequest:
-    """Where the note on a GroupBy's batch is."""
+    """The request for the note on a GroupBy's batch."""
     return GetRequest(f"{group_by.name}#batch".encode(), METADATA, 0, 1, VALUE_MS)
 
 
 def save_batch(store: WritableStore, info: BatchInfo) -> None:
-    """Write `info`: from now on readers take the values of this batch.
+    """Write `info`: from then on readers take the values of this batch.
 
-    The values of the batch before stay, for readers that have looked already; older ones go.
+    The values of the batch before stay, for readers that know the old note.
+    Older values are deleted.
 
     Raises:
         GroupByError: the write failed.
@@ -118,16 +119,16 @@ def save_batch(store: WritableStore, info: BatchInfo) -> None:
 
 
 def batch_request(info: BatchInfo, key_bytes: bytes, value_bytes: bytes) -> PutRequest:
-    """The write of one batch value: values of several batches stand side by side, by their end."""
+    """The write of one batch value; each batch has its own values, by its end."""
     dataset = info.plan.group_by.batch_dataset
     return PutRequest(key_bytes, value_bytes, dataset, info.end_ms, info.end_ms, VALUE_MS)
 
 
 def read_batch(noted: bytes, group_by: GroupBy) -> BatchInfo:
-    """What `save_batch` wrote of `group_by`.
+    """The note that `save_batch` wrote for `group_by`.
 
     Raises:
-        GroupByError: it was written of another GroupBy than the one given.
+        GroupByError: the note was written for another declaration of the GroupBy.
     """
     found = json.loads(noted)
     types = {name: from_json(kind) for name, kind in found["types"].items()}

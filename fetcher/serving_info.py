@@ -1,7 +1,7 @@
-"""What a reader must know of the writer: the types of the columns, tiling and layout.
+"""The note of a job that a reader needs: the types of the columns, tiling and layout.
 
-Written to the store when a job starts, as Chronon writes its `GroupByServingInfo`, so that fetching
-needs neither Spark nor the source.
+A job writes it to the store when it starts, as Chronon writes its `GroupByServingInfo`, so that a
+fetch needs neither Spark nor the source.
 """
 
 import json
@@ -28,8 +28,8 @@ class ServingInfo:
     """A job's plan, and whether it writes tiles.
 
     Attributes:
-        batch: the batch values to merge with, as far as a reader knows.
-        streamed: whether there is a stream, and not only batch values.
+        batch: the batch values to merge with; None without an upload.
+        streamed: whether the store holds tiles or rows, and not only batch values.
     """
 
     plan: Plan
@@ -118,7 +118,7 @@ def check_batch(store: ReadableStore, batch: BatchInfo) -> None:
 
 
 def load(store: ReadableStore, group_by: GroupBy) -> ServingInfo:
-    """What the jobs that wrote `group_by` have noted; raises GroupByError if none has."""
+    """The notes of the jobs that wrote `group_by`; raises GroupByError if there is no note."""
     stored, batch = _stored(store, group_by), _batch(store, group_by)
     if stored is None and batch is None:
         raise GroupByError(
@@ -157,7 +157,7 @@ def _check_dialect(found: dict[str, object], group_by: GroupBy) -> None:
 
 
 def _check_declared(info: ServingInfo, found: dict[str, object]) -> None:
-    """Refuse a GroupBy that is not the one of which the store holds data."""
+    """Refuse a GroupBy that is not declared as the one whose data the store holds."""
     group_by, types = info.plan.group_by, info.plan.types
     unknown = [name for name in (*group_by.keys, *group_by.aggregation_inputs) if name not in types]
     if unknown:

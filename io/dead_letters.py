@@ -1,4 +1,10 @@
-"""Where failures end: a file of JSON lines, or the log."""
+"""Dead letters: what becomes of a message or row that a stage could not use.
+
+A stage gives a `Failure` (`api.records`): step, reason, payload, source and position. The failures
+of all stages meet in one sink. It counts them by step, and writes one JSON object per dead letter
+to a file, or tells the log of the first few. `to_line` is the format of the lines; `from_line`
+reads it.
+"""
 
 import base64
 import json
@@ -10,7 +16,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 
@@ -42,8 +47,8 @@ def open_dead_letters(uri: str | None = None) -> beam.PTransform:
 
 
 def to_line(failure: Failure, now_s: float) -> bytes:
-    """One JSON object and a line feed; `payload` is text, or `payload_base64` where it is none."""
-    record: dict[str, Any] = {"step": failure.step, "reason": failure.reason}
+    """One JSON object and a line feed; a payload that is not UTF-8 is in `payload_base64`."""
+    record: dict[str, object] = {"step": failure.step, "reason": failure.reason}
     try:
         record["payload"] = failure.payload.decode()
     except UnicodeDecodeError:
@@ -51,7 +56,7 @@ def to_line(failure: Failure, now_s: float) -> bytes:
     record |= {"source": failure.source, "position": failure.position}
     moment = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds")
     record["time"] = moment.replace("+00:00", "Z")
-    # A lone surrogate (of an odd file name) is none of UTF-8; its escape is what JSON calls it.
+    # A lone surrogate (of an odd file name) has no form in UTF-8, but an escape in JSON.
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
@@ -59,7 +64,7 @@ def from_line(line: bytes) -> Failure:
     """The Failure that `to_line` wrote.
 
     Raises:
-        ValueError: the line is none.
+        ValueError: the line is not a dead letter.
     """
     try:
         record = json.loads(line)
@@ -76,12 +81,12 @@ def from_line(line: bytes) -> Failure:
 
 @dataclass
 class FileDeadLetters(beam.PTransform):
-    """Failures to a local file, one JSON object a line, written as each bundle ends.
+    """Writes failures to a local file, one JSON object per line, at the end of each bundle.
 
-    The file is emptied when the job is laid out, unless `append`: what it holds is of one job. (A
-    step of the job that does so would have to hold back the others by a side input, and with one
-    a job on Flink that makes checkpoints fails and restarts for ever.) Workers on other machines
-    write to a file of this path there.
+    Unless `append` is set, the file is emptied when the pipeline is built, so that it holds the
+    dead letters of one job. (A step of the job cannot empty it: the other steps would have to wait
+    for that step by a side input, and a job on Flink that has checkpoints and a side input fails
+    and restarts for ever.) Workers on other machines write to a file of this path there.
     """
 
     path: str
@@ -105,7 +110,7 @@ class FileDeadLetters(beam.PTransform):
             raise ValueError(f"append={append} in {uri!r}: write true or false")
         return cls(local_path(parsed.location, uri), append == "true")
 
-    def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[Any]:
+    def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[None]:
         """An empty PCollection."""
         with open(self.path, "ab" if self.append else "wb"):
             return failures | "Append" >> beam.ParDo(_AppendFn(self.path))
@@ -145,16 +150,16 @@ def append_lines(path: str, lines: Iterable[bytes]) -> None:
 
 
 class LogDeadLetters(beam.PTransform):
-    """Failures to the log: the first few in full, then how many there were."""
+    """Logs failures: the first few in full, then how many there were."""
 
-    def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[Any]:
+    def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[None]:
         """An empty PCollection."""
         return failures | "Log" >> beam.ParDo(_LogFn())
 
 
 @dataclass
 class RateLimit:
-    """What may be logged: the first few, afterwards a summary at most once a period."""
+    """Limits the log: the first few failures, then at most one line per period."""
 
     first: int = 5
     period_s: float = 60.0
@@ -162,10 +167,10 @@ class RateLimit:
     _seen: int = 0
     _since: int = 0
     _last_s: float = 0.0
-    _lock: Any = field(default_factory=threading.Lock, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def line(self, failure: Failure) -> str | None:
-        """What to log now that `failure` has come; None for nothing."""
+        """The line to log for `failure`; None for no line."""
         with self._lock:
             self._seen += 1
             self._since += 1

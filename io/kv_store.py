@@ -1,8 +1,11 @@
-"""What a job writes to and a fetcher reads from: the `KVStore` a scheme opens, and the registry.
+"""The KV store: what a job writes to and a fetcher reads from, opened by the scheme of its URI.
 
-A value stands under dataset, key, tile size and tile start: a store that knows key and time alone
-counts events twice, since tiles of several sizes begin at the same time. The last write of a tile
-wins. Untiled rows (tile size 0) are kept side by side, each under its position.
+A store keeps a value per dataset, key, tile size and tile start. (With key and time alone, tiles of
+several sizes that begin at one time would overwrite each other.) The last write of a tile counts.
+Untiled rows, of tile size 0, are kept side by side, each under its position.
+
+A new store subclasses `KVStore`, gets a scheme in `BUILT_IN` or an entry point, and passes the
+tests in `io.testing`. The part of a store that a fetcher needs is `fetcher.readable_store`.
 """
 
 import asyncio
@@ -29,12 +32,12 @@ GROUP = "chronon_beam.stores"
 
 
 class Bounds(NamedTuple):
-    """How long requests are collected before they are written: the first bound reached counts.
+    """When collected requests are written: as soon as one of these bounds is reached.
 
     Attributes:
-        rows: so many requests; 0 writes each list as it comes.
-        bytes: so many bytes of values.
-        age_ms: the oldest has waited so long. A bundle's end writes what there is in any case.
+        rows: the number of requests; 0 writes each list as it comes.
+        bytes: the bytes of their values.
+        age_ms: how long the oldest request has waited. The end of a bundle writes all requests.
     """
 
     rows: int = 0
@@ -48,10 +51,10 @@ class KVStore(ABC):
     `chronon_beam.io.testing` has the tests that every store passes.
 
     Attributes:
-        bounds: what a job collects before it calls `multi_put`.
-        tries_again: whether `multi_put` itself tries again what may pass, so that what it gives
-            back as failed has failed for good.
-        retried: how many requests it has tried again so far.
+        bounds: how many requests a job collects before it calls `multi_put`.
+        tries_again: whether `multi_put` itself repeats writes that may succeed later, so that a
+            request which it gives back as failed has failed for good.
+        retried: how many requests the store has sent again so far.
         patient: whether reads wait for a store that is down as long as writes do; jobs set it.
     """
 
@@ -61,17 +64,17 @@ class KVStore(ABC):
     patient = False
 
     def reach(self) -> None:  # noqa: B027
-        """Raise what the client raises if the store is down; stores at hand do nothing."""
+        """Raise the client's error if the store is down; a store in this process does nothing."""
 
     @abstractmethod
     def create(self, dataset: str) -> None:
-        """Make the dataset if there is none; writing to it makes it as well."""
+        """Make the dataset, unless it exists; the first write makes it too."""
 
     @abstractmethod
     def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
-        """Write all; for each request None if it is stored for good, else the reason.
+        """Write all requests; gives per request None if it is stored durably, else the reason.
 
-        May also raise what the client raises: then nothing is known of any of them. Writing the
+        If it raises an error of the client, any of the requests may be stored or not. Writing the
         same requests again changes nothing.
         """
 
@@ -79,23 +82,23 @@ class KVStore(ABC):
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """The values of each request, in the order of the requests, each sorted by time.
 
-        A key or dataset that is not there has no values.
+        An unknown key or dataset has no values.
         """
 
     async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """`multi_get` for an event loop: in a thread, unless the store's client can do better."""
+        """`multi_get` for an event loop; runs in a thread, unless a store overrides it."""
         return await asyncio.to_thread(self.multi_get, requests)
 
     @abstractmethod
     def scan(self, dataset: str) -> Iterator["StoredValue"]:
-        """All that the dataset holds, each value once, in an order that is the store's own."""
+        """All values of the dataset, each once, in an order that depends on the store."""
 
     def drop_before(self, dataset: str, before_ms: int) -> None:  # noqa: B027
-        """Let go of values from before that time; stores with rules of their own do nothing."""
+        """Delete values of times before `before_ms`; a store that drops old values need not."""
 
     @abstractmethod
     def drop(self, dataset: str) -> None:
-        """Let go of all values of a dataset; one that is not there is no error."""
+        """Delete all values of a dataset, if it exists."""
 
     def is_empty(self, dataset: str) -> bool:
         """Whether a dataset holds no value."""
@@ -106,11 +109,11 @@ class KVStore(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of connections; the store is of no use afterwards."""
+        """Close connections; the store cannot be used afterwards."""
 
 
 class StoredValue(NamedTuple):
-    """What `scan` yields."""
+    """One value of a dataset, with its key and tile size."""
 
     key_bytes: bytes
     tile_size_ms: int
@@ -129,9 +132,9 @@ def open_store(uri: str) -> KVStore:
 
 
 def position_of(request: PutRequest) -> str:
-    """What tells the row apart from others of its key and time; tiles have no need of it.
+    """The position that tells a row from other rows of its key and time; empty for tiles.
 
-    A row that comes without a position is never taken for another one's repetition.
+    A row without a position gets a random one, so that it is never taken for a repeated write.
     """
     if request.tile_size_ms or request.position:
         return request.position if not request.tile_size_ms else ""
@@ -139,10 +142,10 @@ def position_of(request: PutRequest) -> str:
 
 
 class NullStore(KVStore):
-    """Counts and forgets: what a pipeline costs without a store.
+    """Counts requests and keeps nothing, to measure what a pipeline costs without a store.
 
     Attributes:
-        written: how many requests it took.
+        written: how many requests came.
     """
 
     def __init__(self) -> None:
@@ -180,7 +183,7 @@ _memory_lock = threading.Lock()
 
 
 class MemoryStore(KVStore):
-    """Lives in this process only; stores of one name share what they hold."""
+    """Keeps values in the memory of this process; stores of one name share their values."""
 
     def __init__(self, name: str) -> None:
         with _memory_lock:
@@ -236,7 +239,7 @@ class MemoryStore(KVStore):
             self._datasets.pop(dataset, None)
 
     def close(self) -> None:
-        """What it holds stays until the process ends, or `forget` is called."""
+        """The values stay until the process ends or `forget` is called."""
 
     @staticmethod
     def forget(name: str) -> None:

@@ -1,4 +1,4 @@
-"""A source that yields what it is given: for tests, benchmarks and notebooks."""
+"""A source that yields the batches that it is given: for tests, benchmarks and notebooks."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ class MemorySource(Source):
 
     Attributes:
         batches: the elements.
-        known_schema: what `schema()` tells.
+        known_schema: the result of `schema()`.
         ddl: see `Source.ddl`.
         format: see `Source.format`.
     """

@@ -1,8 +1,8 @@
-"""The embedded KV store: one SQLite file, one table a dataset.
+"""The embedded KV store: one SQLite file, with one table per dataset.
 
-Write-ahead logging, so that readers never wait for the writer nor it for them; one transaction a
-batch. Every thread of every process has a connection of its own, so any number of workers on one
-machine may write to one file: they take turns.
+With write-ahead logging, readers never wait for the writer and the writer never waits for readers.
+Each batch is one transaction. Every thread of every process has its own connection, so that any
+number of workers on one machine can write to one file; they take turns.
 """
 
 import os
@@ -22,7 +22,7 @@ _WAIT_S = 15.0
 """How long a writer waits for its turn."""
 
 _CACHE_KIB = 16_384
-"""Of pages, for each connection."""
+"""The page cache of each connection."""
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS {table} (
@@ -30,8 +30,8 @@ CREATE TABLE IF NOT EXISTS {table} (
     position TEXT NOT NULL, ts_ms INTEGER NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (key, tile_size_ms, start_ms, position)
 )"""
-# With rowids, tiles lie in the order they were first written, so that the ones now being written
-# are neighbours, and replacing one leaves the index alone: half the pages of WITHOUT ROWID.
+# With rowids, tiles are stored in the order of their first write, so that the tiles written at one
+# time are neighbours, and an update does not change the index: half the pages of WITHOUT ROWID.
 _PUT = """
 INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET ts_ms = excluded.ts_ms, value = excluded.value"""
@@ -46,7 +46,7 @@ SELECT key, tile_size_ms, value, start_ms FROM {table}
 ORDER BY key, tile_size_ms, start_ms, position"""
 
 _inherited: list[sqlite3.Connection] = []
-"""Connections of the parent process: closing one after a fork would take the parent's locks."""
+"""Connections of the parent process: to close one after a fork would drop the parent's locks."""
 
 
 class SqliteStore(KVStore):
@@ -104,7 +104,7 @@ class SqliteStore(KVStore):
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """Point in time reads by the primary key; raises FileNotFoundError if there is no file."""
         connection = self._existing()
-        connection.execute("BEGIN")  # one snapshot for all of them, and one lock
+        connection.execute("BEGIN")  # one snapshot and one lock for all requests
         try:
             return [_get(connection, each) for each in requests]
         finally:
@@ -179,7 +179,7 @@ class SqliteStore(KVStore):
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait where two do this to a new file at once, so we do."""
+    """Switch the log on; repeated here, because SQLite does not wait if two connections do it."""
     deadline_s = time.monotonic() + _WAIT_S
     while True:
         try:
@@ -221,7 +221,7 @@ def _table(dataset: str) -> str:
 
 
 def _newest(requests: list[PutRequest]) -> dict[str, list[tuple[bytes, int, int, str, int, bytes]]]:
-    """The rows to write by dataset: of several writes of one tile only the last."""
+    """The rows to write by dataset; of several writes of one tile only the last one."""
     slots: dict[str, dict[tuple[bytes, int, int, str], tuple[int, bytes]]] = {}
     for each in requests:
         slot = (each.key_bytes, each.tile_size_ms, each.tile_start_ms, position_of(each))

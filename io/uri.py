@@ -1,4 +1,4 @@
-"""URIs of the edges, `scheme:location?name=value&...`, and what is registered for a scheme."""
+"""URIs of sources, stores and dead letters, `scheme:location?name=value&...`; their registry."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,8 +13,8 @@ class Uri(NamedTuple):
 
     Attributes:
         scheme: for example `file`.
-        location: what stands between the scheme and `?`, percent-decoded.
-        parameters: what follows `?`, percent-decoded.
+        location: the text between the scheme and `?`, percent-decoded.
+        parameters: the parameters after `?`, percent-decoded.
     """
 
     scheme: str
@@ -58,7 +58,7 @@ def duration_ms(text: str) -> int:
     (200, 600000, 432000000)
 
     Raises:
-        ValueError: `text` is no whole number with a unit.
+        ValueError: `text` is not a whole number with a unit.
     """
     found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", text)
     if found is None:
@@ -89,7 +89,7 @@ def local_path(location: str, uri: str) -> str:
 def registered(
     uri: str, kind: str, built_in: Mapping[str, str], group: str
 ) -> Callable[[str], Any]:
-    """What opens `uri`: one of ours, or what an installed package offers in the `group`.
+    """The function that opens `uri`: built in, or offered by an installed package.
 
     Args:
         uri: any URI; only its scheme counts.
@@ -98,7 +98,7 @@ def registered(
         group: the entry point group that others add theirs to.
 
     Raises:
-        ValueError: nobody knows the scheme.
+        ValueError: the scheme is not registered.
         ImportError: the client library that the scheme needs is missing.
     """
     scheme = parse_uri(uri, usual=next(iter(built_in))).scheme

@@ -1,10 +1,10 @@
-"""Byte arrays for CPC sketches: the Python library takes numbers and text only.
+"""Byte arrays for CPC sketches: the Python library takes only numbers and text.
 
-A CPC sketch keeps of a value's hash (MurmurHash3 of 128 bits, seed 9001) only a *coupon*: a row,
-its lowest bits, and a column, how many zeros its second half begins with. So bytes that are no text
-are stood in for by a number or a text with the same coupon; the sketch is then the one that Java's
-`CpcSketch.update(byte[])` makes. Small columns, nearly all, are found in a table of numbers; for
-the others the hash is run backwards until a text comes out.
+Of a value's hash (MurmurHash3 of 128 bits, seed 9001) a CPC sketch keeps only a *coupon*: a row,
+which is the lowest bits, and a column, which is the number of zeros before the second half. So
+bytes that are not text are replaced by a number or a text with the same coupon, and the sketch
+becomes the one that Java's `CpcSketch.update(byte[])` makes. Nearly all columns are small and found
+in a table of numbers. For other columns the hash function is inverted until the result is a text.
 """
 
 import random
@@ -25,7 +25,7 @@ Words = np.ndarray
 
 
 def hashed_as(value: bytes, lg_k: int) -> int | str:
-    """What to give to a sketch of 2**lg_k rows instead of `value`."""
+    """The number or text to give to a sketch of 2**lg_k rows instead of `value`."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -55,7 +55,7 @@ def _numbers(lg_k: int) -> dict[int, int]:
 
 
 def _text(lg_k: int, row: int, column: int) -> str:
-    """A text of 16 letters with this coupon: one hash in 65,536 comes from one."""
+    """A text of 16 characters with this coupon: one hash in 65,536 is the hash of such a text."""
     draw = np.random.default_rng(random.Random(f"{lg_k} {row} {column}").randrange(1 << 32))
     top = np.uint64(1 << (63 - column))
     low = np.uint64((1 << lg_k) - 1)
@@ -92,7 +92,7 @@ def _inverse(factor: int) -> np.uint64:
 
 
 def _backwards(first: Words, second: Words) -> tuple[Words, Words]:
-    """The two words of 8 bytes that hash to this."""
+    """The two words of 8 bytes that have this hash."""
     mixed = second - first
     undo = int(_inverse(_F2)), int(_inverse(_F1))
     a, b = _mixed(first - mixed, *undo), _mixed(mixed, *undo)

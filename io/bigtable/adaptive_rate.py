@@ -1,4 +1,4 @@
-"""How fast a store that says «too much» is written to: cut at once, then slowly more again."""
+"""Limits the rate of writes to an overloaded store: cut at once, then raised slowly."""
 
 import logging
 import threading
@@ -9,7 +9,7 @@ _CUT = 0.7
 _GROWTH_A_SECOND = 1.1
 _LEAST = 100.0
 _SETTLING_S = 1.0
-"""After a cut, refusals of what was sent before it do not count."""
+"""For this long after a cut, refusals do not count: they are of writes sent before the cut."""
 
 _WINDOW_S = 2.0
 
@@ -17,10 +17,10 @@ _log = logging.getLogger(__name__)
 
 
 class AdaptiveRate:
-    """Rows a second, for all threads of a process; unlimited until the store refuses some.
+    """Rows per second, for all threads of a process; unlimited until the store refuses rows.
 
     Attributes:
-        limit: rows a second; None is unlimited.
+        limit: rows per second; None: unlimited.
 
     Args:
         name: the store, for the log.
@@ -56,7 +56,7 @@ class AdaptiveRate:
             self._sleep(begin - now)
 
     def refused(self) -> None:
-        """The store had too much to do."""
+        """The store has refused rows because of overload: cut the limit."""
         with self._lock:
             now = self._clock()
             if self.limit is not None and now - self._cut_at < _SETTLING_S:
@@ -68,7 +68,7 @@ class AdaptiveRate:
             _log.warning("%s is overloaded: at most %d rows a second now", self._name, self.limit)
 
     def taken(self) -> None:
-        """The store took what it was sent: a limit grows with the time since it was cut."""
+        """The store has taken all rows: raise the limit, by the time since it was last changed."""
         with self._lock:
             if self.limit is None:
                 return

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Connected(NamedTuple):
-    """What a store uses in one process: a forked one must not use its parent's connection."""
+    """The connection of a store in one process; a forked process needs another connection."""
 
     process: int
     client: BigtableClient
@@ -41,8 +41,8 @@ class _Connected(NamedTuple):
 class BigtableStore(KVStore):
     """Keeps its datasets in one instance.
 
-    Writing waits while the instance is down, and tries again what may pass: what `multi_put` gives
-    back as failed has failed for good.
+    A write waits while the instance is down and is sent again after errors that may pass: a request
+    that `multi_put` gives back as failed has failed for good.
 
     Args:
         options: which instance, and how.
@@ -71,24 +71,24 @@ class BigtableStore(KVStore):
 
     @property
     def retried(self) -> int:
-        """How many requests were sent again, since the store was opened."""
+        """How many requests were sent again since the store was opened."""
         return self._here.writer.retried
 
     def reach(self) -> None:
-        """Read something, whether it is there or not; raises BigtableError."""
+        """Read any key, to find out whether the instance answers; raises BigtableError."""
         self.multi_get([GetRequest(b"", "CHRONON_METADATA", 0, 1, 1)])
 
     def create(self, dataset: str) -> None:
-        """Make the dataset's table, which it shares with others of its kind.
+        """Make the dataset's table, which several datasets share.
 
         Raises:
-            BigtableError: it is not there and cannot be made.
+            BigtableError: the table does not exist and cannot be made.
         """
         row_prefix(dataset)
         self._here.client.make(table_of(dataset))
 
     def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
-        """Write all; of several writes of one cell only the last is sent."""
+        """Write all requests; of several writes of one cell only the last is sent."""
         if not self._told_of_old_cells:
             self._look_for_old_cells(requests)
         placed, refused = cells_of(requests)
@@ -106,7 +106,7 @@ class BigtableStore(KVStore):
         return reasons
 
     def _look_for_old_cells(self, requests: list[PutRequest]) -> None:
-        """What is older than the table's rule allows is taken, and gone soon: say so once."""
+        """Warn once if tiles are older than the table keeps them: Bigtable takes and drops them."""
         oldest_ms = time.time() * 1000 - (self._options.max_age_ms or 0)
         old = [
             each
@@ -126,12 +126,12 @@ class BigtableStore(KVStore):
             )
 
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """A ReadRows a table, or some if there are many rows; raises BigtableError."""
+        """One ReadRows call per table, or several for many rows; raises BigtableError."""
         planned = reads.planned(requests)
         begun: dict[str, list[ReadAttempts]] = {table: [] for table in planned}
         found: list[list[TimedValue]] = [[] for _ in requests]
         try:
-            # All calls are under way at a time.
+            # All calls are started before the first answer is awaited.
             for table, read in planned.items():
                 for request in read.requests:
                     attempts = ReadAttempts(self._here.client, table, request, self._read_wait_ms)
@@ -146,8 +146,8 @@ class BigtableStore(KVStore):
         return found
 
     async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """`multi_get` for an event loop; 32 reads of a process may be under way at a time."""
-        # In threads: one kind of call, with one watchdog and one way to try again, for both.
+        """`multi_get` for an event loop; a process has at most 32 such reads at a time."""
+        # In threads, so that both ways to read have the same calls, watchdog and repetitions.
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._here.client.readers, self.multi_get, requests)
 
@@ -165,12 +165,12 @@ class BigtableStore(KVStore):
         """Have Bigtable drop all rows of the dataset, which needs the right to change tables.
 
         Raises:
-            BigtableError: it does not.
+            BigtableError: Bigtable refuses, or does not answer.
         """
         self._here.client.drop(table_of(dataset), row_prefix(dataset))
 
     def close(self) -> None:
-        """Let go of the connection, when no other store of the process uses it."""
+        """Close the connection, unless another store of the process uses it."""
         release(self._connected.client, self)
 
     def __reduce__(self) -> tuple[type, tuple[BigtableOptions]]:

@@ -11,7 +11,7 @@ EMULATOR_VARIABLE = "BIGTABLE_EMULATOR_HOST"
 _LOGIN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
 
 _NO_TOKEN = "metadata from plugin"
-"""gRPC says so where Google's library gets no token for the credentials that it has found."""
+"""Text of gRPC's error if Google's library gets no token for its credentials."""
 
 
 class BigtableError(RuntimeError):
@@ -19,7 +19,7 @@ class BigtableError(RuntimeError):
 
 
 def without_credentials(options: BigtableOptions, error: Exception) -> BigtableError:
-    """Google's library has found none."""
+    """The error if Google's library finds no credentials."""
     return BigtableError(
         f"Bigtable {options.name}: no credentials: {str(error).rstrip('.')}: {_LOGIN}; for an "
         f"emulator, set {EMULATOR_VARIABLE}"
@@ -29,7 +29,7 @@ def without_credentials(options: BigtableOptions, error: Exception) -> BigtableE
 def cannot_read(
     options: BigtableOptions, emulator: str | None, table: str, status: Status
 ) -> BigtableError:
-    """A read is given up."""
+    """The error of a read that is given up."""
     what = f"table {table} cannot be read: {status}"
     return BigtableError(f"Bigtable {options.name}: {what}: {remedy(status, emulator)}")
 
@@ -41,7 +41,7 @@ def cannot_make(
     by_hand: str,
     error: GoogleAPICallError | RetryError,
 ) -> BigtableError:
-    """A table is not there and cannot be made; `by_hand` is the command that would."""
+    """The error if a table cannot be made; `by_hand` is the command that makes it."""
     status = status_of_admin(error)
     todo = remedy(status, emulator)
     if status.code == codes.DENIED:
@@ -52,7 +52,7 @@ def cannot_make(
 def cannot_drop(
     options: BigtableOptions, table: str, prefix: bytes, error: GoogleAPICallError | RetryError
 ) -> BigtableError:
-    """Rows are to go, and Bigtable does not let them."""
+    """The error if Bigtable refuses to drop rows."""
     status = status_of_admin(error)
     return BigtableError(
         f"Bigtable {options.name}: rows {prefix.decode()}* of table {table} cannot be dropped: "
@@ -61,7 +61,7 @@ def cannot_drop(
 
 
 def status_of_admin(error: GoogleAPICallError | RetryError) -> Status:
-    """The status of a call of the admin API that failed, the last one if it was tried again."""
+    """The status of a failed call of the admin API; of several attempts the last one's."""
     cause = error.cause if isinstance(error, RetryError) else error
     code = getattr(cause, "grpc_status_code", None)
     number = code.value[0] if code is not None else codes.UNKNOWN
@@ -69,7 +69,7 @@ def status_of_admin(error: GoogleAPICallError | RetryError) -> Status:
 
 
 def remedy(status: Status, emulator: str | None) -> str:
-    """What a user can do about a call that has failed so."""
+    """What a user can do about a call that failed with this status."""
     if _NO_TOKEN in status.message or status.code == codes.UNAUTHENTICATED:
         return f"the credentials are not accepted: {_LOGIN}"
     if status.code == codes.DENIED:

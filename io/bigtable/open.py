@@ -1,11 +1,11 @@
-"""Opens `bigtable:` URIs; Google's client library is imported only then, for it may be missing."""
+"""Opens `bigtable:` URIs. Google's client library is imported only then, since it is optional."""
 
 from chronon_beam.io.bigtable.options import bigtable_options
 from chronon_beam.io.kv_store import KVStore
 
 
 def open_bigtable(uri: str) -> KVStore:
-    """For `bigtable://PROJECT/INSTANCE`; see `BigtableOptions` for the parameters.
+    """The store of `bigtable://PROJECT/INSTANCE`; see `BigtableOptions` for the parameters.
 
     Raises:
         ValueError: a malformed URI.

@@ -1,10 +1,11 @@
-"""Writes that are tried again must not undo younger ones of the same process.
+"""Keeps writes that are sent again from overwriting younger writes of the same process.
 
     A  cell 1 --x------------------------x--(dropped)      x: an attempt that fails
     B            cell 1 ----(waits)------|------o          o: one that is taken
 
-A write that begins (B) takes its cells from all older ones that are still under way (A): they do
-not send them again. If one of them is just being sent, the younger write waits for its outcome.
+A write that begins (B) takes its cells from all older writes that are under way (A): the older
+writes do not send these cells again. While an older write is sending one of the cells, the younger
+write waits for the outcome.
 """
 
 import threading
@@ -16,8 +17,10 @@ class OpenWrite:
     """A write that is under way.
 
     Attributes:
-        cells: what it writes.
-        superseded: those of them that a younger write has taken.
+        cells: the cells that it writes.
+        superseded: those of its cells that a younger write has taken.
+        sending: whether an attempt is under way.
+        older: writes with common cells whose attempts this write waits for.
     """
 
     def __init__(self, cells: Set[Hashable], older: list["OpenWrite"]) -> None:
@@ -28,7 +31,7 @@ class OpenWrite:
 
 
 class WriteOrder:
-    """All writes of a process to one store that are under way."""
+    """The writes of a process to one store that are under way."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -36,7 +39,7 @@ class WriteOrder:
 
     @contextmanager
     def write(self, cells: Set[Hashable]) -> Iterator[OpenWrite]:
-        """A write begins here and is over at the block's end."""
+        """A write of these cells: it begins here and ends with the block."""
         with self._changed:
             write = OpenWrite(cells, [])
             for older in self._open:
@@ -53,7 +56,7 @@ class WriteOrder:
 
     @contextmanager
     def attempt(self, write: OpenWrite) -> Iterator[Set[Hashable]]:
-        """One attempt; gives the cells that must not be sent, for a younger write has them."""
+        """One attempt of a write; gives the cells not to send, since a younger write has them."""
         with self._changed:
             self._changed.wait_for(lambda: not any(older.sending for older in write.older))
             write.older.clear()

@@ -1,4 +1,10 @@
-"""Flags that Beam and its runners know, to tell a misspelt flag from one that is theirs."""
+"""Runner flags: which flags of Beam and its runners a job may be given besides our own.
+
+A flag that is not ours and that neither Beam nor the runner knows is an error, with the nearest
+flag that exists; Beam itself would ignore it. Where the values come from: the command line, before
+it the YAML file of `--runner_config` (`runners.runner_config`), and for flags that neither sets,
+what is safe for the runner (`runners.flink`, `runners.choose`).
+"""
 
 import argparse
 from typing import Any

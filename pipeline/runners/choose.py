@@ -1,4 +1,4 @@
-"""Beam's runners, each ready to be used without a second thought."""
+"""Chooses Beam's runner by name and gives it the flags with which it runs our jobs well."""
 
 import os
 import shutil

@@ -1,8 +1,8 @@
-"""Beam's embedded runners, with a fault of theirs mended.
+"""Beam's embedded runners, with a fix for the timers of the FnApiRunner.
 
-The FnApiRunner keeps the timers that a stage sets under the name of the timer alone (seen in Beam
-2.77). Where two stages have timers of one name, as those of several families of tiles do, the
-timers of one stage are lost. Importing this module keeps them apart.
+The FnApiRunner keeps the timers of all stages by the name of the timer alone (seen in Beam 2.77).
+If two stages have timers of one name, as the stages for several families of tiles do, the timers of
+one stage are lost. Importing this module makes the runner keep timers by stage and name.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ from apache_beam.runners.runner import PipelineRunner
 def embedded_runner(buffered: bool) -> PipelineRunner:
     """The runner for a job that has processing-time timers or not.
 
-    Beam's DirectRunner tries Prism first, and downloads it; these are part of Beam. Of the two,
-    only the older one waits for processing-time timers.
+    Beam's own DirectRunner would try Prism first and download it; these two runners are part of
+    Beam. Only the older one, BundleBasedDirectRunner, waits for processing-time timers.
     """
     return BundleBasedDirectRunner() if buffered else FnApiRunner()
 

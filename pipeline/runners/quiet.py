@@ -1,8 +1,8 @@
-"""Keeps Beam's and Java's stack traces off the screen: what failed is said once, in one line.
+"""Keeps Beam's and Java's stack traces off the screen: each failure is told once, in one line.
 
-The workers of a launcher (the embedded runner's, Flink's LOOPBACK) print and log each failure
-several times over, and a job server sends its Java trace to the log. `CHRONON_BEAM_LOG=ERROR`, or
-any other level, shows all of it.
+Workers in the launcher's process (the embedded runner's, Flink's LOOPBACK) print and log each
+failure several times, and a job server sends its Java trace to the log. `CHRONON_BEAM_LOG=ERROR`,
+or any other level, shows all of it.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""`--runner_config`: flags from a YAML file, one of ours by name or the user's own by path."""
+"""`--runner_config`: flags from a YAML file, either one of this package or the user's own."""
 
 import difflib
 from collections.abc import Sequence

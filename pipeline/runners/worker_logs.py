@@ -1,7 +1,7 @@
 """Log lines that name the GroupBy and the step they come from, on every runner.
 
-Beam hands the step to the runner beside a line, and Flink's logs leave it out; so it stands in the
-line. Importing this module is what does it: workers in processes of their own import it because
+Beam gives the runner the step beside each line, and Flink's logs leave it out; so the step is put
+into the line. Importing this module does that: workers in processes of their own import it because
 the job names it with `FLAG`.
 """
 
@@ -23,7 +23,7 @@ def step() -> str:
 
 
 class _Factory:
-    """Makes log records; those of a step begin with its name."""
+    """Makes log records; the message of a record from a step begins with the step's name."""
 
     def __init__(self) -> None:
         self._make = logging.getLogRecordFactory()
@@ -31,7 +31,7 @@ class _Factory:
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self._make(*args, **kwargs)
         if where := step():
-            # Of a line with arguments, `%` is what they are laid into by.
+            # In a line with arguments, `%` begins a place for an argument.
             record.msg = f"{where.replace('%', '%%') if record.args else where}: {record.msg}"
         return record
 
