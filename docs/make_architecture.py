@@ -23,7 +23,7 @@ QUESTIONS = {
     "late event": "transforms/tiling/life.py",
     "row key": "io/bigtable/cells.py",
     "watermark": "io/kafka/promises.py",
-    "isComplete": "transforms/tiling/window_tiles.py",
+    "isComplete": "transforms/tiling/life.py",
     "trigger": "transforms/tiling/triggers.py",
     "retry": "io/write.py",
     "dead letter": "io/dead_letters.py",

@@ -1,4 +1,10 @@
-"""PutRequests to a KV store: retried, and dead-lettered when it will not take them."""
+"""Writes PutRequests to a KV store: with retries, and a dead letter per request that still fails.
+
+A store that waits and repeats writes itself (`KVStore.tries_again`, as Bigtable's does) is called
+once; what it gives back as failed has failed for good. Of any other store, requests that fail are
+written three times in all, with the pauses `PAUSES_S`. A bundle that fails later is done again by
+the runner, so a request may be written more than once; a second write of it changes nothing.
+"""
 
 import base64
 import json
@@ -6,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -18,9 +24,14 @@ from chronon_beam.api.records import FAILURES, Failure, PutRequest
 from chronon_beam.io.kv_store import Bounds, KVStore, open_store
 from chronon_beam.io.metrics import count
 
+R = TypeVar("R")
+Requests = PutRequest | list[PutRequest]
+Output = int | TaggedOutput
+"""How many requests were written, or a Failure."""
+
 STEP = "Write"
 PAUSES_S = (0.1, 0.4)
-"""Before the second and third attempt."""
+"""Seconds before the second and the third attempt."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,20 +40,20 @@ class Written(NamedTuple):
     """The outputs of `Write`, in the global window."""
 
     written: beam.PCollection[int]
-    """How many requests were written at a time."""
+    """How many requests each call of the store has written."""
     failures: beam.PCollection[Failure]
 
 
 @dataclass
 class Write(beam.PTransform):
-    """PutRequests, or lists of them, to the store.
+    """Writes PutRequests, or lists of them, to the store.
 
     The requests of a bundle are collected until the store's `bounds` are reached.
 
     Attributes:
         store_uri: see `open_store`.
         dataset: created if it does not exist; None leaves that to the store.
-        count: takes what is written, retried and dead; by default as Beam's metrics.
+        count: counts what is written, retried and dead; by default in Beam's metrics.
     """
 
     store_uri: str
@@ -52,7 +63,7 @@ class Write(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, requests: beam.PCollection[Any]) -> Written:
+    def expand(self, requests: beam.PCollection[Requests]) -> Written:
         """One step, with the store opened once per worker thread."""
         unwindowed: Any = requests
         if not isinstance(requests.windowing.windowfn, GlobalWindows):
@@ -63,26 +74,27 @@ class Write(beam.PTransform):
 
 def write_all(
     store: KVStore,
-    requests: list[Any],
+    requests: list[R],
     pauses_s: tuple[float, ...] = PAUSES_S,
     sleep: Callable[[float], None] = time.sleep,
-    write: Callable[[list[Any]], list[str | None]] | None = None,
+    write: Callable[[list[R]], list[str | None]] | None = None,
 ) -> tuple[dict[int, str], int]:
-    """Write, and write again what failed.
+    """Write requests, and write those again that failed.
 
     Args:
-        store: where to.
-        requests: what `write` takes.
-        pauses_s: see `with_retries`; a store that tries again by itself is asked once.
+        store: the store to write to.
+        requests: the arguments of `write`.
+        pauses_s: see `with_retries`; a store that tries again by itself is called once.
         sleep: how to pause.
         write: for each request None if it is written, else the reason; `store.multi_put` by
             default.
 
     Returns:
-        The reason by index of those requests that failed at each attempt, and how many requests
-        were retried.
+        The reasons, by index, of requests that failed at each attempt; and how many requests were
+        sent again.
     """
-    before, put = store.retried, write or store.multi_put
+    before = store.retried
+    put: Callable[..., list[str | None]] = write or store.multi_put
     failed, retried = with_retries(
         lambda asked: put([requests[index] for index in asked]),
         len(requests),
@@ -93,10 +105,10 @@ def write_all(
 
 
 def create_dataset(store: KVStore, dataset: str) -> None:
-    """Create the dataset if the store answers: a store that is down must not end a job.
+    """Create the dataset. A store that is down does not end the job, if it waits with writes.
 
     Raises:
-        Exception: what the client raises, of a store that does not try again by itself.
+        Exception: the client's error, if the store does not try again by itself.
     """
     try:
         store.create(dataset)
@@ -113,17 +125,17 @@ def with_retries(
     pauses_s: tuple[float, ...] = PAUSES_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[dict[int, str], int]:
-    """Attempt `number` things, and again those that failed, with pauses between.
+    """Attempt `number` things, then again those that failed, with pauses in between.
 
     Args:
-        attempt: takes the indices of the things to attempt; for each None if it is done, else
-            the reason. What it raises is the reason for each of them.
+        attempt: takes the indices of the things to attempt; gives for each None if it is done,
+            else the reason. An error that it raises is the reason for each of them.
         number: how many things there are.
         pauses_s: seconds before the second attempt and each further one.
         sleep: how to pause.
 
     Returns:
-        The reason by index of those that failed at each attempt, and how many were retried.
+        The reasons, by index, of things that failed at each attempt; and how many were repeated.
     """
     failed = _attempted(attempt, list(range(number)))
     retried = 0
@@ -159,7 +171,7 @@ class Pending:
 
     Args:
         bounds: how many, how large and how old they may become.
-        clock: seconds.
+        clock: gives seconds.
     """
 
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
@@ -169,7 +181,7 @@ class Pending:
         self._since_s = 0.0
 
     def add(self, requests: list[PutRequest]) -> bool:
-        """Add requests; returns whether all of them are to be written now."""
+        """Add requests; gives whether all pending requests must be written now."""
         if not self.requests:
             self._since_s = self._clock()
         self.requests += requests
@@ -180,13 +192,13 @@ class Pending:
         return self._bytes >= self._bounds.bytes or waited_ms >= self._bounds.age_ms
 
     def take(self) -> list[PutRequest]:
-        """All requests; none are left."""
+        """Remove all pending requests, and give them."""
         taken, self.requests, self._bytes = self.requests, [], 0
         return taken
 
 
 class WriteFn(beam.DoFn):
-    """PutRequests, or lists of them, to the store; see `Write`."""
+    """Writes PutRequests, or lists of them, to the store; see `Write`."""
 
     def __init__(self, store_uri: str, dataset: str | None, count: Count) -> None:
         self._store_uri = store_uri
@@ -205,30 +217,30 @@ class WriteFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._pending.take()  # of a bundle that has failed: its requests come again
 
-    def process(self, requests: PutRequest | list[PutRequest]) -> Iterator[Any]:
+    def process(self, requests: Requests) -> Iterator[Output]:
         if self._pending.add([requests] if isinstance(requests, PutRequest) else requests):
             yield from self._flush()
 
-    def finish_bundle(self) -> Iterator[Any]:
+    def finish_bundle(self) -> Iterator[WindowedValue | TaggedOutput]:
         for output in self._flush_pending():
             if isinstance(output, TaggedOutput):
                 yield TaggedOutput(output.tag, _at_the_end(output.value))
             else:
                 yield _at_the_end(output)
 
-    def _flush_pending(self) -> Iterator[Any]:
+    def _flush_pending(self) -> Iterator[Output]:
         if self._pending.requests:
             yield from self._flush()
 
-    def _flush(self) -> Iterator[Any]:
+    def _flush(self) -> Iterator[Output]:
         return self._write(self._pending.take(), self._store.multi_put, request_failure)
 
     def _write(
         self,
-        requests: list[Any],
-        write: Callable[[list[Any]], list[str | None]],
-        failure: Callable[[Any, str], Failure],
-    ) -> Iterator[Any]:
+        requests: list[R],
+        write: Callable[[list[R]], list[str | None]],
+        failure: Callable[[R, str], Failure],
+    ) -> Iterator[Output]:
         """Write and count; yields the failures, then how many requests were written."""
         began_s = time.monotonic()
         failed, retried = write_all(self._store, requests, write=write)
@@ -241,6 +253,6 @@ class WriteFn(beam.DoFn):
         yield len(requests) - len(failed)
 
 
-def _at_the_end(value: Any) -> WindowedValue:
+def _at_the_end(value: object) -> WindowedValue:
     window = GlobalWindow()
     return WindowedValue(value, window.max_timestamp(), (window,))

@@ -1,4 +1,9 @@
-"""When tiles are written."""
+"""Triggers: when a tile is written that rows have changed.
+
+`every_event` writes the tile for each event, as Chronon's AlwaysFireOnElementTrigger does.
+`buffered:100ms` writes a changed tile at most once per interval, as its
+BufferedProcessingTimeTrigger does. With both, a tile is written once more when its window closes.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Trigger:
-    """`every_event`, or at most once an interval.
+    """`every_event`, or at most once per interval.
 
     Attributes:
         interval_ms: the interval; None for every event.
