@@ -1,31 +1,44 @@
-"""One JSON line an event: what each of the five operators makes of it.
+"""What each of the five operators makes of each event: one JSON line per row.
 
-The stages' own functions, called one event after another; nothing is written to a store.
+The functions of the job's own stages are called with one event after another, so what the job would
+dead-letter is dead here as well. Nothing is written to a store.
 """
 
 import base64
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from chronon_beam.aggregator.avro import AvroError
-from chronon_beam.aggregator.layout import floor_to
+from chronon_beam.aggregator.plan import Plan
 from chronon_beam.aggregator.row import Accumulator
+from chronon_beam.api.formats.python_values import python_row
 from chronon_beam.api.records import Failure, GetRequest, Messages, PutRequest
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.sources import Source
 from chronon_beam.pipeline.prepare import loaded_group_by, planned
-from chronon_beam.transforms.convert import row_requests, tile_puts
+from chronon_beam.transforms.convert import row_converter, tile_puts
 from chronon_beam.transforms.decode import Events, decode_messages
-from chronon_beam.transforms.envelope import unfold
-from chronon_beam.transforms.evaluate import columns_read, evaluate_events
-from chronon_beam.transforms.rows import Rows, Tiles, dead_row
-from chronon_beam.transforms.spark.compiled_query import compile_query
+from chronon_beam.transforms.evaluate import columns_read, evaluator
+from chronon_beam.transforms.keyed_rows import INPUTS_FROM
+from chronon_beam.transforms.mutations import unforgotten
+from chronon_beam.transforms.rows import Rows, Tiles, dead_row, taken
+from chronon_beam.transforms.spark.query import SqlQuery
+from chronon_beam.transforms.stage import Result
+from chronon_beam.transforms.tiling.life import Life
+from chronon_beam.transforms.tiling.settings import Tiling
+from chronon_beam.transforms.tiling.tile import splitter
+from chronon_beam.transforms.tiling.window_tiles import WindowTiles
 
 Step = dict[str, Any]
+"""One line, or a part of one: the names of the operators, and what they gave."""
+
+Batch = TypeVar("Batch", Events, Rows)
+
+_GENERATOR = re.compile(r"\b(?:pos)?explode(?:_outer)?\s*\(|\b(?:inline|stack|json_tuple)", re.I)
 
 
 class Tracer:
@@ -50,81 +63,60 @@ class Tracer:
         self._source = found.source
         self._columns = columns_read(found.query, found.changes)
         self._decoder = found.serde.decoder(self._columns)
-        self._unfolds = found.changes is not None
-        self._compiled = compile_query(found.query)
+        self._evaluate = evaluator(found.query, found.changes is not None)
+        self._why_filtered = why_filtered(found.query, found.changes is not None)
         self._plan = found.plan.checked(tiled)
-        self._tiled = tiled
         self._store = store
-        self._rows = self._plan.row_aggregator()
-        self._live: dict[tuple[bytes, int], Accumulator] = {}
+        self._tile = SingleTiles(self._plan) if tiled else None
+        self._convert = row_converter(self._plan)
 
     def lines(self) -> Iterator[Step]:
-        """One object an event, in the order of the source."""
+        """One object per row, filtered event and dead letter, in the order of the source."""
         for messages in read(self._source, self._columns):
             events, failures, _ = decode_messages(messages, self._decoder)
-            yield from (_dead(failure) for failure in failures)
+            yield from map(_dead, failures)
             for index in range(events.batch.num_rows):
-                yield from self._event(_one(events, index))
+                yield from self._event(_at(events, index))
 
     def _event(self, event: Events) -> Iterator[Step]:
-        source = event.batch.to_pylist()[0]
-        events = unfold(event) if self._unfolds else event
-        rows, failures, _ = evaluate_events(self._compiled, events)
-        line: Step = {"position": f"{event.source}@{event.positions[0]}", "1_source": source}
-        if failures:
-            yield {**line, **_dead(failures[0])}
-        elif not rows.batch.num_rows:
-            yield {**line, "2_evaluate": None, "filtered": "a where was not true"}
+        position, source = f"{event.source}@{event.positions[0]}", python_row(event.batch, 0)
+        line: Step = {"position": position, "1_source": source}
+        rows, failures, _ = self._evaluate(event)
+        for failure in failures:
+            yield {**line, **_dead(failure)}
+        if not failures and not rows.batch.num_rows:
+            yield {**line, "2_evaluate": None, "filtered": self._why_filtered}
         for index in range(rows.batch.num_rows):
-            one = rows._replace(
-                batch=rows.batch.slice(index, 1), positions=rows.positions[index : index + 1]
-            )
-            yield {**line, "2_evaluate": one.batch.to_pylist()[0], **self._row(one)}
+            row = _at(rows, index)
+            yield {**line, "2_evaluate": python_row(row.batch, 0), **self._row(row)}
 
     def _row(self, row: Rows) -> Step:
-        if self._tiled:
-            return self._tile(row)
-        keys, values = self._plan.keys, self._plan.rows
-        requests, failures, _ = row_requests(row, keys, values, self._dataset)
-        if failures:
-            return _dead(failures[0])
-        return {"4_convert": _put(requests[0]), **self._stored(requests[0])}
+        deletes = unforgotten(row, self._plan) if self._plan.group_by.is_entities else []
+        reported = _dead(deletes[0]) if deletes else {}
+        tile = self._tile
+        if tile is None:
+            requests, failures, _ = self._convert(row)
+            return reported | (_dead(failures[0]) if failures else self._put_row(requests[0]))
+        tiles, failures, _ = tile(row)
+        return reported | (_dead(failures[0]) if failures else self._put_tile(tiles, row))
 
-    def _tile(self, row: Rows) -> Step:
-        values = row.batch.to_pylist()[0]
-        inputs, ts_ms = [values[name] for name in self._plan.row_columns], values["ts"]
-        aggregator = self._plan.aggregator
-        try:
-            key_bytes = self._plan.keys.encode([values[name] for name in self._plan.keys.columns])
-            # Tried on a tile of its own first: what cannot be written must leave no trace.
-            self._plan.tiles.encode(self._added(aggregator.zero(), inputs, ts_ms))
-        except AvroError as error:
-            return _dead(dead_row(row, 0, "Tile", str(error)))
-        spec = self._plan.specs[0]
-        start_ms = floor_to(ts_ms, spec.size_ms)
-        tile = self._live.setdefault((key_bytes, start_ms), aggregator.zero())
-        encoded = self._plan.tiles.encode(self._added(tile, inputs, ts_ms))
-        tiles = Tiles([key_bytes], [encoded], [ts_ms], start_ms, spec.size_ms)
-        return self._put_tile(tiles, tile, {name: values[name] for name in self._plan.keys.columns})
+    def _put_row(self, request: PutRequest) -> Step:
+        return {"4_convert": _put(request), **self._stored(request)}
 
-    def _added(self, tile: Accumulator, inputs: list[Any], ts_ms: int) -> Accumulator:
-        self._rows.update(tile, inputs, ts_ms)
-        return tile
-
-    def _put_tile(self, tiles: Tiles, tile: Accumulator, key: dict[str, Any]) -> Step:
-        request = tile_puts(tiles, self._dataset)[0]
+    def _put_tile(self, tiles: Tiles, row: Rows) -> Step:
+        request = tile_puts(tiles, self._plan.group_by.streaming_dataset)[0]
+        values = python_row(row.batch, 0)
+        key = {name: values[name] for name in self._plan.keys.columns}
         place = {"tile_size_ms": request.tile_size_ms, "tile_start_ms": request.tile_start_ms}
-        return {
-            "3_window": {
-                "key": key,
-                "tile_start_ms": tiles.start_ms,
-                "tile_end_ms": tiles.start_ms + tiles.size_ms,
-                "pre_aggregates": self._finalized(tile),
-            },
-            "4_convert": _put(request),
-            "5_write": {"dataset": request.dataset, "key": key, **place},
-            **self._stored(request),
+        window: Step = {
+            "key": key,
+            "tile_start_ms": tiles.start_ms,
+            "tile_end_ms": tiles.start_ms + tiles.size_ms,
+            "pre_aggregates": self._finalized(self._plan.tiles.decode(tiles.values[0])[0]),
         }
+        write = {"dataset": request.dataset, "key": key, **place}
+        steps = {"3_window": window, "4_convert": _put(request), "5_write": write}
+        return {**steps, **self._stored(request)}
 
     def _stored(self, request: PutRequest) -> Step:
         """What the store holds now where the request would be written."""
@@ -138,7 +130,7 @@ class Tracer:
         return {"stored": [self._decoded(value.value_bytes) for value in found]}
 
     def _decoded(self, value: bytes) -> Step:
-        if not self._tiled:
+        if self._tile is None:
             row = self._plan.rows.decode(value)
             return {"row": dict(zip(self._plan.inputs, row, strict=True))}
         tile, is_complete = self._plan.tiles.decode(value)
@@ -151,21 +143,64 @@ class Tracer:
             for column, ir in zip(columns, tile, strict=True)
         }
 
-    @property
-    def _dataset(self) -> str:
-        return self._plan.group_by.streaming_dataset
+
+class SingleTiles:
+    """The stage Tile for one row at a time, in one process: its splitter and its windows' tiles.
+
+    Of tiles of several sizes, those of the first size are shown.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._spec = plan, plan.specs[0]
+        self._splitter = splitter(plan, self._spec, Tiling(shards=1))
+        self._rows = plan.row_aggregator(self._spec, INPUTS_FROM)
+        self._windows: dict[int, WindowTiles] = {}
+        self._cells: dict[int, bytes | None] = {}
+
+    def __call__(self, row: Rows) -> Result[Any]:
+        """The tile that `row` is in, with all rows before it; or why the row cannot be added."""
+        reasons = [reason for _, reason in self._splitter.add(row)]
+        for pane, batch in self._splitter.drain():
+            step = self._window(pane.start_ms).receive(batch, self._cells.get(pane.start_ms), list)
+            if step.change is not None:
+                self._cells[pane.start_ms] = step.change.cell
+            if step.tiles is not None and not step.refused:
+                return Result(step.tiles)
+            reasons += [reason for _, reason in step.refused]
+        return Result(None, [dead_row(row, 0, "Tile", reason) for reason in reasons])
+
+    def _window(self, start_ms: int) -> WindowTiles:
+        """The tiles of the window that starts at `start_ms`; it never closes."""
+        if start_ms not in self._windows:
+            life = Life(start_ms, start_ms + self._spec.size_ms, lateness_ms=0)
+            self._windows[start_ms] = WindowTiles(self._rows, self._plan.tiles, life)
+        return self._windows[start_ms]
 
 
-def _one(events: Events, index: int) -> Events:
-    payloads = events.payloads[index : index + 1] if events.payloads is not None else None
-    return events._replace(
-        batch=events.batch.slice(index, 1),
-        positions=events.positions[index : index + 1],
-        payloads=payloads,
+def why_filtered(query: SqlQuery, changes: bool) -> str:
+    """Why an event may have no row."""
+    reasons = ["a where was not true"] if query.wheres else []
+    if any(_GENERATOR.search(text) for _, text in query.selects):
+        reasons.append("there was nothing to explode")
+    if changes:
+        reasons.append("it has neither a row before nor after")
+    return ", or ".join(reasons)
+
+
+def _at(batch: Batch, index: int) -> Batch:
+    """The event or row at `index`, as a batch of one."""
+    one = batch._replace(
+        batch=batch.batch.slice(index, 1),
+        positions=batch.positions[index : index + 1],
+        promised_ms=taken(batch.promised_ms, [index]),
     )
+    if isinstance(one, Events) and one.payloads is not None:
+        return one._replace(payloads=one.payloads[index : index + 1])
+    return one
 
 
-def _put(request: Any) -> Step:
+def _put(request: PutRequest) -> Step:
+    """A request by the names that Chronon gives its fields."""
     return {
         "PutRequest": {
             "keyBytes": base64.b64encode(request.key_bytes).decode(),

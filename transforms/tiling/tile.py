@@ -101,29 +101,18 @@ class SplitFn(beam.DoFn):
 
     def __init__(self, tile: Tile) -> None:
         self._plan = tile.plan
-        self._shards = tile.tiling.shards
         self._spec = tile.spec
+        self._tiling = tile.tiling
         # Tiles of each size are made of the same rows: those of the first size report the dead.
         self._first = tile.spec == tile.plan.specs[0]
-        self._lateness_ms = tile.tiling.lateness_ms
-        self._drops_late = tile.tiling.late is Late.DEAD_LETTER
         self._count = tile.count
 
     def setup(self) -> None:
-        plan = self._plan
-        self._splitter = Splitter(
-            list(plan.group_by.keys),
-            plan.row_columns,
-            plan.keys,
-            self._shards,
-            self._spec,
-            self._lateness_ms,
-            payload_check(plan),
-        )
+        self._splitter = splitter(self._plan, self._spec, self._tiling)
 
     def process(self, rows: Rows) -> Iterator[Any]:
-        if self._drops_late:
-            rows, dropped = _without_late(rows, self._spec, self._lateness_ms)
+        if self._tiling.late is Late.DEAD_LETTER:
+            rows, dropped = _without_late(rows, self._spec, self._tiling.lateness_ms)
             yield from emitted(Result(None, dropped), self._count, repeated=not self._first)
         unfit = list(self._splitter.add(rows))
         if self._first:  # tiles of the other sizes cannot take such a row either
@@ -137,6 +126,19 @@ class SplitFn(beam.DoFn):
         for pane, batch in self._splitter.drain():
             at = Timestamp(micros=pane.start_ms * 1000)
             yield WindowedValue(_keyed(pane, batch), at, (GlobalWindow(),))
+
+
+def splitter(plan: Plan, spec: TileSpec, tiling: Tiling) -> Splitter:
+    """What splits the rows of a job by shard and pane."""
+    return Splitter(
+        list(plan.group_by.keys),
+        plan.row_columns,
+        plan.keys,
+        tiling.shards,
+        spec,
+        tiling.lateness_ms,
+        payload_check(plan),
+    )
 
 
 def _keyed(pane: Pane, batch: ShardBatch) -> tuple[bytes, bytes]:
