@@ -16,6 +16,8 @@ TEST = [
     *KAFKA,
     *PROTOBUF,
     *THRIFT,
+    # Serializers whose messages the tests read.
+    "confluent-kafka[avro,json]>=2.6,<3",
     "pytest>=8.3,<10",
     "hypothesis>=6.115,<7",
     "ruff>=0.14,<1",

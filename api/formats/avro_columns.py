@@ -25,7 +25,9 @@ can fail while a record is read, and what comes after it is never lost. Source:
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from decimal import Context, Decimal
 from typing import Any
 
@@ -58,6 +60,7 @@ _LOGICAL = {
     ("long", "local-timestamp-micros"): pa.timestamp("us"),
 }
 _WIDER = ({"int", "long"}, "long"), ({"float", "double"}, "double")
+_NO_NAME = re.compile(r"\W")
 _DIGITS = 38
 _WIDE = Context(prec=100)
 _WIDEST = 76
@@ -98,6 +101,8 @@ class AvroColumns:
         schema: all columns; those that cannot be read are refused ones.
         writer: the plain form of `schema`, to read records with.
         reader: the plain form with the wanted columns only; None where these are all.
+        target: the plain form with the wanted columns and their defaults: what records of other
+            versions of the schema are resolved into.
 
     Raises:
         ValueError: `schema` is not a record.
@@ -109,14 +114,14 @@ class AvroColumns:
         self._types = _Types(dict(_definitions(schema)), schema["name"])
         fields = {field["name"]: field for field in schema["fields"]}
         self.schema = pa.schema([self._types.column(field) for field in fields.values()])
-        plain = _Plain(self._types.named)
-        self.writer = plain.of(schema, "")
+        self.writer = _Plain(self._types.named).of(schema, "")
         wanted = [each for each in self.schema if names is None or each.name in names]
         self._wanted = [each for each in wanted if refusal(each) is None]
         kept = [fields[each.name] for each in self._wanted]
         self.reader = None
         if len(kept) < len(fields):
-            self.reader = plain.again().of({**schema, "fields": kept}, "")
+            self.reader = _Plain(self._types.named).of({**schema, "fields": kept}, "")
+        self.target = _Plain(self._types.named, defaults=True).of({**schema, "fields": kept}, "")
         raw = [(each.name, self._types.raw(fields[each.name]["type"])) for each in self._wanted]
         self._raw = pa.struct(raw)
 
@@ -249,18 +254,12 @@ def decimal_type(avro: Avro) -> tuple[int, int] | None:
 
 
 class _Plain:
-    """Plain forms of the types of one schema."""
+    """The plain form of one schema; equal types in other schemas have the same form."""
 
-    def __init__(self, named: dict[str, Avro]) -> None:
+    def __init__(self, named: dict[str, Avro], defaults: bool = False) -> None:
         self._named = named
+        self._defaults = defaults
         self._defined: set[str] = set()
-        self._wrappers: dict[str, str] = {}
-
-    def again(self) -> "_Plain":
-        """For another schema with the same types: records around branches have the same names."""
-        other = _Plain(self._named)
-        other._wrappers = self._wrappers
-        return other
 
     def of(self, avro: Avro, path: str) -> Avro:
         """The plain form; `path` leads to it from the named type that it is in."""
@@ -289,11 +288,37 @@ class _Plain:
         self._defined.add(name)
         if "fields" not in avro:
             return {key: avro[key] for key in ("type", "name", "size", "symbols") if key in avro}
-        fields = [
-            {"name": each["name"], "type": self.of(each["type"], f"{name}.{each['name']}")}
-            for each in avro["fields"]
-        ]
+        fields = [self._field(each, f"{name}.{each['name']}") for each in avro["fields"]]
         return {"type": "record", "name": name, "fields": fields}
+
+    def _field(self, field: Avro, path: str) -> Avro:
+        plain = {"name": field["name"], "type": self.of(field["type"], path)}
+        if self._defaults and "default" in field:
+            with suppress(_NoPlainDefault):
+                plain["default"] = self._default(field["type"], field["default"])
+        return plain
+
+    def _default(self, avro: Avro, value: Any) -> Any:
+        """The default of a type in its plain form; that of a union is of its first branch."""
+        if isinstance(avro, list):
+            branches = _branches(avro)
+            found = self._default(avro[0], value)
+            wrapped = len(branches) > 1 and _widest(branches) is None and avro[0] in branches
+            return {"member0": found} if wrapped else found
+        if isinstance(avro, str):
+            known = avro in _PLAIN
+            return _plain_default(avro, value) if known else self._default(self._named[avro], value)
+        if avro["type"] == "array":
+            return [self._default(avro["items"], each) for each in value]
+        if avro["type"] == "map":
+            return {key: self._default(avro["values"], each) for key, each in value.items()}
+        if "fields" not in avro:
+            return _plain_default(avro["type"], value)
+        fields = {each["name"]: each for each in avro["fields"]}
+        return {
+            name: self._default(each["type"], value.get(name, each.get("default")))
+            for name, each in fields.items()
+        }
 
     def _union(self, union: list[Avro], path: str) -> Avro:
         branches = _branches(union)
@@ -306,12 +331,25 @@ class _Plain:
             return "null"
         member = f"member{branches.index(branch)}"
         place = f"{path}.{member}"
-        name = self._wrappers.setdefault(place, f"chronon_beam_branch_{len(self._wrappers)}")
         return {
             "type": "record",
-            "name": name,
+            "name": f"chronon_beam_branch_{_NO_NAME.sub('_', place)}",
             "fields": [{"name": member, "type": self.of(branch, place)}],
         }
+
+
+class _NoPlainDefault(ValueError):
+    """A default of bytes that fastavro cannot give.
+
+    JSON writes bytes as characters, and fastavro gives these as they are: beyond ASCII they would
+    become other bytes. A record that lacks the field cannot be read then.
+    """
+
+
+def _plain_default(kind: str, value: Any) -> Any:
+    if kind in ("bytes", "fixed") and not value.isascii():
+        raise _NoPlainDefault(value)
+    return value
 
 
 def _raw(kind: pa.DataType) -> pa.DataType:

@@ -1,9 +1,12 @@
 """Messages whose schemas are in a registry: written by Confluent's serializers, read by ours."""
 
+import json
 import pickle
 
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.json_schema import JSONSerializer
 from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
@@ -108,3 +111,48 @@ def test_registry_that_is_killed_is_told(tmp_path_factory: pytest.TempPathFactor
             Registry(registry.url).connect(wait_s=0.0).by_id(1)
     finally:
         registry.stop()
+
+
+ORDER = {
+    "type": "record",
+    "name": "shop.Order",
+    "fields": [{"name": "id", "type": "long"}, {"name": "cost", "type": "shop.Cost"}],
+}
+COST = {"type": "record", "name": "shop.Cost", "fields": [{"name": "cents", "type": "int"}]}
+
+
+def test_avro_is_read_while_its_schema_changes(schema_registry: SchemaRegistry):
+    client = SchemaRegistryClient({"url": schema_registry.url})
+    client.register_schema("cost", Schema(json.dumps(COST), "AVRO"))
+    reference = SchemaReference("shop.Cost", "cost", 1)
+    schema = Schema(json.dumps(ORDER), "AVRO", [reference])
+    fields = [*ORDER["fields"], {"name": "who", "type": "string", "default": "nobody"}]
+    later = Schema(json.dumps({**ORDER, "fields": fields}), "AVRO", [reference])
+    context = SerializationContext("avro-orders", MessageField.VALUE)
+    write, write_later = (AvroSerializer(client, each) for each in (schema, later))
+    first = write({"id": 1, "cost": {"cents": 250}}, context)
+    second = write_later({"id": 2, "cost": {"cents": 1}, "who": "Ann"}, context)
+    parameters = {"registry": schema_registry.url, "subject": "avro-orders-value"}
+    serde = pickle.loads(pickle.dumps(open_serde(Format("avro", parameters))))
+    decoder = serde.decoder(serde.schema())
+    unknown = second[:1] + (999_999).to_bytes(4, "big") + second[5:]
+    found = decode(decoder, first, second, unknown, b"{}")
+    assert found.batch.to_pylist() == [
+        {"id": 1, "cost": {"cents": 250}, "who": "nobody"},
+        {"id": 2, "cost": {"cents": 1}, "who": "Ann"},
+    ]
+    assert "has no schema 999999" in found.reasons[2]
+    assert "not in Confluent's framing" in found.reasons[3]
+    decoder.close()
+
+
+def test_json_has_the_columns_of_its_registered_schema(schema_registry: SchemaRegistry):
+    client = SchemaRegistryClient({"url": schema_registry.url})
+    text = json.dumps({"title": "Sale", "properties": {"id": {"type": "integer"}}})
+    serializer = JSONSerializer(text, client)
+    payload = serializer({"id": 7}, SerializationContext("json", MessageField.VALUE))
+    parameters = {"registry": schema_registry.url, "subject": "json-value"}
+    serde = pickle.loads(pickle.dumps(open_serde(Format("json", parameters))))
+    found = decode(serde.decoder(serde.schema()), payload, b'{"id": 7}')
+    assert found.batch.to_pylist() == [{"id": 7}]
+    assert "not in Confluent's framing" in found.reasons[1]

@@ -1,0 +1,236 @@
+"""The serde `avro`: each message is one Avro record, alone or behind the id of its schema.
+
+Parameters:
+
+- `avro_schema`: a file with the schema (.avsc); or
+- `registry`: the URL of a schema registry, and `subject`, whose latest schema is read;
+  `registry_config`: a properties file of Confluent's client (see `transforms.schemas.registry`);
+- `framing`: `confluent` (default with a registry), `single_object` (Avro's own: two bytes and the
+  schema's fingerprint), or `none`.
+
+Every message is read with the schema that it was written with, and resolved into the one that the
+job knows, as Avro has it: a field that the writer lacks has its default. Types: see
+`api.formats.avro_columns`.
+"""
+
+import io
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import fastavro
+import pyarrow as pa
+from fastavro.schema import (
+    SchemaParseException,
+    UnknownType,
+    fingerprint,
+    to_parsing_canonical_form,
+)
+
+from chronon_beam.api.formats.avro_columns import Avro, AvroColumns, parsed_schema
+from chronon_beam.api.formats.table_columns import TableColumns
+from chronon_beam.api.plugins import refuse_unknown
+from chronon_beam.api.records import Messages
+from chronon_beam.api.serde import Decoded, Reasons
+from chronon_beam.transforms.schemas.framing import unframe
+from chronon_beam.transforms.schemas.parameters import choice, latest_schema, one_of, registry_of
+from chronon_beam.transforms.schemas.registry import (
+    RegisteredSchema,
+    Registry,
+    SchemaRegistry,
+    UnknownSchema,
+)
+
+AvroRecord = dict[str, object]
+"""A record as fastavro reads it: values by field."""
+
+_PLACES = ("avro_schema", "registry")
+_FRAMINGS = ("confluent", "single_object", "none")
+_SINGLE_OBJECT = struct.Struct("<2sQ")
+_MARKER = b"\xc3\x01"
+
+
+def open_serde(parameters: Mapping[str, str]) -> "AvroSerDe":
+    """The serde, with its schema.
+
+    Raises:
+        ValueError: a parameter is unknown, missing or wrong, or the schema is.
+        OSError: the file cannot be read, or the registry does not answer.
+    """
+    known = (*_PLACES, "subject", "registry_config", "framing")
+    refuse_unknown(parameters, known, "format avro")
+    place = one_of(parameters, _PLACES, "format avro")
+    framing = choice(
+        parameters, "framing", _FRAMINGS, "confluent" if place == "registry" else "none"
+    )
+    if place == "registry":
+        found = latest_schema(parameters, "AVRO")
+        serde = AvroSerDe(_complete(found), framing, registry_of(parameters))
+    else:
+        text = Path(parameters["avro_schema"]).read_text(encoding="utf-8")
+        serde = AvroSerDe(text, framing)
+    serde.schema()
+    return serde
+
+
+def _complete(schema: RegisteredSchema) -> str:
+    """One document with the schema and all that it refers to, as a union whose last is the schema.
+
+    Avro lets a type be defined once and then named: what is referred to stands in front.
+    """
+    return f"[{', '.join([*schema.references.values(), schema.text])}]"
+
+
+def _record(text: str) -> Avro:
+    """The record that a schema document defines: the last one, if it is a union of several.
+
+    Raises:
+        ValueError: it is not a schema.
+    """
+    try:
+        parsed = parsed_schema(text)
+    except (ValueError, SchemaParseException, UnknownType) as error:
+        raise ValueError(f"not an Avro schema: {type(error).__name__}: {error}") from None
+    if not isinstance(parsed, list):
+        return parsed
+    return _inlined(parsed[-1], {each["name"]: each for each in parsed}, set())
+
+
+def _inlined(avro: Avro, named: Mapping[str, Avro], defined: set[str]) -> Avro:
+    """The schema with each definition that it refers to in place of its first mention."""
+    if isinstance(avro, str):
+        known = avro in named and avro not in defined
+        return _inlined(named[avro], named, defined) if known else avro
+    if isinstance(avro, list):
+        return [_inlined(each, named, defined) for each in avro]
+    if "name" in avro and "type" in avro:
+        defined.add(avro["name"])
+    parts = ("type", "items", "values")
+    inlined = {
+        key: _inlined(value, named, defined) if key in parts else value
+        for key, value in avro.items()
+    }
+    if "fields" in avro:
+        fields = avro["fields"]
+        inlined["fields"] = [
+            {**each, "type": _inlined(each["type"], named, defined)} for each in fields
+        ]
+    return inlined
+
+
+@dataclass(frozen=True)
+class AvroSerDe:
+    """Avro records of one schema, and of its other versions.
+
+    Attributes:
+        text: the schema that records are read into, as JSON.
+        framing: `confluent`, `single_object` or `none`.
+        registry: where writers' schemas are; None where all records are written with `text`.
+    """
+
+    text: str
+    framing: str = "none"
+    registry: Registry | None = None
+
+    def schema(self) -> pa.Schema:
+        """The fields of the record; one that cannot be a column is refused if a query reads it."""
+        return AvroColumns(_record(self.text)).schema
+
+    def decoder(self, columns: pa.Schema) -> "AvroDecoder":
+        """See `SerDe.decoder`."""
+        return AvroDecoder(self, columns)
+
+
+class AvroDecoder:
+    """Reads Avro records into columns.
+
+    Each record is read by a call of its own: read at once, as one Avro array with a mark after each
+    record, a batch took as long. The schemas are plain ones (see `api.formats.avro_columns`), whose
+    values need no Python object of their own for times and text.
+    """
+
+    def __init__(self, serde: AvroSerDe, columns: pa.Schema) -> None:
+        self._serde = serde
+        record = _record(serde.text)
+        lower = {name.lower() for name in columns.names}
+        named = [field["name"] for field in record["fields"] if field["name"].lower() in lower]
+        self._records = AvroColumns(record, named)
+        self._columns = TableColumns(columns)
+        self._fingerprint = _fingerprint(record)
+        self._writer = fastavro.parse_schema(self._records.writer)
+        self._target = fastavro.parse_schema(self._records.target)
+        self._written: dict[int, Avro] = {}
+        self._client: SchemaRegistry | None = None
+
+    def decode(self, messages: Messages) -> Decoded:
+        """See `Decoder.decode`."""
+        records: list[AvroRecord] = []
+        rows: list[int] = []
+        reasons: Reasons = {}
+        for index, payload in enumerate(messages.payloads):
+            try:
+                records.append(self._read(payload))
+                rows.append(index)
+            except OSError:
+                raise  # the registry is down: the message is not to blame
+            except Exception as error:  # fastavro raises what the bytes lead it to
+                reasons[index] = _reason(error)
+        table = pa.Table.from_batches([self._records.batch(records)])
+        batch, unfit = self._columns.read(table)
+        return Decoded(batch, reasons | {rows[index]: why for index, why in unfit.items()})
+
+    def close(self) -> None:
+        """Let go of the registry."""
+        if self._client is not None:
+            self._client.close()
+
+    def _read(self, payload: bytes) -> AvroRecord:
+        schema_id, body = self._unframed(payload)
+        writer = self._writer if schema_id is None else self._written_with(schema_id)
+        stream = io.BytesIO(body)
+        target = None if writer is self._writer else self._target
+        record = fastavro.schemaless_reader(stream, writer, target)
+        left = len(body) - stream.tell()
+        if left:
+            raise ValueError(f"{left} bytes are left after it")
+        return cast(AvroRecord, record)
+
+    def _unframed(self, payload: bytes) -> tuple[int | None, bytes]:
+        """The id of the writer's schema, where the framing has one, and the record's bytes."""
+        if self._serde.framing == "confluent":
+            return unframe(payload)
+        if self._serde.framing == "none":
+            return None, payload
+        if len(payload) < _SINGLE_OBJECT.size or payload[:2] != _MARKER:
+            raise ValueError("it does not begin with C3 01, the mark of Avro's single objects")
+        _, found = _SINGLE_OBJECT.unpack_from(payload)
+        if found != self._fingerprint:
+            raise ValueError(f"it is written with another schema, of fingerprint {found:016x}")
+        return None, payload[_SINGLE_OBJECT.size :]
+
+    def _written_with(self, schema_id: int) -> Avro:
+        """The plain form of the schema with that id."""
+        registry = self._serde.registry
+        if registry is None:
+            return self._writer
+        if schema_id not in self._written:
+            self._client = self._client or registry.connect()
+            record = _record(_complete(self._client.by_id(schema_id)))
+            plain = fastavro.parse_schema(AvroColumns(record, ()).writer)
+            self._written[schema_id] = self._writer if plain == self._writer else plain
+        return self._written[schema_id]
+
+
+def _fingerprint(record: Avro) -> int:
+    """CRC-64-AVRO of the schema, as it stands in a single object."""
+    canonical = to_parsing_canonical_form(record)
+    return int.from_bytes(bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO")), "little")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnknownSchema):
+        return str(error)
+    said = " ".join(str(error).split()) or type(error).__name__
+    return f"not an Avro record of this schema: {said}"
