@@ -32,12 +32,15 @@ class Source(ABC):
         format: which serde the messages need: `JSON` for JSON objects, `ARROW` for tables, or any
             other that `transforms.serdes` or an installed package has, with its parameters.
         bounded: whether reading ends.
+        attributes_first: of an attribute and a column of the payload with one name, whether the
+            attribute is taken.
         live: what the job says to a source that never ends; set before `transform`.
     """
 
     ddl: str | None = None
     format: Format = JSON
     bounded: bool = True
+    attributes_first: bool = False
     live: Live = Live()
 
     @abstractmethod
@@ -90,7 +93,10 @@ class Source(ABC):
         raise ValueError(f"{type(self).__name__} cannot be looked into: give a file of its events")
 
     def attributes(self) -> pa.Schema:
-        """The columns of `Messages.attributes`: what the source knows of each message."""
+        """The columns of `Messages.attributes`: what the source knows of each message.
+
+        The messages may have the values as texts that Arrow casts to these types.
+        """
         return pa.schema([])
 
 

@@ -89,7 +89,7 @@ def source_serde(source: Source, uri: str) -> tuple[SerDe, pa.Schema]:
     attributes = source.attributes()
     if not attributes.names:
         return serde, schema
-    whole = with_attributes(serde, attributes, schema)
+    whole = with_attributes(serde, attributes, schema, first=source.attributes_first)
     return whole, whole.schema()
 
 

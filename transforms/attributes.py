@@ -12,18 +12,29 @@ from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Decoder, SerDe
 
 
-def with_attributes(serde: SerDe, attributes: pa.Schema, schema: pa.Schema) -> "AttributeSerDe":
-    """The serde, with `attributes` as further columns; a column of the payload goes first.
+def with_attributes(
+    serde: SerDe, attributes: pa.Schema, schema: pa.Schema, *, first: bool = False
+) -> "AttributeSerDe":
+    """The serde, with `attributes` as further columns.
 
     Args:
         serde: for the payloads.
         attributes: the columns of `Messages.attributes`.
-        schema: the columns of the payloads.
+        schema: the columns of the payloads, as the user or the payloads tell them.
+        first: of an attribute and a column of the payload with one name, whether the attribute is
+            taken; its type is then the column's.
     """
-    taken = {name.lower() for name in schema.names}
-    return AttributeSerDe(
-        serde, schema, pa.schema([each for each in attributes if each.name.lower() not in taken])
-    )
+    columns = {each.name.lower(): each for each in schema}
+    if not first:
+        others = [each for each in attributes if each.name.lower() not in columns]
+        return AttributeSerDe(serde, schema, pa.schema(others))
+    typed = [
+        each.with_type(columns[each.name.lower()].type) if each.name.lower() in columns else each
+        for each in attributes
+    ]
+    taken = {each.name.lower() for each in attributes}
+    payload = [each for each in schema if each.name.lower() not in taken]
+    return AttributeSerDe(serde, pa.schema(payload), pa.schema(typed))
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ class _AttributeDecoder:
         if decoded.reasons:
             found = found.take(pa.array(rows, pa.int64()))
         parts = [
-            found.column(each.name).cast(each.type)
+            _cast(found.column(each.name), each.type)
             if each.name in self._known.names
             else decoded.batch.column(each.name)
             for each in self._columns
@@ -77,3 +88,9 @@ class _AttributeDecoder:
 
     def close(self) -> None:
         self._decoder.close()
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_string(column.type) and pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("us"))  # text without an offset is UTC
+    return column.cast(kind)

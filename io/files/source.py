@@ -4,14 +4,15 @@ Paths are those of Beam's file systems. Files, and the parts of large ones, are 
 workers; each is read in order, batch by batch, whatever its size.
 """
 
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import BinaryIO
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PBegin
 
 from chronon_beam.api.plugins import refuse_unknown
@@ -19,12 +20,12 @@ from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Format
 from chronon_beam.io.files import parts
 from chronon_beam.io.files.avro import avro_schema, read_avro
+from chronon_beam.io.files.first_bytes import refuse_unlike_lines
 from chronon_beam.io.files.identity import (
     begins_with,
     file_size,
     file_units,
     open_stored,
-    resolved,
 )
 from chronon_beam.io.files.json_lines import (
     COMPRESSIONS,
@@ -34,6 +35,13 @@ from chronon_beam.io.files.json_lines import (
     read_lines,
     split_lines,
 )
+from chronon_beam.io.files.listing import (
+    folder_of,
+    matching,
+    partition_batch,
+    partition_schema,
+    partition_values,
+)
 from chronon_beam.io.files.parquet import parquet_schema, read_parquet
 from chronon_beam.io.files.parts import Part, line_parts, parquet_parts
 from chronon_beam.io.sources import ARROW, JSON, Source
@@ -42,6 +50,9 @@ from chronon_beam.io.uri import local_path, parse_uri
 
 ROWS = 1000
 """The most messages a batch."""
+
+_LOOKED_AT = 20
+"""Files whose first bytes are looked at before a job starts."""
 
 _SAMPLE = 1000
 """Lines that the schema of JSON lines is inferred from."""
@@ -96,6 +107,7 @@ class FileSource(Source):
     ddl: str | None = None
     rows: int = ROWS
     chosen: tuple[Unit, ...] | None = None
+    attributes_first = True
 
     def __post_init__(self) -> None:
         if self.file_format not in (None, *_READERS):
@@ -110,9 +122,12 @@ class FileSource(Source):
         Raises:
             ValueError: an unknown parameter or format, or no path.
         """
-        parsed = parse_uri(uri)
+        parsed = parse_uri(_with_wildcards(uri))
         refuse_unknown(parsed.parameters, ("schema", "format"), "a file: source")
         path = local_path(parsed.location, uri)
+        as_typed = uri.partition(":")[2].partition("?")[0]
+        if os.path.exists(as_typed) and not os.path.exists(path):
+            path = as_typed  # %3A is how Spark and Hive write a colon in a name
         return cls(path, parsed.parameters.get("format"), parsed.parameters.get("schema"))
 
     @property
@@ -122,8 +137,19 @@ class FileSource(Source):
 
     def transform(self, columns: pa.Schema) -> beam.PTransform:
         """Raises FileNotFoundError if nothing matches now; the workers look again."""
-        names = tuple(columns.names)
-        return ReadFiles(self.pattern, self._format(), self.rows, names, self.chosen)
+        names, partitions = tuple(columns.names), self.attributes()
+        return ReadFiles(self.pattern, self._format(), self.rows, names, self.chosen, partitions)
+
+    def reach(self) -> None:
+        """Look at the first bytes of some files; see `Source.reach`."""
+        if self._format() not in _SCHEMAS:
+            for path in matching(self.pattern)[:_LOOKED_AT]:
+                refuse_unlike_lines(path, json_objects=self._format() == "jsonl")
+
+    def attributes(self) -> pa.Schema:
+        """The columns that the names of folders tell, as in `ds=2024-01-01/`."""
+        folder = folder_of(self.pattern)
+        return partition_schema(folder, matching(self.pattern)) if folder else pa.schema([])
 
     def units(self) -> list[Unit]:
         """The files that match now; raises FileNotFoundError if nothing does."""
@@ -182,6 +208,7 @@ class ReadFiles(beam.PTransform):
     rows: int
     columns: tuple[str, ...]
     chosen: tuple[Unit, ...] | None = None
+    partitions: pa.Schema = field(default_factory=lambda: pa.schema([]))
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -222,10 +249,27 @@ class _ReadFn(beam.DoFn):
         self._read = _READERS[read.file_format]
         self._rows = read.rows
         self._columns = read.columns
+        self._folder = folder_of(read.pattern) or ""
+        self._partitions = read.partitions
 
     def process(self, part: Part) -> Iterator[Messages]:
         with open_stored(part.path) as file:
-            yield from self._read(file, part, self._rows, self._columns)
+            read = self._read(file, part, self._rows, self._columns)
+            yield from read if not self._partitions.names else self._with_partitions(read, part)
+
+    def _with_partitions(self, read: Iterator[Messages], part: Part) -> Iterator[Messages]:
+        values = partition_values(self._folder, part.path)
+        for messages in read:
+            known = partition_batch(values, self._partitions, len(messages.positions))
+            yield messages._replace(attributes=known)
+
+
+def _with_wildcards(uri: str) -> str:
+    """The URI with each `?` that begins no parameters as a part of the path: a wildcard."""
+    location, *rest = uri.split("?")
+    for text in rest:
+        location += ("?" if re.match(r"\w+=", text) else "%3F") + text
+    return location
 
 
 def matching_parts(whole: Part) -> list[Part]:
@@ -244,19 +288,6 @@ def _part_of(unit: Unit) -> Part:
 def is_compressed(path: str) -> bool:
     """Whether the end of the file's name says so."""
     return path.lower().endswith(COMPRESSIONS)
-
-
-def matching(pattern: str) -> list[str]:
-    """The paths of the files that match, sorted; see `resolved`.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    found = FileSystems.match([pattern])[0].metadata_list
-    paths = sorted({resolved(each.path) for each in found})
-    if not paths:
-        raise FileNotFoundError(f"no file matches {pattern!r}: check the path and the pattern")
-    return paths
 
 
 def format_of(path: str) -> str:

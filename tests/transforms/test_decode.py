@@ -129,8 +129,8 @@ def _seen(events: Events) -> list[int]:
 
 def test_serdes_are_opened_by_name_with_the_parameters_of_the_source():
     assert open_serde(Format("json")) == JsonSerDe()
-    with pytest.raises(ValueError, match="format json has no parameter 'registry'"):
-        open_serde(Format("json", {"registry": "http://here"}))
+    with pytest.raises(ValueError, match="format json has no parameter 'colour'"):
+        open_serde(Format("json", {"colour": "red"}))
     with pytest.raises(ValueError, match=r"format 'jsn': use one of arrow, .*json.*entry point"):
         open_serde(Format("jsn"))
 

@@ -1,0 +1,105 @@
+"""Which files a path names: one, those of a pattern, or those of a folder as Spark keeps it.
+
+In a folder, at any depth, files and folders whose names begin with `_` or `.` are not data
+(`_SUCCESS`, `.part-0.crc`), and a folder `ds=2024-01-01` is a column of all that is in it.
+"""
+
+import os
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+import pyarrow as pa
+from apache_beam.io.filesystems import FileSystems
+
+from chronon_beam.io.files.identity import resolved
+
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+_TYPES = (pa.int32(), pa.int64(), pa.float64(), pa.date32(), pa.timestamp("us"))
+"""The first that all values of a partition column are texts of is its type, as in Spark."""
+
+
+def matching(pattern: str) -> list[str]:
+    """The paths of the files that `pattern` names, sorted, each by its one name (`resolved`).
+
+    Args:
+        pattern: a path, a glob or a folder, of any file system that Beam knows.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    folder = folder_of(pattern)
+    found = _files(f"{folder}/**") if folder else _files(pattern)
+    if folder:
+        found = [path for path in found if _is_data(_below(path, folder))]
+    elif pattern not in found:
+        found = [path for path in found if _is_data([os.path.basename(path)])]
+    paths = sorted({resolved(path) for path in found})
+    if not paths:
+        raise FileNotFoundError(f"no file matches {pattern!r}: check the path and the pattern")
+    return paths
+
+
+def folder_of(pattern: str) -> str | None:
+    """The folder that `pattern` names, by its one name; None if it names files."""
+    folder = pattern.rstrip("/")
+    if FileSystems.get_scheme(pattern) is None:
+        return resolved(folder) if os.path.isdir(folder or "/") else None
+    return folder if pattern.endswith("/") or not _files(pattern) else None
+
+
+def partition_schema(folder: str, paths: Sequence[str]) -> pa.Schema:
+    """The columns that the names of folders below `folder` tell, with types as Spark infers them.
+
+    Raises:
+        ValueError: two of the files have different ones.
+    """
+    rows = [partition_values(folder, path) for path in paths]
+    for path, row in zip(paths, rows, strict=True):
+        if list(row) != list(rows[0]):
+            raise ValueError(
+                f"{paths[0]} and {path} are in folders of different columns: {list(rows[0])} and "
+                f"{list(row)}; name one of the folders below {folder}"
+            )
+    return pa.schema([(name, _type_of([row[name] for row in rows])) for name in rows[0]])
+
+
+def partition_values(folder: str, path: str) -> dict[str, str | None]:
+    """The texts that the folders between `folder` and a file tell, by column.
+
+    >>> partition_values("/data", "/data/ds=2024-01-01/h=10%3A00/part-0.json")
+    {'ds': '2024-01-01', 'h': '10:00'}
+    """
+    pairs = [each.partition("=") for each in _below(path, folder)[:-1] if "=" in each]
+    texts = {unquote(name): unquote(text) for name, _, text in pairs}
+    return {name: None if text == _NULL else text for name, text in texts.items()}
+
+
+def partition_batch(values: dict[str, str | None], columns: pa.Schema, rows: int) -> pa.RecordBatch:
+    """The partition columns of `rows` messages of one file, as the texts that their names are."""
+    arrays = [pa.repeat(pa.scalar(values[each.name], pa.string()), rows) for each in columns]
+    return pa.RecordBatch.from_arrays(arrays, columns.names)
+
+
+def _files(pattern: str) -> list[str]:
+    return [each.path for each in FileSystems.match([pattern])[0].metadata_list]
+
+
+def _below(path: str, folder: str) -> list[str]:
+    return path.removeprefix(folder).strip("/").split("/")
+
+
+def _is_data(names: Sequence[str]) -> bool:
+    hidden = (name[:1] == "." or (name[:1] == "_" and "=" not in name) for name in names)
+    return not any(hidden)
+
+
+def _type_of(texts: list[str | None]) -> pa.DataType:
+    column = pa.array(texts, pa.string())
+    for kind in _TYPES:
+        try:
+            column.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+        if column.null_count < len(column):
+            return pa.timestamp("us", tz="UTC") if pa.types.is_timestamp(kind) else kind
+    return pa.string()
