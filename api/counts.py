@@ -6,7 +6,7 @@ a job add up (see `pipeline.summary`):
     messages + extra_rows = rows + filtered + dead_decode + dead_evaluate
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 Count = Callable[[str, int], None]
@@ -44,12 +44,19 @@ class Metric(StrEnum):
     """Requests that the store has taken."""
     RETRIED = "retried"
     """Requests that were sent again because the store had not taken them."""
+    EARLIEST_S = "earliest_s"
+    """The earliest time of a batch of rows, as a distribution: its least value is the job's."""
+    LATEST_S = "latest_s"
+    """The latest time of a batch of rows, as a distribution: its greatest value is the job's."""
     WRITE_BATCH_MS = "write_batch_ms"
     """How long the store took for a batch of requests, as a distribution."""
 
 
-DISTRIBUTIONS = frozenset({Metric.WRITE_BATCH_MS})
+DISTRIBUTIONS = frozenset({Metric.WRITE_BATCH_MS, Metric.EARLIEST_S, Metric.LATEST_S})
 """Metrics whose numbers are values to be spread out, not to be added up."""
+
+EXTREMES: Mapping[str, Callable[[int, int], int]] = {Metric.EARLIEST_S: min, Metric.LATEST_S: max}
+"""Distributions of which one value is wanted, and how two of them become one."""
 
 
 def dead(step: str) -> str:

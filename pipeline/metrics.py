@@ -13,33 +13,50 @@ from collections.abc import Mapping
 from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
-from chronon_beam.api.counts import DISTRIBUTIONS
+from chronon_beam.api.counts import DISTRIBUTIONS, EXTREMES
 from chronon_beam.io import metrics
 
 tally: Counter[str] = Counter()
 """What this process has counted since it started, by the names of `api.counts`."""
 
+extremes: dict[str, int] = {}
+"""The extreme values that this process has counted since `extremes` was cleared."""
+
 
 def count(name: str, number: int) -> None:
     """What the stages of a job count with; see `api.counts.Count`."""
     metrics.count(name, number)
-    if number and name not in DISTRIBUTIONS:
+    if name in EXTREMES:
+        _note_extreme(extremes, name, number)
+    elif number and name not in DISTRIBUTIONS:
         tally[name] += number
+
+
+def _note_extreme(known: dict[str, int], name: str, value: int) -> None:
+    known[name] = EXTREMES[name](known.get(name, value), value)
 
 
 def committed(result: PipelineResult, since: Mapping[str, int]) -> dict[str, int]:
     """The job's counts: Beam's, or where it has none this process's own since `since`."""
     try:
         chosen = MetricsFilter().with_namespace(metrics.NAMESPACE)
-        found = result.metrics().query(chosen)["counters"]
+        found = result.metrics().query(chosen)
     except (NotImplementedError, AttributeError):
-        found = []
+        found = {"counters": [], "distributions": []}
     totals: Counter[str] = Counter()
-    for metric in found:
+    for metric in found["counters"]:
         totals[metric.key.metric.name] += metric.result
-    return dict(totals) or tallied_since(since)
+    if not totals:
+        return tallied_since(since)
+    ends: dict[str, int] = {}
+    for metric in found["distributions"]:
+        name, spread = metric.key.metric.name, metric.result
+        if name in EXTREMES and spread.count:
+            _note_extreme(ends, name, EXTREMES[name](spread.min, spread.max))
+    return {**totals, **ends}
 
 
 def tallied_since(since: Mapping[str, int]) -> dict[str, int]:
     """What this process has counted since `since`, a copy of `tally`, was taken."""
-    return {name: number - since.get(name, 0) for name, number in tally.items()}
+    counts = {name: number - since.get(name, 0) for name, number in tally.items()}
+    return {**counts, **extremes}

@@ -13,7 +13,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.pipeline.job import build
-from chronon_beam.pipeline.metrics import committed, tallied_since, tally
+from chronon_beam.pipeline.metrics import committed, extremes, tallied_since, tally
 from chronon_beam.pipeline.options import JobOptions
 from chronon_beam.pipeline.prepare import prepare
 from chronon_beam.pipeline.progress import ProgressLine
@@ -86,6 +86,7 @@ def carry_out(
         JobServerFailed, NoJobServerJar: there is no Flink to run it.
     """
     before = dict(tally)
+    extremes.clear()
     with (
         quiet(),
         runner_of(runner, buffered, beam_flags, live=live) as chosen,

@@ -8,10 +8,12 @@ steps are of other things (input that could not be read, requests, batch values)
 line of their own.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chronon_beam.api.counts import Metric, dead
+from chronon_beam.pipeline.event_times import event_times
 
 _EVENT_STEPS = ("Decode", "Evaluate")
 _ROW_STEPS = ("Tile", "Convert", "Fold")
@@ -63,7 +65,8 @@ def summary(counts: Mapping[str, int], elapsed_s: float) -> str:
         f"  {totals[Metric.TILES]:,} tiles, {totals[Metric.LATE]:,} late events, "
         f"{totals[Metric.WRITTEN]:,} writes"
     )
-    return "\n".join([*_taken(totals, elapsed_s), stored, *_others(totals)])
+    lines = [*_taken(totals, elapsed_s), stored, *_others(totals), *_times(totals)]
+    return "\n".join(lines)
 
 
 def upload_summary(counts: Mapping[str, int], elapsed_s: float) -> str:
@@ -73,7 +76,8 @@ def upload_summary(counts: Mapping[str, int], elapsed_s: float) -> str:
         f"  {totals[Metric.OUTSIDE]:,} rows in no window or after the batch's end, "
         f"{totals[Metric.WRITTEN]:,} keys written"
     )
-    return "\n".join([*_taken(totals, elapsed_s), stored, *_others(totals)])
+    lines = [*_taken(totals, elapsed_s), stored, *_others(totals), *_times(totals)]
+    return "\n".join(lines)
 
 
 def _taken(totals: Totals, elapsed_s: float) -> Iterator[str]:
@@ -88,6 +92,11 @@ def _taken(totals: Totals, elapsed_s: float) -> Iterator[str]:
     )
     if totals.missing:
         yield f"  {totals.missing:,} events are unaccounted for: please report this"
+
+
+def _times(totals: Totals) -> Iterator[str]:
+    if Metric.EARLIEST_S in totals.counts and Metric.LATEST_S in totals.counts:
+        yield from event_times(totals[Metric.EARLIEST_S], totals[Metric.LATEST_S], time.time())
 
 
 def _others(totals: Totals) -> Iterator[str]:

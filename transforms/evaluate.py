@@ -33,6 +33,10 @@ TIME = "ts"
 # Beam counts microseconds in 64 bits, and a tile, its lateness and a day must fit after a time.
 _LATEST_MS = 8_000_000_000_000_000
 
+_MOST_S = 4_200_000_000_000
+"""Bounds what is counted, so that Beam can add it up. Microseconds of our days that were taken for
+milliseconds are below."""
+
 compute: Any = pyarrow.compute
 """Its functions are made at run time, where no type checker sees them."""
 
@@ -139,7 +143,20 @@ def evaluate_events(compiled: CompiledQuery, events: Events) -> Result[Rows]:
     rows = Rows(batch, events.source, positions, taken(events.promised_ms, indices))
     number = batch.num_rows
     counts = {Metric.ROWS: number, Metric.EXTRA_ROWS: number - whole, Metric.FILTERED: filtered}
-    return Result(rows, failures, {**counts})
+    return Result(rows, failures, {**counts, **_extreme_times(batch.column(TIME))})
+
+
+def _extreme_times(times: pa.Array) -> dict[Metric, int]:
+    """Earliest and latest of a batch, in seconds, within bounds of which Beam can add up many."""
+    if not len(times):
+        return {}
+    found = compute.min_max(times)
+    earliest, latest = (_in_bounds(found[end].as_py() // 1000) for end in ("min", "max"))
+    return {Metric.EARLIEST_S: earliest, Metric.LATEST_S: latest}
+
+
+def _in_bounds(time_s: int) -> int:
+    return max(-_MOST_S, min(time_s, _MOST_S))
 
 
 def _rows_without_time(times: pa.Array) -> dict[int, str]:

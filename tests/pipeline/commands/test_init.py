@@ -55,7 +55,7 @@ def test_what_is_there_is_not_overwritten(chronon_beam: Cli, folder: Path) -> No
     ("argv", "message"),
     [
         (["no.jsonl"], "no.jsonl"),
-        (["kafka:topic"], "no source is registered for 'kafka:'"),
+        (["nats:topic"], "no source is registered for 'nats:'"),
         (["events.jsonl", "--output=x.txt"], "--output=x.txt: a GroupBy's file ends in .py"),
         (["events.jsonl", "--key=usr"], "--key=usr: there is no such column: the columns are user"),
         (["empty.jsonl"], "empty.jsonl"),

@@ -1,0 +1,53 @@
+"""What the times of a job's events say about its time column, for the summary."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from chronon_beam.pipeline.moments import parse_moment
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_FIRST_S, _END_S = (parse_moment(day) // 1000 for day in ("1971-01-01", "2100-01-01"))
+_LIKELY_S = parse_moment("1990-01-01") // 1000
+_DAY_S = 86_400
+
+_UNITS = {"seconds": (1000, "* 1000"), "microseconds": (1 / 1000, "DIV 1000")}
+"""By what numbers of a unit that were taken for milliseconds are multiplied, and how in SQL."""
+
+
+def event_times(earliest_s: int, latest_s: int, now_s: float) -> Iterator[str]:
+    """The range of the events' times, and what is odd about it: a line each.
+
+    Args:
+        earliest_s: seconds since the epoch of the earliest event.
+        latest_s: of the latest one.
+        now_s: of now.
+    """
+    yield f"  event times from {_text(earliest_s)} to {_text(latest_s)}"
+    if earliest_s < _FIRST_S or latest_s >= _END_S:
+        yield (
+            "  warning: not all of them are between 1971 and 2099: "
+            f"{_unit_hint(earliest_s, latest_s)}the time column is in milliseconds since the epoch"
+        )
+    elif latest_s > now_s + _DAY_S:
+        days = int((latest_s - now_s) / _DAY_S)
+        yield f"  warning: the latest is {days:,} days in the future: no query of now counts it"
+
+
+def _unit_hint(earliest_s: int, latest_s: int) -> str:
+    """Which unit the numbers were in, if that makes them times of our days."""
+    for unit, (factor, sql) in _UNITS.items():
+        if earliest_s * factor >= _LIKELY_S and latest_s * factor < _END_S:
+            return f"they look like {unit} (write TIME {sql}); "
+    return ""
+
+
+def _text(time_s: int) -> str:
+    """A time for people; also of years that Python's dates do not have.
+
+    >>> _text(1_777_629_600), _text(10**14)
+    ('2026-05-01T10:00:00Z', 'about the year 3170844')
+    """
+    try:
+        return (_EPOCH + timedelta(seconds=time_s)).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return f"about the year {1970 + round(time_s / (365.2425 * _DAY_S))}"
