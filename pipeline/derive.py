@@ -1,4 +1,4 @@
-"""Derivations that are Spark expressions, evaluated by Spark on the answers of a fetch.
+"""Evaluates derivations that are Spark expressions, by Spark, on the answers of a fetch.
 
 Source: `ai.chronon.online.DerivationUtils.buildDerivationFunctionWithSql`.
 """
@@ -48,7 +48,7 @@ def _types(plan: Plan) -> dict[str, DataType]:
 
 
 class _Derivations:
-    """Rows of keys, features, ts and ds to derived features."""
+    """Makes derived features of rows of keys, features, ts and ds."""
 
     def __init__(self, plan: Plan, schema: pa.Schema, compiled: CompiledQuery) -> None:
         self._plan = plan
@@ -78,14 +78,14 @@ class _Derivations:
 
 
 def _items(value: Any) -> Any:
-    """Maps as Arrow takes them."""
+    """A value with its maps as lists of pairs, which is how Arrow takes maps."""
     if isinstance(value, dict):
         return [(key, _items(item)) for key, item in value.items()]
     return [_items(item) for item in value] if isinstance(value, list) else value
 
 
 def _mapped(value: Any, kind: pa.DataType) -> Any:
-    """Maps as dicts: Arrow gives lists of pairs."""
+    """A value with its maps as dicts; Arrow gives maps as lists of pairs."""
     if value is None:
         return None
     if pa.types.is_map(kind):

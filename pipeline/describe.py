@@ -1,4 +1,4 @@
-"""`chronon-beam plan`: what a GroupBy becomes, and what to think of before it runs."""
+"""What `chronon-beam plan` says: what a GroupBy becomes, and what to consider before it runs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from chronon_beam.api.group_by import GroupBy, GroupByError
 
 
 def describe(group_by: GroupBy, plan: Plan | None) -> dict[str, Any]:
-    """What can be said about a GroupBy; schemas only with a `plan`, which needs a source."""
+    """All that is said of a GroupBy; schemas only with a `plan`, which needs a source."""
     return {
         "name": group_by.name,
         "dialect": group_by.dialect.name,
@@ -57,7 +57,7 @@ def _spec(spec: TileSpec) -> str:
 
 
 def reads(group_by: GroupBy, specs: tuple[TileSpec, ...]) -> int | None:
-    """Most tiles a request for one key reads; None when an unbounded feature reads them all."""
+    """The most tiles that a request for one key reads; None if an unbounded feature reads all."""
     by_size: dict[int, int] = {}
     for feature in group_by.features:
         window = feature.part.window
@@ -89,7 +89,7 @@ def _schemas(plan: Plan) -> dict[str, Any]:
 
 
 def warnings(group_by: GroupBy) -> list[str]:
-    """What a careful reader would point out."""
+    """What a careful reader of the GroupBy would point out."""
     found = []
     clashing = {operation for pair in clashing_ids().values() for operation in pair}
     for part in group_by.tile_parts:
@@ -130,7 +130,7 @@ def duration(ms: int) -> str:
 
 
 def as_text(found: Mapping[str, Any]) -> str:
-    """The same for people."""
+    """What `describe` found, as text for people."""
     tile = found["tile"]
     lines = [
         f"{found['name']}  (dialect {found['dialect']})",

@@ -33,7 +33,7 @@ from chronon_beam.transforms.tiling.tile import Tile, Tiled
 
 @dataclass(frozen=True)
 class Job:
-    """What the page needs to know.
+    """What to compute, and where to store it.
 
     Attributes:
         plan: the GroupBy with the types of its columns.

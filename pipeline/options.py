@@ -108,7 +108,12 @@ def add_store(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 def add_tiling(parser: argparse.ArgumentParser) -> None:
     """Flags that say what is written, and when; their defaults are those of `Tiling`."""
-    default = Tiling()
+    _add_kind(parser)
+    _add_writes(parser, Tiling())
+    _add_lateness(parser, Tiling())
+
+
+def _add_kind(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tiling",
         choices=("tiled", "untiled"),
@@ -119,15 +124,28 @@ def add_tiling(parser: argparse.ArgumentParser) -> None:
         "--layout",
         choices=LAYOUTS,
         default="tumbling",
-        help="tumbling: Chronon's tiles, merged at reading; sliding: one tile a read, many writes "
-        "an event (default: tumbling)",
+        help="tumbling: Chronon's tiles, merged at reading; sliding: one tile per read, many "
+        "writes per event (default: tumbling)",
     )
+
+
+def _add_writes(parser: argparse.ArgumentParser, default: Tiling) -> None:
     parser.add_argument(
         "--trigger",
         default=str(default.trigger),
         help="every_event, or buffered:100ms for at most one write per tile in that time "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--shards",
+        type=int,
+        metavar="N",
+        help="parts that keys are split into, about 2 per worker thread; fixed for the life of a "
+        f"job's state (default: {default.shards}, and 1 on DirectRunner, which has one thread)",
+    )
+
+
+def _add_lateness(parser: argparse.ArgumentParser, default: Tiling) -> None:
     parser.add_argument(
         "--allowed_lateness_ms",
         type=int,
@@ -141,13 +159,6 @@ def add_tiling(parser: argparse.ArgumentParser) -> None:
         default=default.late.value,
         help="what becomes of events later than that: merged into the stored tile, or "
         "dead-lettered (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--shards",
-        type=int,
-        metavar="N",
-        help="parts that keys are split into, about 2 per worker thread; fixed for the life of a "
-        f"job's state (default: {default.shards}, and 1 on DirectRunner, which has one thread)",
     )
 
 

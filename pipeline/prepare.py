@@ -1,4 +1,4 @@
-"""From flags to a Job: everything that can be wrong with a configuration is found here."""
+"""Makes a Job of flags, and finds everything that can be wrong with a configuration."""
 
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that can be laid onto a pipeline, and its source."""
+    """A job that can be applied to a pipeline, and its source."""
 
     job: Job
     source: Source

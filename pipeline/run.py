@@ -1,4 +1,4 @@
-"""Run a prepared job on a runner, show how it goes, and say what came of it."""
+"""Runs a prepared job on a runner, shows its progress, and prints a summary."""
 
 import sys
 import time
@@ -25,15 +25,15 @@ from chronon_beam.pipeline.summary import summary
 
 
 class JobFailed(RuntimeError):
-    """The job ended without being done; the message is the cause in the user's terms."""
+    """The job ended before it was done; the message is the cause in the user's terms."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """A job that has ended well.
+    """What a job that is done has computed.
 
     Attributes:
-        group_by: what it computed.
+        group_by: the GroupBy that was computed.
         counts: by the names of `api.counts`.
     """
 
@@ -47,10 +47,10 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
     Args:
         options: the job's flags.
         runner: Beam's name of the runner.
-        beam_flags: what Beam is told besides, as flags.
+        beam_flags: the flags for Beam and its runner.
 
     Raises:
-        JobFailed: it ended in another state than done.
+        JobFailed: the job ended in another state than done.
         GroupByError, QueryError, UsageError: as `prepare`.
     """
     began = time.monotonic()
@@ -79,11 +79,11 @@ def carry_out(
     buffered: bool = False,
     live: bool = False,
 ) -> dict[str, int]:
-    """Run what `lay` puts on a pipeline to its end, with a line of progress; gives the counts.
+    """Run a pipeline to its end, with a line of progress; gives its counts.
 
     Raises:
-        JobFailed: it ended in another state than done.
-        JobServerFailed, NoJobServerJar: there is no Flink to run it.
+        JobFailed: the job ended in another state than done.
+        JobServerFailed, NoJobServerJar: there is no Flink that could run the job.
     """
     before = dict(tally)
     extremes.clear()
@@ -111,10 +111,10 @@ def _finished(lay: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineRe
 
 
 def cause_of(error: Exception) -> str:
-    """What went wrong in one line, the same whether a stage raised it here or in a runner."""
+    """What went wrong, in one line: the same for stages in this process and in a runner's."""
     return root_cause(str(error)) or f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def say(text: str) -> None:
-    """Tell the user, beside what the command prints."""
+    """Print to stderr, since stdout is for the results of the command."""
     print(text, file=sys.stderr, flush=True)

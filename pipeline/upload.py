@@ -1,6 +1,6 @@
 # Beam says that `|` gives a PValue; each stage says which record it gives.
 # pyright: reportAssignmentType=false
-"""The batch side of a GroupBy: rows of files, up to the end of a day, to one value a key.
+"""The batch side of a GroupBy: the rows of files, up to the end of a day, make one value per key.
 
 Source: `ai.chronon.spark.GroupByUpload`.
 """
@@ -37,7 +37,7 @@ from chronon_beam.transforms.spark.query import SqlQuery
 
 @dataclass(frozen=True)
 class UploadOptions:
-    """What an upload is told; the fields are the flags.
+    """The flags of an upload.
 
     Attributes:
         ds: the last day that is in the batch, `YYYY-MM-DD`, in UTC.
@@ -52,7 +52,7 @@ class UploadOptions:
 
     @property
     def end_ms(self) -> int:
-        """The batch's end: the first instant after `ds`; raises UsageError if that is no day."""
+        """The batch's end, the first instant after `ds`; raises UsageError if `ds` is not a day."""
         try:
             day = date.fromisoformat(self.ds)
         except ValueError:
@@ -63,7 +63,7 @@ class UploadOptions:
 
 @dataclass(frozen=True)
 class Upload:
-    """What the page needs to know.
+    """What to compute, and where to store it.
 
     Attributes:
         info: the GroupBy with the types of its columns, and the batch's end.
@@ -89,7 +89,7 @@ def build_upload(
     source: beam.PTransform,
     dead_letters: beam.PTransform,
 ) -> beam.PCollection[int]:
-    """Lay the upload onto `root`; gives the counts of what was written."""
+    """Apply the upload to `root`; gives the numbers of values that were written at a time."""
     plan, end_ms = job.info.plan, job.info.end_ms
     messages = root | "Read" >> source
     decoded: DecodedEvents = messages | "Decode" >> Decode(job.serde, job.columns, count)
@@ -107,8 +107,8 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
     """Run an upload to its end, and have readers take its values.
 
     Raises:
-        JobFailed: it ended in another state than done, or some values could not be written; then
-            readers stay with the batch they have.
+        JobFailed: the job ended in another state than done, or some values could not be written;
+            then readers stay with the batch they have.
         GroupByError, QueryError, UsageError: as `prepare`.
     """
     began = time.monotonic()

@@ -11,7 +11,7 @@ _EXAMPLE = """example:
   chronon-beam trace --group_by examples/ice_cream/group_by.py \\
       --source file:examples/ice_cream/events.jsonl
 
-Prints one JSON object an event. Nothing is written to a store."""
+Prints one JSON object per row, filtered event and dead letter. Nothing is written to a store."""
 
 
 def _add_flags(parser: ArgumentParser) -> None:
