@@ -19,7 +19,6 @@ The words are airbnb's; with `dialect="zipline"` a GroupBy takes what zipline's 
 from collections.abc import Sequence
 from contextvars import ContextVar
 from copy import deepcopy
-from typing import Any
 
 from chronon_beam.api.chronon import airbnb, zipline
 from chronon_beam.api.chronon.conf import to_conf
@@ -45,13 +44,13 @@ _WORDS = {AIRBNB.name: airbnb.GroupBy, ZIPLINE.name: zipline.GroupBy}
 
 
 def GroupBy(
-    sources: Any,
+    sources: object,
     keys: Sequence[str],
-    aggregations: Sequence[Any] | None,
-    *more: Any,
+    aggregations: Sequence[object] | None,
+    *more: object,
     dialect: str | Dialect = AIRBNB,
     name: str = "",
-    **named: Any,
+    **named: object,
 ) -> Record:
     """A GroupBy; without a name it takes that of its file and variable when it is loaded.
 

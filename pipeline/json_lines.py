@@ -3,10 +3,9 @@
 import base64
 import json
 import math
-from typing import Any
 
 
-def to_json(value: Any) -> str:
+def to_json(value: object) -> str:
     """`value` as JSON on one line.
 
     What JSON cannot say is written as null (NaN and infinities), base64 (bytes) or text (dates,
@@ -18,7 +17,7 @@ def to_json(value: Any) -> str:
     return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -11,7 +11,7 @@ from typing import Any
 from chronon_beam.api.chronon import words
 from chronon_beam.api.chronon.checks import check
 from chronon_beam.api.chronon.conf import to_conf
-from chronon_beam.api.chronon.structs import STRUCTS
+from chronon_beam.api.chronon.structs import STRUCTS, Struct
 from chronon_beam.api.chronon.tables import join_table
 from chronon_beam.api.chronon.words import select
 from chronon_beam.api.dialect import AIRBNB, Operation
@@ -43,7 +43,7 @@ def Query(
     mutation_time_column: str | None = None,
     reversal_column: str | None = None,
     partition_column: str | None = None,
-) -> Any:
+) -> Struct:
     """Selects and wheres in Spark SQL; `time_column` gives milliseconds since the epoch.
 
     Partitions are of tables, and play no part in streaming.
@@ -61,19 +61,19 @@ def Query(
     )
 
 
-def Window(length: int, timeUnit: Any) -> Any:
+def Window(length: int, timeUnit: object) -> Struct:
     """A length of time that ends at the query."""
     return STRUCT["Window"](length, timeUnit)
 
 
 def Aggregation(
     input_column: str | None = None,
-    operation: Any = None,
+    operation: object = None,
     windows: Sequence[Any] | None = None,
     buckets: Sequence[str] | None = None,
     tags: Mapping[str, str] | None = None,
     element_wise: bool | None = None,
-) -> Any:
+) -> Struct:
     """One operation over one column, for each of its windows and buckets; LAST by default."""
     made = words.aggregation(
         STRUCT,
@@ -88,22 +88,25 @@ def Aggregation(
 
 
 def DefaultAggregation(
-    keys: list[str], sources: Sequence[Any], operation: Any = Operation.LAST, tags: Any = None
-) -> list[Any]:
+    keys: list[str],
+    sources: Sequence[Struct],
+    operation: object = Operation.LAST,
+    tags: object = None,
+) -> list[Struct]:
     """One aggregation per selected column that is neither a key nor a time."""
     return words.default_aggregation(Aggregation, keys, sources, operation=operation, tags=tags)
 
 
-def Derivation(name: str, expression: str, description: str | None = None) -> Any:
+def Derivation(name: str, expression: str, description: str | None = None) -> Struct:
     """A feature made of features and keys when it is read; both `*`: all that are not renamed."""
     noted = STRUCT["MetaData"](description=description) if description else None
     return STRUCT["Derivation"](name, expression, noted)
 
 
 def GroupBy(
-    sources: Any,
+    sources: Struct | Sequence[Struct],
     keys: list[str],
-    aggregations: Sequence[Any] | None,
+    aggregations: Sequence[Struct] | None,
     online: bool | None = None,
     production: bool | None = None,
     backfill_start_date: str | None = None,
@@ -111,19 +114,19 @@ def GroupBy(
     env: Mapping[str, Mapping[str, str]] | None = None,
     table_properties: Mapping[str, str] | None = None,
     output_namespace: str | None = None,
-    accuracy: Any = None,
+    accuracy: object = None,
     lag: int = 0,
     offline_schedule: str = "@daily",
     upload_schedule: str = "@daily",
     name: str | None = None,
     tags: Mapping[str, str] | None = None,
-    derivations: Sequence[Any] | None = None,
+    derivations: Sequence[Struct] | None = None,
     historical_backfill: bool | None = None,
     deprecation_date: str | None = None,
     description: str | None = None,
     is_incremental: bool | None = None,
-    **custom: Any,
-) -> Any:
+    **custom: object,
+) -> Struct:
     """A GroupBy; what is not Chronon's goes into its `customJson`.
 
     Raises:
@@ -150,7 +153,9 @@ def GroupBy(
     return made
 
 
-def _refuse_contradictions(sources: Any, historical: bool | None, start_date: str | None) -> None:
+def _refuse_contradictions(
+    sources: Struct | Sequence[Struct], historical: bool | None, start_date: str | None
+) -> None:
     if not sources:
         raise GroupByError("GroupBy: sources is empty: a GroupBy needs one")
     if historical is not None and start_date is None:
@@ -160,7 +165,7 @@ def _refuse_contradictions(sources: Any, historical: bool | None, start_date: st
 _KINDS = {"EventSource": "events", "EntitySource": "entities", "JoinSource": "joinSource"}
 
 
-def _source(source: Any) -> Any:
+def _source(source: Any) -> Struct:
     """A source in its union, whichever of the two was given."""
     kind = type(source).__name__
     if kind in _KINDS:
@@ -170,7 +175,7 @@ def _source(source: Any) -> Any:
     return source
 
 
-def _waits(source: Any, named: Sequence[str] | None, lag: int) -> list[str]:
+def _waits(source: Struct, named: Sequence[str] | None, lag: int) -> list[str]:
     """What Chronon's batch jobs wait for before they read a source: partitions of tables."""
     query = words.query_of(source)
     dates = {"start": query.startPartition, "end": query.endPartition}
@@ -190,7 +195,7 @@ def _wait_name(spec: str) -> str:
     return re.sub(r"[^a-zA-Z0-9]+", "_", f"wait_for_{spec}").rstrip("_")
 
 
-def _tables(source: Any) -> list[str | None]:
+def _tables(source: Struct) -> list[str | None]:
     entities = source.entities
     if entities and entities.mutationTable:
         return [table for table in (entities.snapshotTable, entities.mutationTable) if table]

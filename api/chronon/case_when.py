@@ -2,6 +2,8 @@
 
 from typing import Any, Self
 
+from chronon_beam.api.chronon.structs import Struct
+
 
 class CaseWhen(str):
     """The text of a CASE, which `when` and `else_` make longer."""
@@ -16,25 +18,25 @@ class CaseWhen(str):
         made._parts = (branches, default)
         return made
 
-    def __getnewargs__(self) -> Any:
+    def __getnewargs__(self) -> Struct:
         return self._parts
 
-    def when(self, condition: str, value: Any) -> "CaseWhen":
+    def when(self, condition: str, value: object) -> "CaseWhen":
         """Rows for which `condition` is true, and none before was, have `value`."""
         branches, default = self._parts
         return CaseWhen((*branches, (condition, value)), default)
 
-    def else_(self, default: Any) -> "CaseWhen":
+    def else_(self, default: object) -> "CaseWhen":
         """All other rows have `default`; without it they have NULL."""
         return CaseWhen(self._parts[0], (default,))
 
     otherwise = else_
 
 
-def _sql(value: Any) -> str:
+def _sql(value: object) -> str:
     return "NULL" if value is None else str(value)
 
 
-def when(condition: str, value: Any) -> CaseWhen:
+def when(condition: str, value: object) -> CaseWhen:
     """Begin a CASE."""
     return CaseWhen(((condition, value),))

@@ -6,6 +6,7 @@ Source: `ai.chronon.repo.compile` of chronon-ai, `ai.chronon.cli.compile` of zip
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chronon_beam.api.chronon import hashes, teams, waits
 from chronon_beam.api.chronon.conf import Conf, to_conf
@@ -39,7 +40,7 @@ def named_conf(declared: Declared, dialect: Dialect) -> Conf:
         GroupByError: a field of another type than Chronon's; or a source's table is named after a
             namespace that `teams.py` does not tell.
     """
-    value = declared.value
+    value: Any = declared.value
     if isinstance(value, GroupBy):
         conf = (value if value.name else value.named(declared.name)).to_thrift()
     else:

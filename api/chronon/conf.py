@@ -3,7 +3,7 @@
 The structs are this project's (`structs`), or those of Chronon's own package where it is installed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -32,7 +32,7 @@ _NEEDED = ("Query", "Aggregation", "Window", "Derivation")
 _T_STRUCT, _T_LIST = 12, 15
 
 
-def to_conf(struct: Any, dialect: Dialect, where: str) -> Conf:
+def to_conf(struct: object, dialect: Dialect, where: str) -> Conf:
     """The conf of `struct`.
 
     What Chronon's package alone can work out (see `Other`) is left out where no stream needs it.
@@ -68,7 +68,7 @@ def _fields(struct: Any) -> Iterator[tuple[str, str]]:
         yield name, "[struct]" if kind == _T_LIST and is_struct else "struct" if is_struct else ""
 
 
-def _value(value: Any, kind: str, dialect: Dialect, where: str) -> Any:
+def _value(value: object, kind: str, dialect: Dialect, where: str) -> object:
     if isinstance(value, bool) and kind in ("", kinds.BOOL):
         return int(value)  # as Thrift's JSON has it
     if not kind:
@@ -92,7 +92,7 @@ def _value(value: Any, kind: str, dialect: Dialect, where: str) -> Any:
     return _struct(value, kind, dialect, where)
 
 
-def _map(value: Any, kind: str, dialect: Dialect, where: str) -> Conf:
+def _map(value: object, kind: str, dialect: Dialect, where: str) -> Conf:
     items = _typed(value, Mapping, "a dict", where).items()
     # Settings of clusters are often made by functions of Chronon's package.
     left_out = Other if not where.endswith(".selects") else ()
@@ -105,13 +105,13 @@ def _map(value: Any, kind: str, dialect: Dialect, where: str) -> Conf:
     }
 
 
-def _typed(value: Any, types: Any, expected: str, where: str) -> Any:
+def _typed(value: object, types: tuple[type, ...] | type, expected: str, where: str) -> Any:
     if not isinstance(value, types):
         raise GroupByError(f"{where}: {expected} is expected, found {value!r}")
     return value
 
 
-def _scalar(value: Any, kind: str, where: str) -> Any:
+def _scalar(value: object, kind: str, where: str) -> object:
     if isinstance(value, bool) and kind != kinds.BOOL:
         raise GroupByError(f"{where}: {_PLAIN.get(kind, 'a number')} is expected, found {value!r}")
     _typed(value, _PYTHON_TYPES[kind], _PLAIN.get(kind, "a number"), where)
@@ -138,7 +138,7 @@ def _ids(members: Mapping[int, Enum]) -> dict[Enum, int]:
     return {member: number for number, member in members.items()}
 
 
-_ENUMS: dict[str, Any] = {
+_ENUMS: dict[str, Callable[[Dialect], Mapping[Enum, int]]] = {
     "Operation": lambda dialect: _ids(dialect.operations),
     "TimeUnit": lambda dialect: _ids(dialect.time_units),
     "Accuracy": lambda _: {member: member.value for member in Accuracy},

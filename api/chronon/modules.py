@@ -12,16 +12,15 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
 
 from chronon_beam.api.chronon import airbnb, tables, words, zipline
 from chronon_beam.api.chronon.case_when import CaseWhen, when
 from chronon_beam.api.chronon.other import Other
-from chronon_beam.api.chronon.structs import STRUCTS
+from chronon_beam.api.chronon.structs import STRUCTS, Struct
 from chronon_beam.api.dialect import AIRBNB, ZIPLINE, Dialect, OnlineStrategy, Operation, TimeUnit
 from chronon_beam.api.group_by import Accuracy
 
-Names = dict[str, Any]
+Names = dict[str, object]
 
 _ENUMS: Names = {"Accuracy": Accuracy, "Operation": Operation, "TimeUnit": TimeUnit}
 _ZIPLINES_ALONE = ("ai.chronon.types", "ai.chronon.windows", "ai.chronon.source", "gen_thrift")
@@ -103,7 +102,7 @@ class _StandIn(ModuleType):
         self.__dict__.update(known.get(name, {}))
         self._known = known
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Struct:
         if name.startswith("__"):
             raise AttributeError(name)
         full = f"{self.__name__}.{name}"

@@ -8,6 +8,8 @@ output table is kept, since GroupBys read from such tables.
 from collections.abc import Iterator
 from typing import Any
 
+from chronon_beam.api.chronon.structs import Struct
+
 
 class Other:
     """Something that Chronon's name made: takes any use, and gives what it was made of.
@@ -16,21 +18,21 @@ class Other:
         name: the full name in Chronon, for example `ai.chronon.join.Join`.
     """
 
-    def __init__(self, name: str, *values: Any, **named: Any) -> None:
+    def __init__(self, name: str, *values: object, **named: object) -> None:
         self.__dict__.update(named)
         self.name = name
         self.values = values
 
-    def __call__(self, *values: Any, **named: Any) -> "Other":
+    def __call__(self, *values: object, **named: object) -> "Other":
         """Something else of the same name, whatever it is called with."""
         return Other(self.name, *values, **named)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Struct:
         if name.startswith("__"):
             raise AttributeError(name)
         return Other(f"{self.name}.{name}")
 
-    def __getitem__(self, key: Any) -> "Other":
+    def __getitem__(self, key: object) -> "Other":
         return Other(f"{self.name}[{key!r}]")
 
     def __iter__(self) -> Iterator[Any]:

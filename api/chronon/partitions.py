@@ -6,11 +6,10 @@ Source: `ai.chronon.windows` of zipline-ai.
 
 import re
 from copy import copy
-from typing import Any
 
 from chronon_beam.api.chronon import words
 from chronon_beam.api.chronon.conf import Conf, to_conf
-from chronon_beam.api.chronon.structs import STRUCTS
+from chronon_beam.api.chronon.structs import STRUCTS, Struct
 from chronon_beam.api.dialect import DAY_MS, ZIPLINE
 from chronon_beam.api.group_by import GroupByError, Window
 
@@ -27,9 +26,9 @@ class Table(str):
         grid: a TableInfo; None when the table has one partition per day.
     """
 
-    grid: Any
+    grid: Struct | None
 
-    def __new__(cls, name: str, grid: Any) -> "Table":
+    def __new__(cls, name: str, grid: Struct | None) -> "Table":
         """A name that carries `grid`, unless it is that of days."""
         made = super().__new__(cls, name)
         by_day = grid is None or (
@@ -39,19 +38,19 @@ class Table(str):
         return made
 
 
-def window(conf: Conf) -> Any:
+def window(conf: Conf) -> Struct:
     """The Window that a compiled conf has."""
     return _STRUCT["Window"](conf["length"], ZIPLINE.time_units[conf["timeUnit"]])
 
 
-def _millis(length: Any) -> int:
+def _millis(length: object) -> int:
     if length is None:
         return 0
     conf = to_conf(words.length(_STRUCT, length, 0), ZIPLINE, "partition interval")
     return Window(conf["length"], ZIPLINE.time_units[conf["timeUnit"]]).millis
 
 
-def default_format(interval: Any, offset: Any) -> str | None:
+def default_format(interval: object, offset: object) -> str | None:
     """How partitions are named, when it is not said."""
     if interval is None:
         return None
@@ -59,12 +58,12 @@ def default_format(interval: Any, offset: Any) -> str | None:
     return "yyyy-MM-dd" if by_day else "yyyy-MM-dd-HH-mm"
 
 
-def is_subdaily(grid: Any) -> bool:
+def is_subdaily(grid: Struct) -> bool:
     """Whether a table has several partitions per day."""
     return grid is not None and _millis(grid.partitionInterval) < DAY_MS
 
 
-def with_grid_of(query: Any, table: Any) -> Any:
+def with_grid_of(query: Struct, table: str) -> Struct:
     """The query, with the partitions of a table that another definition writes."""
     grid = getattr(table, "grid", None)
     if query is None or grid is None or query.partitionInterval is not None:
@@ -76,7 +75,7 @@ def with_grid_of(query: Any, table: Any) -> Any:
     return made
 
 
-def output_grid(interval: Any, offset: Any, schedule: str | None) -> Any:
+def output_grid(interval: object, offset: object, schedule: str | None) -> Struct:
     """The partitions that a GroupBy's batch job writes; None when nothing is said of them.
 
     Raises:

@@ -13,7 +13,6 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
-from typing import Any
 
 from chronon_beam.api.chronon import modules, tables
 from chronon_beam.api.chronon.structs import Struct
@@ -37,7 +36,7 @@ class Declared:
         installed: whether Chronon's own package made the value.
     """
 
-    value: Any
+    value: object
     variable: str
     module: str
     file: Path
@@ -83,13 +82,13 @@ def declared_in(path: Path, dialect: Dialect) -> list[Declared]:
         ]
 
 
-def values_in(path: Path, dialect: Dialect) -> dict[str, Any]:
+def values_in(path: Path, dialect: Dialect) -> dict[str, object]:
     """What the variables of a file at a repository's root hold; raises as `declared_in` does."""
     with _run(path, path.resolve(), path.resolve().parent, dialect) as module:
         return dict(vars(module))
 
 
-def is_group_by(value: Any) -> bool:
+def is_group_by(value: object) -> bool:
     """Whether a value is a GroupBy: this project's, or a struct of Chronon's."""
     named = type(value).__name__ == "GroupBy"
     is_struct = isinstance(value, Struct) or hasattr(type(value), "thrift_spec")
@@ -127,7 +126,7 @@ def _importable(file: Path, root: Path | None) -> Iterator[None]:
         sys.modules.update({name: before[name] for name in before if name not in sys.modules})
 
 
-def _is_under(module: Any, folder: Path) -> bool:
+def _is_under(module: object, folder: Path) -> bool:
     file = getattr(module, "__file__", None)
     return file is not None and Path(file).is_relative_to(folder)
 

@@ -4,7 +4,7 @@ A definition may build them by hand, and read and change their fields, so they h
 its order of parameters, and no value but None where nothing is given.
 """
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from chronon_beam.api.dialect import AIRBNB, ZIPLINE
 
@@ -24,7 +24,7 @@ class Struct:
     FIELDS: ClassVar[dict[str, str]] = {}
     EMPTY: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, *values: Any, **named: Any) -> None:
+    def __init__(self, *values: object, **named: object) -> None:
         """Take values in the order of the fields, or by name.
 
         Raises:
@@ -46,6 +46,10 @@ class Struct:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+
+    if TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: object) -> None: ...
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

@@ -36,7 +36,7 @@ class Producer(Other):
         return table_of(self, ZIPLINE)
 
 
-def producer(name: str, dialect: Dialect, *first: str) -> Any:
+def producer(name: str, dialect: Dialect, *first: str) -> Struct:
     """A word of Chronon that makes something whose output table can be named.
 
     Args:
@@ -45,7 +45,7 @@ def producer(name: str, dialect: Dialect, *first: str) -> Any:
         first: names of the parameters that may be given without them.
     """
 
-    def word(*values: Any, **named: Any) -> Producer:
+    def word(*values: object, **named: object) -> Producer:
         given = {**dict(zip(first, values, strict=False)), **named}
         made = Producer(name, **{_ALIASES.get(key, key): value for key, value in given.items()})
         if "metaData" not in given:
@@ -59,7 +59,7 @@ def producer(name: str, dialect: Dialect, *first: str) -> Any:
     return word
 
 
-def set_name(definition: Any, folder: str, dialect: Dialect) -> None:
+def set_name(definition: Struct, folder: str, dialect: Dialect) -> None:
     """Name a definition after the module and the variable that hold it: `team.file.variable`.
 
     Of several modules airbnb takes the first that began to load, which may have imported it;
@@ -82,7 +82,7 @@ def set_name(definition: Any, folder: str, dialect: Dialect) -> None:
         definition.metaData.name = qualified(module, held[module], definition.metaData)
 
 
-def qualified(module: str, variable: str, meta: Any) -> str:
+def qualified(module: str, variable: str, meta: Struct | None) -> str:
     """Chronon's name of a definition: without the module's first folder; zipline's with version."""
     version = getattr(meta, "version", None)
     suffix = "" if version is None else f"__{version}"
@@ -107,13 +107,13 @@ def table_of(definition: Any, dialect: Dialect, full: bool = True) -> str:
     return f"{namespace}.{table}" if full else table
 
 
-def staging_query_table(staging_query: Any, full_name: bool = False) -> str:
+def staging_query_table(staging_query: Struct, full_name: bool = False) -> str:
     """The table of a staging query, as airbnb names it."""
     set_name(staging_query, "staging_queries", AIRBNB)
     return table_of(staging_query, AIRBNB, full_name)
 
 
-def staging_query_view(staging_query: Any) -> str:
+def staging_query_view(staging_query: Struct) -> str:
     """The table of a staging query that is read as a source, as airbnb names it."""
     meta = staging_query.metaData
     if meta.outputNamespace and meta.name:
@@ -125,7 +125,9 @@ def staging_query_view(staging_query: Any) -> str:
     return table.replace("{{ db }}", namespace)
 
 
-def staging_query_events(staging_query: Any, query: Any, is_cumulative: bool = False) -> Any:
+def staging_query_events(
+    staging_query: Struct, query: Struct, is_cumulative: bool = False
+) -> Struct:
     """A source of events that are the rows of a staging query."""
     struct = STRUCTS[AIRBNB.name]
     table = staging_query_view(staging_query)
@@ -133,26 +135,26 @@ def staging_query_events(staging_query: Any, query: Any, is_cumulative: bool = F
     return struct["Source"](events=events)
 
 
-def staging_query_entities(staging_query: Any, query: Any) -> Any:
+def staging_query_entities(staging_query: Struct, query: Struct) -> Struct:
     """A source of entities that are the rows of a staging query."""
     struct = STRUCTS[AIRBNB.name]
     table = staging_query_view(staging_query)
     return struct["Source"](entities=struct["EntitySource"](snapshotTable=table, query=query))
 
 
-def staging_query_waits(staging_query: Any, lag: int = 0) -> list[str]:
+def staging_query_waits(staging_query: Struct, lag: int = 0) -> list[str]:
     """What a batch job waits for before it reads the view of a staging query, whatever its lag."""
     table = staging_query_view(staging_query)
     namespace = table.partition(".")[0]
     return [f"{namespace}.chronon_signal_partitions/ds={{{{ ds }}}}/table_name={table}"]
 
 
-def group_by_table(group_by: Any, full_name: bool = False) -> str:
+def group_by_table(group_by: Struct, full_name: bool = False) -> str:
     """The table of a GroupBy's backfill, as airbnb names it."""
     return table_of(group_by, AIRBNB, full_name)
 
 
-def join_table(join: Any, full_name: bool = True) -> str:
+def join_table(join: Struct, full_name: bool = True) -> str:
     """The table of a join's backfill, in its team's namespace, as airbnb names it."""
     set_name(join, "joins", AIRBNB)
     if not join.metaData.outputNamespace and (root := ROOT.get()):
@@ -161,7 +163,7 @@ def join_table(join: Any, full_name: bool = True) -> str:
     return table_of(join, AIRBNB, full_name)
 
 
-def join_part_table(join: Any, part: Any, full_name: bool = False) -> str:
+def join_part_table(join: Struct, part: Struct, full_name: bool = False) -> str:
     """The table of one part of a join's backfill, as airbnb names it."""
     prefix = [part.prefix] if isinstance(part.prefix, str) else []
     return "_".join([table_of(join, AIRBNB, full_name), *prefix, group_by_table(part.groupBy)])

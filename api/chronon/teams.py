@@ -11,6 +11,7 @@ from chronon_beam.api.chronon import partitions
 from chronon_beam.api.chronon.conf import Conf, to_conf
 from chronon_beam.api.chronon.other import Other
 from chronon_beam.api.chronon.repository import values_in
+from chronon_beam.api.chronon.structs import Struct
 from chronon_beam.api.dialect import ZIPLINE
 from chronon_beam.api.group_by import GroupByError
 
@@ -134,5 +135,5 @@ def _add_grid(info: Conf, default: Conf, team: Conf) -> None:
             return
 
 
-def _struct(window: Conf | None) -> Any:
+def _struct(window: Conf | None) -> Struct:
     return None if window is None else partitions.window(window)

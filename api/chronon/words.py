@@ -23,7 +23,7 @@ def select(*columns: str, **expressions: str) -> dict[str, str]:
     return {**{column: column for column in columns}, **expressions}
 
 
-def query_of(source: Any) -> Any:
+def query_of(source: Struct) -> Struct:
     """The query of a source, of whatever kind; raises GroupByError when there is none."""
     kind = source.entities or source.events or source.joinSource
     if kind is None or kind.query is None:
@@ -33,7 +33,7 @@ def query_of(source: Any) -> Any:
     return kind.query
 
 
-def columns_of(source: Any) -> list[str]:
+def columns_of(source: Struct) -> list[str]:
     """The names of what a source selects; raises GroupByError when it selects nothing."""
     selects = query_of(source).selects
     if selects is None:
@@ -41,7 +41,7 @@ def columns_of(source: Any) -> list[str]:
     return list(selects)
 
 
-def aggregation(words: Words, column: str | None, operation: Any, **fields: Any) -> Any:
+def aggregation(words: Words, column: str | None, operation: object, **fields: object) -> Struct:
     """An Aggregation; `operation` may carry its arguments, as `Operation.LAST_K(5)` does."""
     kind, arguments = operation if isinstance(operation, tuple) else (operation, {})
     return words["Aggregation"](
@@ -52,7 +52,7 @@ def aggregation(words: Words, column: str | None, operation: Any, **fields: Any)
     )
 
 
-def inputs(aggregations: Iterable[Any] | None) -> list[str]:
+def inputs(aggregations: Iterable[Struct] | None) -> list[str]:
     """The columns that are aggregated; raises GroupByError for an aggregation without any."""
     for index, each in enumerate(aggregations or ()):
         if not each.inputColumn:
@@ -63,14 +63,14 @@ def inputs(aggregations: Iterable[Any] | None) -> list[str]:
     return [each.inputColumn for each in aggregations or ()]
 
 
-def with_k(aggregations: Iterable[Any] | None, dialect: Dialect) -> None:
+def with_k(aggregations: Iterable[Struct] | None, dialect: Dialect) -> None:
     """Give percentiles of which no k was said the dialect's."""
     for each in aggregations or ():
         if each.argMap and "k" in each.argMap and each.argMap["k"] is None:
             each.argMap["k"] = str(dialect.percentile_k)
 
 
-def aggregations(**named: Any) -> list[Any]:
+def aggregations(**named: Struct) -> list[Struct]:
     """Aggregations of which each is over the column that its name says, unless it says another."""
     for name, each in named.items():
         if not each.inputColumn:
@@ -79,8 +79,11 @@ def aggregations(**named: Any) -> list[Any]:
 
 
 def default_aggregation(
-    aggregate: Any, keys: list[str], sources: Iterable[Any], **fields: Any
-) -> Any:
+    aggregate: Callable[..., Struct],
+    keys: list[str],
+    sources: Iterable[Struct],
+    **fields: object,
+) -> list[Struct]:
     """One aggregation per selected column that is neither a key nor a time."""
     return [
         aggregate(input_column=column, **fields)
@@ -90,7 +93,7 @@ def default_aggregation(
     ]
 
 
-def length(words: Words, window: Any, least: int = 1) -> Any:
+def length(words: Words, window: object, least: int = 1) -> Struct:
     """A window from `7d`, `24h` or `15m`, of at `least` that many units, or as it is.
 
     Raises:
@@ -112,7 +115,7 @@ def length(words: Words, window: Any, least: int = 1) -> Any:
 
 
 def complete(
-    source: Any, required: Sequence[str], filters: Mapping[str, str] | None = None
+    source: Struct, required: Sequence[str], filters: Mapping[str, str] | None = None
 ) -> None:
     """Add to a source's selects what its GroupBy needs, as Chronon does.
 
@@ -160,7 +163,7 @@ def output_columns(aggregation: Conf, dialect: Dialect) -> list[str]:
     return [f"{part}_by_{bucket}" for bucket in buckets for part in windowed] or windowed
 
 
-def column_tags(aggregations: Iterable[Any] | None, dialect: Dialect) -> dict[str, Any]:
+def column_tags(aggregations: Iterable[Struct] | None, dialect: Dialect) -> dict[str, object]:
     """The tags of aggregations, by the names of their features."""
     return {
         column: each.tags

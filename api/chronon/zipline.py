@@ -57,7 +57,7 @@ def Query(
     partition_lag: _Length = None,
     sub_partitions_to_wait_for: Sequence[str] | None = None,
     time_partitioned: bool | None = None,
-) -> Any:
+) -> Struct:
     """Selects and wheres in Spark SQL; `time_column` gives milliseconds since the epoch.
 
     Partitions are of tables, and play no part in streaming.
@@ -83,8 +83,8 @@ def Query(
 
 
 def EventSource(
-    table: str, query: Any, topic: str | None = None, is_cumulative: bool | None = None
-) -> Any:
+    table: str, query: Struct, topic: str | None = None, is_cumulative: bool | None = None
+) -> Struct:
     """Events: rows that happened once and never change."""
     return STRUCT["Source"](
         events=STRUCT["EventSource"](
@@ -98,10 +98,10 @@ def EventSource(
 
 def EntitySource(
     snapshot_table: str,
-    query: Any,
+    query: Struct,
     mutation_table: str | None = None,
     mutation_topic: str | None = None,
-) -> Any:
+) -> Struct:
     """Entities: rows that change over time."""
     return STRUCT["Source"](
         entities=STRUCT["EntitySource"](
@@ -113,25 +113,25 @@ def EntitySource(
     )
 
 
-def JoinSource(join: Any, query: Any = None) -> Any:
+def JoinSource(join: Struct, query: Struct | None = None) -> Struct:
     """Rows of a join, as they are enriched in the stream of its left source."""
     return STRUCT["Source"](joinSource=STRUCT["JoinSource"](join=join, query=query))
 
 
-def Window(length: int, time_unit: Any) -> Any:
+def Window(length: int, time_unit: object) -> Struct:
     """A length of time that ends at the query."""
     return STRUCT["Window"](length, time_unit)
 
 
 def Aggregation(
     input_column: str | None = None,
-    operation: Any = None,
+    operation: object = None,
     windows: Sequence[_Length] | None = None,
     buckets: Sequence[str] | None = None,
     tags: Mapping[str, str] | None = None,
     filter: str | None = None,  # noqa: A002 - Chronon's name
     column_alias: str | None = None,
-) -> Any:
+) -> Struct:
     """One operation over one column, for each of its windows and buckets; LAST by default.
 
     With `filter`, of the rows for which it is true, under the name `column_alias`.
@@ -148,43 +148,46 @@ def Aggregation(
 
 
 def DefaultAggregation(
-    keys: list[str], sources: Sequence[Any], operation: Any = Operation.LAST, tags: Any = None
-) -> list[Any]:
+    keys: list[str],
+    sources: Sequence[Struct],
+    operation: object = Operation.LAST,
+    tags: object = None,
+) -> list[Struct]:
     """One aggregation per selected column that is neither a key nor a time."""
     return words.default_aggregation(Aggregation, keys, sources, operation=operation, tags=tags)
 
 
-def Derivation(name: str, expression: str) -> Any:
+def Derivation(name: str, expression: str) -> Struct:
     """A feature made of features and keys when it is read; both `*`: all that are not renamed."""
     return STRUCT["Derivation"](name, expression)
 
 
 def GroupBy(
-    sources: Any,
+    sources: Struct | Sequence[Struct],
     keys: list[str],
-    aggregations: Sequence[Any] | None,
+    aggregations: Sequence[Struct] | None,
     version: int | None = None,
-    derivations: Sequence[Any] | None = None,
-    accuracy: Any = None,
+    derivations: Sequence[Struct] | None = None,
+    accuracy: object = None,
     output_namespace: str | None = None,
     table_properties: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
     online: bool | None = None,
-    online_strategy: Any = None,
+    online_strategy: object = None,
     production: bool | None = None,
-    key_filter: Any = None,
+    key_filter: Struct | None = None,
     offline_schedule: str | None = None,
     online_schedule: str | None = None,
-    conf: Any = None,
-    env_vars: Any = None,
-    cluster_conf: Any = None,
+    conf: Struct | None = None,
+    env_vars: object = None,
+    cluster_conf: object = None,
     step_days: int | None = None,
     disable_historical_backfill: bool = False,
     environments: Sequence[str] | None = None,
     partition_interval: _Length = None,
     partition_offset: _Length = None,
     workflow_concurrency: int | None = None,
-) -> Any:
+) -> Struct:
     """A GroupBy.
 
     Raises:
@@ -209,21 +212,21 @@ def GroupBy(
     meta.version = None if version is None else str(version)
     meta.environments = [_environment(each) for each in environments] if environments else None
     made = STRUCT["GroupBy"](meta, listed, keys, aggregations, accuracy, derivations)
-    made.keyFilter = key_filter.entities if hasattr(key_filter, "entities") else key_filter
+    made.keyFilter = getattr(key_filter, "entities", key_filter)
     made.onlineStrategy = online_strategy
     check_key_filter(made)
     check(to_conf(made, ZIPLINE, "GroupBy"), ZIPLINE)
     return made
 
 
-def _refuse_contradictions(sources: Any, version: Any) -> None:
+def _refuse_contradictions(sources: object, version: object) -> None:
     if not sources:
         raise GroupByError("GroupBy: sources is empty: a GroupBy needs one")
     if not (version is None or isinstance(version, int)):
         raise GroupByError(f"GroupBy: version is {version!r}: an int is expected")
 
 
-def normalized(sources: Any) -> list[Any]:
+def normalized(sources: Any) -> list[Struct]:
     """Sources in their union, from one source or a sequence of sources."""
     kinds = {"EventSource": "events", "EntitySource": "entities", "JoinSource": "joinSource"}
     given = [sources] if isinstance(sources, (Struct, Other)) else list(sources)
@@ -242,8 +245,8 @@ def normalized(sources: Any) -> list[Any]:
 
 
 def filtered(
-    aggregations: Sequence[Any] | None, keys: Sequence[str]
-) -> tuple[list[Any] | None, dict[str, str]]:
+    aggregations: Sequence[Struct] | None, keys: Sequence[str]
+) -> tuple[list[Struct] | None, dict[str, str]]:
     """Aggregations over columns that hold what passes their filters, and these columns' selects.
 
     Raises:
@@ -275,7 +278,7 @@ def filtered(
     return made, selected
 
 
-def _refuse_same_names(aggregations: Sequence[Any]) -> None:
+def _refuse_same_names(aggregations: Sequence[Struct]) -> None:
     names = [
         name
         for each in aggregations
@@ -287,7 +290,7 @@ def _refuse_same_names(aggregations: Sequence[Any]) -> None:
         )
 
 
-def refuse_selected(filters: Mapping[str, str], source: Any) -> None:
+def refuse_selected(filters: Mapping[str, str], source: Struct) -> None:
     """Raise GroupByError when a filtered column has the name of a selected column."""
     for alias in filters:
         if alias in (words.query_of(source).selects or {}):
@@ -297,7 +300,7 @@ def refuse_selected(filters: Mapping[str, str], source: Any) -> None:
 
 
 def schedule_online(
-    online: bool | None, given: str | None, offline: str | None, grid: Any
+    online: bool | None, given: str | None, offline: str | None, grid: Struct
 ) -> str | None:
     """When zipline refreshes what is served: daily, or as often as tables of less than a day."""
     if not online and given not in (None, "@never"):
@@ -336,7 +339,7 @@ def _environment(name: str) -> int:
     return ENVIRONMENTS[name.lower()]
 
 
-def _table(group_by: Any) -> str:
+def _table(group_by: Struct) -> str:
     return partitions.Table(
         table_of(group_by, ZIPLINE), group_by.metaData.executionInfo.outputTableInfo
     )

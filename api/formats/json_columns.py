@@ -1,6 +1,6 @@
 """Rows to one Arrow batch of a schema, and which rows do not fit it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -34,7 +34,7 @@ class JsonColumns:
         self._by_lower = {name.lower(): name for name in reversed(schema.names)}
         self._columns = [_column(field) for field in schema]
 
-    def read(self, rows: list[dict[str, Any]]) -> tuple[pa.RecordBatch, Reasons]:
+    def read(self, rows: list[dict[str, object]]) -> tuple[pa.RecordBatch, Reasons]:
         """The rows that fit, in order, and why the others do not. `rows` may be changed."""
         self._respell(rows)
         reasons: Reasons = {}
@@ -49,13 +49,13 @@ class JsonColumns:
             batch = self._batch(_without(rows, reasons))
         return batch, reasons
 
-    def _tried(self, rows: list[dict[str, Any]], reasons: Reasons) -> pa.RecordBatch | None:
+    def _tried(self, rows: list[dict[str, object]], reasons: Reasons) -> pa.RecordBatch | None:
         try:
             return self._batch(_without(rows, reasons))
         except _REFUSALS:
             return None
 
-    def _respell(self, rows: list[dict[str, Any]]) -> None:
+    def _respell(self, rows: list[dict[str, object]]) -> None:
         """Give fields that differ from a column in case only the column's spelling."""
         unknown = set[str]().union(*rows) - self._names
         others = {
@@ -67,13 +67,13 @@ class JsonColumns:
             for spelling in [each for each in row if each in others]:
                 row.setdefault(others[spelling], row[spelling])
 
-    def _batch(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    def _batch(self, rows: list[dict[str, object]]) -> pa.RecordBatch:
         columns = pa.array(rows, self._struct).flatten()
         if not columns:
             return pa.RecordBatch.from_struct_array(pa.array(rows, self._struct))
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
-    def _find_the_rest(self, rows: list[dict[str, Any]], reasons: Reasons) -> None:
+    def _find_the_rest(self, rows: list[dict[str, object]], reasons: Reasons) -> None:
         """Refuse what no converter refused, but Arrow does: nothing known, still no crash."""
         for index, row in enumerate(rows):
             if index not in reasons:
@@ -92,7 +92,7 @@ def _column(field: pa.Field) -> _Column:
         ) from None
 
 
-def _convert(column: _Column, rows: list[dict[str, Any]], reasons: Reasons) -> bool:
+def _convert(column: _Column, rows: list[dict[str, object]], reasons: Reasons) -> bool:
     """Convert the column where its values need it; whether it was done."""
     if column.converter.trusted:
         return False
@@ -104,7 +104,7 @@ def _convert(column: _Column, rows: list[dict[str, Any]], reasons: Reasons) -> b
     return True
 
 
-def _convert_all(column: _Column, rows: list[dict[str, Any]], reasons: Reasons) -> None:
+def _convert_all(column: _Column, rows: list[dict[str, object]], reasons: Reasons) -> None:
     name, convert = column.name, column.converter.convert
     for index, row in enumerate(rows):
         value = row.get(name)
@@ -115,5 +115,5 @@ def _convert_all(column: _Column, rows: list[dict[str, Any]], reasons: Reasons) 
                 reasons.setdefault(index, mismatch.reason(name))
 
 
-def _without(rows: list[Any], reasons: Reasons) -> list[Any]:
+def _without(rows: list[dict[str, object]], reasons: Reasons) -> list[dict[str, object]]:
     return [row for i, row in enumerate(rows) if i not in reasons] if reasons else rows

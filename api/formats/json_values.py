@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-Convert = Callable[[Any], Any]
+Convert = Callable[[object], object]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -43,7 +43,7 @@ _SQL_NAMES = {
 class Mismatch(ValueError):
     """A value that its type cannot hold; `path` leads to it inside of its column."""
 
-    def __init__(self, expected: str, found: Any, why: str = "") -> None:
+    def __init__(self, expected: str, found: object, why: str = "") -> None:
         super().__init__(expected, found, why)
         self.path = ""
         self._expected, self._found, self._why = expected, found, why
@@ -106,7 +106,7 @@ def sql_name(data_type: pa.DataType) -> str:
     return _SQL_NAMES.get(data_type, str(data_type))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
@@ -119,7 +119,7 @@ def _instance(python_type: type) -> Callable[[pa.DataType], Converter]:
     def make(data_type: pa.DataType) -> Converter:
         expected = sql_name(data_type)
 
-        def convert(value: Any) -> Any:
+        def convert(value: object) -> object:
             if type(value) is python_type:
                 return value
             raise Mismatch(expected, value)
@@ -130,13 +130,13 @@ def _instance(python_type: type) -> Callable[[pa.DataType], Converter]:
 
 
 def _null(data_type: pa.DataType) -> Converter:
-    def convert(value: Any) -> Any:
+    def convert(value: object) -> object:
         raise Mismatch("null", value)
 
     return Converter(convert, trusted=True)
 
 
-def _whole(value: Any, expected: str) -> int:
+def _whole(value: object, expected: str) -> int:
     if type(value) is Decimal:
         value = float(value)
     if type(value) is float and value.is_integer() and abs(value) <= _EXACT:
@@ -153,7 +153,7 @@ def _integer(data_type: pa.DataType) -> Converter:
     high = 2 ** (data_type.bit_width - signed) - 1
     low = -high - 1 if signed else 0
 
-    def convert(value: Any) -> int:
+    def convert(value: object) -> int:
         whole = _whole(value, expected)
         if not low <= whole <= high:
             raise Mismatch(expected, value, "out of range")
@@ -178,7 +178,7 @@ def _timestamp(data_type: pa.DataType) -> Converter:
     expected, per_second = sql_name(data_type), _PER_SECOND[data_type.unit]
     wanted = f"{expected} as ISO-8601 text or milliseconds since the epoch"
 
-    def convert(value: Any) -> int:
+    def convert(value: object) -> int:
         is_text = type(value) is str
         micros = _iso_micros(value, wanted) if is_text else _whole(value, wanted) * 1000
         units = micros * per_second // 10**6
@@ -201,7 +201,7 @@ def _iso_micros(text: str, wanted: str) -> int:
 def _date(data_type: pa.DataType) -> Converter:
     wanted = "DATE as ISO-8601 text or days since the epoch"
 
-    def convert(value: Any) -> int:
+    def convert(value: object) -> int:
         if type(value) is str:
             try:
                 return date.fromisoformat(value).toordinal() - _EPOCH_DAY
@@ -238,7 +238,7 @@ def _decimal(data_type: pa.DataType) -> Converter:
 def _binary(data_type: pa.DataType) -> Converter:
     wanted = "BINARY as base64 text"
 
-    def convert(value: Any) -> bytes:
+    def convert(value: object) -> bytes:
         if type(value) is not str:
             raise Mismatch(wanted, value)
         try:
@@ -253,7 +253,7 @@ def _array(data_type: pa.DataType) -> Converter:
     expected, item = sql_name(data_type), converter(data_type.value_type)
     as_is, inner = item.as_is | {type(None)}, item.convert
 
-    def convert(value: Any) -> list[Any]:
+    def convert(value: object) -> list[object]:
         if type(value) is not list:
             raise Mismatch(expected, value)
         if item.as_is and as_is.issuperset(map(type, value)):
@@ -268,7 +268,7 @@ def _map(data_type: pa.DataType) -> Converter:
     expected, item = sql_name(data_type), converter(data_type.item_type).convert
     key = _map_key(data_type.key_type)
 
-    def convert(value: Any) -> list[tuple[Any, Any]]:
+    def convert(value: object) -> list[tuple[object, object]]:
         if type(value) is not dict:
             raise Mismatch(expected, value)
         return [(_at(key, k, f"[{k!r}]"), _at(item, v, f"[{k!r}]")) for k, v in value.items()]
@@ -282,7 +282,7 @@ def _map_key(data_type: pa.DataType) -> Convert:
     if not pa.types.is_integer(data_type):
         return inner
 
-    def convert(value: Any) -> Any:
+    def convert(value: Any) -> object:
         try:
             return inner(int(value))
         except ValueError:
@@ -295,7 +295,7 @@ def _struct(data_type: pa.DataType) -> Converter:
     expected = sql_name(data_type)
     fields = [(each.name, converter(each.type)) for each in data_type]
 
-    def convert(value: Any) -> dict[str, Any]:
+    def convert(value: object) -> dict[str, object]:
         if type(value) is not dict:
             raise Mismatch(expected, value)
         return {name: _at(each.convert, value.get(name), f".{name}") for name, each in fields}
@@ -303,7 +303,7 @@ def _struct(data_type: pa.DataType) -> Converter:
     return Converter(convert, trusted=all(each.trusted for _, each in fields))
 
 
-def _at(convert: Convert, value: Any, step: str) -> Any:
+def _at(convert: Convert, value: object, step: str) -> object:
     if value is None:
         return None
     try:
