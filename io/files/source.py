@@ -20,6 +20,7 @@ from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Format
 from chronon_beam.io.files import parts
 from chronon_beam.io.files.avro import avro_schema, read_avro
+from chronon_beam.io.files.csv_lines import OPTIONS, CsvOptions, read_below_header
 from chronon_beam.io.files.first_bytes import refuse_unlike_lines
 from chronon_beam.io.files.identity import (
     begins_with,
@@ -63,7 +64,10 @@ _FORMATS = {
     ".json": "jsonl",
     ".avro": "avro",
     ".parquet": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
 }
+_TEXT = ("jsonl", "csv")
 
 Read = Callable[[BinaryIO, Part, int, Sequence[str]], Iterator[Messages]]
 """From a file: a part, in batches of so many messages; the columns that are wanted, if it can."""
@@ -73,16 +77,28 @@ def _read_lines(file: BinaryIO, part: Part, rows: int, _: Sequence[str]) -> Iter
     return read_lines(file, part, rows)
 
 
+def _read_below_header(
+    file: BinaryIO, part: Part, rows: int, _: Sequence[str]
+) -> Iterator[Messages]:
+    return read_below_header(file, part, rows)
+
+
 _READERS: dict[str, Read] = {
     "jsonl": _read_lines,
+    "csv": _read_lines,
+    "csv_with_header": _read_below_header,
     "avro": read_avro,
     "parquet": read_parquet,
 }
 
 _DIVIDERS: dict[str, Callable[[BinaryIO, Part, int], Iterator[Part]]] = {
     "jsonl": line_parts,
+    "csv": line_parts,
+    "csv_with_header": line_parts,
     "parquet": parquet_parts,
 }
+
+_NAMES = (*_TEXT, "avro", "parquet")
 
 _SCHEMAS: dict[str, Callable[[BinaryIO], pa.Schema]] = {
     "avro": avro_schema,
@@ -96,10 +112,11 @@ class FileSource(Source):
 
     Attributes:
         pattern: a path or glob, local or of any file system that Beam knows.
-        file_format: `jsonl`, `avro` or `parquet`; None: told by the end of the files' names.
+        file_format: `jsonl`, `csv`, `avro` or `parquet`; None: told by the end of the files' names.
         ddl: see `Source.ddl`.
         rows: the most messages a batch.
         chosen: what to read of these files; None reads all of them.
+        csv: how CSV is written.
     """
 
     pattern: str
@@ -107,38 +124,61 @@ class FileSource(Source):
     ddl: str | None = None
     rows: int = ROWS
     chosen: tuple[Unit, ...] | None = None
+    csv: CsvOptions = field(default_factory=CsvOptions)
     attributes_first = True
 
     def __post_init__(self) -> None:
-        if self.file_format not in (None, *_READERS):
+        if self.file_format not in (None, *_NAMES):
             raise ValueError(
-                f"format {self.file_format!r} is unknown: use one of {', '.join(_READERS)}"
+                f"format {self.file_format!r} is unknown: use one of {', '.join(_NAMES)}"
             )
 
     @classmethod
     def from_uri(cls, uri: str) -> "FileSource":
-        """For `file:PATH[?schema=DDL][&format=jsonl|avro|parquet]`.
+        """For `file:PATH[?schema=DDL][&format=jsonl|csv|avro|parquet]`, and Spark's CSV options.
 
         Raises:
             ValueError: an unknown parameter or format, or no path.
         """
         parsed = parse_uri(_with_wildcards(uri))
-        refuse_unknown(parsed.parameters, ("schema", "format"), "a file: source")
+        refuse_unknown(parsed.parameters, ("schema", "format", *OPTIONS), "a file: source")
         path = local_path(parsed.location, uri)
         as_typed = uri.partition(":")[2].partition("?")[0]
         if os.path.exists(as_typed) and not os.path.exists(path):
             path = as_typed  # %3A is how Spark and Hive write a colon in a name
-        return cls(path, parsed.parameters.get("format"), parsed.parameters.get("schema"))
+        given = dict(parsed.parameters)
+        ddl, file_format = given.pop("schema", None), given.pop("format", None)
+        source = cls(path, file_format, ddl, csv=CsvOptions.of(given))
+        if given and source._format() != "csv":
+            raise ValueError(
+                f"{next(iter(given))}= is an option of CSV: {path} is not, by its name"
+            )
+        return source
 
     @property
     def format(self) -> Format:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """`JSON` for JSON lines, `ARROW` for the others; looks at the files if it must."""
+        """`JSON` for JSON lines, CSV's own, else `ARROW`; looks at the files if it must."""
+        if self._format() == "csv":
+            return self.csv.format(self._csv_names())
         return JSON if self._format() == "jsonl" else ARROW
+
+    def _csv_names(self) -> list[str]:
+        return self.csv.names(next(_sample(matching(self.pattern)), b""), self.ddl)
+
+    def _csv_schema(self) -> pa.Schema:
+        names = self._csv_names()
+        lines = list(islice(_sample(matching(self.pattern)), _SAMPLE))
+        return self.csv.schema(names, lines[1:] if self.csv.header else lines)
+
+    def _reads(self) -> str:
+        """The name of the reader."""
+        file_format = self._format()
+        return "csv_with_header" if file_format == "csv" and self.csv.header else file_format
 
     def transform(self, columns: pa.Schema) -> beam.PTransform:
         """Raises FileNotFoundError if nothing matches now; the workers look again."""
         names, partitions = tuple(columns.names), self.attributes()
-        return ReadFiles(self.pattern, self._format(), self.rows, names, self.chosen, partitions)
+        return ReadFiles(self.pattern, self._reads(), self.rows, names, self.chosen, partitions)
 
     def reach(self) -> None:
         """Look at the first bytes of some files; see `Source.reach`."""
@@ -156,8 +196,8 @@ class FileSource(Source):
         return file_units(matching(self.pattern))
 
     def goes_on(self, read: Unit, now: Unit) -> bool:
-        """See `Source.goes_on`: only JSON lines that are not compressed can grow."""
-        may_grow = self._format() == "jsonl" and not is_compressed(now.path)
+        """See `Source.goes_on`: only lines that are not compressed can grow."""
+        may_grow = self._format() in _TEXT and not is_compressed(now.path)
         return may_grow and begins_with(now.path, read)
 
     def of_units(self, units: Sequence[Unit]) -> "FileSource":
@@ -175,6 +215,8 @@ class FileSource(Source):
         file_format = self._format()
         if file_format == "jsonl":
             return _inferred(paths, self.pattern)
+        if file_format == "csv":
+            return self._csv_schema()
         schemas = [(path, _header_schema(path, file_format)) for path in paths]
         (first, schema), *others = schemas
         for path, other in others:
@@ -184,7 +226,7 @@ class FileSource(Source):
 
     def head(self, columns: pa.Schema) -> Iterator[Messages]:
         """See `Source.head`; each file is opened when its messages are asked for."""
-        read = _READERS[self._format()]
+        read = _READERS[self._reads()]
         for path in matching(self.pattern):
             with open_stored(path) as file:
                 yield from read(file, Part(path), self.rows, columns.names)
@@ -300,10 +342,10 @@ def format_of(path: str) -> str:
     for end in COMPRESSIONS:
         lower = lower.removesuffix(end)
     for end, file_format in _FORMATS.items():
-        if lower.endswith(end) and (file_format == "jsonl" or path.lower() == lower):
+        if lower.endswith(end) and (file_format in _TEXT or path.lower() == lower):
             return file_format
     raise ValueError(
-        f"the format of {path} is not known from its name: add ?format={'|'.join(_READERS)}"
+        f"the format of {path} is not known from its name: add ?format={'|'.join(_NAMES)}"
     )
 
 
