@@ -18,40 +18,23 @@
 
 A column whose type holds itself, or has a decimal of more than 38 digits, is a refused one.
 
-Records are read by a *plain* schema, which has the same bytes: no logical types, strings as bytes,
-and each branch of a union within a record of one field, which tells the branches apart. So no value
-can fail while a record is read, and what comes after it is never lost. Source:
+Records are read by a *plain* form of their schema (see `avro_plain`), so that no value can fail
+while a record is read, and what comes after it is never lost. Source:
 `org.apache.spark.sql.avro.SchemaConverters`.
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from decimal import Context, Decimal
 from typing import Any
 
 import fastavro
 import pyarrow as pa
 
+from chronon_beam.api.formats.avro_plain import PLAIN, Avro, PlainForm, branches_of, widest
 from chronon_beam.api.formats.nested import with_leaves
 from chronon_beam.api.formats.refused import refusal, refused
 
-Avro = Any
-"""A schema as fastavro parsed it: names in full, a type that is defined before by its name."""
-
-_PLAIN = {
-    "null": pa.null(),
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "bytes": pa.binary(),
-    "string": pa.string(),
-    "enum": pa.string(),
-    "fixed": pa.binary(),
-}
 _LOGICAL = {
     ("int", "date"): pa.date32(),
     ("long", "timestamp-millis"): pa.timestamp("ms", tz="UTC"),
@@ -59,8 +42,6 @@ _LOGICAL = {
     ("long", "local-timestamp-millis"): pa.timestamp("ms"),
     ("long", "local-timestamp-micros"): pa.timestamp("us"),
 }
-_WIDER = ({"int", "long"}, "long"), ({"float", "double"}, "double")
-_NO_NAME = re.compile(r"\W")
 _DIGITS = 38
 _WIDE = Context(prec=100)
 _WIDEST = 76
@@ -114,14 +95,14 @@ class AvroColumns:
         self._types = _Types(dict(_definitions(schema)), schema["name"])
         fields = {field["name"]: field for field in schema["fields"]}
         self.schema = pa.schema([self._types.column(field) for field in fields.values()])
-        self.writer = _Plain(self._types.named).of(schema, "")
+        self.writer = PlainForm(self._types.named).of(schema, "")
         wanted = [each for each in self.schema if names is None or each.name in names]
         self._wanted = [each for each in wanted if refusal(each) is None]
         kept = [fields[each.name] for each in self._wanted]
         self.reader = None
         if len(kept) < len(fields):
-            self.reader = _Plain(self._types.named).of({**schema, "fields": kept}, "")
-        self.target = _Plain(self._types.named, defaults=True).of({**schema, "fields": kept}, "")
+            self.reader = PlainForm(self._types.named).of({**schema, "fields": kept}, "")
+        self.target = PlainForm(self._types.named, defaults=True).of({**schema, "fields": kept}, "")
         raw = [(each.name, self._types.raw(fields[each.name]["type"])) for each in self._wanted]
         self._raw = pa.struct(raw)
 
@@ -139,6 +120,21 @@ class AvroColumns:
         if not shaped:
             return pa.RecordBatch.from_struct_array(pa.array(records, self._raw))
         return pa.RecordBatch.from_arrays(shaped, [field.name for field in self._wanted])
+
+    def pieces(self, records: list[dict[str, Any]]) -> Iterator[pa.RecordBatch | str]:
+        """The wanted columns of records, in order; in place of a record that has none, the reason.
+
+        Damage can make an int of more than 32 bits, for example.
+        """
+        try:
+            yield self.batch(records)
+        except (pa.ArrowException, OverflowError) as error:
+            if len(records) == 1:
+                yield f"a value is not of its type: {error}"
+                return
+            half = len(records) // 2
+            yield from self.pieces(records[:half])
+            yield from self.pieces(records[half:])
 
 
 def _definitions(avro: Avro) -> Iterator[tuple[str, Avro]]:
@@ -162,21 +158,6 @@ def _told(schema: Avro) -> str:
     return repr(schema["type"] if isinstance(schema, dict) else schema)
 
 
-def _branches(union: list[Avro]) -> list[Avro]:
-    return [branch for branch in union if branch != "null" and branch != {"type": "null"}]
-
-
-def _kind(avro: Avro) -> str:
-    return avro["type"] if isinstance(avro, dict) and isinstance(avro["type"], str) else str(avro)
-
-
-def _widest(branches: list[Avro]) -> str | None:
-    """The type that Spark reads a union of numbers as, if it widens them."""
-    kinds = {_kind(branch) for branch in branches}
-    plain = all(not (isinstance(branch, dict) and "logicalType" in branch) for branch in branches)
-    return next((wide for narrow, wide in _WIDER if plain and kinds == narrow), None)
-
-
 class _Types:
     """Column types of Avro types, and the types that the values of their plain form have."""
 
@@ -194,9 +175,9 @@ class _Types:
     def of(self, avro: Avro, path: str) -> pa.DataType:
         """The column type; raises ValueError, with the path, if there is none."""
         if isinstance(avro, list):
-            return self._union(_branches(avro), path)
+            return self._union(branches_of(avro), path)
         if isinstance(avro, str):
-            return _PLAIN[avro] if avro in _PLAIN else self.of(self.named[avro], path)
+            return PLAIN[avro] if avro in PLAIN else self.of(self.named[avro], path)
         kind = avro["type"]
         if not isinstance(kind, str):
             return self.of(kind, path)
@@ -206,7 +187,7 @@ class _Types:
             return pa.map_(pa.string(), self.of(avro["values"], f"{path}[]"))
         if kind in ("record", "error"):
             return self._record(avro, path)
-        if kind not in _PLAIN:
+        if kind not in PLAIN:
             return self.of(self.named[kind], path)
         return self._logical(avro, kind, path)
 
@@ -217,7 +198,7 @@ class _Types:
     def _logical(self, avro: Avro, kind: str, path: str) -> pa.DataType:
         decimal = decimal_type(avro)
         if decimal is None:
-            return _LOGICAL.get((kind, avro.get("logicalType", "")), _PLAIN[kind])
+            return _LOGICAL.get((kind, avro.get("logicalType", "")), PLAIN[kind])
         if decimal[0] > _DIGITS:
             raise ValueError(f"field {path!r} is a decimal of {decimal[0]} digits, not {_DIGITS}")
         return pa.decimal128(*decimal)
@@ -236,9 +217,9 @@ class _Types:
     def _union(self, branches: list[Avro], path: str) -> pa.DataType:
         if len(branches) < 2:
             return self.of(branches[0], path) if branches else pa.null()
-        wide = _widest(branches)
+        wide = widest(branches)
         if wide is not None:
-            return _PLAIN[wide]
+            return PLAIN[wide]
         members = [self.of(each, f"{path}.member{at}") for at, each in enumerate(branches)]
         return pa.struct([(f"member{at}", each) for at, each in enumerate(members)])
 
@@ -251,105 +232,6 @@ def decimal_type(avro: Avro) -> tuple[int, int] | None:
     if type(precision) is not int or type(scale) is not int or not 0 <= scale <= precision:
         return None
     return (precision, scale) if precision else None
-
-
-class _Plain:
-    """The plain form of one schema; equal types in other schemas have the same form."""
-
-    def __init__(self, named: dict[str, Avro], defaults: bool = False) -> None:
-        self._named = named
-        self._defaults = defaults
-        self._defined: set[str] = set()
-
-    def of(self, avro: Avro, path: str) -> Avro:
-        """The plain form; `path` leads to it from the named type that it is in."""
-        if isinstance(avro, list):
-            return self._union(avro, path)
-        if isinstance(avro, str):
-            return self._primitive(avro, path)
-        kind = avro["type"]
-        if not isinstance(kind, str):
-            return self.of(kind, path)
-        if kind == "array":
-            return {"type": "array", "items": self.of(avro["items"], f"{path}[]")}
-        if kind == "map":
-            return {"type": "map", "values": self.of(avro["values"], f"{path}[]")}
-        return self._definition(avro, path) if "name" in avro else self._primitive(kind, path)
-
-    def _primitive(self, name: str, path: str) -> Avro:
-        if name in _PLAIN:
-            return "bytes" if name == "string" else name
-        return self._definition(self._named[name], path)
-
-    def _definition(self, avro: Avro, path: str) -> Avro:
-        name = avro["name"]
-        if name in self._defined:
-            return name
-        self._defined.add(name)
-        if "fields" not in avro:
-            return {key: avro[key] for key in ("type", "name", "size", "symbols") if key in avro}
-        fields = [self._field(each, f"{name}.{each['name']}") for each in avro["fields"]]
-        return {"type": "record", "name": name, "fields": fields}
-
-    def _field(self, field: Avro, path: str) -> Avro:
-        plain = {"name": field["name"], "type": self.of(field["type"], path)}
-        if self._defaults and "default" in field:
-            with suppress(_NoPlainDefault):
-                plain["default"] = self._default(field["type"], field["default"])
-        return plain
-
-    def _default(self, avro: Avro, value: Any) -> Any:
-        """The default of a type in its plain form; that of a union is of its first branch."""
-        if isinstance(avro, list):
-            branches = _branches(avro)
-            found = self._default(avro[0], value)
-            wrapped = len(branches) > 1 and _widest(branches) is None and avro[0] in branches
-            return {"member0": found} if wrapped else found
-        if isinstance(avro, str):
-            known = avro in _PLAIN
-            return _plain_default(avro, value) if known else self._default(self._named[avro], value)
-        if avro["type"] == "array":
-            return [self._default(avro["items"], each) for each in value]
-        if avro["type"] == "map":
-            return {key: self._default(avro["values"], each) for key, each in value.items()}
-        if "fields" not in avro:
-            return _plain_default(avro["type"], value)
-        fields = {each["name"]: each for each in avro["fields"]}
-        return {
-            name: self._default(each["type"], value.get(name, each.get("default")))
-            for name, each in fields.items()
-        }
-
-    def _union(self, union: list[Avro], path: str) -> Avro:
-        branches = _branches(union)
-        if len(branches) < 2 or _widest(branches) is not None:
-            return [self.of(each, path) for each in union]
-        return [self._branch(each, branches, path) for each in union]
-
-    def _branch(self, branch: Avro, branches: list[Avro], path: str) -> Avro:
-        if branch not in branches:
-            return "null"
-        member = f"member{branches.index(branch)}"
-        place = f"{path}.{member}"
-        return {
-            "type": "record",
-            "name": f"chronon_beam_branch_{_NO_NAME.sub('_', place)}",
-            "fields": [{"name": member, "type": self.of(branch, place)}],
-        }
-
-
-class _NoPlainDefault(ValueError):
-    """A default of bytes that fastavro cannot give.
-
-    JSON writes bytes as characters, and fastavro gives these as they are: beyond ASCII they would
-    become other bytes. A record that lacks the field cannot be read then.
-    """
-
-
-def _plain_default(kind: str, value: Any) -> Any:
-    if kind in ("bytes", "fixed") and not value.isascii():
-        raise _NoPlainDefault(value)
-    return value
 
 
 def _raw(kind: pa.DataType) -> pa.DataType:

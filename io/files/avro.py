@@ -80,15 +80,28 @@ def read_avro(
             if lost is None:
                 records.append(record)
             if records and (lost or len(records) == rows):
-                yield table_messages(found.batch(records), name, done)
+                yield from _read_messages(found, records, name, done)
                 done, records = done + len(records), []
             if lost:
                 yield unread(name, done, lost.cause, lost.count)
                 done += lost.count or 0
         if records:
-            yield table_messages(found.batch(records), name, done)
+            yield from _read_messages(found, records, name, done)
     except ValueError as error:
         yield unread(name, done, str(error))
+
+
+def _read_messages(
+    columns: AvroColumns, records: list[Any], name: str, done: int
+) -> Iterator[Messages]:
+    """The Messages of records that follow `done` others."""
+    for piece in columns.pieces(records):
+        if isinstance(piece, str):
+            yield unread(name, done, piece, 1)
+            done += 1
+        else:
+            yield table_messages(piece, name, done)
+            done += piece.num_rows
 
 
 def _header(file: BinaryIO) -> _Header:

@@ -29,7 +29,8 @@ from fastavro.schema import (
     to_parsing_canonical_form,
 )
 
-from chronon_beam.api.formats.avro_columns import Avro, AvroColumns, parsed_schema
+from chronon_beam.api.formats.avro_columns import AvroColumns, parsed_schema
+from chronon_beam.api.formats.avro_plain import Avro
 from chronon_beam.api.formats.table_columns import TableColumns
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
@@ -157,6 +158,7 @@ class AvroDecoder:
         lower = {name.lower() for name in columns.names}
         named = [field["name"] for field in record["fields"] if field["name"].lower() in lower]
         self._records = AvroColumns(record, named)
+        self._none = self._records.batch([])
         self._columns = TableColumns(columns)
         self._fingerprint = _fingerprint(record)
         self._writer = fastavro.parse_schema(self._records.writer)
@@ -177,9 +179,23 @@ class AvroDecoder:
                 raise  # the registry is down: the message is not to blame
             except Exception as error:  # fastavro raises what the bytes lead it to
                 reasons[index] = _reason(error)
-        table = pa.Table.from_batches([self._records.batch(records)])
-        batch, unfit = self._columns.read(table)
-        return Decoded(batch, reasons | {rows[index]: why for index, why in unfit.items()})
+        return self._decoded(records, rows, reasons)
+
+    def _decoded(self, records: list[AvroRecord], rows: list[int], reasons: Reasons) -> Decoded:
+        """Rows of the records, whose messages have the indices `rows`, and all reasons."""
+        batches: list[pa.RecordBatch] = []
+        kept: list[int] = []
+        at = 0
+        for piece in self._records.pieces(records):
+            if isinstance(piece, str):
+                reasons[rows[at]] = piece
+                at += 1
+            else:
+                batches.append(piece)
+                kept += rows[at : at + piece.num_rows]
+                at += piece.num_rows
+        batch, unfit = self._columns.read(pa.Table.from_batches(batches or [self._none]))
+        return Decoded(batch, reasons | {kept[index]: why for index, why in unfit.items()})
 
     def close(self) -> None:
         """Let go of the registry."""

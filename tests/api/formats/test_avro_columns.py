@@ -49,3 +49,13 @@ def test_default_of_bytes_beyond_ascii_is_not_guessed():
     }
     (field,) = AvroColumns(parsed_schema(json.dumps(schema))).target["fields"]
     assert "default" not in field
+
+
+def test_value_beyond_its_type_costs_one_record():
+    schema = {"type": "record", "name": "A", "fields": [{"name": "id", "type": "int"}]}
+    columns = AvroColumns(parsed_schema(json.dumps(schema)))
+    pieces = list(columns.pieces([{"id": 1}, {"id": 2}, {"id": 1 << 40}, {"id": 3}]))
+    (reason,) = [piece for piece in pieces if isinstance(piece, str)]
+    read = [piece.to_pylist() for piece in pieces if not isinstance(piece, str)]
+    assert sum(read, []) == [{"id": 1}, {"id": 2}, {"id": 3}]
+    assert "a value is not of its type" in reason

@@ -82,11 +82,9 @@ def test_changes_unfold_to_rows_that_are_taken_back_and_added(serde: SerDe):
     assert is_envelope(columns)
     deleted = {**CHANGE, "after": None, "op": "d"}
     payloads = [json.dumps(change).encode() for change in (CHANGE, deleted)]
-    events, failures = decode_messages(
-        Messages("sales/0", [5, 6], payloads), serde.decoder(columns)
-    )
-    rows = unfold(events)
-    assert failures == []
+    decoded = decode_messages(Messages("sales/0", [5, 6], payloads), serde.decoder(columns))
+    rows = unfold(decoded.batch)
+    assert decoded.failures == []
     assert rows.positions == [5, 5, 6]
     assert rows.batch.column("is_before").to_pylist() == [True, False, True]
     assert rows.batch.column("email").to_pylist() == ["a@x", "b@x", "a@x"]
