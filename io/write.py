@@ -197,6 +197,7 @@ class Pending:
         return taken
 
 
+@beam.typehints.with_output_types(int)
 class WriteFn(beam.DoFn):
     """Writes PutRequests, or lists of them, to the store; see `Write`."""
 
