@@ -75,6 +75,27 @@ def save(store: WritableStore, info: ServingInfo) -> None:
         raise GroupByError(f"{group_by.name}: the store cannot be written: {reason}")
 
 
+def check_declared(store: ReadableStore, group_by: GroupBy, tiled: bool, layout: str) -> None:
+    """Refuse what `save` would refuse, as far as that can be told without the source's types.
+
+    Raises:
+        GroupByError: the store holds data of this GroupBy in another form.
+    """
+    try:
+        stored = _stored(store, group_by)
+    except FileNotFoundError:
+        return  # the store is made by the first write
+    if stored is None:
+        return
+    found = json.loads(stored)
+    types = {name: from_json(kind) for name, kind in found["types"].items()}
+    try:
+        now = json.loads(ServingInfo(Plan(group_by, types, layout), tiled).to_bytes())
+    except (GroupByError, KeyError):
+        return  # columns of other names or types: `save` compares them
+    _check_same(found, now, group_by)
+
+
 def _check_same(old: dict[str, object], new: dict[str, object], group_by: GroupBy) -> None:
     for field in ("tiling", "layout", "dialect", "key_schema", "schema", "tile_sizes_ms"):
         if old[field] != new[field]:

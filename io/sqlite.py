@@ -72,6 +72,12 @@ class SqliteStore(KVStore):
         if Path(path).is_dir():
             raise IsADirectoryError(f"sqlite:{path} is a folder: name a file in it")
 
+    def reach(self) -> None:
+        """Raise PermissionError if the file, or the folder to make it in, is read-only."""
+        place = self._path if Path(self._path).exists() else Path(self._path).resolve().parent
+        if not os.access(place, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise PermissionError(f"sqlite:{self._path}: {place} cannot be written by this user")
+
     def create(self, dataset: str) -> None:
         """Make the dataset's table, and the file, if there is none."""
         self._connection().execute(_CREATE.format(table=_table(dataset)))

@@ -64,9 +64,39 @@ def _log_to_stderr() -> None:
     asked = os.environ.get("CHRONON_BEAM_LOG")
     logging.basicConfig(level=asked or "ERROR", format=_LOG_FORMAT)
     logging.getLogger("chronon_beam").setLevel(asked or "WARNING")
+    logging.getLogger("py4j").addFilter(_is_no_interrupt)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_no_interrupt)
+    _tell_of_spark()
     if not asked:
         # gRPC prints what it sees of a connection that ends; we say what comes of it.
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
+def _is_no_interrupt(record: logging.LogRecord) -> bool:
+    """Py4J logs the trace of a Ctrl-C that reaches it, and raises it all the same."""
+    return not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt))
+
+
+def _tell_of_spark() -> None:
+    """Have what starts Spark say so, and how long that takes: it is what users wait for."""
+    log = logging.getLogger("chronon_beam.transforms.spark.session")
+    if log.level == logging.NOTSET:
+        teller = logging.StreamHandler(_Stderr())
+        teller.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(teller)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+
+
+class _Stderr:
+    """The standard error of the moment: tests and notebooks change it."""
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _with_runner_config(argv: Sequence[str]) -> list[str]:

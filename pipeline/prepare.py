@@ -10,7 +10,7 @@ from chronon_beam.api.group_by import GroupBy
 from chronon_beam.api.load import load_group_by
 from chronon_beam.api.serde import SerDe
 from chronon_beam.api.validation import require_rows, require_temporal
-from chronon_beam.fetcher.serving_info import ServingInfo, save
+from chronon_beam.fetcher.serving_info import ServingInfo, check_declared, save
 from chronon_beam.io.kafka.topic_string import uri_of
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.sources import Source, open_source
@@ -129,6 +129,7 @@ def prepare(options: JobOptions) -> Prepared:
     group_by = loaded_group_by(options.group_by, options.dialect)
     require_temporal(group_by)
     with closing(reached_store(options.store)) as store:
+        check_declared(store, group_by, options.tiling is not None, options.layout)
         uri = source_uri(group_by, options.source, options.kafka_bootstrap)
         found = planned(group_by, uri, options.layout)
         found.source.live = replace(options.live, reader=f"chronon-{group_by.name}")

@@ -18,7 +18,7 @@ from chronon_beam.pipeline.options import JobOptions
 from chronon_beam.pipeline.prepare import prepare
 from chronon_beam.pipeline.progress import ProgressLine
 from chronon_beam.pipeline.runners import worker_logs
-from chronon_beam.pipeline.runners.choose import Chosen, runner_of
+from chronon_beam.pipeline.runners.choose import Chosen, check_runner, runner_of
 from chronon_beam.pipeline.runners.job_server import root_cause
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
 from chronon_beam.pipeline.summary import summary
@@ -54,6 +54,7 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
         GroupByError, QueryError, UsageError: as `prepare`.
     """
     began = time.monotonic()
+    check_runner(runner, beam_flags)
     say(f"{options.group_by}: planning the query with Spark")
     dead_letters = open_dead_letters(options.dead_letters)
     prepared = prepare(options)

@@ -27,6 +27,7 @@ from chronon_beam.pipeline.metrics import count
 from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.prepare import loaded_group_by, planned, reached_store
 from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
+from chronon_beam.pipeline.runners.choose import check_runner
 from chronon_beam.pipeline.summary import upload_summary
 from chronon_beam.transforms.decode import Decode, DecodedEvents
 from chronon_beam.transforms.evaluate import Evaluate, Evaluated, columns_read
@@ -113,6 +114,7 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
     """
     began = time.monotonic()
     dead_letters = open_dead_letters(options.dead_letters)
+    check_runner(runner, beam_flags)
     say(f"{options.group_by}: planning the query with Spark")
     job, source = prepare_upload(options)
     group_by = job.info.plan.group_by

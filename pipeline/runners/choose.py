@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.runners.runner import PipelineRunner
 from apache_beam.version import __version__ as beam_version
 
-from chronon_beam.pipeline.options import UsageError
+from chronon_beam.pipeline.options import UsageError, nearest
 from chronon_beam.pipeline.runners.flink import dangers, flink, flink_arguments, parse_flags
 
 
@@ -63,6 +64,25 @@ def runner_of(
             yield Chosen(name, complete, parse_flags(complete)["environment_type"] == "LOOPBACK")
     else:
         yield Chosen(name, list(flags), workers_here=False)
+
+
+def check_runner(name: str, flags: Sequence[str]) -> None:
+    """Refuse a runner that is not there, before anything is started.
+
+    Raises:
+        UsageError: Beam has no runner of that name, or what it needs is not on this machine.
+    """
+    known = StandardOptions.KNOWN_RUNNER_NAMES
+    if "." not in name and name.lower().removesuffix("runner") not in map(_short, known):
+        near = nearest(name, known)
+        hint = f"did you mean {near}?" if near else f"choose one of {', '.join(known)}"
+        raise UsageError(f"--runner={name}: Beam has no such runner: {hint}")
+    if name == "PrismRunner":
+        with_default(flags, "prism_location", _prism)
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2].lower().removesuffix("runner")
 
 
 def warnings_of(name: str, flags: Sequence[str], live: bool | None) -> list[str]:

@@ -3,7 +3,9 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -134,3 +136,22 @@ def test_store_pickles_as_its_path(path):
     store = SqliteStore(path)
     store.multi_put([put(1)])
     assert len(list(pickle.loads(pickle.dumps(store)).scan("D"))) == 1
+
+
+def test_read_only_file_or_folder_is_told_by_reach() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # not below pytest's, which only we may enter
+        Path(folder).chmod(0o755)
+        (Path(folder) / "old.db").touch(0o644)
+        user = os.geteuid()
+        os.seteuid(user or 65_534)  # root may write everywhere
+        try:
+            Path(folder).chmod(0o555) if user else None
+            with pytest.raises(PermissionError, match="new.db: .* cannot be written by this user"):
+                SqliteStore(f"{folder}/new.db").reach()
+            (Path(folder) / "old.db").chmod(0o444) if user else None
+            with pytest.raises(PermissionError, match="old.db cannot be written"):
+                SqliteStore(f"{folder}/old.db").reach()
+        finally:
+            os.seteuid(user)
+            Path(folder).chmod(0o755)
+        SqliteStore(f"{folder}/new.db").reach()

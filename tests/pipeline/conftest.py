@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 from command_line import Cli, Flag, Ran, run
 
+from chronon_beam.transforms.spark.session import local_spark
+
+
+@pytest.fixture(scope="session")
+def spark_is_up() -> None:
+    """A command that starts Spark says so on stderr: here none is the first."""
+    local_spark()
+
 
 @pytest.fixture
-def chronon_beam(capsys: pytest.CaptureFixture[str]) -> Cli:
+def chronon_beam(spark_is_up: None, capsys: pytest.CaptureFixture[str]) -> Cli:
     def command(*argv: str) -> Ran:
         return run(capsys, argv)
 

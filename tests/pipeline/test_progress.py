@@ -27,3 +27,28 @@ def test_line_says_so_while_the_counts_are_elsewhere() -> None:
             time.sleep(0.01)
     assert "running; its workers' counts come with the summary" in out.getvalue()
     assert "events" not in out.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_terminal_has_one_live_line_and_nothing_is_left_of_it() -> None:
+    out, counts = Terminal(), {"messages": 1500, "written": 1200}
+    with ProgressLine(lambda: counts, interval_s=0.01, to=out):
+        while "events 1,500" not in out.getvalue():
+            time.sleep(0.01)
+    assert "\n" not in out.getvalue()
+    assert not out.getvalue().rpartition("\r")[0].rpartition("\r")[2].strip()
+
+
+def test_where_events_stand_still_the_rate_is_that_of_what_moves() -> None:
+    out, counts = io.StringIO(), {"messages": 1500, "tiles": 10, "written": 10}
+    with ProgressLine(lambda: counts, interval_s=0.01, to=out):
+        while "events/s" not in out.getvalue():
+            time.sleep(0.01)
+        counts = {**counts, "tiles": 900}
+        while " tiles/s" not in out.getvalue():
+            time.sleep(0.01)
+    assert "tiles 900" in out.getvalue()

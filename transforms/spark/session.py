@@ -7,10 +7,12 @@ through sessions of our own, so that neither sees the other's settings.
 import contextlib
 import functools
 import json
+import logging
 import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +123,7 @@ class LocalSpark:
             return self._prepared[setups]
 
 
+_log = logging.getLogger(__name__)
 _lock = threading.RLock()
 _running: LocalSpark | None = None
 _of_parent: list[object] = []
@@ -193,12 +196,15 @@ def _started(hive: bool) -> LocalSpark:
     confs = _LOCAL_CONFS | (_HIVE_CONFS if hive else {_CATALOG: "in-memory"})
     directory = private_directory()
     _forget()
+    began = time.monotonic()
+    _log.info("starting Spark (seconds; longer on a busy machine)")
     jvm = launch(confs, directory)
     with _own_interrupt():
         SparkContext._ensure_initialized(gateway=jvm.gateway)
         context = SparkContext(conf=SparkConf())
     spark = _equipped(SparkSession(context), directory, jvm)
     spark.evaluator.follow(os.getpid())
+    _log.info("Spark is up after %.1f s", time.monotonic() - began)
     return spark
 
 

@@ -1,7 +1,10 @@
 """`chronon-beam run`."""
 
 import json
+import re
 import shlex
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -80,6 +83,55 @@ def test_wrong_store_is_told_before_spark_plans(
     assert ran.code in (1, 2)
     assert "cannot be resolved" not in ran.err
     assert store.removeprefix("sqlite:") in ran.err
+
+
+@pytest.mark.parametrize("command", [["run"], ["upload", "--ds=2023-11-14"]])
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--runner=FlinkRuner"], "Beam has no such runner: did you mean FlinkRunner?"),
+        (["--runner=Spork"], "Beam has no such runner"),
+        (["--runner=PrismRunner"], "no prism on this machine"),
+    ],
+)
+def test_wrong_runner_is_told_before_spark_plans(
+    chronon_beam: Cli,
+    declared: Flag,
+    events: Flag,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    flags: list[str],
+    message: str,
+) -> None:
+    for name in ("PATH", "HOME", "GOBIN"):
+        monkeypatch.setenv(name, "/nowhere")
+    group_by = declared(selects="'user', price='prcie'")
+    ran = chronon_beam(*command, group_by, events(ANN), "--store=null:", *flags)
+    assert ran.code == 2
+    assert message in ran.err
+    assert "cannot be resolved" not in ran.err
+
+
+def test_other_aggregations_in_the_store_are_told_before_spark_plans(
+    chronon_beam: Cli, store: str, declared: Flag, events: Flag
+) -> None:
+    assert chronon_beam("run", declared(), events(ANN), store).code == 0
+    maximum = "Aggregation('price', Operation.MAX, [Window(6, TimeUnit.HOURS)])"
+    changed = declared(maximum, selects="'user', price='prcie'")
+    ran = chronon_beam("run", changed, events(ANN), store)
+    assert (ran.code, "holds data with schema another" in ran.err) == (2, True)
+    ran = chronon_beam("run", declared(selects="'user', price='prcie'"), events(ANN), store)
+    assert "cannot be resolved" in ran.err
+
+
+def test_whatever_starts_spark_says_so_and_how_long_it_took(tmp_path: Path) -> None:
+    argv = ["plan", ICE_CREAM, EVENTS]
+    command = [sys.executable, "-m", "chronon_beam.pipeline", *argv]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0
+    starting, up = [line for line in ran.stderr.splitlines() if "Spark" in line]
+    assert starting.startswith("starting Spark")
+    assert re.fullmatch(r"Spark is up after \d+\.\d s", up)
 
 
 @pytest.mark.parametrize("command", [["run"], ["upload", "--ds=2023-11-14"]])
