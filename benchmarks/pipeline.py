@@ -61,13 +61,13 @@ class StageClock:
 
     STAGES = (
         ("read", ReadFn, ("process",)),
-        ("decode", decode._DecodeFn, ("process",)),
         ("split", tile.SplitFn, ("process", "finish_bundle")),
         ("tile", tile_fn.EveryEventFn, ("process",)),
         ("tile", tile_fn.BufferedFn, ("process",)),
         ("write", write.WriteFn, ("process", "finish_bundle")),
     )
     FUNCTIONS = (
+        ("decode", decode, "decode_messages"),
         ("evaluate", evaluate, "evaluate_events"),
         ("convert", convert, "row_requests"),
         ("convert", convert, "tile_requests"),
