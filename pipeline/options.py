@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from chronon_beam.aggregator.layout import LAYOUTS
 from chronon_beam.api.dialect import DIALECTS
 from chronon_beam.io.live import Live
+from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.triggers import Trigger, parse_trigger
 
@@ -24,6 +25,7 @@ class JobOptions:
         source: where events come from; None: the topic of the GroupBy.
         kafka_bootstrap: the brokers of that topic.
         live: what a source that never ends is told.
+        latency: how long events of such a source may wait.
         tiling: how tiles are made; None stores the rows as they are.
     """
 
@@ -36,6 +38,7 @@ class JobOptions:
     tiling: Tiling | None = field(default_factory=Tiling)
     kafka_bootstrap: str | None = None
     live: Live = field(default_factory=Live)
+    latency: Latency = LEVELS[DEFAULT]
 
 
 def add_group_by(parser: argparse.ArgumentParser) -> None:
@@ -72,12 +75,21 @@ def add_source(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 def add_live(parser: argparse.ArgumentParser) -> None:
     """Flags for events that never end; their defaults are those of `Live`."""
-    default = Live()
     parser.add_argument(
         "--kafka_bootstrap",
         metavar="HOST:PORT",
         help="the brokers of the GroupBy's own topic, which is read where --source is not given",
     )
+    _add_times(parser, Live())
+    parser.add_argument(
+        "--latency",
+        choices=LEVELS,
+        default=DEFAULT,
+        help="how soon an event is stored, against how much CPU that costs (default: %(default)s)",
+    )
+
+
+def _add_times(parser: argparse.ArgumentParser, default: Live) -> None:
     parser.add_argument(
         "--max_out_of_orderness_ms",
         type=int,
@@ -213,6 +225,7 @@ def job_options(arguments: argparse.Namespace) -> JobOptions:
         tiling=tiling if arguments.tiling == "tiled" else None,
         kafka_bootstrap=arguments.kafka_bootstrap,
         live=_live(arguments),
+        latency=LEVELS[arguments.latency],
     )
 
 
@@ -224,7 +237,11 @@ def _live(arguments: argparse.Namespace) -> Live:
         raise UsageError(
             "--kafka_bootstrap: --source says where its brokers are: give one of the two"
         )
-    return Live(disorder_ms=arguments.max_out_of_orderness_ms, idle_ms=arguments.idle_ms)
+    return Live(
+        disorder_ms=arguments.max_out_of_orderness_ms,
+        idle_ms=arguments.idle_ms,
+        linger_ms=LEVELS[arguments.latency].linger_ms,
+    )
 
 
 def _tiling(arguments: argparse.Namespace) -> Tiling:

@@ -20,6 +20,7 @@ from chronon_beam.pipeline.progress import ProgressLine
 from chronon_beam.pipeline.runners import worker_logs
 from chronon_beam.pipeline.runners.choose import Chosen, check_runner, runner_of
 from chronon_beam.pipeline.runners.job_server import root_cause
+from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
 from chronon_beam.pipeline.summary import summary
 
@@ -67,6 +68,7 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
         beam_flags,
         buffered=job.buffered,
         live=not source.bounded,
+        latency=options.latency,
     )
     say(summary(counts, time.monotonic() - began))
     return Done(group_by, counts)
@@ -79,6 +81,7 @@ def carry_out(
     *,
     buffered: bool = False,
     live: bool = False,
+    latency: Latency = LEVELS[DEFAULT],
 ) -> dict[str, int]:
     """Run a pipeline to its end, with a line of progress; gives its counts.
 
@@ -90,7 +93,7 @@ def carry_out(
     extremes.clear()
     with (
         quiet(),
-        runner_of(runner, buffered, beam_flags, live=live) as chosen,
+        runner_of(runner, buffered, beam_flags, live, latency) as chosen,
         ProgressLine(lambda: tallied_since(before) if chosen.workers_here else None),
     ):
         result = _finished(lay, chosen)

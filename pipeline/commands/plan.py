@@ -19,6 +19,7 @@ def _add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     flags.add_group_by(parser)
     flags.add_source(parser, required=False)
+    flags.add_live(parser)
     flags.add_store(parser, required=False)
     flags.add_dead_letters(parser)
     flags.add_tiling(parser)

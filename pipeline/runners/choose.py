@@ -14,6 +14,7 @@ from apache_beam.version import __version__ as beam_version
 
 from chronon_beam.pipeline.options import UsageError, nearest
 from chronon_beam.pipeline.runners.flink import dangers, flink, flink_arguments, parse_flags
+from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,11 @@ class Chosen:
 
 @contextmanager
 def runner_of(
-    name: str, buffered: bool, flags: Sequence[str], live: bool = False
+    name: str,
+    buffered: bool,
+    flags: Sequence[str],
+    live: bool = False,
+    latency: Latency = LEVELS[DEFAULT],
 ) -> Iterator[Chosen]:
     """The runner called `name`; what it started ends with the context.
 
@@ -45,6 +50,7 @@ def runner_of(
         buffered: whether the job has processing-time timers.
         flags: what the user gives Beam.
         live: whether the source never ends.
+        latency: how long events of such a source may wait.
 
     Raises:
         UsageError: what the runner needs is not on this machine.
@@ -60,7 +66,7 @@ def runner_of(
     elif name == "FlinkRunner":
         for warning in warnings_of(name, flags, live):
             print(f"warning: {warning}", file=sys.stderr, flush=True)
-        with flink(flags, live=live) as complete:
+        with flink(flags, live, latency) as complete:
             yield Chosen(name, complete, parse_flags(complete)["environment_type"] == "LOOPBACK")
     else:
         yield Chosen(name, list(flags), workers_here=False)

@@ -12,45 +12,77 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from chronon_beam.pipeline.runners import maven, worker_boot
+from chronon_beam.pipeline.runners import latency, maven, worker_boot
 from chronon_beam.pipeline.runners.flink_jar import ASSEMBLED_VERSION, job_server_jar
+from chronon_beam.pipeline.runners.flink_state import check_savepoint
 from chronon_beam.pipeline.runners.job_server import JobServer
+from chronon_beam.pipeline.runners.latency import Latency
+from chronon_beam.pipeline.runners.state_sampler import stop_sampling
 
 LOCAL_MASTERS = ("[local]", "[auto]")
 CHECKPOINT_INTERVAL_MS = 30_000
-"""Also bounds how long a restart repeats; shorter ones make the state of a Python source grow."""
+"""Also bounds how long a restart repeats."""
 
 MAX_PARALLELISM = 128
 """Fixed, because Flink derives it from the parallelism, and state restores at the same one only."""
 
+CLUSTER_PARALLELISM = 2
+"""At least: Flink does not rescale a job with a live source from 1 to more."""
+
 Flags = Mapping[str, str | None]
+
+_LATENCY = latency.LEVELS[latency.DEFAULT]
 
 
 @contextmanager
-def flink(argv: Sequence[str], live: bool = False) -> Iterator[list[str]]:
+def flink(
+    argv: Sequence[str], live: bool = False, latency: Latency = _LATENCY
+) -> Iterator[list[str]]:
     """Start a job server for the job of these options; gives all the options to run it with.
 
     Args:
         argv: Beam options of the user; `--flink_master` decides where the job runs.
         live: whether the source never ends, as a Kafka topic.
+        latency: how long events of such a source may wait.
 
     Raises:
         NoJobServerJar: if there is no job server for this Flink version.
         JobServerFailed: if it does not come up.
+        ValueError: a savepoint comes from another kind of job server.
     """
-    complete = flink_arguments(argv, live=live)
+    complete = flink_arguments(argv, live, latency)
     flags = parse_flags(complete)
-    if flags.get("job_endpoint"):
-        yield complete
-        return
-    jar, _ = job_server_jar(flags.get("flink_job_server_jar"), flags["flink_version"] or "")
-    with JobServer(jar, flags["flink_master"] or LOCAL_MASTERS[0]) as server:
+    with ExitStack() as opened:
+        if live:
+            stop_sampling()
+            if "flink_conf_dir" not in flags and "output_executable_path" not in flags:
+                folder = opened.enter_context(TemporaryDirectory(prefix="chronon_beam-flink-"))
+                complete.append(f"--flink_conf_dir={_configuration(Path(folder), latency)}")
+        if flags.get("job_endpoint"):
+            yield complete
+            return
+        jar, _ = job_server_jar(flags.get("flink_job_server_jar"), flags["flink_version"] or "")
+        if savepoint := flags.get("savepoint_path"):
+            check_savepoint(savepoint, jar, live)
+        server = JobServer(jar, flags["flink_master"] or LOCAL_MASTERS[0])
+        opened.enter_context(server)
         yield [*complete, f"--job_endpoint={server.endpoint}"]
 
 
-def flink_arguments(argv: Sequence[str], live: bool = False) -> list[str]:
+def _configuration(folder: Path, latency: Latency) -> Path:
+    """Flink's settings that no option of Beam has, in `folder`."""
+    line = f"execution.buffer-timeout.interval: {latency.buffer_ms} ms\n"
+    (folder / "flink-conf.yaml").write_text(line, encoding="utf-8")
+    return folder
+
+
+def flink_arguments(
+    argv: Sequence[str], live: bool = False, latency: Latency = _LATENCY
+) -> list[str]:
     """The user's options, and after them the safe ones that they leave open."""
     given = parse_flags(argv)
     master = given.get("flink_master") or LOCAL_MASTERS[0]
@@ -61,8 +93,9 @@ def flink_arguments(argv: Sequence[str], live: bool = False) -> list[str]:
         "max_parallelism": str(MAX_PARALLELISM),
         **_environment(given, master in LOCAL_MASTERS),
     }
-    if master in LOCAL_MASTERS:
-        defaults["parallelism"] = "1"
+    defaults["parallelism"] = str(1 if master in LOCAL_MASTERS else CLUSTER_PARALLELISM)
+    if live:
+        defaults["max_bundle_time_mills"] = str(latency.bundle_ms)
     if live or master not in LOCAL_MASTERS:
         # As batch, a cluster would end the workers, and Spark with them, after each stage.
         defaults["streaming"] = None
@@ -134,6 +167,7 @@ def dangers(argv: Sequence[str], live: bool = False) -> list[str]:
     found = [*_wrong_booleans(flags), *_stalls(flags, live)]
     if live and not local:
         found += _losses(flags)
+        found += _fixed_parallelism(flags)
     return found + _missing_on_workers(flags, local)
 
 
@@ -181,6 +215,14 @@ def _losses(flags: Flags) -> Iterator[str]:
         yield (
             "no --max_parallelism: Flink derives it from the parallelism, and a savepoint may then "
             f"not restore at another one; add --max_parallelism={MAX_PARALLELISM}."
+        )
+
+
+def _fixed_parallelism(flags: Flags) -> Iterator[str]:
+    if flags.get("parallelism") == "1":
+        yield (
+            "--parallelism=1: Flink does not restore such a job at a higher one; start with "
+            f"--parallelism={CLUSTER_PARALLELISM} or more."
         )
 
 

@@ -15,6 +15,8 @@ import zipfile
 from enum import Enum
 from pathlib import Path
 
+from apache_beam.io.filesystems import FileSystems
+
 CLASS = (
     "org/apache/beam/runners/fnexecution/control/"
     "BundleCheckpointHandlers$StateAndTimerBundleCheckpointHandler.class"
@@ -26,6 +28,9 @@ CLASS = (
 _APPENDS_ID = re.compile(rb"\x2a(\xb6..)(?=\x12.\1\x1b)", re.DOTALL)
 _SKIPS_ID = re.compile(rb"\x00{4}(?=\x12.\xb6..\x1b)", re.DOTALL)
 _NOPS = b"\0\0\0\0"
+_STATE_NAME = re.compile(rb"sdf_checkpoint:(:?)")
+_HEADER = 1 << 20
+"""Bytes at the beginning of a file of state within which the names of its states stand."""
 
 
 class ResidualNames(Enum):
@@ -61,3 +66,47 @@ def residual_names(jar: Path) -> ResidualNames:
     if _APPENDS_ID.search(class_file):
         return ResidualNames.LEAKING
     return ResidualNames.SHARED if _SKIPS_ID.search(class_file) else ResidualNames.BEAM
+
+
+def savepoint_names(savepoint: str) -> ResidualNames:
+    """The kind of job server that a savepoint or checkpoint comes from, by its states' names.
+
+    That of Beam 2.76 and newer is told by names that are not there, as is a job without a
+    splittable DoFn.
+
+    Raises:
+        OSError: there is nothing to read at that path.
+    """
+    folder = re.sub("^file:(//)?(?=/)", "", savepoint).rstrip("/")  # Beam knows no file:
+    found = FileSystems.match([f"{folder}/*"])[0].metadata_list
+    if not found:
+        raise FileNotFoundError(f"--savepoint_path={savepoint}: there is no file in it")
+    kinds = set()
+    for each in found:
+        with FileSystems.open(each.path) as file:
+            whole = each.path.endswith("_metadata")  # small states are in it, wherever it has them
+            names = _STATE_NAME.findall(file.read(-1 if whole else _HEADER))
+        kinds |= {ResidualNames.SHARED if name else ResidualNames.LEAKING for name in names}
+    return next(iter(kinds), ResidualNames.BEAM)
+
+
+def check_savepoint(savepoint: str, jar: str, live: bool) -> None:
+    """Refuse a savepoint that this job server cannot take up: a source would stop without a word.
+
+    Args:
+        savepoint: the path or URI given as `--savepoint_path`.
+        jar: the job server's; one that is not a local file is not looked at.
+        live: whether the job has a source that never ends.
+
+    Raises:
+        ValueError: it comes from another kind of job server.
+    """
+    if not live or not Path(jar).is_file():
+        return
+    wanted, found = residual_names(Path(jar)), savepoint_names(savepoint)
+    if wanted is not found:
+        raise ValueError(
+            f"--savepoint_path={savepoint} comes from a job server of another kind ({found.value}, "
+            f"this one is {wanted.value}): what its source has left to read would be forgotten. "
+            "Give that job server's jar as --flink_job_server_jar, or start without the savepoint"
+        )

@@ -20,6 +20,7 @@ _STREAMING = (
     "allowed_lateness_ms",
     "max_out_of_orderness_ms",
     "idle_ms",
+    "latency",
 )
 OURS = (*_STREAMING, "dead_letters")
 """Our own flags that a way to run may set, besides Beam's."""

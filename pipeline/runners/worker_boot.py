@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
         parser.add_argument(f"--{endpoint}_endpoint", default="")
     flags, _ = parser.parse_known_args(argv)
     environment = {**os.environ, **worker_environment(flags)}
-    worker = [sys.executable, "-m", "apache_beam.runners.worker.sdk_worker_main"]
+    worker = [sys.executable, "-m", "chronon_beam.pipeline.runners.sdk_worker_main"]
     # From here on the worker logs to the runner; the file would repeat it and never end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     os.execve(sys.executable, worker, environment)

@@ -4,9 +4,11 @@ import argparse
 
 import pytest
 
+from chronon_beam.io.live import Live
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.options import UsageError, check_flags, job_options
 from chronon_beam.pipeline.runners import beam_flags
+from chronon_beam.pipeline.runners.latency import LEVELS
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.triggers import Trigger
 
@@ -53,6 +55,12 @@ def test_flags_become_options() -> None:
     assert (options.dialect, options.layout) == ("zipline", "sliding")
     assert options.tiling == Tiling(Trigger(250), 60_000, Late.DEAD_LETTER, 16)
     assert options.dead_letters == "file:d.jsonl"
+
+
+def test_latency_decides_how_long_events_wait() -> None:
+    options = job_options(parsed("--latency=low", "--idle_ms=7", "--max_out_of_orderness_ms=8"))
+    assert options.latency == LEVELS["low"]
+    assert options.live == Live(disorder_ms=8, idle_ms=7, linger_ms=LEVELS["low"].linger_ms)
 
 
 def test_untiled_jobs_have_no_tiling() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chronon_beam.pipeline.runners.flink import dangers, flink_arguments, parse_flags
 from chronon_beam.pipeline.runners.job_server import root_cause
+from chronon_beam.pipeline.runners.latency import LEVELS
 
 CLUSTER = "--flink_master=localhost:8081"
 
@@ -153,3 +154,18 @@ def test_root_cause_of_a_jvm_that_does_not_start_is_what_it_says():
     assert root_cause("Error: Invalid or corrupt jarfile a.jar\n").startswith("Invalid or corrupt")
     no_heap = "Error occurred during initialization of VM\nCould not reserve enough space\n"
     assert root_cause(no_heap) == "Could not reserve enough space"
+
+
+def test_live_jobs_wait_as_long_as_their_latency_says():
+    flags = parse_flags(flink_arguments([], True, LEVELS["low"]))
+    assert flags["max_bundle_time_mills"] == "10"
+    given = flink_arguments(["--max_bundle_time_mills=7"], True, LEVELS["low"])
+    assert parse_flags(given)["max_bundle_time_mills"] == "7"
+    assert "max_bundle_time_mills" not in flags_of()
+
+
+def test_jobs_on_a_cluster_can_be_rescaled():
+    assert flags_of(CLUSTER)["parallelism"] == "2"
+    assert flags_of()["parallelism"] == "1"
+    (warning,) = dangers(flink_arguments([CLUSTER, "--parallelism=1"], live=True), live=True)
+    assert warning.startswith("--parallelism=1: Flink does not restore")

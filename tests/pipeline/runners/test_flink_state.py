@@ -9,8 +9,10 @@ from chronon_beam.pipeline.runners import flink_jar
 from chronon_beam.pipeline.runners.flink_state import (
     CLASS,
     ResidualNames,
+    check_savepoint,
     cured,
     residual_names,
+    savepoint_names,
 )
 
 APPEND = b"\xb6\x00\x0e"
@@ -57,3 +59,33 @@ def test_assembling_cures(tmp_path: Path) -> None:
         assert jar.testzip() is None
         assert jar.read(CLASS) == CURED
         assert jar.read("A.class") == b"a"
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (b"..sdf_checkpoint::0..", ResidualNames.SHARED),
+        (b"..sdf_checkpoint:17:0..", ResidualNames.LEAKING),
+        (b"..another..", ResidualNames.BEAM),
+    ],
+)
+def test_a_savepoint_is_taken_up_by_its_own_kind_of_job_server(
+    tmp_path: Path, names: bytes, kind: ResidualNames
+) -> None:
+    savepoint = tmp_path / "savepoint-1"
+    savepoint.mkdir()
+    (savepoint / "_metadata").write_bytes(b"")
+    (savepoint / "state").write_bytes(names)
+    assert savepoint_names(str(savepoint)) is kind
+    jar = str(jar_of(tmp_path / "server.jar", {CLASS: CURED}))
+    check_savepoint(str(savepoint), jar, live=False)
+    if kind is ResidualNames.SHARED:
+        check_savepoint(savepoint.as_uri(), jar, live=True)
+    else:
+        with pytest.raises(ValueError, match=f"another kind .{kind.value}, this one is shared"):
+            check_savepoint(str(savepoint), jar, live=True)
+
+
+def test_a_savepoint_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="--savepoint_path=.*: there is no file in it"):
+        savepoint_names(str(tmp_path))
