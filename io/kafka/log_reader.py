@@ -113,12 +113,22 @@ class LogReader:
 
     def _sorted(self, polled: list[Message]) -> Polled:
         found = Polled({}, {}, set(), set())
+        records: list[Message] = []
+        place: Place | None = None
         for message in polled:
-            place = Place(message.topic() or "", message.partition() or 0)
+            topic, partition = message.topic() or "", message.partition() or 0
             if (error := message.error()) is not None:
-                self._sort_error(error, place, message, found)
-            else:
-                found.records.setdefault(place, []).append(message)
+                self._sort_error(error, Place(topic, partition), message, found)
+            elif place is not None and partition == place.partition and topic == place.topic:
+                records.append(message)
+            else:  # a poll has few runs of one partition
+                place = Place(topic, partition)
+                records = found.records.setdefault(place, [])
+                records.append(message)
+        self._moved(found)
+        return found
+
+    def _moved(self, found: Polled) -> None:
         for place, messages in found.records.items():
             self._at[place] = (messages[-1].offset() or 0) + 1
             self._quiet_since.pop(place, None)
@@ -128,7 +138,6 @@ class LogReader:
             self._quiet_since.setdefault(place, time.monotonic())
         if found.records or found.ends:
             self._back()
-        return found
 
     def _sort_error(self, error: KafkaError, place: Place, message: Message, found: Polled) -> None:
         code = error.code()

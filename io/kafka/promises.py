@@ -11,8 +11,10 @@ for so long that the watermark passes it over, what it brings afterwards is meas
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from chronon_beam.api.records import MIN_MS
 from chronon_beam.io.kafka.progress import Progress
@@ -25,12 +27,12 @@ class Promises(NamedTuple):
     """What a partition promised before each record of a batch.
 
     Attributes:
-        before_ms: one per record.
+        before_ms: one per record, int64.
         newest_ms: the latest record time after the batch.
         ahead: how many records have a time too far ahead of the clock.
     """
 
-    before_ms: list[int]
+    before_ms: NDArray[np.int64]
     newest_ms: int
     ahead: int
 
@@ -47,17 +49,15 @@ def promises(
         disorder_ms: how far records may be out of order.
         now_ms: this machine's clock.
 
-    >>> promises([50, 70, 60], MIN_MS, MIN_MS, 10, 1000).before_ms == [MIN_MS, 39, 59]
-    True
+    >>> promises([50, 70, 60], MIN_MS, 0, 10, 1000).before_ms.tolist()
+    [0, 39, 59]
     """
     bound_ms = now_ms + AHEAD_MS
-    counted = [time if 0 <= time <= bound_ms else MIN_MS for time in times_ms]
-    newest = list(accumulate(counted, max, initial=newest_ms))
-    before = [
-        floor_ms if latest == MIN_MS else max(floor_ms, latest - disorder_ms - 1)
-        for latest in newest[:-1]
-    ]
-    return Promises(before, newest[-1], sum(time > bound_ms for time in times_ms))
+    times = np.asarray(times_ms, np.int64)
+    counted = np.where((times < 0) | (times > bound_ms), MIN_MS, times)
+    newest = np.maximum.accumulate(np.concatenate(([newest_ms], counted)))
+    before = np.maximum(newest[:-1] - disorder_ms - 1, floor_ms)
+    return Promises(before, int(newest[-1]), int((times > bound_ms).sum()))
 
 
 def watermark_ms(active: Iterable[Progress], disorder_ms: int, now_ms: int) -> int:

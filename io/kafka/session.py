@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from confluent_kafka import Message
+from numpy.typing import NDArray
 
 from chronon_beam.api.records import Messages
 from chronon_beam.io.kafka.attributes import attributes_of
@@ -47,6 +48,23 @@ class Step(NamedTuple):
     progress: Progress
     messages: Sequence[Messages] = ()
     counts: Mapping[str, int] = {}
+
+
+def cuts(sizes: Sequence[int], most: int = BYTES) -> list[tuple[int, int]]:
+    """Where to cut a batch so that each part has at most `most` bytes, unless one record has more.
+
+    >>> cuts([3, 3, 9, 1], 6)
+    [(0, 2), (2, 3), (3, 4)]
+    """
+    if sum(sizes) <= most:
+        return [(0, len(sizes))] if sizes else []
+    found, start, held = [], 0, 0
+    for index, size in enumerate(sizes):
+        if index > start and held + size > most:
+            found.append((start, index))
+            start, held = index, 0
+        held += size
+    return [*found, (start, len(sizes))]
 
 
 class Session:
@@ -148,39 +166,35 @@ class Session:
             yield from self._look(polled.gone)
 
     def _step(self, before: Progress, records: list[Message], floor_ms: int) -> Step:
-        records = [each for each in records if _offset(each) < before.stop]
+        if _offset(records[-1]) >= before.stop:
+            records = [each for each in records if _offset(each) < before.stop]
         if not records:
             return Step(before._replace(next_offset=before.stop))
         times = [each.timestamp()[1] for each in records]
         made = promises(times, before.newest_ms, floor_ms, self._live.disorder_ms, _now_ms())
         progress = before._replace(next_offset=_offset(records[-1]) + 1, newest_ms=made.newest_ms)
-        pairs = zip(records, made.before_ms, strict=True)
-        kept = [pair for pair in pairs if pair[0].value() is not None]
-        counts = {"tombstones": len(records) - len(kept), "ahead": made.ahead}
-        return Step(progress, list(self._messages(str(before.place), kept)), counts)
+        messages = list(self._messages(str(before.place), records, made.before_ms))
+        tombstones = len(records) - sum(len(each.positions) for each in messages)
+        return Step(progress, messages, {"tombstones": tombstones, "ahead": made.ahead})
 
-    def _messages(self, source: str, kept: list[tuple[Message, int]]) -> Iterator[Messages]:
-        """Of at most `BYTES`, unless one record alone is larger."""
-        sizes = list(accumulate(len(record) for record, _ in kept))
-        start = 0
-        while start < len(kept):
-            begun = sizes[start - 1] if start else 0
-            stop = start + 1
-            while stop < len(kept) and sizes[stop] - begun <= BYTES:
-                stop += 1
-            yield self._batch(source, kept[start:stop])
-            start = stop
-
-    def _batch(self, source: str, kept: list[tuple[Message, int]]) -> Messages:
-        records = [record for record, _ in kept]
-        promised = None if self._bounded else pa.array([ms for _, ms in kept], pa.int64())
-        return Messages(
-            source,
-            [_offset(each) for each in records],
-            [each.value() or b"" for each in records],
-            promised_ms=promised,
-            attributes=attributes_of(records, self._columns),
-        )
+    def _messages(
+        self, source: str, records: list[Message], before_ms: NDArray[np.int64]
+    ) -> Iterator[Messages]:
+        """The records that have a value, in batches of at most `BYTES`."""
+        values = [each.value() for each in records]
+        if None in values:
+            kept = [index for index, value in enumerate(values) if value is not None]
+            records, before_ms = [records[index] for index in kept], before_ms[kept]
+        payloads = [value for value in values if value is not None]
+        for start, stop in cuts(list(map(len, payloads))):
+            part = records[start:stop]
+            yield Messages(
+                source,
+                list(map(_offset, part)),
+                payloads[start:stop],
+                promised_ms=None if self._bounded else pa.array(before_ms[start:stop]),
+                attributes=attributes_of(part, self._columns),
+            )
 
     def _look(self, gone: Iterable[Place]) -> Iterator[Step]:
         """Ask the brokers for partitions that are new, anew, or have lost what is to be read."""

@@ -19,7 +19,7 @@ def batched(times: list[int], borders: list[int]) -> list[int]:
     found, newest_ms = [], MIN_MS
     for start, stop in pairwise([0, *sorted(borders), len(times)]):
         made = promises(times[start:stop], newest_ms, MIN_MS, DISORDER_MS, NOW_MS)
-        found += made.before_ms
+        found += made.before_ms.tolist()
         newest_ms = made.newest_ms
     return found
 
@@ -34,7 +34,7 @@ def test_batch_borders_change_no_promise(data: st.DataObject, times: list[int]) 
 def test_promises_rise_and_keep_to_what_the_runner_was_given(
     times: list[int], floor_ms: int
 ) -> None:
-    before = promises(times, MIN_MS, floor_ms, DISORDER_MS, NOW_MS).before_ms
+    before = promises(times, MIN_MS, floor_ms, DISORDER_MS, NOW_MS).before_ms.tolist()
     assert all(one <= other for one, other in pairwise(before))
     assert all(promise >= floor_ms for promise in before)
 
@@ -49,7 +49,7 @@ def test_a_promise_is_the_latest_time_less_the_bound(times: list[int]) -> None:
 
 def test_a_time_far_ahead_of_the_clock_moves_nothing() -> None:
     made = promises([100, 4_070_908_800_000, 200], MIN_MS, MIN_MS, DISORDER_MS, NOW_MS)
-    assert made.before_ms == [MIN_MS, 49, 49]
+    assert made.before_ms.tolist() == [MIN_MS, 49, 49]
     assert (made.newest_ms, made.ahead) == (200, 1)
 
 

@@ -1,0 +1,295 @@
+"""What the Kafka source costs, and how long an event takes from the topic to the store.
+
+    python benchmarks/kafka.py --records 1000000 --rates 500,1000,5000 --seconds 12 --latency low
+
+1. The source alone beside a bare loop of confluent-kafka's consume(1000), both over the same topic:
+   CPU per record of this process, librdkafka's threads included.
+2. The light job on local Flink with a checkpoint every 10 s and a store that notes when it is
+   written to: the time from an event's creation to its write, by rate; CPU when idle; and how fast
+   a backlog is worked off. No tile closes meanwhile.
+
+A broker is started, and its CPU and the producer's do not count. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from processes import cpu_s
+from workload import DDL, light
+
+from chronon_beam.api.records import PutRequest
+from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.io.kv_store import NullStore
+from chronon_beam.io.live import Live
+from chronon_beam.io.sources import open_source
+from chronon_beam.pipeline.job import Job, build
+from chronon_beam.pipeline.runners.choose import runner_of
+from chronon_beam.pipeline.runners.embedded import embedded_runner
+from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
+from chronon_beam.transforms.evaluate import plan_of, sql_query
+from chronon_beam.transforms.spark.compiled_query import compile_query
+from chronon_beam.transforms.spark.session import parse_ddl
+from chronon_beam.transforms.tiling.settings import Tiling
+
+HERE = Path(__file__).parent
+BROKER = HERE.parent / "tests" / "services" / "kafka_broker.py"
+PARTITIONS = 2
+BACKLOG = 200_000
+_WITHIN_S = 300.0
+_SETTLE_S = 1.0
+
+
+@contextmanager
+def kafka_broker() -> Iterator[str]:
+    """A broker's address."""
+    command = [sys.executable, str(BROKER)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        address = process.stdout.readline().decode().split()[-1]
+        try:
+            yield address
+        finally:
+            process.terminate()
+
+
+class Producing:
+    """The producer, as a process of its own on a topic of its own."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
+        script = [sys.executable, str(HERE / "kafka_load.py"), bootstrap, topic, str(PARTITIONS)]
+        self._process = subprocess.Popen(
+            script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, rate: float, amount: float) -> int:
+        """See `kafka_load`."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{rate} {amount}\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def end(self) -> None:
+        """Let it end."""
+        self._process.communicate()
+
+
+def bare_us(bootstrap: str, topic: str, records: int) -> float:
+    """CPU per record of the loop that everybody writes."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "bare",
+            "enable.auto.commit": False,
+            "queued.max.messages.kbytes": 32_768,
+        }
+    )
+    consumer.assign([TopicPartition(topic, each, 0) for each in range(PARTITIONS)])
+    began, seen = time.process_time(), 0
+    while seen < records:
+        found = [
+            (message.value(), message.offset(), message.timestamp()[1])
+            for message in consumer.consume(1000, 1.0)
+        ]
+        seen += len(found)
+    spent = time.process_time() - began
+    consumer.close()
+    return spent / records * 1e6
+
+
+def source_us(bootstrap: str, topic: str, records: int) -> float:
+    """CPU per record of the source, without what it costs to run a pipeline over nothing."""
+    return (
+        (_read_s(bootstrap, topic, "earliest") - _read_s(bootstrap, topic, "latest"))
+        / records
+        * 1e6
+    )
+
+
+def _read_s(bootstrap: str, topic: str, start: str) -> float:
+    source = open_source(f"kafka://{bootstrap}/{topic}?start={start}&stop=end")
+    began = time.process_time()
+    with beam.Pipeline(runner=embedded_runner(False)) as root:
+        _ = root | source.transform(pa.schema([])) | beam.Map(lambda messages: None)
+    return time.process_time() - began
+
+
+class Marks:
+    """When the store was written to, and with events of which time; in this process."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[float, list[int]]] = []
+
+    def note(self, _: NullStore, requests: list[PutRequest]) -> list[None]:
+        """Stands for `NullStore.multi_put`."""
+        self.writes.append((time.time() * 1000, [each.ts_ms for each in requests]))
+        return [None] * len(requests)
+
+    def number(self) -> int:
+        """How many writes there were."""
+        return sum(len(times) for _, times in self.writes)
+
+    def waited_ms(self, begin_ms: float, end_ms: float) -> list[float]:
+        """From creation to write, of events that were created in between."""
+        return [
+            at - created
+            for at, times in self.writes
+            for created in times
+            if begin_ms <= created < end_ms
+        ]
+
+
+def percentiles(waited: list[float]) -> dict[str, float]:
+    """p50, p99 and p999."""
+    cuts = statistics.quantiles(waited, n=1000, method="inclusive")
+    return {name: round(cuts[at], 1) for name, at in (("p50", 499), ("p99", 989), ("p999", 998))}
+
+
+def spent_s(before: dict[str, float]) -> float:
+    """CPU since then of the job: this process, Spark and Flink."""
+    now = cpu_s()
+    return sum(
+        now[kind] - before.get(kind, 0.0) for kind in ("python", "spark", "flink") if kind in now
+    )
+
+
+class Measuring:
+    """The light job on local Flink, under one load after another."""
+
+    def __init__(self, producing: Producing, marks: Marks) -> None:
+        self._producing = producing
+        self._marks = marks
+
+    def idle_cores(self, seconds: float) -> float:
+        """CPU a second when nothing comes."""
+        before = cpu_s()
+        time.sleep(seconds)
+        return round(spent_s(before) / seconds, 3)
+
+    def rate(self, rate: float, seconds: float) -> dict[str, float]:
+        """Percentiles of what events waited at this rate, and their CPU."""
+        before, began = cpu_s(), time.time()
+        sent = self._producing(rate, seconds)
+        spent, ended = spent_s(before), time.time()
+        time.sleep(_SETTLE_S)
+        waited = self._marks.waited_ms((began + 1) * 1000, (ended - 0.2) * 1000)
+        return {**percentiles(waited), "cpu_us_per_event": round(spent / sent * 1e6, 1)}
+
+    def backlog(self, number: int) -> dict[str, float]:
+        """How fast so many events are worked off that are there at once."""
+        wanted = self._marks.number() + number
+        before, began = cpu_s(), time.time()
+        self._producing(0, number)
+        while self._marks.number() < wanted and time.time() < began + _WITHIN_S:
+            time.sleep(0.05)
+        rate = number / (time.time() - began)
+        return {
+            "max_events_per_s": round(rate),
+            "cpu_us_per_event": round(spent_s(before) / number * 1e6, 1),
+        }
+
+    def until_it_runs(self) -> None:
+        """Events until the first is written."""
+        deadline = time.time() + _WITHIN_S
+        while not self._marks.number():
+            self._producing(100, 0.5)
+            assert time.time() < deadline, "the job does not start"
+
+
+def light_job() -> Job:
+    """The product's, into a store that keeps nothing."""
+    group_by = light()
+    query = sql_query(group_by, parse_ddl(DDL["light"]))
+    plan = plan_of(group_by, compile_query(query), "tumbling").checked(tiled=True)
+    return Job(plan, query, "null:", Tiling(shards=4))
+
+
+@contextmanager
+def running(bootstrap: str, topic: str, latency: Latency) -> Iterator[None]:
+    """The light job, reading the topic on local Flink."""
+    job = light_job()
+    source = open_source(f"kafka://{bootstrap}/{topic}?start=earliest")
+    source.live = Live(linger_ms=latency.linger_ms)
+    with TemporaryDirectory() as folder:
+        flags = ["--checkpointing_interval=10000", "--state_backend=filesystem"]
+        flags += [f"--state_backend_storage_path=file://{folder}"]
+        with runner_of("FlinkRunner", False, flags, live=True, latency=latency) as chosen:
+            root = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
+            build(root, job, source.transform(job.columns), open_dead_letters(None))
+            result = root.run()
+            try:
+                yield
+            finally:
+                result.cancel()
+
+
+def source_figures(bootstrap: str, records: int) -> dict[str, Any]:
+    """The source beside the bare loop."""
+    producing = Producing(bootstrap, "source")
+    producing(0, records)
+    producing.end()
+    peer = bare_us(bootstrap, "source", records)
+    ours = source_us(bootstrap, "source", records)
+    return {
+        "cpu_us_per_record": round(ours, 2),
+        "peer": {"name": "confluent-kafka consume(1000)", "cpu_us_per_record": round(peer, 2)},
+        "ratio": round(ours / peer, 2),
+    }
+
+
+def job_figures(
+    bootstrap: str, rates: list[float], seconds: float, latency: Latency
+) -> dict[str, Any]:
+    """The job on Flink under load."""
+    marks = Marks()
+    NullStore.multi_put = marks.note.__get__(marks)  # pyright: ignore[reportAttributeAccessIssue]
+    producing = Producing(bootstrap, "job")
+    with running(bootstrap, "job", latency):
+        measuring = Measuring(producing, marks)
+        measuring.until_it_runs()
+        measuring.rate(1000, 5)
+        found = {
+            "idle_cores": measuring.idle_cores(8),
+            "latency_ms": {f"{rate:g}": measuring.rate(rate, seconds) for rate in rates},
+            **measuring.backlog(BACKLOG),
+        }
+    producing.end()
+    return found
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--rates", default="500,1000,5000", help="events a second; none: no job")
+    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--latency", choices=LEVELS, default=DEFAULT)
+    arguments = parser.parse_args()
+    rates = [float(rate) for rate in filter(None, arguments.rates.split(","))]
+    with kafka_broker() as bootstrap:
+        figures = {"source": source_figures(bootstrap, arguments.records)}
+        print(json.dumps(figures), flush=True)
+        if rates:
+            latency = LEVELS[arguments.latency]
+            figures |= job_figures(bootstrap, rates, arguments.seconds, latency)
+    print(json.dumps({"benchmark": "kafka", "settings": vars(arguments), **figures}))
+
+
+if __name__ == "__main__":
+    main()
