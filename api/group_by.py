@@ -5,6 +5,7 @@ by the Python API (`chronon_beam.api`) or read from compiled Thrift JSON (`thrif
 Source: `ai.chronon.api.Extensions` and `ai.chronon.aggregator.windowing.ResolutionUtils`.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -221,6 +222,24 @@ class GroupBy:
     def source(self) -> Source:
         """The source that is streamed: the first with a topic, else the first."""
         return next((source for source in self.sources if source.topic), self.sources[0])
+
+    @property
+    def enables_tiling(self) -> bool:
+        """Whether airbnb's Fetcher takes what is streamed for tiles (`isTilingEnabled`)."""
+        custom = json.loads(self.conf.get("metaData", {}).get("customJson") or "{}")
+        return isinstance(custom, dict) and custom.get("enable_tiling") is True
+
+    @property
+    def is_lookup(self) -> bool:
+        """Whether its features are the selected columns as they are, without aggregations."""
+        return not self.aggregations
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether its rows come one by one: events, or entities with mutations."""
+        bodies = [source.get("entities") or {} for source in self.conf.get("sources", [])]
+        mutations = any(b.get("mutationTable") or b.get("mutationTopic") for b in bodies)
+        return mutations or any(source.kind == "events" for source in self.sources)
 
     @property
     def is_entities(self) -> bool:

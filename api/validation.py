@@ -6,6 +6,7 @@ Source: `validate_group_by` of Chronon's Python API, in this project's words.
 from collections import Counter
 
 from chronon_beam.api.derivations import TIME_COLUMNS, own
+from chronon_beam.api.dialect import OnlineStrategy
 from chronon_beam.api.group_by import Accuracy, GroupBy, GroupByError
 
 
@@ -22,8 +23,11 @@ def validated(group_by: GroupBy, origin: str) -> GroupBy:
     twice = next((key for key in group_by.keys if group_by.keys.count(key) > 1), None)
     if twice is not None:
         raise GroupByError(f"{origin}: key {twice!r} is declared twice: name each key once")
-    if not group_by.aggregations:
-        raise GroupByError(f"{origin}: aggregations is empty: there is nothing to compute")
+    if group_by.is_lookup and group_by.is_streamed:
+        raise GroupByError(
+            f"{origin}: aggregations is empty: rows are looked up as they are in a snapshot of "
+            "entities alone; name what to compute"
+        )
     _check_windows(group_by, origin)
     _check_columns(group_by, origin)
     _check_names(group_by, origin)
@@ -81,6 +85,8 @@ def _check_names(group_by: GroupBy, origin: str) -> None:
 
 def _check_derivations(group_by: GroupBy, origin: str) -> None:
     features = [feature.name for feature in group_by.features]
+    if group_by.is_lookup:
+        features = [name for name, _ in group_by.source.query.selects or ()]
     names = [each.name for each in group_by.derivations]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -105,6 +111,37 @@ def require_rows(group_by: GroupBy) -> None:
             f"{group_by.name}: its source is a join, whose events Chronon enriches with the "
             "features of the join before it aggregates them: this is not here yet; a GroupBy over "
             "events or entities can be run"
+        )
+
+
+def require_aggregations(group_by: GroupBy) -> None:
+    """Raise GroupByError for a GroupBy of which Chronon serves the rows of a snapshot."""
+    if group_by.is_lookup:
+        raise GroupByError(
+            f"{group_by.name}: it has no aggregations: Chronon uploads the rows of its snapshot "
+            "and serves them as they are, which is not here yet; aggregate each column by LAST "
+            "(aggregations=DefaultAggregation(keys, [source]), and a time_column), and name the "
+            "features by derivations"
+        )
+
+
+def require_default_strategy(group_by: GroupBy) -> None:
+    """Raise GroupByError for a GroupBy of zipline's that is not served from ordinary tiles."""
+    strategy = group_by.conf.get("onlineStrategy") or OnlineStrategy.DEFAULT.value
+    if strategy not in (OnlineStrategy.DEFAULT.value, OnlineStrategy.DEFAULT.name):
+        name = strategy if isinstance(strategy, str) else OnlineStrategy(strategy).name
+        raise GroupByError(
+            f"{group_by.name}: onlineStrategy is {name}, which zipline serves in another way than "
+            "by tiles or rows: this is not here yet; leave it out for ordinary tiles"
+        )
+
+
+def require_all_keys(group_by: GroupBy) -> None:
+    """Raise GroupByError for batch values that zipline limits to the keys of a table."""
+    if group_by.conf.get("keyFilter"):
+        raise GroupByError(
+            f"{group_by.name}: keyFilter limits which keys are uploaded, by a table that is not "
+            "read here: leave it out, and all keys are uploaded"
         )
 
 

@@ -1,12 +1,12 @@
 """What `chronon-beam plan` says: what a GroupBy becomes, and what to consider before it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chronon_beam.aggregator.layout import LAYOUTS, TileSpec, span, tile_specs
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.dialect import DAY_MS, HOUR_MS, Operation, clashing_ids
-from chronon_beam.api.group_by import GroupBy, GroupByError
+from chronon_beam.api.dialect import DAY_MS, HOUR_MS, ZIPLINE, Operation, clashing_ids
+from chronon_beam.api.group_by import GroupBy, GroupByError, Source
 
 
 def describe(group_by: GroupBy, plan: Plan | None) -> dict[str, Any]:
@@ -16,6 +16,8 @@ def describe(group_by: GroupBy, plan: Plan | None) -> dict[str, Any]:
         "dialect": group_by.dialect.name,
         "keys": list(group_by.keys),
         "dataset": group_by.streaming_dataset,
+        "sources": [_source(group_by, source) for source in group_by.sources],
+        "chronons_fetcher": _chronons_fetcher(group_by),
         "features": [feature.name for feature in group_by.features],
         "tile_columns": [part.column for part in group_by.tile_parts],
         "tile": _tile(group_by),
@@ -24,6 +26,24 @@ def describe(group_by: GroupBy, plan: Plan | None) -> dict[str, Any]:
         "schemas": _schemas(plan) if plan else None,
         "warnings": warnings(group_by),
     }
+
+
+def _source(group_by: GroupBy, source: Source) -> dict[str, Any]:
+    return {
+        "kind": source.kind,
+        "table": source.table,
+        "topic": source.topic,
+        "used": source is group_by.source,
+    }
+
+
+def _chronons_fetcher(group_by: GroupBy) -> str:
+    """What Chronon's own Fetcher does with the tiles of this GroupBy."""
+    if group_by.dialect is ZIPLINE:
+        return "reads tiles where the flag store of its Api sets TILING_ENABLED"
+    if group_by.enables_tiling:
+        return "reads tiles: enable_tiling is set"
+    return "takes tiles for rows: declare enable_tiling=True, or run with --tiling=untiled"
 
 
 def _tile(group_by: GroupBy) -> dict[str, Any]:
@@ -140,14 +160,10 @@ def as_text(found: Mapping[str, Any]) -> str:
         f"  tile      {tile['size'] or 'none'}: {tile['why']}",
         f"  columns   {', '.join(found['tile_columns'])}",
     ]
-    for name, layout in found["layouts"].items():
-        if layout:
-            reading = layout["tiles_read_a_request"] or "all"
-            lines.append(
-                f"  --layout={name:<9} {'; '.join(layout['tiles'])}: "
-                f"{layout['writes_an_event']} writes an event, {reading} tiles a request"
-            )
+    lines += _sources_as_text(found["sources"])
+    lines += [_layout_as_text(name, each) for name, each in found["layouts"].items() if each]
     lines += [f"  row in {store:<9} {text}" for store, text in found["row_layout"].items()]
+    lines.append(f"  Chronon's Fetcher {found['chronons_fetcher']}")
     if found["schemas"]:
         columns = ", ".join(f"{name} {kind}" for name, kind in found["schemas"]["columns"].items())
         lines.append(f"  types     {columns}")
@@ -156,3 +172,23 @@ def as_text(found: Mapping[str, Any]) -> str:
         lines.append("  schemas   add --source to see the types and Avro schemas")
     lines += [f"  warning: {warning}" for warning in found["warnings"]]
     return "\n".join(lines)
+
+
+def _layout_as_text(name: str, layout: Mapping[str, Any]) -> str:
+    reading = layout["tiles_read_a_request"] or "all"
+    return (
+        f"  --layout={name:<9} {'; '.join(layout['tiles'])}: "
+        f"{layout['writes_an_event']} writes an event, {reading} tiles a request"
+    )
+
+
+def _sources_as_text(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which of several sources is streamed: the first with a topic, else the first."""
+    if len(sources) == 1:
+        return []
+    why = "the first with a topic" if any(each["topic"] for each in sources) else "the first"
+    names = [each["topic"] or each["table"] or each["kind"] for each in sources]
+    return [
+        f"  source {number}  {name}" + (f": its events are read, as {why}" if each["used"] else "")
+        for number, (name, each) in enumerate(zip(names, sources, strict=True), start=1)
+    ]

@@ -9,7 +9,12 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.api.load import load_group_by
 from chronon_beam.api.serde import SerDe
-from chronon_beam.api.validation import require_rows, require_temporal
+from chronon_beam.api.validation import (
+    require_aggregations,
+    require_default_strategy,
+    require_rows,
+    require_temporal,
+)
 from chronon_beam.fetcher.serving_info import ServingInfo, check_declared, save
 from chronon_beam.io.kafka.topic_string import uri_of
 from chronon_beam.io.kv_store import KVStore, open_store
@@ -97,6 +102,8 @@ def loaded_group_by(place: str, dialect: str | None) -> GroupBy:
     """The GroupBy at `place`, if it can be streamed; raises GroupByError."""
     group_by = load_group_by(place, dialect)
     require_rows(group_by)
+    require_aggregations(group_by)
+    require_default_strategy(group_by)
     return group_by
 
 

@@ -17,6 +17,7 @@ from apache_beam.pvalue import PBegin
 
 from chronon_beam.api.counts import Metric
 from chronon_beam.api.serde import SerDe
+from chronon_beam.api.validation import require_all_keys
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo, save_batch
 from chronon_beam.fetcher.serving_info import check_batch
 from chronon_beam.io.dead_letters import open_dead_letters
@@ -141,6 +142,7 @@ def prepare_upload(options: UploadOptions) -> tuple[Upload, Source]:
     """Load, compile and check an upload; raises as `upload` does."""
     end_ms = options.end_ms
     group_by = loaded_group_by(options.group_by, options.dialect)
+    require_all_keys(group_by)
     with closing(reached_store(options.store)) as store:
         found = planned(group_by, options.source, mutations=False)
         if not found.source.bounded:

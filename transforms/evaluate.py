@@ -49,10 +49,14 @@ def sql_query(group_by: GroupBy, schema: pa.Schema, mutations: bool = True) -> S
     """
     query = group_by.source.query
     added = {TIME: query.time_column or TIME}
-    time_filter = (f"({added[TIME]}) IS NOT NULL",) if group_by.dialect.drops_null_time else ()
+    times: dict[str, str] = {}
     if group_by.is_entities and mutations:
         added |= mutation_selects(query)
-        time_filter = (f"({added[MUTATION_TIME]}) IS NOT NULL", *time_filter)
+        # By its name: among the wheres its expression could mean other selects.
+        said = f"mutation time column {added[MUTATION_TIME]}"
+        times[f"{MUTATION_TIME} IS NOT NULL"] = said
+    if group_by.dialect.drops_null_time:
+        times[f"({added[TIME]}) IS NOT NULL"] = f"time column {added[TIME]}"
     selects = query.selects
     wanted = (*group_by.keys, *group_by.aggregation_inputs, *added)
     if selects is None:
@@ -62,10 +66,11 @@ def sql_query(group_by: GroupBy, schema: pa.Schema, mutations: bool = True) -> S
     kept = tuple((name, text) for name, text in selects if name not in added)
     return SqlQuery(
         selects=(*kept, *added.items()),
-        wheres=(*query.wheres, *time_filter),
+        wheres=(*query.wheres, *times),
         setups=query.setups,
         schema=schema,
         columns=tuple(dict.fromkeys(wanted)),
+        labels=tuple(times.items()),
     )
 
 

@@ -58,13 +58,13 @@ def compiled(declared: Declared, dialect: Dialect) -> Compiled:
 
     Raises:
         GroupByError: a field of another type than Chronon's, a team that is not known, or a join
-            as the source, which Chronon's own package alone can compile.
+            as the source, which Chronon's own compiler alone can compile.
     """
     conf = named_conf(declared, dialect)
-    if any("joinSource" in source for source in conf["sources"]) and not declared.installed:
+    if any("joinSource" in source for source in conf["sources"]):
         raise GroupByError(
             f"{declared.file}:{declared.variable}: its source is a join, which Chronon's own "
-            "package alone can compile: install it beside this one"
+            "compiler alone can compile"
         )
     if dialect is not ZIPLINE:
         conf = _as_airbnb(conf, declared.root)

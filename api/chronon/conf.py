@@ -3,7 +3,7 @@
 The structs are this project's (`structs`), or those of Chronon's own package where it is installed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -76,10 +76,10 @@ def _value(value: object, kind: str, dialect: Dialect, where: str) -> object:
     if kind.startswith("["):
         return [
             _value(each, kind[1:-1], dialect, f"{where}[{index}]")
-            for index, each in enumerate(_typed(value, (list, tuple), "a list", where))
+            for index, each in enumerate(_list(value, where))
         ]
     if kind in _ELEMENTS:
-        items = enumerate(_typed(value, (list, tuple), "a list", where))
+        items = enumerate(_list(value, where))
         return [
             _value(each, _ELEMENTS[kind], dialect, f"{where}[{index}]") for index, each in items
         ]
@@ -90,6 +90,13 @@ def _value(value: object, kind: str, dialect: Dialect, where: str) -> object:
     if kind in _ENUMS:
         return _enum_id(value, _ENUMS[kind](dialect), dialect, where)
     return _struct(value, kind, dialect, where)
+
+
+def _list(value: object, where: str) -> Collection[Any]:
+    """Also of the values of a dict, as Chronon's own `Aggregations` gives them."""
+    if not isinstance(value, Collection) or isinstance(value, str | Mapping):
+        raise GroupByError(f"{where}: a list is expected, found {value!r}")
+    return value
 
 
 def _map(value: object, kind: str, dialect: Dialect, where: str) -> Conf:

@@ -8,32 +8,32 @@ output table is kept, since GroupBys read from such tables.
 from collections.abc import Iterator
 from typing import Any
 
-from chronon_beam.api.chronon.structs import Struct
-
 
 class Other:
-    """Something that Chronon's name made: takes any use, and gives what it was made of.
+    """Something that Chronon's name made: takes any use, and gives what it was made of."""
 
-    Attributes:
-        name: the full name in Chronon, for example `ai.chronon.join.Join`.
-    """
+    def __init__(self, full_name: str, /, *values: object, **named: object) -> None:
+        """Keep what is given by name.
 
-    def __init__(self, name: str, *values: object, **named: object) -> None:
+        Args:
+            full_name: in Chronon, for example `ai.chronon.join.Join`.
+            values: not kept.
+            named: found again as attributes.
+        """
         self.__dict__.update(named)
-        self.name = name
-        self.values = values
+        self.__full_name = full_name
 
     def __call__(self, *values: object, **named: object) -> "Other":
         """Something else of the same name, whatever it is called with."""
-        return Other(self.name, *values, **named)
+        return Other(self.__full_name, *values, **named)
 
-    def __getattr__(self, name: str) -> Struct:
-        if name.startswith("__"):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
             raise AttributeError(name)
-        return Other(f"{self.name}.{name}")
+        return Other(f"{self.__full_name}.{name}")
 
     def __getitem__(self, key: object) -> "Other":
-        return Other(f"{self.name}[{key!r}]")
+        return Other(f"{self.__full_name}[{key!r}]")
 
     def __iter__(self) -> Iterator[Any]:
         return iter(())
@@ -43,4 +43,4 @@ class Other:
         return ()
 
     def __repr__(self) -> str:
-        return self.name
+        return self.__full_name

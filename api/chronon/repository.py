@@ -33,7 +33,6 @@ class Declared:
         module: the file's name when it is imported, for example `group_bys.shop.purchases`.
         file: where it is, as an absolute path.
         root: the repository, if the file is in one.
-        installed: whether Chronon's own package made the value.
     """
 
     value: object
@@ -41,7 +40,6 @@ class Declared:
     module: str
     file: Path
     root: Path | None
-    installed: bool = False
 
     @property
     def name(self) -> str:
@@ -69,14 +67,7 @@ def declared_in(path: Path, dialect: Dialect) -> list[Declared]:
     with _run(path, file, root, dialect) as module:
         elsewhere = _held_elsewhere(module, root)
         return [
-            Declared(
-                value,
-                variable,
-                module.__name__,
-                file,
-                root,
-                installed=hasattr(type(value), "thrift_spec"),
-            )
+            Declared(value, variable, module.__name__, file, root)
             for variable, value in vars(module).items()
             if is_group_by(value) and id(value) not in elsewhere
         ]

@@ -212,9 +212,8 @@ def GroupBy(
     meta.version = None if version is None else str(version)
     meta.environments = [_environment(each) for each in environments] if environments else None
     made = STRUCT["GroupBy"](meta, listed, keys, aggregations, accuracy, derivations)
-    made.keyFilter = getattr(key_filter, "entities", key_filter)
+    made.keyFilter = entities_of(key_filter, keys)
     made.onlineStrategy = online_strategy
-    check_key_filter(made)
     check(to_conf(made, ZIPLINE, "GroupBy"), ZIPLINE)
     return made
 
@@ -316,19 +315,20 @@ def schedule_online(
     return given or (offline if often else "@daily")
 
 
-def check_key_filter(group_by: Any) -> None:
-    """Raise GroupByError for a key filter that cannot be one."""
-    chosen = group_by.keyFilter
-    if chosen is None:
-        return
+def entities_of(key_filter: Any, keys: Sequence[str]) -> Any:
+    """The entities that limit which keys are uploaded; raises GroupByError if they cannot."""
+    if key_filter is None:
+        return None
+    chosen = key_filter.entities if type(key_filter).__name__ == "Source" else key_filter
     if type(chosen).__name__ != "EntitySource" or not chosen.snapshotTable:
         raise GroupByError("GroupBy: key_filter: an EntitySource with a snapshot_table is expected")
     selects = chosen.query.selects if chosen.query else None
-    if selects is not None and not set(group_by.keyColumns) & set(selects):
+    if selects is not None and not set(keys) & set(selects):
         raise GroupByError(
-            f"GroupBy: key_filter selects none of the keys {', '.join(group_by.keyColumns)}: name "
-            "its columns after them"
+            f"GroupBy: key_filter selects none of the keys {', '.join(keys)}: name its columns "
+            "after them"
         )
+    return chosen
 
 
 def _environment(name: str) -> int:

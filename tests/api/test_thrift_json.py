@@ -200,7 +200,7 @@ WRONG = [
     (f"{QUERY}.selects.city", None, "input or bucket column 'city' is not selected"),
     (f"{QUERY}.wheres", "a > 1", "wheres must be a list"),
     (f"{QUERY}.wheres", [None], r"wheres\[0\] must be a string"),
-    ("aggregations", None, "aggregations is empty: there is nothing to compute"),
+    ("aggregations", None, "aggregations is empty: rows are looked up as they are"),
     ("aggregations", {"a": 1}, "aggregations must be a list"),
     ("aggregations", [3], r"aggregations\[0\]: a JSON object is expected, found 3"),
     ("aggregations.0.inputColumn", None, r"aggregations\[0\]: inputColumn is missing"),

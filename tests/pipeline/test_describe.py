@@ -138,3 +138,28 @@ def test_plain_group_by_has_no_warnings() -> None:
 )
 def test_duration_is_in_the_largest_whole_unit(ms: int, text: str) -> None:
     assert duration(ms) == text
+
+
+def test_source_that_is_streamed_is_said_when_there_are_several() -> None:
+    def events(table: str, topic: str | None = None) -> Any:
+        return Source(EventSource(table, topic, Query(time_column="t")))
+
+    both = [events("old"), events("new", "orders")]
+    declared = GroupBy(both, ["user"], [Aggregation("n")], name="t.described")
+    text = as_text(describe(declared, None))
+    assert "  source 1  old\n" in text
+    assert "  source 2  orders: its events are read, as the first with a topic\n" in text
+    declared = GroupBy([events("a"), events("b")], ["user"], [Aggregation("n")], name="t.described")
+    assert "  source 1  a: its events are read, as the first\n" in as_text(describe(declared, None))
+    assert "source 1" not in as_text(describe(group_by(), None))
+
+
+def test_what_chronons_own_fetcher_does_with_the_tiles_is_said() -> None:
+    source = Source(EventSource(query=Query(time_column="t")))
+    sums = [Aggregation("n", Operation.SUM)]
+    tiled = GroupBy(source, ["user"], sums, enable_tiling=True)
+    assert "Chronon's Fetcher reads tiles: enable_tiling is set" in as_text(describe(tiled, None))
+    text = as_text(describe(group_by(), None))
+    assert "Chronon's Fetcher takes tiles for rows: declare enable_tiling=True" in text
+    text = as_text(describe(group_by(dialect="zipline"), None))
+    assert "Chronon's Fetcher reads tiles where the flag store" in text

@@ -132,7 +132,7 @@ class _Planner:
         for name, text in self._query.selects:
             yield _select_label(name, text), text
         for text in self._query.wheres:
-            yield _where_label(text), text
+            yield self._query.where_label(text), text
 
     def _frame(
         self,
@@ -170,7 +170,7 @@ class _Planner:
                 lambda one=text: self._frame(selects, [one], [name for name, _ in selects])
             )
             if alone:
-                return QueryError(f"{_where_label(text)}: {_told(alone)}")
+                return QueryError(f"{self._query.where_label(text)}: {_told(alone)}")
         return QueryError(f"the selects and wheres together: {_told(error)}")
 
     def _failure(self, frame: Callable[[], JavaValue]) -> Exception | None:
@@ -218,7 +218,3 @@ def _quoted(name: str) -> str:
 
 def _select_label(name: str, text: str) -> str:
     return f"select {_quoted(name)} = {text}"
-
-
-def _where_label(text: str) -> str:
-    return f"where {text}"

@@ -20,6 +20,7 @@ class SqlQuery:
         schema: the columns that events have. A query reads those that it names, so the others may
             be of any type (see `api.formats.refused`), or have a name twice.
         columns: names of the selects to output, in order; the others serve the wheres.
+        labels: (where, what errors call it), of wheres that the user did not write.
     """
 
     selects: tuple[tuple[str, str], ...]
@@ -27,6 +28,11 @@ class SqlQuery:
     setups: tuple[str, ...]
     schema: pa.Schema
     columns: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def where_label(self, where: str) -> str:
+        """What errors call one of the wheres."""
+        return dict(self.labels).get(where, f"where {where}")
 
 
 def check_names(query: SqlQuery) -> None:

@@ -122,6 +122,7 @@ from ai.chronon.query import Query
 import ai.chronon.scheduler.interfaces.flow as flow
 
 nothing = [flow.Flow("x").run()[0], lineage.parser.of(1), {**utils.settings()}, str(utils.x)]
+nothing += [utils.y(name="n", values=1).name]
 """
 
 
@@ -197,7 +198,7 @@ v1 = GroupBy(JoinSource(join=training, query=Query(select("n"), time_column="ts"
     root = write(tmp_path, {**AIRBNB_FILES, "group_bys/shop/chained.py": chained})
     at = place(root, "shop.chained.v1")
     assert load_group_by(at).source.kind == "joinSource"
-    with pytest.raises(GroupByError, match="source is a join, which Chronon's own package alone"):
+    with pytest.raises(GroupByError, match="source is a join, which Chronon's own compiler"):
         compile_group_by(at)
 
 
