@@ -6,7 +6,7 @@
 import base64
 import json
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -83,12 +83,24 @@ def played(line: Line, **job: Any) -> Outcome:
     )
 
 
-def writes(outcome: Outcome) -> list[tuple[int, int | None, bool]]:
-    """(start after BEGIN, sum, isComplete) of every tile written, in order."""
+class Write(NamedTuple):
+    """A tile that was written: its start after `BEGIN_MS`, the sum in it, and isComplete."""
+
+    start_ms: int
+    total: int | None
+    is_complete: bool = False
+
+
+def closing(start_ms: int, total: int) -> Write:
+    return Write(start_ms, total, is_complete=True)
+
+
+def writes(outcome: Outcome) -> list[Write]:
+    """Every tile written, in order."""
     found = []
     for write in outcome.writes:
-        tile, complete = outcome.plan.tiles.decode(write.value_bytes)
-        found.append((write.tile_start_ms - BEGIN_MS, tile[0], complete))
+        tile, is_complete = outcome.plan.tiles.decode(write.value_bytes)
+        found.append(Write(write.tile_start_ms - BEGIN_MS, tile[0], is_complete))
     return found
 
 
@@ -97,26 +109,29 @@ def test_each_event_writes_its_tile_and_the_watermark_completes_it() -> None:
     line = Line().event(1, 1).event(2, 2).event(TILE_MS, 4).watermark(TILE_MS + 1)
     line.event(TILE_MS + 5, 8)
     assert writes(played(line)) == [
-        (0, 1, False),
-        (0, 3, False),
-        (TILE_MS, 4, False),
-        (0, 3, True),
-        (TILE_MS, 12, False),
-        (TILE_MS, 12, True),
+        Write(0, 1),
+        Write(0, 3),
+        Write(TILE_MS, 4),
+        closing(0, 3),
+        Write(TILE_MS, 12),
+        closing(TILE_MS, 12),
     ]
 
 
 def test_event_on_the_border_belongs_to_the_tile_it_begins() -> None:
     line = Line().event(TILE_MS - 1, 1).event(TILE_MS, 2)
-    assert [w for w in writes(played(line)) if not w[2]] == [(0, 1, False), (TILE_MS, 2, False)]
+    assert [w for w in writes(played(line)) if not w.is_complete] == [
+        Write(0, 1),
+        Write(TILE_MS, 2),
+    ]
 
 
 def test_late_event_is_repaired_in_the_store() -> None:
     #  e1 | W        e2 (late, first tile)      e4 (late, a tile that never was)
     line = Line().event(1, 1).watermark(2 * TILE_MS).event(3, 2).event(TILE_MS + 3, 4)
     outcome = played(line)
-    assert writes(outcome)[:2] == [(0, 1, False), (0, 1, True)]
-    assert sorted(writes(outcome)[2:]) == [(0, 3, False), (TILE_MS, 4, False)]
+    assert writes(outcome)[:2] == [Write(0, 1), closing(0, 1)]
+    assert sorted(writes(outcome)[2:]) == [Write(0, 3), Write(TILE_MS, 4)]
     assert outcome.features([{"k": "a"}], BEGIN_MS + 3 * TILE_MS) == [
         {"n_sum_1h": 7, "n_last9_1h": [4, 2, 1]}
     ]
@@ -139,7 +154,7 @@ def test_event_within_the_allowed_lateness_is_aggregated() -> None:
     line = Line().event(1, 1).watermark(TILE_MS).event(2, 2)
     line.watermark(TILE_MS + 60_000).event(3, 4)
     outcome = played(line, lateness_ms=60_000)
-    assert writes(outcome) == [(0, 1, False), (0, 1, True), (0, 3, False), (0, 7, False)]
+    assert writes(outcome) == [Write(0, 1), closing(0, 1), Write(0, 3), Write(0, 7)]
     assert outcome.counts["late"] == 1
 
 
@@ -163,13 +178,13 @@ def test_buffered_tiles_are_written_once_an_interval() -> None:
     # A TestStream's clock begins at 1970, where a timer set from now on would never be due.
     line = Line().pause(int(time.time())).event(1, 1).event(2, 2).pause(100)
     outcome = played(line, trigger=Trigger(interval_ms=50_000))
-    assert writes(outcome) == [(0, 3, False), (0, 3, True)]
+    assert writes(outcome) == [Write(0, 3), closing(0, 3)]
 
 
 def test_buffered_tiles_that_are_left_are_written_at_the_close() -> None:
     #  e1 e2   (less than an interval)   e4   W
     line = Line().event(1, 1).event(2, 2).pause(1).event(3, 4)
-    assert writes(played(line, trigger=Trigger(interval_ms=50_000))) == [(0, 7, True)]
+    assert writes(played(line, trigger=Trigger(interval_ms=50_000))) == [closing(0, 7)]
 
 
 def test_sliding_tiles_close_one_after_another_and_repairs_reach_only_the_closed() -> None:

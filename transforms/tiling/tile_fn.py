@@ -205,8 +205,8 @@ def _take(step: Step, log: LogState, cell: CellState, phase_end: TimerState | No
     """Write what follows from a step into the state, and set the timer of the phase."""
     if step.change is not None:
         apply(step.change, log, cell)
-    if phase_end is not None and step.phase_ends_ms is not None:
-        phase_end.set(Timestamp(micros=step.phase_ends_ms * 1000))
+    if phase_end is not None and step.ends_at_ms is not None:
+        phase_end.set(Timestamp(micros=step.ends_at_ms * 1000))
 
 
 def _ms(time: Timestamp) -> int:

@@ -31,7 +31,7 @@ class Step(NamedTuple):
         tiles: to be written; None for nothing.
         refused: the rows that their tiles cannot take, each with the reason.
         late: how many rows were late.
-        phase_ends_ms: when the timer of the phase is to fire, by the watermark; None leaves it.
+        ends_at_ms: the watermark at which the phase ends, to set the timer for; None leaves it.
         sets_flush: whether the timer that writes buffered tiles is to be set.
     """
 
@@ -39,7 +39,7 @@ class Step(NamedTuple):
     tiles: Tiles | None = None
     refused: Sequence[tuple[KeyedRow, str]] = ()
     late: int = 0
-    phase_ends_ms: int | None = None
+    ends_at_ms: int | None = None
     sets_flush: bool = False
 
 
@@ -83,7 +83,7 @@ class WindowTiles:
         sets_flush = self._set_flush()
         return step._replace(
             change=self._commit(),
-            phase_ends_ms=self._life.ends_ms(self._phase) if is_new else None,
+            ends_at_ms=self._life.ends_ms(self._phase) if is_new else None,
             sets_flush=sets_flush,
         )
 
@@ -99,7 +99,7 @@ class WindowTiles:
         if self._phase is Phase.EXPIRED:
             return Step(StateChange(None, True, None), tiles)
         change = self._discard() if self._phase is Phase.CLOSED_FOR_GOOD else self._commit()
-        return Step(change, tiles, phase_ends_ms=self._life.ends_ms(self._phase))
+        return Step(change, tiles, ends_at_ms=self._life.ends_ms(self._phase))
 
     def flush(self, cell: bytes | None, read_log: ReadLog) -> Step:
         """The interval between two writes is over: write the open tiles that have changed."""

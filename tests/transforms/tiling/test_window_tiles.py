@@ -112,14 +112,14 @@ def test_open_and_closed_windows_write_whole_tiles_and_one_of_them_is_complete()
     window = Window()
     opened = window.event(1, 1.0)
     assert (told(opened), is_complete(opened)) == ((Phase.OPEN, [1.0], []), [False])
-    assert opened.phase_ends_ms == END_MS - 1
+    assert opened.ends_at_ms == END_MS - 1
     assert told(window.event(2, 2.0)) == (Phase.OPEN, [3.0], [])
     closing = window.end_phase()
     assert (told(closing), is_complete(closing)) == ((Phase.OPEN, [3.0], []), [True])
-    assert closing.phase_ends_ms == END_MS + LATENESS_MS
+    assert closing.ends_at_ms == END_MS + LATENESS_MS
     in_time = window.event(3, 4.0, promised_ms=END_MS)
     assert (told(in_time), is_complete(in_time)) == ((Phase.CLOSED, [7.0], ["topic/0@3"]), [False])
-    assert (in_time.late, in_time.phase_ends_ms) == (0, None)
+    assert (in_time.late, in_time.ends_at_ms) == (0, None)
 
 
 def test_after_a_window_has_closed_for_good_its_late_events_are_kept_apart() -> None:
@@ -128,7 +128,7 @@ def test_after_a_window_has_closed_for_good_its_late_events_are_kept_apart() -> 
     window.end_phase()
     let_go = window.end_phase()
     assert (told(let_go), window.tiles_in_log()) == (None, [])
-    assert let_go.phase_ends_ms == END_MS + LATENESS_MS + KEPT_MS
+    assert let_go.ends_at_ms == END_MS + LATENESS_MS + KEPT_MS
     late = window.event(4, 8.0, promised_ms=LATE_MS)
     assert told(late) == (Phase.CLOSED_FOR_GOOD, [8.0], ["topic/0@4"])
     assert told(window.event(5, 16.0, promised_ms=LATE_MS))[1] == [24.0]
@@ -140,11 +140,11 @@ def test_late_events_of_an_expired_window_are_tiles_of_their_own() -> None:
     window.event(1, 1.0)
     for _ in range(3):
         expired = window.end_phase()
-    assert expired.phase_ends_ms is None
+    assert expired.ends_at_ms is None
     assert (window.state.cell.read(), window.state.log.read()) == (None, [])
     lone = window.event(6, 32.0, promised_ms=LATE_MS)
     assert told(lone) == (Phase.EXPIRED, [32.0], ["topic/0@6"])
-    assert lone.phase_ends_ms == END_MS + LATENESS_MS + KEPT_MS
+    assert lone.ends_at_ms == END_MS + LATENESS_MS + KEPT_MS
     assert told(window.event(7, 64.0)) == (Phase.EXPIRED, [64.0], ["topic/0@7"])
     assert window.tiles_in_log() == []
     window.end_phase()
