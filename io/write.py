@@ -218,11 +218,12 @@ class WriteFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._pending.take()  # of a bundle that has failed: its requests come again
 
-    def process(self, requests: Requests) -> Iterator[Output]:
+    # Beam takes the annotations of `process` for the types of its outputs.
+    def process(self, requests: Requests) -> Iterator[Any]:
         if self._pending.add([requests] if isinstance(requests, PutRequest) else requests):
             yield from self._flush()
 
-    def finish_bundle(self) -> Iterator[WindowedValue | TaggedOutput]:
+    def finish_bundle(self) -> Iterator[Any]:
         for output in self._flush_pending():
             if isinstance(output, TaggedOutput):
                 yield TaggedOutput(output.tag, _at_the_end(output.value))

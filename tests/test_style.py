@@ -14,10 +14,6 @@ MOST_ANY_PER_1000_LINES = 10
 FOLDERS = (*ROOMS, "runner_configs", "tests", "benchmarks", "docs", "examples")
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
-STILL_LONG = {
-    "tests/jobs/test_jobs.py",
-}
-
 
 def functions(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """The name of each function, and how many lines its body has without the docstring."""
@@ -34,7 +30,7 @@ def test_files_and_functions_are_short(path: Path) -> None:
     assert len(text.splitlines()) <= MOST_LINES_OF_A_FILE
     found = dict(functions(ast.parse(text)))
     long = {name: lines for name, lines in found.items() if lines > MOST_LINES_OF_A_FUNCTION}
-    assert not long or path.relative_to(ROOT).as_posix() in STILL_LONG, long
+    assert not long
 
 
 def test_any_is_rare_outside_the_operations() -> None:

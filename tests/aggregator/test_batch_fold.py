@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from declarations import group_by
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,12 +15,8 @@ from chronon_beam.aggregator.sawtooth import Batch, WindowedRows, is_degraded
 from chronon_beam.api import (
     Accuracy,
     Aggregation,
-    EventSource,
-    GroupBy,
     GroupByError,
     Operation,
-    Query,
-    Source,
     TimeUnit,
     Window,
 )
@@ -37,18 +34,17 @@ TYPES = {"user": STRING, "n": LONG, "ts": LONG}
 
 
 def plan_of(windows: list[Window] | None, accuracy: Accuracy | None = None, more: Any = ()) -> Plan:
-    group_by = GroupBy(
-        name="t.fold",
-        sources=Source(EventSource(query=Query(time_column="ts"))),
-        keys=["user"],
-        aggregations=[
+    declared = group_by(
+        "t.fold",
+        ["user"],
+        [
             Aggregation("n", Operation.SUM, windows),
             Aggregation("n", Operation.LAST_K(3), windows),
             *more,
         ],
         accuracy=accuracy,
     )
-    return Plan(group_by, TYPES)
+    return Plan(declared, TYPES)
 
 
 UNBOUNDED = [Aggregation("n", Operation.COUNT)]

@@ -1,33 +1,21 @@
 """Schemas of tiles and batch values that the dialects do not make alike."""
 
 import pytest
+from declarations import group_by, windows
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     GroupByError,
     Operation,
-    Query,
-    Source,
-    TimeUnit,
-    Window,
 )
 from chronon_beam.api.data_types import LONG, STRING
 
 
 def plan(dialect: str) -> Plan:
     """One column and operation twice, with other windows."""
-    windows = [[Window(6, TimeUnit.HOURS)], [Window(3, TimeUnit.DAYS)]]
-    group_by = GroupBy(
-        Source(EventSource(query=Query(time_column="ts"))),
-        ["k"],
-        [Aggregation("n", Operation.SUM, of_one) for of_one in windows],
-        name="t.twice",
-        dialect=dialect,
-    )
-    return Plan(group_by, {"k": STRING, "n": LONG})
+    aggregations = [Aggregation("n", Operation.SUM, windows(each)) for each in ("6h", "3d")]
+    return Plan(group_by("t.twice", ["k"], aggregations, dialect=dialect), {"k": STRING, "n": LONG})
 
 
 def test_one_name_twice_is_numbered_or_refused_in_tiles() -> None:

@@ -1,5 +1,6 @@
 """Tiles and spans: integer arithmetic on a time line that runs both ways from the epoch."""
 
+import declarations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,12 +8,8 @@ from hypothesis import strategies as st
 from chronon_beam.aggregator.layout import Span, TileSpec, floor_to, span, tail_ms, tile_specs
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     GroupByError,
     Operation,
-    Query,
-    Source,
     TimeUnit,
     Window,
 )
@@ -24,13 +21,12 @@ WINDOWS = st.builds(Window, st.integers(1, 40), st.sampled_from([TimeUnit.HOURS,
 
 
 def group_by(*windows: Window | None, dialect: str = "airbnb") -> records.GroupBy:
-    """One COUNT a window, each over a column of its own; None for an unbounded one."""
+    """One COUNT per window, each over a column of its own; None is an unbounded window."""
     aggregations = [
         Aggregation(f"c{index}", Operation.COUNT, [window] if window else None)
         for index, window in enumerate(windows)
     ]
-    source = Source(EventSource(query=Query(time_column="ts")))
-    return GroupBy(source, ["k"], aggregations, name="t.layout", dialect=dialect)
+    return declarations.group_by("t.layout", ["k"], aggregations, dialect=dialect)
 
 
 def hours(length: int) -> Window:

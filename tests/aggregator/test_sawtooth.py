@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from declarations import group_by, windows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,13 +13,7 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.aggregator.sawtooth import Sawtooth, TiledIr, WindowedRows
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     Operation,
-    Query,
-    Source,
-    TimeUnit,
-    Window,
 )
 from chronon_beam.api.data_types import DOUBLE, STRING
 
@@ -31,13 +26,8 @@ class Event(NamedTuple):
     text: str | None
 
 
-def windows(*lengths: str) -> list[Window]:
-    units = {"h": TimeUnit.HOURS, "d": TimeUnit.DAYS}
-    return [Window(int(text[:-1]), units[text[-1]]) for text in lengths]
-
-
-GROUP_BY = GroupBy(
-    Source(EventSource(query=Query(time_column="ts"))),
+GROUP_BY = group_by(
+    "t.sawtooth",
     ["k"],
     [
         Aggregation("n", Operation.SUM, windows("1h", "23h", "24h", "1d", "12d")),
@@ -48,7 +38,6 @@ GROUP_BY = GroupBy(
         Aggregation("s", Operation.LAST_K(2), windows("2h")),
         Aggregation("s", Operation.UNIQUE_COUNT, windows("2d")),
     ],
-    name="t.sawtooth",
 )
 TYPES = {"k": STRING, "n": DOUBLE, "s": STRING}
 PLANS = {layout: Plan(GROUP_BY, TYPES, layout) for layout in ("tumbling", "sliding")}

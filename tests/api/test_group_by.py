@@ -2,19 +2,14 @@
 
 from typing import Any
 
+import declarations
 import pytest
+from declarations import events, windows
 
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     GroupByError,
     Operation,
-    Query,
-    Source,
-    TimeUnit,
-    Window,
-    select,
 )
 from chronon_beam.api import group_by as records
 
@@ -22,13 +17,10 @@ MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
 
 def group_by(*aggregations: Any, dialect: str = "airbnb") -> records.GroupBy:
-    source = Source(EventSource(query=Query(select("a", "b"), time_column="t")))
-    return GroupBy(source, ["k"], aggregations, name="team/a.b-c", dialect=dialect)
-
-
-def windows(*lengths: str) -> list[Window]:
-    units = {"h": TimeUnit.HOURS, "d": TimeUnit.DAYS, "m": TimeUnit.MINUTES}
-    return [Window(int(text[:-1]), units[text[-1]]) for text in lengths]
+    sources = events("a", "b", time_column="t")
+    return declarations.group_by(
+        "team/a.b-c", ["k"], aggregations, sources=sources, dialect=dialect
+    )
 
 
 def names(*aggregations: Any, dialect: str = "airbnb") -> list[str]:

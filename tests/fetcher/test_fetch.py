@@ -8,19 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from declarations import group_by, windows
 
 from chronon_beam.aggregator.avro import AvroError
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
     GroupBy,
     Operation,
-    Query,
-    Source,
-    TimeUnit,
-    Window,
 )
 from chronon_beam.api.data_types import (
     BINARY,
@@ -43,18 +39,11 @@ HOUR_MS = 3_600_000
 TYPES = {"user": STRING, "shop": INT, "n": DOUBLE}
 
 
-def window(text: str) -> Window:
-    return Window(int(text[:-1]), {"h": TimeUnit.HOURS, "d": TimeUnit.DAYS}[text[-1]])
-
-
 def plan(layout: str = "tumbling", *lengths: str, unbounded: bool = True) -> Plan:
-    windows = [window(length) for length in lengths or ("1h", "30d")]
-    aggregations = [Aggregation("n", Operation.SUM, windows)]
+    aggregations = [Aggregation("n", Operation.SUM, windows(*lengths or ("1h", "30d")))]
     if unbounded:
         aggregations.append(Aggregation("n", Operation.MAX))
-    source = Source(EventSource(query=Query(time_column="ts")))
-    group_by = GroupBy(source, ["user", "shop"], aggregations, name="t.fetch")
-    return Plan(group_by, TYPES, layout)
+    return Plan(group_by("t.fetch", ["user", "shop"], aggregations), TYPES, layout)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -203,14 +192,10 @@ def test_key_that_does_not_fit_is_refused(key: dict[str, Any], message: str) -> 
 
 
 def key_plan(data_type: DataType) -> Plan:
-    group_by = GroupBy(
-        Source(EventSource(query=Query(time_column="ts"))),
-        ["k"],
-        [Aggregation("n", Operation.SUM, [window("1h")])],
-        name="t.keys",
-        dialect="zipline" if isinstance(data_type, DecimalType) else "airbnb",
-    )
-    return Plan(group_by, {"k": data_type, "n": DOUBLE})
+    dialect = "zipline" if isinstance(data_type, DecimalType) else "airbnb"
+    aggregations = [Aggregation("n", Operation.SUM, windows("1h"))]
+    declared = group_by("t.keys", ["k"], aggregations, dialect=dialect)
+    return Plan(declared, {"k": data_type, "n": DOUBLE})
 
 
 @pytest.mark.parametrize(

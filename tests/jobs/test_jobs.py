@@ -103,19 +103,14 @@ def damaged(chance: random.Random, event: dict[str, Any]) -> bytes:
     return chance.choice(ways)
 
 
-def test_100_000_lines_of_which_a_tenth_are_damaged_lose_nothing_else() -> None:
-    chance = random.Random(11)
-    group_by = group_by_of(
-        [
-            Aggregation("d", Operation.SUM, [Window(1, TimeUnit.DAYS)]),
-            Aggregation("s", Operation.LAST, [Window(1, TimeUnit.DAYS)]),
-            Aggregation("tags", Operation.COUNT, [Window(1, TimeUnit.DAYS)]),
-        ]
-    )
+def a_tenth_damaged(
+    chance: random.Random, number: int
+) -> tuple[list[bytes], list[dict[str, Any]], set[int]]:
+    """Lines, the events of those that are sound, and the positions of the damaged ones."""
     lines: list[bytes] = []
     sound: list[dict[str, Any]] = []
     bad: set[int] = set()
-    for i in range(100_000):
+    for i in range(number):
         event = {
             "user": chance.choice(["ann", "böb", None]),
             "shop": chance.choice([1, 2, None]),
@@ -131,23 +126,28 @@ def test_100_000_lines_of_which_a_tenth_are_damaged_lose_nothing_else() -> None:
         else:
             lines.append(json.dumps(event).encode())
             sound.append(event)
+    return lines, sound, bad
+
+
+def test_100_000_lines_of_which_a_tenth_are_damaged_lose_nothing_else() -> None:
+    chance, day = random.Random(11), [Window(1, TimeUnit.DAYS)]
+    operations = {"d": Operation.SUM, "s": Operation.LAST, "tags": Operation.COUNT}
+    group_by = group_by_of([Aggregation(name, each, day) for name, each in operations.items()])
+    lines, sound, bad = a_tenth_damaged(chance, 100_000)
     outcome = run_batches(job_of(group_by, parse_ddl(DDL)), batches_of(lines))
     known = [e for e in sound if e["user"] is not None or e["shop"] is not None]
     at_ms = BEGIN_MS + 200_001
-    for key in (
-        {"user": "ann", "shop": 1},
-        {"user": None, "shop": 2},
-        {"user": "böb", "shop": None},
-    ):
+    for user, shop in (("ann", 1), (None, 2), ("böb", None)):
+        key = {"user": user, "shop": shop}
         expected = brute_force(group_by, known, key, at_ms)
         assert alike(outcome.features([key], at_ms)[0], expected)
-    counts = outcome.counts
-    assert counts["messages"] == 100_000
-    assert counts["rows"] == len(known)
+    assert outcome.counts["messages"] == 100_000
+    assert outcome.counts["rows"] == len(known)
     assert outcome.nothing_is_missing()
     assert {failure.position for failure in outcome.dead} <= bad
     # A damaged event without a key is filtered before anybody looks at its time.
-    assert len(bad) - len(outcome.dead) == counts["filtered"] - (len(sound) - len(known))
+    filtered = outcome.counts["filtered"]
+    assert len(bad) - len(outcome.dead) == filtered - (len(sound) - len(known))
     for failure in outcome.dead[:500]:
         assert failure.payload == lines[failure.position - 1]
         assert failure.reason

@@ -2,18 +2,12 @@
 
 import apache_beam as beam
 import pyarrow as pa
+from declarations import events, group_by, windows
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     Operation,
-    Query,
-    Source,
-    TimeUnit,
-    Window,
-    select,
 )
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
 from chronon_beam.io.dead_letters import LogDeadLetters
@@ -21,11 +15,11 @@ from chronon_beam.pipeline.job import Job, build
 from chronon_beam.transforms.evaluate import sql_query
 from chronon_beam.transforms.tiling.settings import Tiling
 
-GROUP_BY = GroupBy(
-    name="t.named",
-    sources=Source(EventSource(query=Query(select("k", "d"), time_column="t"))),
-    keys=["k"],
-    aggregations=[Aggregation("d", Operation.SUM, [Window(6, TimeUnit.HOURS)])],
+GROUP_BY = group_by(
+    "t.named",
+    ["k"],
+    [Aggregation("d", Operation.SUM, windows("6h"))],
+    sources=events("k", "d", time_column="t"),
 )
 SCHEMA = pa.schema({"k": pa.string(), "d": pa.float64(), "t": pa.int64()})
 PLAN = Plan(GROUP_BY, {"k": STRING, "d": DOUBLE, "ts": LONG})

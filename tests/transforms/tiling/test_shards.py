@@ -9,12 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from declarations import group_by
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query, Source
+from chronon_beam.api import Aggregation, Operation
 from chronon_beam.api.data_types import LONG, STRING
 from chronon_beam.transforms.rows import Rows
 from chronon_beam.transforms.tiling.shards import Pane, ShardBatch, Splitter
@@ -22,12 +23,7 @@ from chronon_beam.transforms.tiling.shards import Pane, ShardBatch, Splitter
 SPEC = TileSpec(300, 100, frozenset((0,)))
 LATENESS_MS = 50
 PLAN = Plan(
-    GroupBy(
-        name="t.split",
-        sources=Source(EventSource(query=Query(time_column="ts"))),
-        keys=["k"],
-        aggregations=[Aggregation("n", Operation.SUM)],
-    ),
+    group_by("t.split", ["k"], [Aggregation("n", Operation.SUM)]),
     {"k": STRING, "n": LONG, "ts": LONG},
 )
 

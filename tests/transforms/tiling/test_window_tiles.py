@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from beam_state import State
+from declarations import group_by, windows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,16 +13,9 @@ from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     Operation,
-    Query,
-    Source,
-    Window,
-    select,
 )
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
-from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.records import Phase
 from chronon_beam.transforms.keyed_rows import INPUTS_FROM
 from chronon_beam.transforms.tiling.life import KEPT_MS, Life
@@ -29,12 +23,11 @@ from chronon_beam.transforms.tiling.shards import ShardBatch
 from chronon_beam.transforms.tiling.state import TileColumns
 from chronon_beam.transforms.tiling.window_tiles import NOTHING, Step, WindowTiles
 
-WINDOWS = [Window(6, TimeUnit.HOURS)]
-GROUP_BY = GroupBy(
-    name="t.log",
-    sources=Source(EventSource(query=Query(select("k", "d", "s"), time_column="t"))),
-    keys=["k"],
-    aggregations=[
+WINDOWS = windows("6h")
+GROUP_BY = group_by(
+    "t.log",
+    ["k"],
+    [
         Aggregation("d", Operation.COUNT, WINDOWS),
         Aggregation("d", Operation.SUM, WINDOWS),
         Aggregation("s", Operation.LAST, WINDOWS),
