@@ -4,23 +4,33 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import declarations
 import pytest
-from declarations import windows
 
 from chronon_beam.aggregator.layout import span, tile_specs
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
     Aggregation,
+    EventSource,
+    GroupBy,
     Operation,
+    Query,
+    Source,
+    TimeUnit,
+    Window,
 )
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
 from chronon_beam.pipeline.describe import as_text, describe, duration, reads, warnings
 
 
+def windows(*lengths: str) -> list[Window]:
+    units = {"h": TimeUnit.HOURS, "d": TimeUnit.DAYS}
+    return [Window(int(text[:-1]), units[text[-1]]) for text in lengths]
+
+
 def group_by(*aggregations: Any, dialect: str = "airbnb") -> Any:
+    source = Source(EventSource(query=Query(time_column="t")))
     chosen = aggregations or [Aggregation("n", Operation.SUM, windows("6h"))]
-    return declarations.group_by("t.described", ["user"], chosen, dialect=dialect)
+    return GroupBy(source, ["user"], chosen, name="t.described", dialect=dialect)
 
 
 def without_time(declared: Any) -> Any:
