@@ -28,7 +28,7 @@ WINDOWS = [Window(6, TimeUnit.HOURS)]
 PLAN = Plan(
     GroupBy(
         name="t.log",
-        sources=Source(EventSource(Query(select("k", "d"), time_column="t"))),
+        sources=Source(EventSource(query=Query(select("k", "d"), time_column="t"))),
         keys=["k"],
         aggregations=[
             Aggregation("d", Operation.COUNT, WINDOWS),
