@@ -49,11 +49,19 @@ def to_conf(struct: object, dialect: Dialect, where: str) -> Conf:
     conf: Conf = {}
     for name, kind in _fields(struct):
         value = getattr(struct, name, None)
-        if type(value) is Other and type(struct).__name__ not in _NEEDED:
-            continue
-        if value is not None:
+        if type(value) is Other:
+            _refuse_needed(struct, value, f"{where}.{name}")
+        elif value is not None:
             conf[name] = _value(value, kind, dialect, f"{where}.{name}")
     return conf
+
+
+def _refuse_needed(struct: object, value: Other, where: str) -> None:
+    if type(struct).__name__ in _NEEDED:
+        raise GroupByError(
+            f"{where} is what {value} gives, which is not known here: "
+            "install Chronon's own package beside this one"
+        )
 
 
 def _fields(struct: Any) -> Iterator[tuple[str, str]]:

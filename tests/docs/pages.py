@@ -127,7 +127,9 @@ class Reader:
         if block.named("needs") not in (None, *self.has):
             return
         if name := block.named("file"):
-            (self.folder / name).write_text(block.text, encoding="utf-8")
+            file = self.folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.text, encoding="utf-8")
         elif "output" in block.words:
             assert self.out == block.text, f"{block.where}: printed was\n{self.out}"
         elif "stderr" in block.words:

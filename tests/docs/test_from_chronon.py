@@ -1,0 +1,27 @@
+"""The refusals that docs/from_chronon.md explains are those of the code."""
+
+import inspect
+import re
+from pathlib import Path
+
+from chronon_beam.api import validation
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "from_chronon.md").read_text(encoding="utf-8")
+PHRASES = re.findall(r"^\| `([^`]+)` \|", PAGE, re.M)
+SOURCES = "\n".join(
+    path.read_text(encoding="utf-8") for path in sorted((ROOT / "api").rglob("*.py"))
+)
+
+
+def test_every_reason_of_the_page_is_given_by_the_code() -> None:
+    assert len(PHRASES) > 8
+    assert [phrase for phrase in PHRASES if phrase not in SOURCES] == []
+
+
+def test_every_refusal_to_run_is_explained() -> None:
+    refusals = [found for name, found in vars(validation).items() if name.startswith("require_")]
+    assert len(refusals) >= 5
+    for refusal in refusals:
+        text = inspect.getsource(refusal)
+        assert any(phrase in text for phrase in PHRASES), refusal.__name__
