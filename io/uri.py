@@ -101,7 +101,7 @@ def registered(
         ValueError: the scheme is not registered.
         ImportError: the client library that the scheme needs is missing.
     """
-    scheme = parse_uri(uri, usual=next(iter(built_in))).scheme
+    scheme = parse_uri(uri.partition("?")[0], usual=next(iter(built_in))).scheme
     if scheme in built_in:
         return loaded(built_in[scheme])
     others = offered(group)

@@ -5,7 +5,7 @@ what Arrow notes in a file for itself (dictionaries, durations, lists of fixed s
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -28,8 +28,7 @@ def parquet_schema(file: BinaryIO) -> pa.Schema:
     Raises:
         ValueError: it is not one.
     """
-    schema = _opened(file).schema_arrow
-    return pa.schema([pa.field(each.name, _column_type(each.type)) for each in schema])
+    return pa.schema(list(_column_types(_opened(file)).items()))
 
 
 def read_parquet(
@@ -49,8 +48,9 @@ def read_parquet(
     try:
         parquet = _opened(file)
         groups = list(range(part.start, min(part.stop, parquet.num_row_groups)))
+        types = _column_types(parquet)
         for batch in parquet.iter_batches(rows, groups, _found(parquet, columns)):
-            yield table_messages(_as_columns(batch), name, done)
+            yield table_messages(_as_columns(batch, types), name, done)
             done += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         # Arrow's own I/O errors have no number; those of the file system do and may pass.
@@ -68,8 +68,8 @@ def _found(parquet: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] 
     return [name for name in parquet.schema_arrow.names if name.lower() in wanted]
 
 
-def _as_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
-    kinds = [_column_type(each.type) for each in batch.schema]
+def _as_columns(batch: pa.RecordBatch, types: Mapping[str, pa.DataType]) -> pa.RecordBatch:
+    kinds = [types[name] for name in batch.schema.names]
     if kinds == batch.schema.types:
         return batch
     columns = [
@@ -87,18 +87,27 @@ def _opened(file: BinaryIO) -> pq.ParquetFile:
     return pq.ParquetFile(file, metadata=metadata, coerce_int96_timestamp_unit=_INT96)
 
 
-def _column_type(kind: pa.DataType) -> pa.DataType:
-    """The type that Spark gives a column which Arrow reads as `kind`."""
-    if isinstance(kind, pa.BaseExtensionType):  # UUID
-        return _column_type(kind.storage_type)
+def _column_types(parquet: pq.ParquetFile) -> dict[str, pa.DataType]:
+    """The type that Spark gives each column."""
+    schema = parquet.schema
+    leaves = iter([schema.column(at).physical_type for at in range(len(schema.names))])
+    return {each.name: _column_type(each.type, leaves) for each in parquet.schema_arrow}
+
+
+def _column_type(kind: pa.DataType, leaves: Iterator[str]) -> pa.DataType:
+    """The type that Spark gives a column which Arrow reads as `kind`, and Parquet as `leaves`."""
     if pa.types.is_struct(kind):
-        return pa.struct([(each.name, _column_type(each.type)) for each in kind])
+        return pa.struct([(each.name, _column_type(each.type, leaves)) for each in kind])
     if pa.types.is_map(kind):
-        return pa.map_(_column_type(kind.key_type), _column_type(kind.item_type))
+        key = _column_type(kind.key_type, leaves)
+        return pa.map_(key, _column_type(kind.item_type, leaves))
     if pa.types.is_list(kind):
-        return pa.list_(_column_type(kind.value_type))
+        return pa.list_(_column_type(kind.value_type, leaves))
+    physical = next(leaves)
+    if isinstance(kind, pa.BaseExtensionType):  # UUID
+        return pa.binary()
     if pa.types.is_timestamp(kind):
-        return pa.timestamp("us", tz="UTC" if kind.tz else None)
+        return pa.timestamp("us", tz="UTC" if kind.tz or physical == "INT96" else None)
     return pa.binary() if pa.types.is_fixed_size_binary(kind) else kind
 
 

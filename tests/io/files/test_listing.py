@@ -101,6 +101,7 @@ def test_a_question_mark_in_a_path_is_a_wildcard(tmp_path):
     put(tmp_path, "day1.jsonl", "day2.jsonl", "day10.jsonl")
     source = open_source(f"file:{tmp_path}/day?.jsonl?schema=i BIGINT")
     assert source.ddl == "i BIGINT"
+    assert open_source(f"file:{tmp_path}/day?.jsonl").units() == source.units()
     assert [unit.path[-10:] for unit in source.units()] == ["day1.jsonl", "day2.jsonl"]
 
 
