@@ -1,1 +1,1 @@
-"""What Java's bytes and orders demand: its hashes, object streams, orders and sketches."""
+"""What Chronon's bytes take from Java: hashes, orders, decimals, object streams and sketches."""

@@ -1,1 +1,1 @@
-"""Chronon's aggregations, one file a family; `table` finds the one that a declaration names."""
+"""Chronon's operations, one file per family; `table` finds the one that a declaration names."""

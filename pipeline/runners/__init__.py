@@ -1,1 +1,1 @@
-"""Where a job runs: Beam's runners, each ready to be used."""
+"""Where a job runs: Beam's runners with their flags, Flink's job server, Python workers."""

@@ -1,4 +1,4 @@
-"""Between Arrow's types and those that Spark's columns can have."""
+"""Converts between Arrow's types and the types of Spark's columns."""
 
 import inspect
 from typing import Any

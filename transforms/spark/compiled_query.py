@@ -152,7 +152,7 @@ class CompiledQuery:
 
 
 def compile_query(query: SqlQuery) -> CompiledQuery:
-    """The query as a function on batches; planned once a process, safe to call from any thread.
+    """The query as a function on batches; planned once per process, safe to call from any thread.
 
     Raises:
         QueryError: if Spark refuses a select, where or setup, or it needs more than one event.

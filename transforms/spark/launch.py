@@ -1,4 +1,4 @@
-"""Starts the JVM that Spark runs in, quietly and bound to the life of this process.
+"""Starts the JVM in which Spark runs. It prints nothing, and it ends when this process ends.
 
 Spark's own launcher asks every JVM for a module (jdk.incubator.vector) that slim Java runtimes
 lack, writes to the terminal, and needs a shell. So the JVM is started here, with py4j's server as
@@ -50,11 +50,11 @@ _OPENED = (
     "sun.security.action",
     "sun.util.calendar",
 )
-"""Packages of java.base that Spark reaches into by reflection."""
+"""Packages of java.base that Spark uses by reflection."""
 
 
 class JvmFailed(RuntimeError):
-    """Spark's JVM did not start or has ended; the message ends with what it said last."""
+    """Spark's JVM did not start, or has ended; the message ends with what the JVM printed last."""
 
 
 class Jvm(NamedTuple):
@@ -64,7 +64,7 @@ class Jvm(NamedTuple):
         process: ends when the standard input that this process holds is closed, for whatever
             reason.
         gateway: pyspark's connection to it.
-        log: what the JVM printed; an unlinked file, since nobody reads it unless something fails.
+        log: what the JVM printed: an unlinked file, which is read only after a failure.
         unused: (client, id) of each Java object to which Python no longer refers, the newest first.
     """
 
@@ -130,7 +130,7 @@ def _remove(directory: Path, owner: int) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]", owner: int) -> None:
-    """Lets the JVM go as it would after a crash of ours, and sees to it that it went."""
+    """Ends the JVM as a crash of this process would, by its standard input, and waits for that."""
     if os.getpid() != owner or process.stdin is None:
         return
     process.stdin.close()
@@ -183,7 +183,7 @@ def _await(info: Path, process: "subprocess.Popen[bytes]", log: IO[bytes]) -> No
 
 
 def _connect(info: Path) -> JavaGateway:
-    """Has pyspark connect to a gateway that is there, as it does when spark-submit started it."""
+    """Makes pyspark connect to a running gateway, as it does if spark-submit started Python."""
     data = info.read_bytes()
     port, length = struct.unpack_from(">ii", data)
     there = {

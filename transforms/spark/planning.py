@@ -1,4 +1,4 @@
-"""Plans a query with Spark, and refuses what is no function of one event."""
+"""Plans a query with Spark, and refuses queries that need more than one event."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,7 @@
-"""The one local Spark of this process: plans queries, and evaluates them in its JVM.
+"""The local Spark of this process: it plans queries, and evaluates them in its JVM.
 
-It starts at the first use. A Spark that the user's own code runs in this process is used instead,
-through sessions of our own, so that neither sees the other's settings.
+It starts at the first use. If the user's own code runs a Spark in this process, that Spark is used
+instead, through sessions of our own, so that neither side sees the settings of the other.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ SQL_CONFS = {
     "spark.sql.caseSensitive": "false",
     "spark.sql.codegen.wholeStage": "true",
 }
-"""What a query's meaning and speed hang on: Chronon's settings, and Spark's defaults."""
+"""The settings that decide a query's meaning and speed: Chronon's, and Spark's defaults."""
 
 _LOCAL_CONFS = SQL_CONFS | {
     "spark.master": "local[1]",
@@ -68,8 +68,8 @@ class LocalSpark:
         session: pyspark's session.
         evaluator: the Java object that plans are registered with.
         socket: where registered plans are evaluated.
-        jvm: what was started; None for a Spark that was there.
-        owner: id of the process that may plan with it; a forked child can still evaluate.
+        jvm: the JVM that was started; None for a Spark of the user's own code.
+        owner: id of the process that may plan with it; a forked child can only evaluate.
     """
 
     session: SparkSession
@@ -85,12 +85,12 @@ class LocalSpark:
         return self.session.sparkContext._gateway
 
     def clear_away(self) -> None:
-        """Removes what a JVM that was killed could not remove itself."""
+        """Removes the files that a killed JVM could not remove itself."""
         if self.jvm is not None and self.jvm.process.poll() is not None:
             shutil.rmtree(self.socket.path.parent, ignore_errors=True)
 
     def last_words(self) -> str:
-        """What the JVM said last, if it is ours."""
+        """The end of what the JVM printed, if this process started it."""
         return self.jvm.last_words() if self.jvm else "(see the log of your own SparkSession)"
 
     @property
@@ -101,7 +101,7 @@ class LocalSpark:
     def alive(self) -> bool:
         """Whether its JVM runs and Spark in it was not stopped."""
         if self.owner != os.getpid():
-            return False  # not even asked: the line to it is the parent's
+            return False  # the connection to the JVM is the parent's, so it is not asked
         if self.jvm is not None and self.jvm.process.poll() is not None:
             return False
         return _runs(self.session.sparkContext)
@@ -130,10 +130,10 @@ _of_parent: list[object] = []
 
 
 def local_spark(setups: tuple[str, ...] = ()) -> LocalSpark:
-    """The Spark of this process that can run the setups, started if there is none.
+    """The Spark of this process that can run the setups; it is started if none runs.
 
-    When setups need Hive and the running Spark was started without, another one takes over;
-    queries that were compiled before stay with theirs.
+    If setups need Hive and the running Spark was started without Hive, another Spark is started.
+    Queries that were compiled before stay with the old one.
 
     Raises:
         JavaNotFound: if there is no Java.
@@ -159,7 +159,7 @@ def local_spark(setups: tuple[str, ...] = ()) -> LocalSpark:
 
 
 def session() -> SparkSession:
-    """The pyspark session of this process, started if there is none.
+    """The pyspark session of this process; Spark is started if none runs.
 
     Raises:
         JavaNotFound: if there is no Java.
@@ -173,7 +173,7 @@ def parse_ddl(ddl: str) -> pa.Schema:
     """The Arrow schema of a Spark DDL string such as `id STRING, created BIGINT`.
 
     Raises:
-        QueryError: with Spark's reason, if it is none or holds a type that Arrow lacks.
+        QueryError: with Spark's reason, if it is not DDL or has a type that Arrow lacks.
     """
     jvm: Any = session()._jvm
     try:
@@ -245,7 +245,7 @@ def _refuse_hive(spark: LocalSpark, setup: str) -> None:
 
 
 def _forget() -> None:
-    """Makes pyspark (which knows one JVM a process) and this module know of none."""
+    """Makes pyspark, which keeps one JVM per process, and this module forget their JVM."""
     global _running
     _running = None
     SparkContext._gateway = None
@@ -256,9 +256,9 @@ def _forget() -> None:
 
 
 def _forget_parents() -> None:
-    """In a forked child: the parent's JVM answers the parent's py4j alone.
+    """In a forked child: forget the parent's JVM, which answers only the parent's py4j.
 
-    What is forgotten is kept from the garbage collector, which would tell the JVM.
+    The objects are kept in a list, since their finalizers would speak to the JVM.
     """
     _of_parent.append((_running, SparkContext._gateway, SparkContext._active_spark_context))
     _forget()
@@ -266,7 +266,7 @@ def _forget_parents() -> None:
 
 @contextlib.contextmanager
 def _own_interrupt() -> Iterator[None]:
-    """Keeps Ctrl-C as it was: pyspark takes it over to cancel jobs, and here are none."""
+    """Keeps the handler of Ctrl-C: pyspark replaces it to cancel Spark jobs, which we never run."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield

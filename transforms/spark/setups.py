@@ -1,4 +1,4 @@
-"""Setups: the statements that a query's functions come from, run before it is planned."""
+"""Setups: statements that run before a query is planned, to define the functions it uses."""
 
 import re
 import shlex
