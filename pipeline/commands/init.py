@@ -1,5 +1,6 @@
 """`chronon-beam init`: writes a first GroupBy for a file of events."""
 
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
@@ -51,7 +52,7 @@ def _run(arguments: Namespace, _: list[str]) -> int:
     from chronon_beam.pipeline.drafting.page import as_python
     from chronon_beam.pipeline.drafting.sample import first_events
 
-    source = arguments.file if ":" in arguments.file else f"file:{arguments.file}"
+    source = _source(arguments.file)
     stem = Path(source.partition("?")[0].partition(":")[2]).name.partition(".")[0]
     output = Path(arguments.output or f"{identifier(stem)}.py")
     _refuse_bad_output(output)
@@ -59,6 +60,13 @@ def _run(arguments: Namespace, _: list[str]) -> int:
     output.write_text(as_python(made, source), encoding="utf-8")
     print(_report(made, output, source), file=sys.stderr)
     return DONE
+
+
+def _source(file: str) -> str:
+    """The URI of a file; the first line of a CSV file is taken for the columns' names."""
+    uri = file if ":" in file else f"file:{file}"
+    is_csv = re.search(r"\.csv(\.\w+)?$", uri, re.IGNORECASE)
+    return f"{uri}?header=true" if is_csv else uri
 
 
 def _refuse_bad_output(output: Path) -> None:

@@ -22,10 +22,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["sales.jsonl", "my sales.parquet"])
+@pytest.mark.parametrize("name", ["sales.jsonl", "my sales.parquet", "sales.csv"])
 def test_printed_commands_give_the_features(chronon_beam: Cli, folder: Path, name: str) -> None:
     if name.endswith("parquet"):
         pq.write_table(pa.Table.from_pylist(LINES), folder / name)
+    elif name.endswith("csv"):
+        table = [",".join(LINES[0]), *(",".join(line.values()) for line in LINES)]
+        (folder / name).write_text("\n".join(table))
     else:
         (folder / name).write_text("\n".join(map(json.dumps, LINES)))
     made = chronon_beam("init", name)
