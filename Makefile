@@ -40,7 +40,7 @@ run: $(READY)
 	        --store sqlite:features.db --key customer_id=$$customer --at 300000 || exit 1; \
 	done
 	@echo
-	@echo "Next, a file of your own (JSON lines, Avro, Parquet); this writes a GroupBy for it:"
+	@echo "Next, a file of your own (JSON lines, CSV, Avro, Parquet); this writes a GroupBy for it:"
 	@echo "  $(BIN)/chronon-beam init YOUR_FILE"
 	@echo "README.md goes on from there."
 

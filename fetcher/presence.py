@@ -27,12 +27,15 @@ class Answer(NamedTuple):
         values: what `Fetcher.fetch` gives.
         presence: whether there was anything to read.
         last_ms: where nothing was found in the windows, when the key's last tile or row begins.
+        until_ms: the end of the tile that the time of the query lies in, if there is one: it counts
+            whole, so that events up to there may be in the values.
     """
 
     key: Key
     values: Features
     presence: Presence
     last_ms: int | None = None
+    until_ms: int | None = None
 
 
 def fetch_answers(fetcher: Fetcher, keys: Sequence[Key], at_ms: int) -> list[Answer]:
@@ -50,8 +53,27 @@ def fetch_answers(fetcher: Fetcher, keys: Sequence[Key], at_ms: int) -> list[Ans
     for key, values, is_known in zip(keys, reading.values(found), known, strict=True):
         last_ms = None if is_known else next(last)
         elsewhere = Presence.UNKNOWN if last_ms is None else Presence.OUTSIDE
-        answers.append(Answer(key, values, Presence.FOUND if is_known else elsewhere, last_ms))
+        presence = Presence.FOUND if is_known else elsewhere
+        start = len(answers) * each
+        read = zip(reading.requests[start : start + each], found[start:], strict=False)
+        until_ms = _end_around(fetcher, list(read), at_ms)
+        answers.append(Answer(key, values, presence, last_ms, until_ms))
     return answers
+
+
+def _end_around(
+    fetcher: Fetcher, read: Sequence[tuple[GetRequest, Sequence[TimedValue]]], at_ms: int
+) -> int | None:
+    """The end of the last tile that was read, begins before `at_ms` and ends after it."""
+    dataset = fetcher.plan.group_by.streaming_dataset
+    ends = [
+        value.ts_ms + request.tile_size_ms
+        for request, values in read
+        if request.dataset == dataset
+        for value in values
+        if value.ts_ms < at_ms < value.ts_ms + request.tile_size_ms
+    ]
+    return max(ends, default=None)
 
 
 def _last_times(fetcher: Fetcher, keys: Sequence[Key]) -> list[int | None]:

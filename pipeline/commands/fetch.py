@@ -30,6 +30,11 @@ _DEGRADED = (
     "that reach too far back in {} answers; upload a later day"
 )
 
+_WHOLE = (
+    "chronon-beam: {} lies within a tile, which counts whole: events up to {} may be in the "
+    "answer; it is exact where a tile begins"
+)
+
 _AT = """the time of the query: milliseconds since the epoch, or 2026-05-01T12:00:00Z (default:
 now). Of a past query, the tile that TIME lies in counts whole, so that up to a tile's length of
 later events is in the answer; where a tile begins it is exact"""
@@ -75,14 +80,15 @@ def _run(arguments: Namespace, _: list[str]) -> int:
     with closing(open_store(arguments.store)) as store:
         info = load(store, group_by)
         fetcher = Fetcher.of(info, store, _derive(info.plan))
-        at_ms = int(time.time() * 1000) if arguments.at is None else arguments.at
-        missed = _Missed(at_ms)
+        now_ms = int(time.time() * 1000)
+        at_ms = now_ms if arguments.at is None else arguments.at
+        remarks = _Remarks(at_ms, now_ms)
         for keys in _keys(arguments, info.plan.keys.columns):
             for answer in fetch_answers(fetcher, keys, at_ms):
                 print(to_json(_line(answer, arguments)))
-                missed.add(answer)
+                remarks.add(answer)
             sys.stdout.flush()
-        missed.tell()
+        remarks.tell()
         if degraded := fetcher.counts["degraded"]:
             print(_DEGRADED.format(degraded), file=sys.stderr)
     return DONE
@@ -115,16 +121,19 @@ def _line(answer: "Answer", arguments: Namespace) -> dict[str, Any]:
     return {**key, **answer.values, **status}
 
 
-class _Missed:
-    """The keys of which nothing was found, told apart: the answers show nulls for both kinds."""
+class _Remarks:
+    """What the answers do not show: why keys have nulls, and how far a tile reaches beyond --at."""
 
-    def __init__(self, at_ms: int) -> None:
+    def __init__(self, at_ms: int, now_ms: int) -> None:
         self._at_ms = at_ms
+        self._now_ms = now_ms
+        self._until_ms = at_ms
         self._first: dict[str, Answer] = {}
         self._number: dict[str, int] = {}
 
     def add(self, answer: "Answer") -> None:
-        """Remember an answer, if nothing was found for it."""
+        """Remember an answer, if there is something to say about it."""
+        self._until_ms = max(self._until_ms, answer.until_ms or self._at_ms)
         if answer.presence != "found":
             self._first.setdefault(answer.presence, answer)
             self._number[answer.presence] = self._number.get(answer.presence, 0) + 1
@@ -135,6 +144,9 @@ class _Missed:
             more = self._number[presence] - 1
             others = f" (and {more:,} other keys)" if more else ""
             print(f"chronon-beam: {self._why(answer)}{others}", file=sys.stderr)
+        if self._at_ms < self._until_ms and self._at_ms < self._now_ms:
+            until = moment_text(min(self._until_ms, self._now_ms))
+            print(_WHOLE.format(moment_text(self._at_ms), until), file=sys.stderr)
 
     def _why(self, answer: "Answer") -> str:
         key = to_json(answer.key)

@@ -128,7 +128,8 @@ def test_unknown_key_is_told_apart_from_one_outside_its_windows(
     chronon_beam("run", ICE_CREAM, EVENTS, store, f"--tiling={tiling}")
     keys = tmp_path / "keys.jsonl"
     keys.write_text('{"customer_id": "Alice"}\n{"customer_id": "Eve"}')
-    fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", "--at=2000", "--status")
+    at = "--at=300000"
+    fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", at, "--status")
     assert [each["__status"] for each in fetched.objects] == ["found", "unknown"]
     assert fetched.err == 'chronon-beam: the store has nothing of {"customer_id": "Eve"}\n'
     fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", "--status")
@@ -159,3 +160,22 @@ def test_keys_come_from_standard_input_and_are_answered_as_they_come(
         process.stdin.close()
         assert process.stdout.read() == ""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("at", "tiling", "told"),
+    [
+        ("2000", "tiled", True),  # within the tile from 0 to 300,000
+        ("1", "tiled", True),
+        ("300000", "tiled", False),
+        ("300001", "tiled", False),  # of the next tile there is nothing
+        ("2000", "untiled", False),
+    ],
+)
+def test_events_after_the_time_of_the_query_are_told(
+    chronon_beam: Cli, store: str, at: str, tiling: str, told: bool
+) -> None:
+    chronon_beam("run", ICE_CREAM, EVENTS, store, f"--tiling={tiling}")
+    fetched = chronon_beam("fetch", ICE_CREAM, store, "--key=customer_id=Alice", f"--at={at}")
+    whole = "a tile, which counts whole: events up to 1970-01-01T00:05:00Z may be in the answer"
+    assert (whole in fetched.err) == told

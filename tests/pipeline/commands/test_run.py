@@ -34,7 +34,7 @@ def test_example_runs_and_its_features_are_fetched(
     assert "3 events in " in ran.err
     assert "3 rows, 0 events filtered out, 0 dead letters" in ran.err
     assert "chronon-beam fetch --group_by" in ran.err
-    fetched = chronon_beam("fetch", ICE_CREAM, store, "--key=customer_id=Alice", "--at=2000")
+    fetched = chronon_beam("fetch", ICE_CREAM, store, "--key=customer_id=Alice", "--at=300000")
     assert (fetched.code, fetched.err, fetched.objects) == (0, "", [ALICE])
 
 

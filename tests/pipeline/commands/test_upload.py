@@ -73,7 +73,9 @@ def test_upload_then_run_then_fetch(place: Place) -> None:
     assert "before the end of the batch values" in early[2]
 
     assert place.run("run", group_by, place.source, place.store)[0] == 0
-    assert place.price(group_by, END_MS + 6) == (321, "")
+    value, told = place.price(group_by, END_MS + 6)
+    assert value == 321
+    assert "lies within a tile, which counts whole" in told
     assert place.run(*upload, "--end_date=2024-10-04")[0] == 0
     assert place.price(group_by, END_MS + DAY_MS) == (301, "")
     code, _, err = place.run("run", group_by, place.source, place.store, "--layout=sliding")
