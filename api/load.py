@@ -43,6 +43,11 @@ def compile_group_by(place: str, dialect_name: str | None = None) -> Compiled:
     return compiled(*_declared(file, variable, dialect_name))
 
 
+def file_of(place: str) -> Path:
+    """The file of the GroupBy at `place`; raises GroupByError if there is none."""
+    return _file(place)[0]
+
+
 def _file(place: str) -> tuple[Path, str]:
     path, _, variable = place.partition(":") if ".py" in place else (place, "", "")
     file = Path(path)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import apache_beam as beam
 
@@ -32,6 +33,15 @@ _log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
+
+
+@runtime_checkable
+class WritesFiles(Protocol):
+    """A sink of dead letters that writes local files."""
+
+    def files(self) -> list[str]:
+        """The files, there or to be made."""
+        ...
 
 
 def open_dead_letters(uri: str | None = None) -> beam.PTransform:
@@ -81,16 +91,19 @@ def from_line(line: bytes) -> Failure:
 
 @dataclass
 class FileDeadLetters(beam.PTransform):
-    """Writes failures to a local file, one JSON object per line, at the end of each bundle.
+    """Adds failures to a local file, one JSON object per line, at the end of each bundle.
 
-    Unless `append` is set, the file is emptied when the pipeline is built, so that it holds the
-    dead letters of one job. (A step of the job cannot empty it: the other steps would have to wait
-    for that step by a side input, and a job on Flink that has checkpoints and a side input fails
-    and restarts for ever.) Workers on other machines write to a file of this path there.
+    What the file holds stays there: jobs add to the dead letters of earlier jobs, and the time of a
+    line tells them apart. The file is made when the pipeline is built. Workers on other machines
+    write to a file of this path there.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        IsADirectoryError: the path is a folder.
+        ValueError: the file holds other things than dead letters.
     """
 
     path: str
-    append: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -99,21 +112,46 @@ class FileDeadLetters(beam.PTransform):
             raise FileNotFoundError(f"dead letters: there is no folder {folder}: make it first")
         if Path(self.path).is_dir():
             raise IsADirectoryError(f"dead letters: {self.path} is a folder: name a file in it")
+        if Path(self.path).is_file() and not _holds_dead_letters(self.path):
+            raise ValueError(
+                f"dead letters: {self.path} holds other things than dead letters, which are added "
+                "to what a file holds: name another file"
+            )
 
     @classmethod
     def from_uri(cls, uri: str) -> "FileDeadLetters":
-        """For `file:PATH[?append=true]`."""
+        """For `file:PATH`."""
         parsed = parse_uri(uri)
-        refuse_unknown(parsed.parameters, ("append",), "file: dead letters")
-        append = parsed.parameters.get("append", "false").lower()
-        if append not in ("true", "false"):
-            raise ValueError(f"append={append} in {uri!r}: write true or false")
-        return cls(local_path(parsed.location, uri), append == "true")
+        refuse_unknown(parsed.parameters, (), "file: dead letters")
+        return cls(local_path(parsed.location, uri))
+
+    def files(self) -> list[str]:
+        """The one file."""
+        return [self.path]
 
     def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[None]:
         """An empty PCollection."""
-        with open(self.path, "ab" if self.append else "wb"):
-            return failures | "Append" >> beam.ParDo(_AppendFn(self.path))
+        append_lines(self.path, [b""] if _ends_with_a_line(self.path) else [b"\n"])
+        return failures | "Append" >> beam.ParDo(_AppendFn(self.path))
+
+
+def _holds_dead_letters(path: str) -> bool:
+    """Whether a file is empty, or begins with a dead letter."""
+    with open(path, "rb") as file:
+        first = file.readline()
+    try:
+        return not first or bool(from_line(first))
+    except ValueError:
+        return False
+
+
+def _ends_with_a_line(path: str) -> bool:
+    """Whether the next line can be added; not where a job was killed while it wrote a line."""
+    if not Path(path).is_file() or not os.path.getsize(path):
+        return True
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 class _AppendFn(beam.DoFn):

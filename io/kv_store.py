@@ -66,6 +66,10 @@ class KVStore(ABC):
     def reach(self) -> None:  # noqa: B027
         """Raise the client's error if the store is down; a store in this process does nothing."""
 
+    def files(self) -> list[str]:
+        """The local files that the store writes, there or to be made."""
+        return []
+
     @abstractmethod
     def create(self, dataset: str) -> None:
         """Make the dataset, unless it exists; the first write makes it too."""

@@ -61,6 +61,13 @@ class Source(ABC):
         """
         return
 
+    def takes(self, paths: Sequence[str]) -> list[str]:
+        """Those of local files, there or to be made, that the source reads or would read.
+
+        A job must not write to them.
+        """
+        return []
+
     def schema(self) -> pa.Schema | None:
         """The schema that the source itself tells, read when the job is built; None if it cannot.
 

@@ -78,6 +78,10 @@ class SqliteStore(KVStore):
         if not os.access(place, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
             raise PermissionError(f"sqlite:{self._path}: {place} cannot be written by this user")
 
+    def files(self) -> list[str]:
+        """The file, and those that SQLite keeps beside it."""
+        return [f"{self._path}{end}" for end in ("", "-wal", "-shm", "-journal")]
+
     def create(self, dataset: str) -> None:
         """Make the dataset's table, and the file, if there is none."""
         self._connection().execute(_CREATE.format(table=_table(dataset)))

@@ -179,8 +179,8 @@ def add_dead_letters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dead_letters",
         metavar="URI",
-        help="where events that cannot be used go, one JSON object a line, for example "
-        "file:dead.jsonl (default: counted and logged)",
+        help="where events that cannot be used go, one JSON object per line, added to what the "
+        "file holds, for example file:dead.jsonl (default: counted and logged)",
     )
 
 

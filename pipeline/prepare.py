@@ -22,6 +22,7 @@ from chronon_beam.io.sources import Source, open_source
 from chronon_beam.pipeline.derive import spark_derivations
 from chronon_beam.pipeline.job import Job
 from chronon_beam.pipeline.options import JobOptions, UsageError
+from chronon_beam.pipeline.overlap import inputs_of, outputs_of, refuse_overlap
 from chronon_beam.transforms.attributes import with_attributes
 from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
 from chronon_beam.transforms.evaluate import plan_of, sql_query
@@ -136,6 +137,10 @@ def prepare(options: JobOptions) -> Prepared:
     group_by = loaded_group_by(options.group_by, options.dialect)
     require_temporal(group_by)
     with closing(reached_store(options.store)) as store:
+        refuse_overlap(
+            inputs_of(options.group_by, options.source),
+            outputs_of(options.store, store, options.dead_letters),
+        )
         check_declared(store, group_by, options.tiling is not None, options.layout)
         uri = source_uri(group_by, options.source, options.kafka_bootstrap)
         found = planned(group_by, uri, options.layout)

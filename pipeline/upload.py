@@ -26,6 +26,7 @@ from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write, Written
 from chronon_beam.pipeline.metrics import count
 from chronon_beam.pipeline.options import UsageError
+from chronon_beam.pipeline.overlap import inputs_of, outputs_of, refuse_overlap
 from chronon_beam.pipeline.prepare import loaded_group_by, planned, reached_store
 from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
 from chronon_beam.pipeline.runners.choose import check_runner
@@ -144,6 +145,10 @@ def prepare_upload(options: UploadOptions) -> tuple[Upload, Source]:
     group_by = loaded_group_by(options.group_by, options.dialect)
     require_all_keys(group_by)
     with closing(reached_store(options.store)) as store:
+        refuse_overlap(
+            inputs_of(options.group_by, options.source),
+            outputs_of(options.store, store, options.dead_letters),
+        )
         found = planned(group_by, options.source, mutations=False)
         if not found.source.bounded:
             raise UsageError(

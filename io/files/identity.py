@@ -23,6 +23,13 @@ def resolved(path: str) -> str:
     return os.path.realpath(path) if FileSystems.get_scheme(path) is None else path
 
 
+def is_same(path: str, other: str) -> bool:
+    """Whether two local paths name one file, which may be still to be made."""
+    if os.path.exists(path) and os.path.exists(other):
+        return os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
 def file_size(path: str) -> int:
     """Its bytes as they are stored."""
     return FileSystems.get_filesystem(path).size(path)

@@ -5,10 +5,12 @@ In a folder, at any depth, files and folders whose names begin with `_` or `.` a
 """
 
 import os
+import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
 import pyarrow as pa
+from apache_beam.io.filesystem import FileSystem
 from apache_beam.io.filesystems import FileSystems
 
 from chronon_beam.io.files.identity import resolved
@@ -28,7 +30,7 @@ def matching(pattern: str) -> list[str]:
         FileNotFoundError: there is none.
     """
     folder = folder_of(pattern)
-    found = _files(f"{folder}/**") if folder else _files(pattern)
+    found = _files(_all_of(pattern, folder))
     if folder:
         found = [path for path in found if _is_data(_below(path, folder))]
     elif pattern not in found:
@@ -37,6 +39,43 @@ def matching(pattern: str) -> list[str]:
     if not paths:
         raise FileNotFoundError(f"no file matches {pattern!r}: check the path and the pattern")
     return paths
+
+
+def taken(pattern: str, paths: Sequence[str]) -> list[str]:
+    """Those of local files that `pattern` names, or would name once they are made."""
+    if FileSystems.get_scheme(pattern) is not None:
+        return []
+    folder = folder_of(pattern)
+    there = {(each.st_dev, each.st_ino) for each in map(os.stat, _files(_all_of(pattern, folder)))}
+    return [path for path in paths if _stands_for(path, there) or _fits(path, pattern, folder)]
+
+
+def _all_of(pattern: str, folder: str | None) -> str:
+    return f"{folder}/**" if folder else pattern
+
+
+def _stands_for(path: str, there: set[tuple[int, int]]) -> bool:
+    if not os.path.exists(path):
+        return False
+    found = os.stat(path)
+    return (found.st_dev, found.st_ino) in there
+
+
+def _fits(path: str, pattern: str, folder: str | None) -> bool:
+    """Whether the name of a file, which may be still to be made, is one that `pattern` takes."""
+    literal = re.split(r"[*?[]", pattern, maxsplit=1)[0]
+    place = folder or os.path.dirname(literal)
+    glob = "**" if folder else pattern.removeprefix(place).lstrip("/")
+    fits = re.compile(FileSystem.translate_pattern(glob)).match
+    parent = f"{resolved(place or '.').rstrip('/')}/"
+    link = os.path.join(resolved(os.path.dirname(path) or "."), os.path.basename(path))
+    below = [
+        name.removeprefix(parent) for name in (link, resolved(path)) if name.startswith(parent)
+    ]
+    return any(
+        fits(name) and _is_data(name.split("/") if folder else [name.rpartition("/")[2]])
+        for name in below
+    )
 
 
 def folder_of(pattern: str) -> str | None:

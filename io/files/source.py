@@ -42,6 +42,7 @@ from chronon_beam.io.files.listing import (
     partition_batch,
     partition_schema,
     partition_values,
+    taken,
 )
 from chronon_beam.io.files.parquet import parquet_schema, read_parquet
 from chronon_beam.io.files.parts import Part, line_parts, parquet_parts
@@ -185,6 +186,10 @@ class FileSource(Source):
         if self._format() not in _SCHEMAS:
             for path in matching(self.pattern)[:_LOOKED_AT]:
                 refuse_unlike_lines(path, json_objects=self._format() == "jsonl")
+
+    def takes(self, paths: Sequence[str]) -> list[str]:
+        """See `Source.takes`: by what a file is, however the pattern and its path are written."""
+        return taken(self.pattern, paths)
 
     def attributes(self) -> pa.Schema:
         """The columns that the names of folders tell, as in `ds=2024-01-01/`."""

@@ -25,12 +25,20 @@ def _add_flags(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace, _: list[str]) -> int:
     from chronon_beam.io.kv_store import open_store
+    from chronon_beam.pipeline.overlap import (
+        inputs_of,
+        outputs_of,
+        refuse_overlap,
+        standard_output,
+    )
     from chronon_beam.pipeline.tracing import Tracer
 
     tiled = arguments.tiling == "tiled"
     with ExitStack() as opened:
         uri = arguments.store
         store = opened.enter_context(closing(open_store(uri))) if uri else None
+        outputs = [*outputs_of(uri, store, None), standard_output()]
+        refuse_overlap(inputs_of(arguments.group_by, arguments.source), outputs)
         tracer = Tracer(arguments.group_by, arguments.dialect, arguments.source, tiled, store)
         for line in tracer.lines():
             print(to_json(line))

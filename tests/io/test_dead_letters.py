@@ -84,18 +84,33 @@ def test_file_holds_each_failure(tmp_path, streaming):
     assert sorted(found) == failures
 
 
-def test_job_starts_a_new_file_unless_told_to_append(tmp_path):
+def test_jobs_add_to_what_is_there(tmp_path):
     path = tmp_path / "dead.jsonl"
-    for _ in range(2):
+    for number in range(1, 4):
         run(open_dead_letters(f"file:{path}"), [BAD])
-    assert len(path.read_bytes().splitlines()) == 1
-    run(open_dead_letters(f"file:{path}?append=true"), [BAD])
-    assert len(path.read_bytes().splitlines()) == 2
+        assert [from_line(line) for line in path.read_bytes().splitlines()] == [BAD] * number
+    run(open_dead_letters(f"file:{path}"), [])
+    assert len(path.read_bytes().splitlines()) == 3
+
+
+def test_line_that_a_killed_job_left_is_not_mixed_with_another(tmp_path):
+    path = tmp_path / "dead.jsonl"
+    path.write_bytes(to_line(BAD, 0.0) + to_line(BAD, 0.0)[:20])
+    run(open_dead_letters(f"file:{path}"), [BAD])
+    assert from_line(path.read_bytes().splitlines()[2]) == BAD
+
+
+@pytest.mark.parametrize("content", [b"{}\n", b'{"user": 1}', b"\n", b"\xff\0"])
+def test_file_of_other_things_is_left_alone(tmp_path, content):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="holds other things than dead letters"):
+        open_dead_letters(f"file:{path}")
+    assert path.read_bytes() == content
 
 
 def test_job_without_failures_leaves_an_empty_file(tmp_path):
     path = tmp_path / "dead.jsonl"
-    path.write_bytes(b"old\n")
     run(open_dead_letters(f"file:{path}"), [])
     assert path.read_bytes() == b""
 
@@ -133,8 +148,7 @@ def test_lines_of_several_writers_do_not_mix(tmp_path):
     [
         ("file:{}/no/dead.jsonl", FileNotFoundError, "there is no folder"),
         ("file:{}", IsADirectoryError, "is a folder"),
-        ("file:{}/a?append=maybe", ValueError, "write true or false"),
-        ("file:{}/a?apend=true", ValueError, "did you mean 'append'"),
+        ("file:{}/a?append=true", ValueError, "append"),
         ("fiel:{}/a", ValueError, "no dead-letter sink is registered"),
     ],
 )

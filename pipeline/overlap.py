@@ -1,0 +1,90 @@
+"""Refuses a command whose output is one of its inputs, or another of its outputs.
+
+Files are compared by what they are, not by how they are written: a link, a relative path, a pattern
+or a folder may name the same file. A file that is still to be made counts too: a pattern that it
+matches would read it.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from chronon_beam.api.load import file_of
+from chronon_beam.io.dead_letters import WritesFiles, open_dead_letters
+from chronon_beam.io.files.identity import is_same
+from chronon_beam.io.kv_store import KVStore
+from chronon_beam.io.sources import open_source
+from chronon_beam.pipeline.options import UsageError
+
+
+class Input(NamedTuple):
+    """What a command reads.
+
+    Attributes:
+        flag: what the user has given.
+        takes: gives those of local files, there or to be made, that are a part of it.
+    """
+
+    flag: str
+    takes: Callable[[Sequence[str]], list[str]]
+
+
+class Output(NamedTuple):
+    """What a command writes: the flag, and the local files, there or to be made."""
+
+    flag: str
+    files: Sequence[str]
+
+
+def refuse_overlap(inputs: Sequence[Input], outputs: Sequence[Output]) -> None:
+    """Raise UsageError if an output is an input, or two outputs are one file."""
+    for output in outputs:
+        for each in inputs:
+            _refuse(output, each)
+    for output, other in combinations(outputs, 2):
+        _refuse(output, Input(other.flag, _same_as(other.files)))
+
+
+def inputs_of(group_by: str, source: str | None) -> list[Input]:
+    """The inputs of a command by its flags; a GroupBy's own topic is not a file."""
+    inputs = [Input(f"--group_by={group_by}", _same_as([str(file_of(group_by))]))]
+    if source is not None:
+        inputs.append(Input(f"--source={source}", open_source(source).takes))
+    return inputs
+
+
+def outputs_of(uri: str | None, store: KVStore | None, dead_letters: str | None) -> list[Output]:
+    """The outputs of a command by its flags.
+
+    Args:
+        uri: the store's.
+        store: what `uri` names.
+        dead_letters: the URI of their sink.
+    """
+    outputs: list[Output] = []
+    if dead_letters is not None:
+        sink = open_dead_letters(dead_letters)
+        files = sink.files() if isinstance(sink, WritesFiles) else []
+        outputs.append(Output(f"--dead_letters={dead_letters}", files))
+    if store is not None:
+        outputs.append(Output(f"--store={uri}", store.files()))
+    return outputs
+
+
+def standard_output() -> Output:
+    """What the command prints, which the shell may have sent to a file."""
+    place = "/dev/stdout"
+    return Output("standard output", [place] if os.path.exists(place) else [])
+
+
+def _same_as(files: Sequence[str]) -> Callable[[Sequence[str]], list[str]]:
+    return lambda paths: [path for path in paths if any(is_same(path, file) for file in files)]
+
+
+def _refuse(output: Output, other: Input) -> None:
+    for path in other.takes(output.files):
+        raise UsageError(
+            f"{output.flag}: {path} is also named by {other.flag}, now or once it is made: what is "
+            "written there would destroy it, or be read as input: write to a file elsewhere"
+        )
