@@ -136,10 +136,14 @@ class Marks:
     def __init__(self) -> None:
         self.writes: list[tuple[float, list[int]]] = []
 
-    def note(self, _: NullStore, requests: list[PutRequest]) -> list[None]:
-        """Stands for `NullStore.multi_put`."""
-        self.writes.append((time.time() * 1000, [each.ts_ms for each in requests]))
-        return [None] * len(requests)
+    def watch(self) -> None:
+        """Note all writes to `null:` stores."""
+
+        def noted(_: NullStore, requests: list[PutRequest]) -> list[str | None]:
+            self.writes.append((time.time() * 1000, [each.ts_ms for each in requests]))
+            return [None] * len(requests)
+
+        NullStore.multi_put = noted
 
     def number(self) -> int:
         """How many writes there were."""
@@ -258,7 +262,7 @@ def job_figures(
 ) -> dict[str, Any]:
     """The job on Flink under load."""
     marks = Marks()
-    NullStore.multi_put = marks.note.__get__(marks)  # pyright: ignore[reportAttributeAccessIssue]
+    marks.watch()
     producing = Producing(bootstrap, "job")
     with running(bootstrap, "job", latency):
         measuring = Measuring(producing, marks)
