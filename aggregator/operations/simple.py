@@ -3,7 +3,7 @@
 Source: `ai.chronon.aggregator.base.SimpleAggregators`.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from chronon_beam.aggregator.avro import (
     encode_count,
@@ -124,15 +124,12 @@ def _identity(value: Any) -> Any:
     return value
 
 
-class _Bar(NamedTuple):
-    """One value of a histogram: how often it came, and the Avro bytes of value and count."""
-
-    count: int
-    encoded: bytes
+_Bar = tuple[int, bytes]
+"""(how often a value came, Avro bytes of value and count); a plain tuple, made for each event."""
 
 
 def _bar(value: str, times: int) -> _Bar:
-    return _Bar(times, encode_string(value) + encode_long(times))
+    return times, encode_string(value) + encode_long(times)
 
 
 HistogramIr = HashOrdered[str, _Bar]
@@ -140,7 +137,7 @@ HistogramIr = HashOrdered[str, _Bar]
 
 def _add(ir: HistogramIr, value: str, times: int) -> HistogramIr:
     known = ir.get(value)
-    total = times if known is None else known.count + times
+    total = times if known is None else known[0] + times
     # Deletes can make a count negative, and later adds bring it back to 0.
     if total:
         ir[value] = _bar(value, total)
@@ -151,7 +148,7 @@ def _add(ir: HistogramIr, value: str, times: int) -> HistogramIr:
 
 def _merge(a: HistogramIr, b: HistogramIr) -> HistogramIr:
     for value in b.in_written_order(STRING_PLACES):
-        _add(a, value, b[value].count)
+        _add(a, value, b[value][0])
     return a
 
 
@@ -162,7 +159,7 @@ def _most_frequent(ir: HistogramIr, k: int) -> dict[str, int]:
     k-th most frequent one. So it may keep a value that ties with the k-th and drop a more frequent
     value that comes later in the map.
     """
-    times = {value: ir[value].count for value in ir.in_written_order(STRING_PLACES)}
+    times = {value: ir[value][0] for value in ir.in_written_order(STRING_PLACES)}
     if not 0 < k < len(times):
         return times
     least = sorted(times.values(), reverse=True)[k - 1]
@@ -180,7 +177,7 @@ def histogram(k: int) -> Aggregator:
         update=lambda ir, value, ts_ms: _add(ir, value, 1),
         merge=_merge,
         encode=encode_each(
-            "[ir[value].encoded for value in ir.in_written_order(places)]", places=STRING_PLACES
+            "[ir[value][1] for value in ir.in_written_order(places)]", places=STRING_PLACES
         ),
         finalize=lambda ir: _most_frequent(ir, k),
         from_avro=lambda decoded: HashOrdered({v: _bar(v, n) for v, n in decoded.items()}),
