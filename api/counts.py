@@ -59,6 +59,10 @@ EXTREMES: Mapping[str, Callable[[int, int], int]] = {Metric.EARLIEST_S: min, Met
 """Distributions of which one value is wanted, and how two of them become one."""
 
 
+UNREAD = "unread: "
+"""What the name of a metric begins with that says which input could not be read, and how far."""
+
+
 def dead(step: str) -> str:
     """The metric of a step's dead letters; `step` is that of `Failure.step`.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from chronon_beam.aggregator.layout import LAYOUTS
 from chronon_beam.api.dialect import DIALECTS
 from chronon_beam.io.live import Live
+from chronon_beam.pipeline.max_dead import MaxDead, parse_max_dead
 from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.triggers import Trigger, parse_trigger
@@ -27,6 +28,8 @@ class JobOptions:
         live: what a source that never ends is told.
         latency: how long events of such a source may wait.
         tiling: how tiles are made; None stores the rows as they are.
+        max_dead: how many dead letters there may be before the job has failed.
+        allow_unread: whether input may be left unread.
     """
 
     group_by: str
@@ -39,6 +42,8 @@ class JobOptions:
     kafka_bootstrap: str | None = None
     live: Live = field(default_factory=Live)
     latency: Latency = LEVELS[DEFAULT]
+    max_dead: MaxDead = MaxDead()
+    allow_unread: bool = False
 
 
 def add_group_by(parser: argparse.ArgumentParser) -> None:
@@ -184,6 +189,31 @@ def add_dead_letters(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_losses(parser: argparse.ArgumentParser) -> None:
+    """Flags that say how much may be lost before a job counts as failed."""
+    parser.add_argument(
+        "--max_dead",
+        type=_max_dead,
+        default=MaxDead(),
+        metavar="N|P%",
+        help="how many events, or how much of them, may be dead letters before the job has failed "
+        "(default: 50 %% of 100 or more events)",
+    )
+    parser.add_argument(
+        "--allow_unread",
+        action="store_true",
+        help="take what could be read where a file is damaged (default: what was read counts, but "
+        "the job has failed; an upload leaves readers with the batch that they have)",
+    )
+
+
+def _max_dead(text: str) -> MaxDead:
+    try:
+        return parse_max_dead(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_day(parser: argparse.ArgumentParser) -> None:
     """The flag that says where a batch ends."""
     parser.add_argument(
@@ -225,6 +255,8 @@ def job_options(arguments: argparse.Namespace) -> JobOptions:
         tiling=tiling if arguments.tiling == "tiled" else None,
         kafka_bootstrap=arguments.kafka_bootstrap,
         live=_live(arguments),
+        max_dead=arguments.max_dead,
+        allow_unread=arguments.allow_unread,
         latency=LEVELS[arguments.latency],
     )
 

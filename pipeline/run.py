@@ -13,6 +13,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.pipeline.job import build
+from chronon_beam.pipeline.losses import losses
 from chronon_beam.pipeline.metrics import committed, extremes, tallied_since, tally
 from chronon_beam.pipeline.options import JobOptions
 from chronon_beam.pipeline.prepare import prepare
@@ -22,11 +23,11 @@ from chronon_beam.pipeline.runners.choose import Chosen, check_runner, runner_of
 from chronon_beam.pipeline.runners.job_server import root_cause
 from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
-from chronon_beam.pipeline.summary import summary
+from chronon_beam.pipeline.summary import Totals, summary
 
 
 class JobFailed(RuntimeError):
-    """The job ended before it was done; the message is the cause in the user's terms."""
+    """The job ended before it was done, or lost data; the message is the cause, for the user."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class Done:
     group_by: GroupBy
     counts: dict[str, int]
 
+    @property
+    def has_values(self) -> bool:
+        """Whether there is a value to look at: not where all events are filtered out or dead."""
+        totals = Totals(self.counts)
+        return totals.rows > 0 or totals.events == 0
+
 
 def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
     """Run a job to its end and print a summary to stderr.
@@ -51,7 +58,7 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
         beam_flags: the flags for Beam and its runner.
 
     Raises:
-        JobFailed: the job ended in another state than done.
+        JobFailed: the job ended in another state than done, or lost more than it may (`losses`).
         GroupByError, QueryError, UsageError: as `prepare`.
     """
     began = time.monotonic()
@@ -70,7 +77,9 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
         live=not source.bounded,
         latency=options.latency,
     )
-    say(summary(counts, time.monotonic() - began))
+    say(summary(counts, time.monotonic() - began, options.max_dead))
+    if found := losses(Totals(counts), options.max_dead, options.allow_unread):
+        raise JobFailed("; ".join(found))
     return Done(group_by, counts)
 
 

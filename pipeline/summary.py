@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from chronon_beam.api.counts import Metric, dead
 from chronon_beam.pipeline.event_times import event_times
+from chronon_beam.pipeline.max_dead import MaxDead
 
 _EVENT_STEPS = ("Decode", "Evaluate")
 _ROW_STEPS = ("Tile", "Convert", "Fold")
@@ -24,6 +25,8 @@ _OTHERS = {
     "Write": "requests that could not be written",
 }
 """What the dead letters of other steps are of."""
+
+_DEFAULT = MaxDead()
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Totals:
         return self[Metric.ROWS] - sum(self[dead(step)] for step in _ROW_STEPS)
 
     @property
+    def events(self) -> int:
+        """Events that were read, where one of several rows counts once per row."""
+        return self[Metric.MESSAGES] + self[Metric.EXTRA_ROWS]
+
+    @property
     def dead_by_step(self) -> dict[str, int]:
         """Dead letters of events and rows; only steps that have some."""
         numbers = {step: self[dead(step)] for step in (*_EVENT_STEPS, *_ROW_STEPS)}
@@ -55,28 +63,32 @@ class Totals:
     def missing(self) -> int:
         """Events of which nothing is known any more; 0 unless something is wrong."""
         known = self.rows + self[Metric.FILTERED] + self.dead
-        return self[Metric.MESSAGES] + self[Metric.EXTRA_ROWS] - known
+        return self.events - known
 
 
-def summary(counts: Mapping[str, int], elapsed_s: float) -> str:
+def summary(counts: Mapping[str, int], elapsed_s: float, max_dead: MaxDead = _DEFAULT) -> str:
     """What a job that writes tiles or rows did."""
     totals = Totals(counts)
     stored = (
         f"  {totals[Metric.TILES]:,} tiles, {totals[Metric.LATE]:,} late events, "
         f"{totals[Metric.WRITTEN]:,} writes"
     )
-    lines = [*_taken(totals, elapsed_s), stored, *_others(totals), *_times(totals)]
+    lines = [*_taken(totals, elapsed_s), stored, *_others(totals), *_limit(totals, max_dead)]
+    lines += _times(totals)
     return "\n".join(lines)
 
 
-def upload_summary(counts: Mapping[str, int], elapsed_s: float) -> str:
+def upload_summary(
+    counts: Mapping[str, int], elapsed_s: float, max_dead: MaxDead = _DEFAULT
+) -> str:
     """What an upload did."""
     totals = Totals(counts)
     stored = (
         f"  {totals[Metric.OUTSIDE]:,} rows in no window or after the batch's end, "
         f"{totals[Metric.WRITTEN]:,} keys written"
     )
-    lines = [*_taken(totals, elapsed_s), stored, *_others(totals), *_times(totals)]
+    lines = [*_taken(totals, elapsed_s), stored, *_others(totals), *_limit(totals, max_dead)]
+    lines += _times(totals)
     return "\n".join(lines)
 
 
@@ -92,6 +104,12 @@ def _taken(totals: Totals, elapsed_s: float) -> Iterator[str]:
     )
     if totals.missing:
         yield f"  {totals.missing:,} events are unaccounted for: please report this"
+
+
+def _limit(totals: Totals, max_dead: MaxDead) -> Iterator[str]:
+    if totals.dead:
+        share = 100 * totals.dead / max(totals.events, 1)
+        yield f"  {share:.3g} % of the events are dead; --max_dead is {max_dead}"
 
 
 def _times(totals: Totals) -> Iterator[str]:

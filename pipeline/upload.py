@@ -6,7 +6,7 @@ Source: `ai.chronon.spark.GroupByUpload`.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +15,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PBegin
 
-from chronon_beam.api.counts import Metric
+from chronon_beam.api.counts import Metric, dead
 from chronon_beam.api.serde import SerDe
 from chronon_beam.api.validation import require_all_keys
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo, save_batch
@@ -24,13 +24,15 @@ from chronon_beam.io.dead_letters import open_dead_letters
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write, Written
+from chronon_beam.pipeline.losses import losses
+from chronon_beam.pipeline.max_dead import MaxDead
 from chronon_beam.pipeline.metrics import count
 from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.overlap import inputs_of, outputs_of, refuse_overlap
 from chronon_beam.pipeline.prepare import loaded_group_by, planned, reached_store
 from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
 from chronon_beam.pipeline.runners.choose import check_runner
-from chronon_beam.pipeline.summary import upload_summary
+from chronon_beam.pipeline.summary import Totals, upload_summary
 from chronon_beam.transforms.decode import Decode, DecodedEvents
 from chronon_beam.transforms.evaluate import Evaluate, Evaluated, columns_read
 from chronon_beam.transforms.fold import Fold, Folded, Unite, United
@@ -44,6 +46,7 @@ class UploadOptions:
 
     Attributes:
         ds: the last day that is in the batch, `YYYY-MM-DD`, in UTC.
+        max_dead, allow_unread: see `JobOptions`.
     """
 
     group_by: str
@@ -52,6 +55,8 @@ class UploadOptions:
     ds: str
     dead_letters: str | None = None
     dialect: str | None = None
+    max_dead: MaxDead = MaxDead()
+    allow_unread: bool = False
 
     @property
     def end_ms(self) -> int:
@@ -110,7 +115,7 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
     """Run an upload to its end, and have readers take its values.
 
     Raises:
-        JobFailed: the job ended in another state than done, or some values could not be written;
+        JobFailed: the job ended in another state than done, or lost more than it may (`losses`);
             then readers stay with the batch they have.
         GroupByError, QueryError, UsageError: as `prepare`.
     """
@@ -126,17 +131,19 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
         runner,
         beam_flags,
     )
-    say(upload_summary(counts, time.monotonic() - began))
-    made = counts.get(Metric.VALUES, 0)
-    missing = made - counts.get(Metric.WRITTEN, 0)
-    if missing > 0:
-        raise JobFailed(
-            f"{missing:,} of {made:,} values could not be written: readers stay with "
-            "the batch they have; look at the dead letters, and run the upload again"
-        )
+    say(upload_summary(counts, time.monotonic() - began, options.max_dead))
+    if found := _missing(counts) + losses(Totals(counts), options.max_dead, options.allow_unread):
+        raise JobFailed(f"{'; '.join(found)}. Readers stay with the batch they have")
     with closing(open_store(options.store)) as store:
         save_batch(store, job.info)
     return Done(group_by, counts)
+
+
+def _missing(counts: Mapping[str, int]) -> list[str]:
+    """Values that were made, of which some writes are neither done nor dead letters."""
+    totals = Totals(counts)
+    missing = totals[Metric.VALUES] - totals[Metric.WRITTEN] - totals[dead("Write")]
+    return [f"{missing:,} values were not written: run the upload again"] if missing > 0 else []
 
 
 def prepare_upload(options: UploadOptions) -> tuple[Upload, Source]:

@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 
-from chronon_beam.api.counts import Count, Metric, uncounted
+from chronon_beam.api.counts import UNREAD, Count, Metric, uncounted
 from chronon_beam.api.records import FAILURES, Failure, Messages
 from chronon_beam.api.serde import Decoded, Decoder, SerDe
 from chronon_beam.transforms.rows import taken
 from chronon_beam.transforms.stage import Result, emitted, outputs_of
 
 STEP = "Decode"
+
+_MOST_TOLD = 20
+"""How many reasons each worker gives in the names of metrics; the dead letters have all."""
 
 
 class Events(NamedTuple):
@@ -48,7 +51,8 @@ def decode_messages(messages: Messages, decoder: Decoder) -> Result[Events]:
         none = messages._replace(
             positions=[], payloads=[], table=None, attributes=None, promised_ms=None
         )
-        return Result(_events(none, decoder.decode(none)), _unread(messages))
+        told = {f"{UNREAD}{messages.error}": 1}
+        return Result(_events(none, decoder.decode(none)), _unread(messages), told)
     decoded = _decoded(messages, decoder)
     failures = [_dead(messages, decoded, index) for index in sorted(decoded.reasons)]
     return Result(_events(messages, decoded), failures, {Metric.MESSAGES: len(messages.positions)})
@@ -92,6 +96,7 @@ class _DecodeFn(beam.DoFn):
     def __init__(self, decode: Decode) -> None:
         self._decode = decode.serde, decode.schema
         self._count = decode.count
+        self._told = 0
 
     def setup(self) -> None:
         serde, schema = self._decode
@@ -99,6 +104,9 @@ class _DecodeFn(beam.DoFn):
 
     def process(self, messages: Messages) -> Iterator[Any]:
         events, failures, counts = decode_messages(messages, self._decoder)
+        if messages.error is not None:
+            self._told += 1
+            counts = counts if self._told <= _MOST_TOLD else {}
         result = Result(events if events.positions else None, failures, counts)
         return emitted(result, self._count)
 

@@ -22,6 +22,7 @@ def _add_flags(parser: ArgumentParser) -> None:
     flags.add_live(parser)
     flags.add_store(parser, required=False)
     flags.add_dead_letters(parser)
+    flags.add_losses(parser)
     flags.add_tiling(parser)
     flags.add_runner(parser)
 

@@ -23,6 +23,7 @@ def _add_flags(parser: ArgumentParser) -> None:
     flags.add_live(parser)
     flags.add_store(parser)
     flags.add_dead_letters(parser)
+    flags.add_losses(parser)
     flags.add_tiling(parser)
     flags.add_runner(parser)
 
@@ -34,7 +35,8 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
 
     flags.check_flags(beam_flags, beams.known(arguments.runner))
     done = run(options, arguments.runner, beam_flags)
-    print(next_steps(arguments, done.group_by.keys), file=sys.stderr)
+    if done.has_values:
+        print(next_steps(arguments, done.group_by.keys), file=sys.stderr)
     return DONE
 
 

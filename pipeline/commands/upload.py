@@ -19,6 +19,7 @@ def _add_flags(parser: ArgumentParser) -> None:
     flags.add_source(parser)
     flags.add_store(parser)
     flags.add_dead_letters(parser)
+    flags.add_losses(parser)
     flags.add_day(parser)
     flags.add_runner(parser)
 
@@ -30,7 +31,8 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
     flags.check_flags(beam_flags, beams.known(arguments.runner))
     given = {name: getattr(arguments, name) for name in UploadOptions.__dataclass_fields__}
     done = upload(UploadOptions(**given), arguments.runner, beam_flags)
-    print(next_steps(arguments, done.group_by.keys), file=sys.stderr)
+    if done.has_values:
+        print(next_steps(arguments, done.group_by.keys), file=sys.stderr)
     return DONE
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from chronon_beam.io.live import Live
 from chronon_beam.pipeline import options as flags
+from chronon_beam.pipeline.max_dead import MaxDead
 from chronon_beam.pipeline.options import UsageError, check_flags, job_options
 from chronon_beam.pipeline.runners import beam_flags
 from chronon_beam.pipeline.runners.latency import LEVELS
@@ -22,6 +23,7 @@ def parsed(*given: str) -> argparse.Namespace:
     flags.add_live(parser)
     flags.add_store(parser)
     flags.add_dead_letters(parser)
+    flags.add_losses(parser)
     flags.add_tiling(parser)
     flags.add_runner(parser)
     return parser.parse_args([*REQUIRED, *given])
@@ -31,6 +33,7 @@ def test_defaults_are_chronons_tiles_for_every_event() -> None:
     options = job_options(parsed())
     assert (options.layout, options.tiling) == ("tumbling", Tiling(Trigger(), 0, Late.REPAIR, 1))
     assert (options.dead_letters, options.dialect) == (None, None)
+    assert (options.max_dead, options.allow_unread) == (MaxDead(None, 50, 100), False)
 
 
 def test_shards_are_as_many_as_the_runner_has_use_for() -> None:
@@ -49,12 +52,15 @@ def test_flags_become_options() -> None:
             "--allowed_lateness_ms=60000",
             "--shards=16",
             "--dead_letters=file:d.jsonl",
+            "--max_dead=2.5%",
+            "--allow_unread",
         )
     )
     assert options.group_by == "g.py"
     assert (options.dialect, options.layout) == ("zipline", "sliding")
     assert options.tiling == Tiling(Trigger(250), 60_000, Late.DEAD_LETTER, 16)
     assert options.dead_letters == "file:d.jsonl"
+    assert (options.max_dead, options.allow_unread) == (MaxDead(None, 2.5, 0), True)
 
 
 def test_latency_decides_how_long_events_wait() -> None:
