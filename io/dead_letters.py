@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +54,20 @@ def open_dead_letters(uri: str | None = None) -> beam.PTransform:
     if uri is None:
         return LogDeadLetters()
     return registered(uri, "dead-letter sink", BUILT_IN, GROUP)(uri)
+
+
+def sink_failures(failures: Sequence[beam.PCollection[Failure]], sink: beam.PTransform) -> None:
+    """Give the failures of several steps to one sink.
+
+    A sink of files gets those of each step by themselves, and so runs together with that step. The
+    embedded runners would run a sink of all steps only after the last of them, but a bounded job
+    must stop at once if its dead letters cannot be written.
+    """
+    if not isinstance(sink, WritesFiles):
+        _ = failures | beam.Flatten() | "DeadLetters" >> sink
+        return
+    for number, each in enumerate(failures):
+        _ = each | f"DeadLetters{number}" >> sink
 
 
 def to_line(failure: Failure, now_s: float) -> bytes:

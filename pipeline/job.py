@@ -17,6 +17,7 @@ from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.records import Failure
 from chronon_beam.api.serde import SerDe
+from chronon_beam.io.dead_letters import sink_failures
 from chronon_beam.io.repair import WriteTiles
 from chronon_beam.io.write import Write, Written
 from chronon_beam.pipeline.metrics import count
@@ -102,7 +103,7 @@ class GroupByJob(beam.PTransform):
         if job.plan.group_by.is_entities:
             deletes: Failures = evaluated.rows | "Deletes" >> ReportDeletes(job.plan, count)
             failures.append(deletes)
-        _ = failures | beam.Flatten() | "DeadLetters" >> self.dead_letters
+        sink_failures(failures, self.dead_letters)
         return [each.written for each in stored] | "Written" >> beam.Flatten()
 
 

@@ -20,7 +20,7 @@ from chronon_beam.api.serde import SerDe
 from chronon_beam.api.validation import require_all_keys
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo, save_batch
 from chronon_beam.fetcher.serving_info import check_batch
-from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.io.dead_letters import open_dead_letters, sink_failures
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write, Written
@@ -107,7 +107,7 @@ def build_upload(
     write = Write(job.store_uri, plan.group_by.batch_dataset, count)
     written: Written = united.requests | "Write" >> write
     failures = [step.failures for step in (decoded, evaluated, folded, united, written)]
-    _ = failures | beam.Flatten() | "DeadLetters" >> dead_letters
+    sink_failures(failures, dead_letters)
     return written.written
 
 

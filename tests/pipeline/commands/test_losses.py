@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from collections.abc import Iterable
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,36 @@ def test_too_many_dead_letters_fail_the_job(
     ran = chronon_beam("run", declared(), source, "--store=null:", *flags)
     assert (ran.code, HINT in ran.err) == (code, hint)
     assert "--max_dead" in ran.err
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "--tiling=untiled"]])
+def test_job_whose_dead_letters_cannot_be_written_stops_at_once(
+    chronon_beam: Cli,
+    store: str,
+    declared: Flag,
+    events: Flag,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    put = SqliteStore.multi_put
+    tried: list[Any] = []
+
+    def full(self: SqliteStore, requests: list[Any]) -> list[str | None]:
+        if any("METADATA" in each.dataset for each in requests):
+            return put(self, requests)
+        tried.extend(requests)
+        return ["database or disk is full"] * len(requests)
+
+    def refused(_: str, lines: Iterable[bytes]) -> None:
+        if any(lines):
+            raise OSError(ENOSPC, "No space left on device")
+
+    source = events(*({**ANN, "user": f"u{n}"} for n in range(25_000)))
+    monkeypatch.setattr(SqliteStore, "multi_put", full)
+    monkeypatch.setattr("chronon_beam.io.dead_letters.append_lines", refused)
+    letters = f"--dead_letters=file:{tmp_path / 'dead.jsonl'}"
+    ran = chronon_beam(*command, declared(), source, store, letters)
+    assert (ran.code, HINT in ran.err) == (1, False)
+    assert "No space left on device" in ran.err.splitlines()[-1]
+    assert 0 < len({each.key_bytes for each in tried}) <= 10_000
