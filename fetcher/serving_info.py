@@ -54,21 +54,32 @@ class ServingInfo:
         ).encode()
 
 
-def save(store: WritableStore, info: ServingInfo) -> None:
-    """Write `info`.
+def check(store: ReadableStore, info: ServingInfo, anew: bool = False) -> None:
+    """Check that what a job is going to write fits what is in the store.
+
+    Args:
+        store: where it writes to.
+        info: what it writes.
+        anew: whether none of the tiles and rows that are there will stay.
 
     Raises:
         GroupByError: the store holds data of this GroupBy in another form, which the new job could
-            neither merge with nor replace; or the write failed.
+            neither merge with nor replace.
     """
     group_by = info.plan.group_by
-    store.create(DATASET)
-    stored = _stored(store, group_by)
+    stored = None if anew else _stored(store, group_by)
     if stored is not None:
         _check_same(json.loads(stored), json.loads(info.to_bytes()), group_by)
     batch = _batch(store, group_by)
     if batch is not None:
         check_together(info, batch)
+
+
+def save(store: WritableStore, info: ServingInfo, anew: bool = False) -> None:
+    """Write `info`; arguments and errors are those of `check`, and the write may fail."""
+    group_by = info.plan.group_by
+    store.create(DATASET)
+    check(store, info, anew)
     key = group_by.name.encode()
     reason = store.multi_put([PutRequest(key, info.to_bytes(), DATASET, 0, 0, _SIZE_MS)])[0]
     if reason is not None:
@@ -104,8 +115,8 @@ def _check_same(old: dict[str, object], new: dict[str, object], group_by: GroupB
             )
             raise GroupByError(
                 f"{group_by.name}: the store holds data with {field} {was}, this job would write "
-                f"{becomes}: the two cannot be read together; rename the GroupBy, or use another "
-                "store"
+                f"{becomes}: the two cannot be read together; rename the GroupBy, use another "
+                "store, or have what is there dropped with --existing=replace"
             )
 
 

@@ -20,6 +20,7 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -29,6 +30,7 @@ from chronon_beam.api.counts import Count
 from chronon_beam.api.records import FAILURES, Correction, Failure, GetRequest, Phase, PutRequest
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.metrics import count
+from chronon_beam.io.runs.before_images import IMAGES, Adding, AddingWriter
 from chronon_beam.io.write import WriteFn, Written, create_dataset, request_failure
 
 NOTES_DATASET = "{}_REPAIRS"
@@ -178,11 +180,13 @@ class WriteTiles(beam.PTransform):
         plan: how tiles are merged.
         store_uri: see `open_store`.
         count: see `Write.count`.
+        adding: the run, if it adds to tiles of earlier runs; None where it is alone.
     """
 
     plan: Plan
     store_uri: str
     count: Count = count
+    adding: Adding | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -199,21 +203,26 @@ class WriteTilesFn(WriteFn):
 
     def __init__(self, write: WriteTiles) -> None:
         super().__init__(write.store_uri, write.plan.group_by.streaming_dataset, write.count)
-        self._plan = write.plan
+        self._plan, self._adding = write.plan, write.adding
 
     def setup(self) -> None:
         super().setup()
         self._store.patient = True
-        create_dataset(self._store, NOTES_DATASET.format(self._plan.group_by.streaming_dataset))
+        dataset = self._plan.group_by.streaming_dataset
+        create_dataset(self._store, NOTES_DATASET.format(dataset))
+        self._correct = partial(correct, self._store, self._plan)
+        if self._adding is not None:
+            create_dataset(self._store, IMAGES.format(dataset))
+            writer = AddingWriter(self._store, self._plan, self._adding)
+            self._multi_put = writer.multi_put
+            self._correct = partial(writer.correct, self._correct)
 
     def process(self, requests: list[Any]) -> Iterator[Any]:
         if not requests or not isinstance(requests[0], Correction):
             yield from super().process(requests)
             return
         yield from self._flush_pending()
-        yield from self._write(
-            requests, lambda asked: correct(self._store, self._plan, asked), _correction_failure
-        )
+        yield from self._write(requests, self._correct, _correction_failure)
 
 
 def _correction_failure(correction: Correction, reason: str) -> Failure:

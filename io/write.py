@@ -208,6 +208,7 @@ class WriteFn(beam.DoFn):
 
     def setup(self) -> None:
         self._store = open_store(self._store_uri)
+        self._multi_put = self._store.multi_put
         if self._dataset is not None:
             create_dataset(self._store, self._dataset)
         self._pending = Pending(self._store.bounds)
@@ -235,7 +236,7 @@ class WriteFn(beam.DoFn):
             yield from self._flush()
 
     def _flush(self) -> Iterator[Output]:
-        return self._write(self._pending.take(), self._store.multi_put, request_failure)
+        return self._write(self._pending.take(), self._multi_put, request_failure)
 
     def _write(
         self,

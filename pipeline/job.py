@@ -19,6 +19,7 @@ from chronon_beam.api.records import Failure
 from chronon_beam.api.serde import SerDe
 from chronon_beam.io.dead_letters import sink_failures
 from chronon_beam.io.repair import WriteTiles
+from chronon_beam.io.runs.before_images import Adding
 from chronon_beam.io.write import Write, Written
 from chronon_beam.pipeline.metrics import count
 from chronon_beam.transforms.convert import Converted, ConvertRows, ConvertTiles
@@ -43,6 +44,7 @@ class Job:
         tiling: how tiles are made; None stores the rows as they are.
         changes: the schema of events that are changes with `before` and `after`.
         serde: what the source's messages are.
+        adding: see `WriteTiles.adding`.
     """
 
     plan: Plan
@@ -51,6 +53,7 @@ class Job:
     tiling: Tiling | None = field(default_factory=Tiling)
     changes: pa.Schema | None = None
     serde: SerDe = field(default_factory=JsonSerDe)
+    adding: Adding | None = None
 
     @property
     def columns(self) -> pa.Schema:
@@ -129,7 +132,10 @@ def _stores(job: Job) -> list[tuple[str, beam.PTransform]]:
     if job.tiling is None:
         return [("StoreRows", StoreRows(job.plan, job.store_uri))]
     return [
-        (f"StoreTiles{spec.size_ms}", StoreTiles(job.plan, job.store_uri, job.tiling, spec))
+        (
+            f"StoreTiles{spec.size_ms}",
+            StoreTiles(job.plan, job.store_uri, job.tiling, spec, job.adding),
+        )
         for spec in job.plan.specs
     ]
 
@@ -142,6 +148,7 @@ class StoreTiles(beam.PTransform):
     store_uri: str
     tiling: Tiling
     spec: TileSpec
+    adding: Adding | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -150,7 +157,8 @@ class StoreTiles(beam.PTransform):
         """Tiles are converted and written in the order in which they come."""
         tiled: Tiled = rows | "Tile" >> Tile(self.plan, self.spec, self.tiling, count)
         requests = tiled.tiles | "Convert" >> ConvertTiles(self.plan)
-        written: Written = requests | "Write" >> WriteTiles(self.plan, self.store_uri, count)
+        write = WriteTiles(self.plan, self.store_uri, count, self.adding)
+        written: Written = requests | "Write" >> write
         return Stored(written.written, (tiled.failures, written.failures))
 
 

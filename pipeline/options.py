@@ -13,6 +13,9 @@ from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.triggers import Trigger, parse_trigger
 
+EXISTING = ("merge", "replace", "refuse")
+"""What may be done about what earlier runs have left in the store."""
+
 
 class UsageError(ValueError):
     """A command that is used wrongly: exit code 2, with cause and remedy."""
@@ -30,6 +33,8 @@ class JobOptions:
         tiling: how tiles are made; None stores the rows as they are.
         max_dead: how many dead letters there may be before the job has failed.
         allow_unread: whether input may be left unread.
+        existing: what is done about what is in the dataset, one of `EXISTING`; None decides by
+            what it is.
     """
 
     group_by: str
@@ -44,6 +49,7 @@ class JobOptions:
     latency: Latency = LEVELS[DEFAULT]
     max_dead: MaxDead = MaxDead()
     allow_unread: bool = False
+    existing: str | None = None
 
 
 def add_group_by(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +126,17 @@ def add_store(parser: argparse.ArgumentParser, required: bool = True) -> None:
         required=required,
         metavar="URI",
         help="where tiles are kept, for example sqlite:features.db or bigtable://project/instance",
+    )
+
+
+def add_existing(parser: argparse.ArgumentParser) -> None:
+    """The flag that says what is done about what earlier runs have left."""
+    parser.add_argument(
+        "--existing",
+        choices=EXISTING,
+        help="what earlier runs have left in the store: merge adds what is new to it, replace "
+        "empties it first, refuse ends with an error (default: merge for files, whose events are "
+        "counted once; what may count events twice is refused, live jobs for one)",
     )
 
 
@@ -258,6 +275,7 @@ def job_options(arguments: argparse.Namespace) -> JobOptions:
         max_dead=arguments.max_dead,
         allow_unread=arguments.allow_unread,
         latency=LEVELS[arguments.latency],
+        existing=arguments.existing,
     )
 
 

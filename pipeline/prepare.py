@@ -1,6 +1,5 @@
 """Makes a Job of flags, and finds everything that can be wrong with a configuration."""
 
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ from chronon_beam.api.validation import (
     require_rows,
     require_temporal,
 )
-from chronon_beam.fetcher.serving_info import ServingInfo, check_declared, save
+from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.io.kafka.topic_string import uri_of
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.sources import Source, open_source
@@ -53,10 +52,11 @@ class Planned:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that can be applied to a pipeline, and its source."""
+    """A job that can be applied to a pipeline, its source, and what readers must know of it."""
 
     job: Job
     source: Source
+    info: ServingInfo
 
 
 def source_uri(group_by: GroupBy, given: str | None, kafka_bootstrap: str | None) -> str:
@@ -126,28 +126,39 @@ def planned(
     return Planned(source, serde, query, plan, changes)
 
 
-def prepare(options: JobOptions) -> Prepared:
-    """Load, compile and check a job, and note in the store what it writes.
+def streamed_group_by(options: JobOptions) -> GroupBy:
+    """The GroupBy of a job; raises GroupByError if it cannot be run."""
+    group_by = loaded_group_by(options.group_by, options.dialect)
+    require_temporal(group_by)
+    return group_by
+
+
+def source_of_job(options: JobOptions, group_by: GroupBy) -> Source:
+    """The source of a job; raises as `source_uri` does, and ValueError for a malformed URI."""
+    return open_source(source_uri(group_by, options.source, options.kafka_bootstrap))
+
+
+def refuse_outputs_that_are_inputs(options: JobOptions, store: KVStore) -> None:
+    """Refuse to write over what the job reads; raises UsageError."""
+    refuse_overlap(
+        inputs_of(options.group_by, options.source),
+        outputs_of(options.store, store, options.dead_letters),
+    )
+
+
+def prepare(options: JobOptions, group_by: GroupBy) -> Prepared:
+    """Compile and check a job; nothing is written.
 
     Raises:
         GroupByError: the GroupBy cannot be run.
         QueryError: Spark refuses a select or a where.
         UsageError, ValueError: a flag's value.
     """
-    group_by = loaded_group_by(options.group_by, options.dialect)
-    require_temporal(group_by)
-    with closing(reached_store(options.store)) as store:
-        refuse_overlap(
-            inputs_of(options.group_by, options.source),
-            outputs_of(options.store, store, options.dead_letters),
-        )
-        check_declared(store, group_by, options.tiling is not None, options.layout)
-        uri = source_uri(group_by, options.source, options.kafka_bootstrap)
-        found = planned(group_by, uri, options.layout)
-        found.source.live = replace(options.live, reader=f"chronon-{group_by.name}")
-        tiled = options.tiling is not None
-        info = ServingInfo(found.plan.checked(tiled), tiled)
-        _note(store, info)
+    uri = source_uri(group_by, options.source, options.kafka_bootstrap)
+    found = planned(group_by, uri, options.layout)
+    found.source.live = replace(options.live, reader=f"chronon-{group_by.name}")
+    tiled = options.tiling is not None
+    info = ServingInfo(found.plan.checked(tiled), tiled)
     job = Job(
         plan=info.plan,
         query=found.query,
@@ -156,7 +167,7 @@ def prepare(options: JobOptions) -> Prepared:
         changes=found.changes,
         serde=found.serde,
     )
-    return Prepared(job, found.source)
+    return Prepared(job, found.source, info)
 
 
 def reached_store(uri: str) -> KVStore:
@@ -172,8 +183,3 @@ def reached_store(uri: str) -> KVStore:
         store.close()
         raise
     return store
-
-
-def _note(store: KVStore, info: ServingInfo) -> None:
-    store.create(info.plan.group_by.streaming_dataset)
-    save(store, info)

@@ -3,7 +3,9 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -12,11 +14,28 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.io.dead_letters import open_dead_letters
-from chronon_beam.pipeline.job import build
+from chronon_beam.io.kv_store import KVStore
+from chronon_beam.io.runs.entry import Entry
+from chronon_beam.io.sources import Source
+from chronon_beam.pipeline.existing import (
+    adding_of,
+    continues,
+    entry_of,
+    opened,
+    source_of,
+    told,
+)
+from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.losses import losses
 from chronon_beam.pipeline.metrics import committed, extremes, tallied_since, tally
 from chronon_beam.pipeline.options import JobOptions
-from chronon_beam.pipeline.prepare import prepare
+from chronon_beam.pipeline.prepare import (
+    prepare,
+    reached_store,
+    refuse_outputs_that_are_inputs,
+    source_of_job,
+    streamed_group_by,
+)
 from chronon_beam.pipeline.progress import ProgressLine
 from chronon_beam.pipeline.runners import worker_logs
 from chronon_beam.pipeline.runners.choose import Chosen, check_runner, runner_of
@@ -59,28 +78,57 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
 
     Raises:
         JobFailed: the job ended in another state than done, or lost more than it may (`losses`).
-        GroupByError, QueryError, UsageError: as `prepare`.
+        GroupByError, QueryError, UsageError: as `streamed_group_by` and `prepare`.
+        EntryRefused, ChangedFile, DatasetInUse: what is in the dataset, see `entry_of`.
     """
-    began = time.monotonic()
     check_runner(runner, beam_flags)
-    say(f"{options.group_by}: planning the query with Spark")
     dead_letters = open_dead_letters(options.dead_letters)
-    prepared = prepare(options)
-    job, source = prepared.job, prepared.source
-    group_by = job.plan.group_by
-    say(f"{group_by.name}: running on {runner}")
-    counts = carry_out(
-        lambda root: build(root, job, source.transform(job.columns), dead_letters),
-        runner,
-        beam_flags,
-        buffered=job.buffered,
-        live=not source.bounded,
-        latency=options.latency,
-    )
-    say(summary(counts, time.monotonic() - began, options.max_dead))
-    if found := losses(Totals(counts), options.max_dead, options.allow_unread):
-        raise JobFailed("; ".join(found))
-    return Done(group_by, counts)
+    group_by = streamed_group_by(options)
+    source = source_of_job(options, group_by)
+    with closing(reached_store(options.store)) as store:
+        refuse_outputs_that_are_inputs(options, store)
+        entry = entry_of(store, group_by, source, options, continues(beam_flags))
+        for line in told(entry):
+            say(f"{group_by.name}: {line}")
+        if entry.idle:
+            return Done(group_by, {})
+        how = partial(carry_out, runner=runner, beam_flags=beam_flags, latency=options.latency)
+        return Done(group_by, _run_entered(store, entry, options, group_by, dead_letters, how))
+
+
+def _run_entered(
+    store: KVStore,
+    entry: Entry,
+    options: JobOptions,
+    group_by: GroupBy,
+    dead_letters: beam.PTransform,
+    how: partial[dict[str, int]],
+) -> dict[str, int]:
+    """Run a job that may enter its dataset; its counts. `how` is `carry_out` on a runner."""
+    began = time.monotonic()
+    say(f"{options.group_by}: planning the query with Spark")
+    prepared = prepare(options, group_by)
+    job, source = replace(prepared.job, adding=adding_of(entry)), prepared.source
+    with opened(store, entry, prepared.info, source) as begun:
+        say(f"{group_by.name}: running on {how.keywords['runner']}")
+        lay = partial(_lay, job=job, source=source_of(source, entry), to=dead_letters)
+        counts = how(lay, buffered=job.buffered, live=not source.bounded)
+        say(summary(counts, time.monotonic() - began, options.max_dead))
+        found = losses(Totals(counts), options.max_dead, options.allow_unread)
+        begun.complete = not found
+    if found:
+        raise JobFailed("; ".join([*found, *([_UNFINISHED] if source.bounded else [])]))
+    return counts
+
+
+_UNFINISHED = (
+    "this run does not count as finished: run it again once that is mended, and it replaces what "
+    "was written now"
+)
+
+
+def _lay(root: beam.Pipeline, job: Job, source: Source, to: beam.PTransform) -> Any:
+    return build(root, job, source.transform(job.columns), to)
 
 
 def carry_out(

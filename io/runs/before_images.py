@@ -1,11 +1,11 @@
 """Tiles of a run, merged with what earlier runs have left; see `chronon_beam.io.runs`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.api.records import Correction, GetRequest, Phase, PutRequest, TimedValue
 from chronon_beam.io.kv_store import KVStore, StoredValue
 
 IMAGES = "{}_BEFORE"
@@ -74,26 +74,57 @@ class AddingWriter:
         """As `KVStore.multi_put`; of several writes of one tile only the last is made."""
         tiles = [_tile(each) for each in requests]
         newest = dict(zip(tiles, requests, strict=True))
-        failed = self._look_up(newest)
-        puts: dict[GetRequest, PutRequest] = {}
-        for tile, request in newest.items():
-            if tile not in failed:
-                try:
-                    puts[tile] = request._replace(value_bytes=self.merged(request))
-                except ValueError as error:
-                    failed[tile] = f"cannot be merged with the tile that is stored: {error}"
+        merged = dict(zip(newest, self.merged(list(newest.values())), strict=True))
+        failed = {tile: each for tile, each in merged.items() if isinstance(each, str)}
+        puts = {tile: each for tile, each in merged.items() if not isinstance(each, str)}
         failed |= _failures(list(puts), self._store.multi_put(list(puts.values())))
         return [failed.get(tile) for tile in tiles]
 
-    def merged(self, request: PutRequest) -> bytes:
-        """A tile of the run, whose image is known, as it is to be stored; raises ValueError."""
-        value, image = request.value_bytes, self._images[_tile(request)]
+    def correct(
+        self,
+        correct: Callable[[list[Correction]], list[str | None]],
+        corrections: list[Correction],
+    ) -> list[str | None]:
+        """Call `correct`, with tiles merged with their images where they hold all of their events.
+
+        Corrections of other phases are merged into the tile that is stored.
+        """
+        whole = {
+            _tile(each.request): each.request for each in corrections if each.phase is Phase.CLOSED
+        }
+        merged = dict(zip(whole, self.merged(list(whole.values())), strict=True))
+        failed = {tile: each for tile, each in merged.items() if isinstance(each, str)}
+        fit = [each for each in corrections if _tile(each.request) not in failed]
+        ready = [
+            each._replace(request=merged[_tile(each.request)])
+            if each.phase is Phase.CLOSED
+            else each
+            for each in fit
+        ]
+        reasons = iter(correct(ready))
+        return [failed.get(_tile(each.request)) or next(reasons) for each in corrections]
+
+    def merged(self, requests: list[PutRequest]) -> list[PutRequest | str]:
+        """Each request with its tile as it is to be stored, or why there is none.
+
+        Of one tile there must be one request only.
+        """
+        newest = {_tile(each): each for each in requests}
+        failed = self._look_up(newest)
+        return [failed.get(tile) or self._merged(tile, each) for tile, each in newest.items()]
+
+    def _merged(self, tile: GetRequest, request: PutRequest) -> PutRequest | str:
+        image = self._images[tile]
         if image is None:
-            return value
+            return request
         tiles = self._plan.tiles
-        accumulator, is_complete = tiles.decode(value)
-        encoded = tiles.encode(self._plan.aggregator.merge(tiles.decode(image)[0], accumulator))
-        return complete(encoded) if is_complete else encoded
+        try:
+            accumulator, is_complete = tiles.decode(request.value_bytes)
+            union = self._plan.aggregator.merge(tiles.decode(image)[0], accumulator)
+            value = tiles.encode(union)
+        except ValueError as error:  # lists of two lengths, for one
+            return f"cannot be merged with the tile that is stored: {error}"
+        return request._replace(value_bytes=complete(value) if is_complete else value)
 
     def _look_up(self, newest: dict[GetRequest, PutRequest]) -> dict[GetRequest, str]:
         """Learn the images of tiles; the reason by tile for those whose image is not noted."""

@@ -7,7 +7,7 @@ from chronon_beam.io.runs.ledger import Run, State
 from chronon_beam.io.units import GoesOn, covers, furthest, unread
 
 MERGE, REPLACE, REFUSE = "merge", "replace", "refuse"
-CHOICES = (MERGE, REPLACE, REFUSE)
+"""What a user may choose to do about what is in the dataset."""
 
 
 class EntryRefused(ValueError):
@@ -35,7 +35,7 @@ class Arrival:
 
     Attributes:
         run: as it would be if it were alone; its units are the files as they are.
-        existing: what the user has chosen (one of `CHOICES`), or None.
+        existing: what the user has chosen (`MERGE` and so on), or None.
         knows_units: whether the source can tell what it reads.
         tiled: whether it writes tiles, which are replaced, or rows, which have identities.
         continues: whether it goes on from the state of the live job before it.
@@ -81,7 +81,7 @@ def enter(arrival: Arrival, dataset: Dataset, goes_on: GoesOn) -> Entry:
     unfinished = [run for run in dataset.runs if not run.standing]
     _check_choice(arrival, dataset, standing, unfinished)
     if arrival.continues:
-        return Entry(_continued(arrival.run, standing))
+        return Entry(_continued(arrival.run, dataset.runs))
     if not standing and (dataset.empty or _all_alone(unfinished)):
         return Entry(_alone(arrival.run, unfinished, goes_on))
     return _beside(arrival, standing, unfinished, goes_on)
@@ -104,12 +104,13 @@ def _clearing(run: Run, others: Sequence[Run]) -> Run:
     return replace(_replacing(run, others), alone=True, state=State.CLEARING)
 
 
-def _continued(run: Run, standing: list[Run]) -> Run:
-    """A live job that has its state: the tiles that it writes hold what its former self read."""
-    former = [each for each in standing if each.live][-1:]
+def _continued(run: Run, runs: Sequence[Run]) -> Run:
+    """A job that has its state: the tiles that it writes hold what its former self read, too."""
+    former = [each for each in runs if each.live == run.live and each.state is State.STARTED][-1:]
     if not former:
         return replace(run, alone=True)  # its state is all that is known of the tiles
-    return replace(_replacing(run, former), alone=former[0].alone)
+    units, alone = former[0].units, former[0].alone
+    return replace(_replacing(run, former), units=units, alone=alone)
 
 
 def _beside(arrival: Arrival, standing: list[Run], unfinished: list[Run], goes_on: GoesOn) -> Entry:
@@ -159,8 +160,9 @@ def _check_choice(
         raise EntryRefused(f"dataset {dataset.name} is not empty, and --existing=refuse was given")
     if arrival.existing == MERGE:
         return
-    if any(each.definition != arrival.run.definition for each in standing):
-        raise EntryRefused(_OTHER_DEFINITION.format(dataset.name, arrival.run.group_by))
+    changed = {name: None for each in standing for name in _changed(each, arrival.run)}
+    if changed:
+        raise EntryRefused(_OTHER_DEFINITION.format(dataset.name, ", ".join(changed)))
     if arrival.continues:
         return
     if unknown:
@@ -175,12 +177,17 @@ def _check_choice(
         raise EntryRefused(_AFTER_LIVE.format(dataset.name))
 
 
+def _changed(old: Run, new: Run) -> list[str]:
+    """The parts of the definition that are not the same."""
+    names = dict.fromkeys((*new.definition, *old.definition))
+    return [name for name in names if old.definition.get(name) != new.definition.get(name)]
+
+
 _ANEW = "--existing=replace empties it and starts anew"
 
 _OTHER_DEFINITION = (
-    "dataset {} was written by another definition of {} (other selects, wheres, times, keys, "
-    f"aggregations, tiling or dialect): values would be a mixture of both. {_ANEW}; another name "
-    "or store keeps both; --existing=merge mixes them all the same"
+    "dataset {} was written with other {}, so values would be a mixture that cannot be told apart "
+    f"again. {_ANEW}; another name or store keeps both; --existing=merge mixes them all the same"
 )
 
 _UNKNOWN = (

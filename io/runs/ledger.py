@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ class Run:
     Attributes:
         id: begins with the time at which the run was started, so that runs sort by it.
         group_by: name of the GroupBy.
-        definition: tells apart what GroupBys of one name may compute.
+        definition: fingerprints of what the tiles depend on, by its name, for example `wheres`.
         state: how far it has come.
         live: whether it never ends by itself; then `units` is empty.
         units: what it reads.
@@ -45,7 +45,7 @@ class Run:
 
     id: str
     group_by: str
-    definition: str
+    definition: Mapping[str, str]
     state: State = State.STARTED
     live: bool = False
     units: tuple[Unit, ...] = ()

@@ -89,7 +89,7 @@ class World:
         definition: str = "d",
     ) -> Entry:
         """One run from its start to its end."""
-        offered = Run(new_id(), GROUP_BY.name, definition, units=self.units(paths))
+        offered = Run(new_id(), GROUP_BY.name, {"wheres": definition}, units=self.units(paths))
         entry = self.arrive(offered, existing)
         if not entry.idle:
             run = open_run(self.store, DATASET, entry, NOTHING)

@@ -8,10 +8,12 @@ from chronon_beam.io.runs.entry import Arrival, Dataset, Entry, EntryRefused, en
 from chronon_beam.io.runs.ledger import Run, State
 from chronon_beam.io.units import Unit
 
-A = Run("1", "t.g", "d", State.FINISHED, units=(Unit("a", 0, 9, "fa"),), alone=True)
-LIVE = Run("1", "t.g", "d", live=True, alone=True)
-B = Run("2", "t.g", "d", units=(Unit("b", 0, 9, "fb"),))
-NEW_LIVE = Run("2", "t.g", "d", live=True)
+A = Run("1", "t.g", {"wheres": "d"}, State.FINISHED, units=(Unit("a", 0, 9, "fa"),), alone=True)
+LIVE = Run("1", "t.g", {"wheres": "d"}, live=True, alone=True)
+B = Run("2", "t.g", {"wheres": "d"}, units=(Unit("b", 0, 9, "fb"),))
+NEW_LIVE = Run("2", "t.g", {"wheres": "d"}, live=True)
+
+OTHER = {"wheres": "x"}
 
 
 def entered(
@@ -26,8 +28,18 @@ def entered(
     [
         (B, [replace(A, group_by="t_g")], {}, "is that of GroupBy 't_g'.*Rename"),
         (B, [replace(A, group_by="t_g")], {"existing": "replace"}, "is that of GroupBy 't_g'"),
-        (B, [replace(A, definition="x")], {}, "another definition of t.g .*--existing=replace"),
-        (NEW_LIVE, [replace(LIVE, definition="x")], {"continues": True}, "another definition"),
+        (
+            B,
+            [replace(A, definition=OTHER)],
+            {},
+            "was written with other wheres, .*--existing=replace",
+        ),
+        (
+            NEW_LIVE,
+            [replace(LIVE, definition=OTHER)],
+            {"continues": True},
+            "other wheres",
+        ),
         (B, [], {}, "no run is noted for.*--existing=merge adds"),
         (B, [], {"tiled": False}, "no run is noted for"),
         (NEW_LIVE, [A], {}, "--savepoint_path goes on.*--existing=merge.*--existing=replace"),
@@ -53,7 +65,12 @@ def test_the_first_run_is_alone_whatever_is_chosen(existing: str | None) -> None
 
 
 def test_what_the_user_has_chosen_is_done() -> None:
-    for run, there in ((B, [replace(A, definition="x")]), (B, []), (B, [LIVE]), (NEW_LIVE, [A])):
+    for run, there in (
+        (B, [replace(A, definition=OTHER)]),
+        (B, []),
+        (B, [LIVE]),
+        (NEW_LIVE, [A]),
+    ):
         entry = entered(run, *there, existing="merge")
         assert entry == Entry(run)
         anew = entered(run, *there, existing="replace").run
@@ -89,7 +106,7 @@ def test_an_unfinished_run_is_replaced_by_one_that_reads_all_of_it_else_taken_ba
     assert entered(B, A, died) == Entry(replace(B, replaces=frozenset({"1b"})))
     other = replace(B, units=(Unit("c", 0, 9, "fc"),))
     assert entered(other, A, died).takes_back == (died,)
-    assert entered(B, A, replace(died, definition="x")).takes_back
+    assert entered(B, A, replace(died, definition=OTHER)).takes_back
     assert entered(B, A, replace(died, units=())).takes_back
 
 

@@ -27,7 +27,7 @@ UNITS = st.builds(Unit, st.text(max_size=5), st.integers(0), st.integers(0), st.
         Run,
         st.text(max_size=5),
         st.text(max_size=5),
-        st.text(max_size=5),
+        st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
         st.sampled_from(State),
         st.booleans(),
         st.lists(UNITS, max_size=3).map(tuple),
@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> KVStore:
 def test_runs_come_by_their_begin_without_those_that_are_replaced(store: KVStore) -> None:
     ledger = Ledger(store, NAME)
     assert ledger.runs() == []
-    first = Run("1", "g", "d")
+    first = Run("1", "g", {})
     ledger.put(replace(first, id="3", replaces=frozenset({"2"})))
     ledger.put(first)
     ledger.put(replace(first, id="2"))
@@ -65,7 +65,7 @@ def test_a_store_that_does_not_take_the_ledger_is_an_error() -> None:
             return ["disk full"] * len(requests)
 
     with pytest.raises(LedgerNotWritten, match="T_STREAMING_RUNS cannot be written: disk full"):
-        Ledger(Full("full"), NAME).put(Run("1", "g", "d"))
+        Ledger(Full("full"), NAME).put(Run("1", "g", {}))
 
 
 def test_one_run_at_a_time_holds_the_lease(store: KVStore) -> None:

@@ -119,8 +119,8 @@ def test_other_aggregations_in_the_store_are_told_before_spark_plans(
     maximum = "Aggregation('price', Operation.MAX, [Window(6, TimeUnit.HOURS)])"
     changed = declared(maximum, selects="'user', price='prcie'")
     ran = chronon_beam("run", changed, events(ANN), store)
-    assert (ran.code, "holds data with schema another" in ran.err) == (2, True)
-    ran = chronon_beam("run", declared(selects="'user', price='prcie'"), events(ANN), store)
+    assert (ran.code, "was written with other selects, aggregations" in ran.err) == (2, True)
+    ran = chronon_beam("run", changed, events(ANN), store, "--existing=replace")
     assert "cannot be resolved" in ran.err
 
 
@@ -158,8 +158,8 @@ def test_changed_aggregations_are_refused_with_the_remedy(
     changed = declared("Aggregation('price', Operation.MAX, [Window(6, TimeUnit.HOURS)])")
     ran = chronon_beam("run", changed, events(ANN), store)
     assert ran.code == 2
-    assert "holds data with schema another" in ran.err
-    assert "rename the GroupBy, or use another store" in ran.err
+    assert "T_OWN_STREAMING was written with other aggregations, " in ran.err
+    assert "--existing=replace empties it and starts anew; another name or store" in ran.err
     ran = chronon_beam("fetch", changed, store, "--key=user=Ann", "--at=2000")
     assert ran.code == 2
     assert "written with other aggregations" in ran.err

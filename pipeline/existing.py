@@ -1,0 +1,159 @@
+"""A run and what is in its dataset: decided before Spark starts, noted before and after the job.
+
+`chronon_beam.io.runs` draws how runs add up; here the job's flags and GroupBy meet it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from chronon_beam.api.group_by import GroupBy
+from chronon_beam.fetcher.serving_info import ServingInfo, check, check_declared, save
+from chronon_beam.io.kv_store import KVStore
+from chronon_beam.io.runs.before_images import Adding
+from chronon_beam.io.runs.entry import Arrival, Dataset, Entry, enter
+from chronon_beam.io.runs.lease import Lease, require_free
+from chronon_beam.io.runs.ledger import Ledger, Run, new_id
+from chronon_beam.io.runs.opening import open_run
+from chronon_beam.io.sources import Source
+from chronon_beam.io.units import ChangedFile, unread
+from chronon_beam.pipeline.options import JobOptions
+
+
+def definition_of(group_by: GroupBy, tiled: bool, layout: str) -> dict[str, str]:
+    """What tells apart jobs whose tiles or rows must not be mixed: a fingerprint of each part.
+
+    Windows are no part: tiles of one size serve any window, and their sizes are checked apart.
+    """
+    query = group_by.source.query
+    parts = {
+        "keys": group_by.keys,
+        "selects": (query.selects, query.setups),
+        "wheres": query.wheres,
+        "time columns": (query.time_column, query.mutation_time_column, query.reversal_column),
+        "aggregations": group_by.tile_parts,
+        "dialect": group_by.dialect.name,
+        "tiling": layout if tiled else "untiled",
+    }
+    return {
+        name: blake2b(repr(part).encode(), digest_size=8).hexdigest()
+        for name, part in parts.items()
+    }
+
+
+def continues(beam_flags: Sequence[str]) -> bool:
+    """Whether the runner is told to start the job with the state of an earlier one."""
+    return any(flag.split("=", 1)[0] == "--savepoint_path" for flag in beam_flags)
+
+
+def entry_of(
+    store: KVStore, group_by: GroupBy, source: Source, options: JobOptions, with_state: bool
+) -> Entry:
+    """How the run enters its dataset; nothing is written yet.
+
+    Raises:
+        EntryRefused, ChangedFile, GroupByError: it must not enter.
+        DatasetInUse: another run writes to the dataset.
+    """
+    name, tiled = group_by.streaming_dataset, options.tiling is not None
+    require_free(store, name)
+    units = source.units() if source.bounded else []
+    run = Run(
+        new_id(),
+        group_by.name,
+        definition_of(group_by, tiled, options.layout),
+        live=not source.bounded,
+        units=tuple(units or ()),
+    )
+    arrival = Arrival(run, options.existing, units is not None, tiled, with_state)
+    found = Dataset(name, Ledger(store, name).runs(), store.is_empty(name))
+    entry = enter(arrival, found, source.goes_on)
+    if not (entry.run.alone or entry.idle):
+        check_declared(store, group_by, tiled, options.layout)
+    return entry
+
+
+def source_of(source: Source, entry: Entry) -> Source:
+    """The source, narrowed to what the run has to read."""
+    return source.of_units(entry.run.units) if entry.run.units else source
+
+
+def adding_of(entry: Entry) -> Adding | None:
+    """What the writer of tiles has to know; None where the run is alone in its dataset."""
+    return None if entry.run.alone else Adding(entry.run.id, entry.run.replaces)
+
+
+@dataclass
+class OpenRun:
+    """A run that has begun.
+
+    Attributes:
+        complete: whether all of its input is in the dataset; set by the job when it has ended.
+    """
+
+    run: Run
+    complete: bool = False
+
+
+@contextmanager
+def opened(store: KVStore, entry: Entry, info: ServingInfo, source: Source) -> Iterator[OpenRun]:
+    """Hold the dataset for a run, and note the run as finished if it was `complete` at the end.
+
+    Raises:
+        DatasetInUse: another run writes to the dataset.
+        GroupByError: see `serving_info.check`.
+        RuntimeError: a file has changed while it was read.
+    """
+    name, anew = info.plan.group_by.streaming_dataset, entry.run.alone
+    store.create(name)
+    Ledger(store, name).create()
+    check(store, info, anew)
+    with Lease(store, name, entry.run.id):
+        run = open_run(store, name, entry, _nothing(info))
+        save(store, info, anew)
+        begun = OpenRun(run)
+        yield begun
+        if begun.complete and not run.live:
+            _require_unchanged(run, source)
+            Ledger(store, name).finish(run)
+
+
+def _nothing(info: ServingInfo) -> bytes:
+    """A tile without events; rows are never taken back."""
+    return info.plan.tiles.encode(info.plan.aggregator.zero()) if info.tiled else b""
+
+
+def _require_unchanged(run: Run, source: Source) -> None:
+    """Raise RuntimeError if files that were read are not what they were when the run began."""
+    read = {unit.path: unit for unit in run.units}
+    try:
+        unread(source.units() or [] if read else [], read, source.goes_on)
+    except FileNotFoundError:  # they were read, and are gone
+        return
+    except ChangedFile as error:
+        raise RuntimeError(f"a file has changed while it was read, run again: {error}") from None
+
+
+def told(entry: Entry) -> list[str]:
+    """What the user should know of how the run enters, in sentences."""
+    lines = []
+    if entry.idle:
+        lines.append(
+            "nothing is new: earlier runs have read all of it (--existing=replace starts anew)"
+        )
+    grown = [unit.path for unit in entry.run.units if unit.start]
+    if grown:
+        lines.append(f"{_listed(grown)}: read on from where an earlier run stopped")
+    taken_back = [unit.path for run in entry.takes_back for unit in run.units]
+    if entry.takes_back:
+        lines.append(
+            f"an earlier run has not finished: what it wrote is taken back. Run again what it read"
+            f"{': ' if taken_back else ''}{_listed(taken_back)}"
+        )
+    return lines
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(paths[:3]) + more
