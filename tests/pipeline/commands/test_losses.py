@@ -104,7 +104,7 @@ def test_store_that_takes_nothing_fails_the_job(
     put = SqliteStore.multi_put
 
     def full(self: SqliteStore, requests: list[Any]) -> list[str | None]:
-        if any("METADATA" in each.dataset for each in requests):
+        if any("METADATA" in each.dataset or "_RUNS" in each.dataset for each in requests):
             return put(self, requests)
         return ["database or disk is full"] * len(requests)
 
