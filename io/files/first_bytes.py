@@ -49,7 +49,9 @@ def _refuse_other_json(path: str, text: str) -> None:
             f"{path} is one JSON array, and one object per line is expected: convert it, for "
             f"example with jq -c '.[]' {path}"
         )
-    if text.startswith("{") and "\n" in text and not _is_json(line) and line in ("{", "{ "):
+    following = text.partition("\n")[2].lstrip()
+    # A lone brace may be one damaged line among others: then an object or nothing follows.
+    if line == "{" and following.startswith('"'):
         raise ValueError(
             f"{path} has JSON objects of several lines, and one per line is expected: convert it, "
             f"for example with jq -c . {path}"
