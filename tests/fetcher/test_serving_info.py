@@ -102,7 +102,9 @@ def test_job_that_would_write_another_form_is_refused(
     store: KVStore, changed: ServingInfo, field: str
 ) -> None:
     save(store, info())
-    with pytest.raises(GroupByError, match=f"holds data with {field}.*rename the GroupBy, or use"):
+    with pytest.raises(
+        GroupByError, match=f"holds data with {field}.*rename the GroupBy, use another store"
+    ):
         save(store, changed)
     assert load(store, group_by()).tiled
 

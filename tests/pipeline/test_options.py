@@ -24,6 +24,7 @@ def parsed(*given: str) -> argparse.Namespace:
     flags.add_store(parser)
     flags.add_dead_letters(parser)
     flags.add_losses(parser)
+    flags.add_existing(parser)
     flags.add_tiling(parser)
     flags.add_runner(parser)
     return parser.parse_args([*REQUIRED, *given])

@@ -157,7 +157,7 @@ def test_job_whose_dead_letters_cannot_be_written_stops_at_once(
     tried: list[Any] = []
 
     def full(self: SqliteStore, requests: list[Any]) -> list[str | None]:
-        if any("METADATA" in each.dataset for each in requests):
+        if any("METADATA" in each.dataset or "_RUNS" in each.dataset for each in requests):
             return put(self, requests)
         tried.extend(requests)
         return ["database or disk is full"] * len(requests)
