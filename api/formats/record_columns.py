@@ -4,12 +4,13 @@ For serdes whose messages have types of their own (Protobuf, Thrift): values bec
 native types first, and are then cast to those that the job reads.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from chronon_beam.api.formats.json_values import Mismatch, sql_name
+from chronon_beam.api.formats.refused import refused
 from chronon_beam.api.formats.table_columns import TableColumns
 from chronon_beam.api.serde import Reasons
 
@@ -18,6 +19,58 @@ Value = Callable[[Any], object]
 
 _REFUSALS = (pa.ArrowException, OverflowError, TypeError, ValueError)
 """What pyarrow raises for values that a type cannot hold."""
+
+
+class RecursiveField(ValueError):
+    """A field whose record holds itself: there is no column type for it.
+
+    Attributes:
+        field: the name of the message's field, which may hold the record at some depth.
+    """
+
+    def __init__(self, reason: str, field: str = "") -> None:
+        super().__init__(reason)
+        self.field = field
+
+
+class RecordField(NamedTuple):
+    """A field as a column: its type, and what gets its value out of a message."""
+
+    name: str
+    type: pa.DataType
+    value: Value
+
+
+Fields = Iterable[RecordField | RecursiveField]
+
+
+def fields_schema(fields: Fields) -> pa.Schema:
+    """The columns of fields; one that holds itself is refused if a query reads it."""
+    return pa.schema(
+        [
+            refused(each.field, str(each))
+            if isinstance(each, RecursiveField)
+            else pa.field(each.name, each.type)
+            for each in fields
+        ]
+    )
+
+
+def fields_columns(fields: Fields, columns: pa.Schema) -> "RecordColumns":
+    """What reads messages of these fields into `columns`.
+
+    Raises:
+        RecursiveField: a column holds itself.
+    """
+    wanted = {name.lower() for name in columns.names}
+    found: list[RecordField] = []
+    for each in fields:
+        if not isinstance(each, RecursiveField):
+            found.append(each)
+        elif each.field.lower() in wanted:
+            raise each
+    native = pa.schema([(each.name, each.type) for each in found])
+    return RecordColumns(native, {each.name: each.value for each in found}, columns)
 
 
 class RecordColumns:

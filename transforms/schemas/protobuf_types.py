@@ -20,11 +20,13 @@ Source: `ai.chronon.online.serde.ProtobufConversions`.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+
+from chronon_beam.api.formats.record_columns import RecordField, RecursiveField
 
 _SIGNED_64, _UNSIGNED_64 = 1 << 63, 1 << 64
 
@@ -52,29 +54,9 @@ Value = Callable[[Message], object]
 Convert = Callable[[Any], object]
 
 
-class RecursiveField(ValueError):
-    """A field whose message holds itself: there is no column type for it.
-
-    Attributes:
-        field: the name of the message's field, which may hold the message at some depth.
-    """
-
-    def __init__(self, reason: str, field: str = "") -> None:
-        super().__init__(reason)
-        self.field = field
-
-
-class ProtobufField(NamedTuple):
-    """A field as a column: its type, and what gets its value out of a message."""
-
-    name: str
-    type: pa.DataType
-    value: Value
-
-
 def protobuf_fields(
     message: Descriptor, null_defaults: bool = False
-) -> Iterator[ProtobufField | RecursiveField]:
+) -> Iterator[RecordField | RecursiveField]:
     """The fields of a message in the order of its schema.
 
     Args:
@@ -94,20 +76,20 @@ class _Types:
     def __init__(self, null_defaults: bool) -> None:
         self._null_defaults = null_defaults
 
-    def field(self, field: FieldDescriptor, inside: tuple[str, ...]) -> ProtobufField:
+    def field(self, field: FieldDescriptor, inside: tuple[str, ...]) -> RecordField:
         if _is_map(field):
             return self._map(field, inside)
         kind, convert = self._single(field, inside)
         get = _getter(field.name, convert)
         if field.is_repeated:
-            return ProtobufField(field.name, pa.list_(kind), _repeated(field.name, convert))
+            return RecordField(field.name, pa.list_(kind), _repeated(field.name, convert))
         if field.has_presence:
-            return ProtobufField(field.name, kind, _present(field.name, get))
+            return RecordField(field.name, kind, _present(field.name, get))
         if self._null_defaults:
-            return ProtobufField(field.name, kind, _not_default(field, get))
-        return ProtobufField(field.name, kind, get)
+            return RecordField(field.name, kind, _not_default(field, get))
+        return RecordField(field.name, kind, get)
 
-    def _map(self, field: FieldDescriptor, inside: tuple[str, ...]) -> ProtobufField:
+    def _map(self, field: FieldDescriptor, inside: tuple[str, ...]) -> RecordField:
         assert field.message_type is not None
         entry = field.message_type.fields_by_name
         key_type, key = self._single(entry["key"], inside)
@@ -118,7 +100,7 @@ class _Types:
             pairs = getattr(message, name).items()
             return [(key(each), value(its)) for each, its in pairs]
 
-        return ProtobufField(name, pa.map_(key_type, value_type), get)
+        return RecordField(name, pa.map_(key_type, value_type), get)
 
     def _single(
         self, field: FieldDescriptor, inside: tuple[str, ...]

@@ -25,6 +25,8 @@ import pyarrow as pa
 from thrift.protocol.TBase import TBase
 from thrift.Thrift import TType
 
+from chronon_beam.api.formats.record_columns import RecordField, RecursiveField
+
 _BINARY = 18
 """thriftpy2's type of `binary`; on the wire it is a string."""
 
@@ -44,26 +46,6 @@ Struct = type[Any]
 """A class of thriftpy2's (with `thrift_spec` and `default_spec`), or one made by `reader_of`."""
 
 
-class RecursiveField(ValueError):
-    """A field whose struct holds itself: there is no column type for it.
-
-    Attributes:
-        field: the name of the message's field, which may hold the struct at some depth.
-    """
-
-    def __init__(self, reason: str, field: str = "") -> None:
-        super().__init__(reason)
-        self.field = field
-
-
-class ThriftField(NamedTuple):
-    """A field as a column: its type, and what gets its value out of a struct."""
-
-    name: str
-    type: pa.DataType
-    value: Convert
-
-
 class _Kind(NamedTuple):
     """A type as thriftpy2 writes it: its number, and what it is made of (a class, a tuple)."""
 
@@ -76,7 +58,7 @@ class _Kind(NamedTuple):
         return _Kind(*spec) if isinstance(spec, tuple) else _Kind(spec)
 
 
-def thrift_fields(struct: Struct) -> Iterator[ThriftField | RecursiveField]:
+def thrift_fields(struct: Struct) -> Iterator[RecordField | RecursiveField]:
     """The fields of a struct in the order of its schema."""
     for name, kind in _fields(struct):
         try:
@@ -90,9 +72,9 @@ def _fields(struct: Struct) -> Iterator[tuple[str, _Kind]]:
         yield spec[1], _Kind(spec[0], spec[2] if len(spec) == 4 else None)
 
 
-def _field(name: str, kind: _Kind, inside: tuple[Struct, ...]) -> ThriftField:
+def _field(name: str, kind: _Kind, inside: tuple[Struct, ...]) -> RecordField:
     column, convert = _column(name, kind, inside)
-    return ThriftField(name, column, _value(name, convert))
+    return RecordField(name, column, _value(name, convert))
 
 
 def _value(name: str, convert: Convert) -> Convert:

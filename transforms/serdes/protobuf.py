@@ -24,8 +24,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from chronon_beam.api.formats.record_columns import RecordColumns
-from chronon_beam.api.formats.refused import refused
+from chronon_beam.api.formats.record_columns import fields_columns, fields_schema
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Reasons
@@ -37,7 +36,7 @@ from chronon_beam.transforms.schemas.protobuf_files import (
     read_descriptors,
     registered_schema,
 )
-from chronon_beam.transforms.schemas.protobuf_types import RecursiveField, protobuf_fields
+from chronon_beam.transforms.schemas.protobuf_types import protobuf_fields
 from chronon_beam.transforms.schemas.registry import RegisteredSchema, Registry, SchemaRegistry
 
 _PLACES = ("proto", "descriptor", "registry")
@@ -101,14 +100,7 @@ class ProtobufSerDe:
 
     def schema(self) -> pa.Schema:
         """The fields of the message; one that holds itself is refused if a query reads it."""
-        return pa.schema(
-            [
-                refused(each.field, str(each))
-                if isinstance(each, RecursiveField)
-                else pa.field(each.name, each.type)
-                for each in protobuf_fields(self.descriptor(), self.null_defaults)
-            ]
-        )
+        return fields_schema(protobuf_fields(self.descriptor(), self.null_defaults))
 
     def decoder(self, columns: pa.Schema) -> "ProtobufDecoder":
         """See `SerDe.decoder`; raises RecursiveField for a column that holds itself."""
@@ -130,7 +122,7 @@ class ProtobufDecoder:
         self._parsed = serde.parsed()
         descriptor = self._parsed.message(serde.message)
         self._parse = GetMessageClass(descriptor).FromString
-        self._columns = _columns(descriptor, serde.null_defaults, columns)
+        self._columns = fields_columns(protobuf_fields(descriptor, serde.null_defaults), columns)
         self._writers = _Writers(serde, self._parsed) if serde.framed else None
 
     def decode(self, messages: Messages) -> Decoded:
@@ -156,17 +148,6 @@ class ProtobufDecoder:
 
     def _body(self, payload: bytes) -> bytes:
         return self._writers.body(payload) if self._writers else payload
-
-
-def _columns(descriptor: Descriptor, null_defaults: bool, columns: pa.Schema) -> RecordColumns:
-    wanted = {name.lower() for name in columns.names}
-    fields = list(protobuf_fields(descriptor, null_defaults))
-    for each in fields:
-        if isinstance(each, RecursiveField) and each.field.lower() in wanted:
-            raise each
-    found = [each for each in fields if not isinstance(each, RecursiveField)]
-    native = pa.schema([(each.name, each.type) for each in found])
-    return RecordColumns(native, {each.name: each.value for each in found}, columns)
 
 
 class _Writers:

@@ -19,15 +19,13 @@ from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
 from thrift.protocol.TProtocol import TProtocolException
 from thrift.transport.TTransport import TMemoryBuffer
 
-from chronon_beam.api.formats.record_columns import RecordColumns
-from chronon_beam.api.formats.refused import refused
+from chronon_beam.api.formats.record_columns import fields_columns, fields_schema
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Reasons
 from chronon_beam.transforms.schemas.parameters import choice, one_of
 from chronon_beam.transforms.schemas.thrift_files import ThriftFiles, read_files, struct_of
 from chronon_beam.transforms.schemas.thrift_types import (
-    RecursiveField,
     Struct,
     reader_of,
     thrift_fields,
@@ -70,14 +68,7 @@ class ThriftSerDe:
 
     def schema(self) -> pa.Schema:
         """The fields of the struct; one that holds itself is refused if a query reads it."""
-        return pa.schema(
-            [
-                refused(each.field, str(each))
-                if isinstance(each, RecursiveField)
-                else pa.field(each.name, each.type)
-                for each in thrift_fields(self.declared())
-            ]
-        )
+        return fields_schema(thrift_fields(self.declared()))
 
     def decoder(self, columns: pa.Schema) -> "ThriftDecoder":
         """See `SerDe.decoder`; raises RecursiveField for a column that holds itself."""
@@ -94,7 +85,7 @@ class ThriftDecoder:
     def __init__(self, serde: ThriftSerDe, columns: pa.Schema) -> None:
         self._reader = reader_of(serde.declared())
         self._protocol = _PROTOCOLS[serde.protocol]
-        self._columns = _columns(serde.declared(), columns)
+        self._columns = fields_columns(thrift_fields(serde.declared()), columns)
 
     def decode(self, messages: Messages) -> Decoded:
         """See `Decoder.decode`."""
@@ -125,14 +116,3 @@ class ThriftDecoder:
         if left:
             raise ValueError(f"{left} bytes are left after it")
         return struct
-
-
-def _columns(struct: Struct, columns: pa.Schema) -> RecordColumns:
-    wanted = {name.lower() for name in columns.names}
-    fields = list(thrift_fields(struct))
-    for each in fields:
-        if isinstance(each, RecursiveField) and each.field.lower() in wanted:
-            raise each
-    found = [each for each in fields if not isinstance(each, RecursiveField)]
-    native = pa.schema([(each.name, each.type) for each in found])
-    return RecordColumns(native, {each.name: each.value for each in found}, columns)

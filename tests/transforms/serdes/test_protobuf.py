@@ -10,9 +10,9 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chronon_beam.api.formats.record_columns import RecursiveField
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Format
-from chronon_beam.transforms.schemas.protobuf_types import RecursiveField
 from chronon_beam.transforms.serdes import open_serde
 from chronon_beam.transforms.serdes.protobuf import ProtobufSerDe
 

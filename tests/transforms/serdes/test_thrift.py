@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from thriftpy2.protocol import TCompactProtocolFactory, TCyBinaryProtocolFactory
 from thriftpy2.utils import serialize
 
+from chronon_beam.api.formats.record_columns import RecursiveField
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Format
-from chronon_beam.transforms.schemas.thrift_types import RecursiveField
 from chronon_beam.transforms.serdes import open_serde
 from chronon_beam.transforms.serdes.thrift import ThriftSerDe
 
