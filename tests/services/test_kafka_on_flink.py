@@ -6,7 +6,6 @@ beginning, and tiles close nevertheless.
 """
 
 import json
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
+from checkpoints import newest_complete
 from confluent_kafka import Consumer, Producer, TopicPartition
 from drawing import BEGIN_MS, DDL, group_by_of
 from kafka_broker import KafkaBroker
@@ -129,14 +129,10 @@ def committed(broker: KafkaBroker, topic: str, partitions: int) -> int:
     return sum(max(each.offset, 0) for each in found)
 
 
-def names_of_residuals(checkpoints: Path) -> set[bytes]:
+def residuals(checkpoints: Path) -> frozenset[bytes]:
     """Names under which the newest checkpoint keeps what the source has left to read."""
-    newest = max(checkpoints.glob("*/chk-*"), key=lambda path: path.stat().st_mtime)
-    return {
-        name
-        for path in newest.iterdir()
-        for name in re.findall(rb"sdf_checkpoint:\d*:\d+", path.read_bytes())
-    }
+    newest = newest_complete(checkpoints)
+    return newest.residuals if newest else frozenset()
 
 
 @dataclass
@@ -185,7 +181,8 @@ def test_every_record_counts_once(kafka_broker: KafkaBroker, tmp_path: Path) -> 
             assert eventually(running.stored.all_complete)
             assert eventually(lambda: committed(kafka_broker, topic.name, 4) == TOTAL)
             # A job server that leaks has one more name for each bundle.
-            assert names_of_residuals(running.checkpoints) == {b"sdf_checkpoint::0"}
+            assert eventually(lambda: bool(residuals(running.checkpoints)))
+            assert eventually(lambda: residuals(running.checkpoints) == {b"sdf_checkpoint::0"})
         finally:
             result.cancel()
     assert running.is_exact()
