@@ -18,6 +18,7 @@ TEST = [
     *THRIFT,
     # Serializers whose messages the tests read.
     "confluent-kafka[avro,json]>=2.6,<3",
+    "trustme>=1.1,<2",
     "pytest>=8.3,<10",
     "hypothesis>=6.115,<7",
     "ruff>=0.14,<1",

@@ -36,9 +36,21 @@ no type here (a record that holds itself), is refused only if the query reads it
 URI goes before what the serde tells.
 
 A registry that is down when a job is built is an error after ten seconds; while the job runs it is
-waited for, and the log says so. An id that it does not know is a dead letter. Credentials come from
-a properties file on the workers (`registry_config=`) or from the environment variable
-`CHRONON_BEAM_SCHEMA_REGISTRY_USER_INFO` (`user:password`), never from a URI. Nothing is registered.
+waited for, and the log says so. An id that it does not know is a dead letter. Nothing is ever
+registered. Without `subject=`, the schema of a Kafka topic is that of the subject `TOPIC-value`; of
+several topics, or a pattern, `subject=` must name one that has the columns of all.
+
+Accounts and TLS of a registry come from a properties file (`registry_config=`, the same path on
+every worker) and from the environment, the file first; never from a URI, which is printed and
+stored. Names are those of Confluent's client for Python:
+
+- `basic.auth.user.info`, `SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO`: `user:password`;
+- `bearer.auth.token`, `SCHEMA_REGISTRY_BEARER_AUTH_TOKEN`: a token; Confluent Cloud also needs
+  `bearer.auth.logical.cluster`;
+- `ssl.ca.location`, `SCHEMA_REGISTRY_SSL_CA_LOCATION`: the certificates that are trusted (PEM);
+- `ssl.certificate.location`, `ssl.key.location`, `ssl.key.password`, `SCHEMA_REGISTRY_SSL_...`: a
+  certificate of our own;
+- any other that the client has, for example for OAuth.
 """
 
 TAIL = """

@@ -5,14 +5,13 @@ that opens a connection, when it opens it.
 """
 
 import logging
-import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException
 
+from chronon_beam.api.properties import environment_settings, read_properties, without_secrets
 from chronon_beam.io.kafka.options import KafkaOptions
 
 T = TypeVar("T")
@@ -29,7 +28,6 @@ _OURS = (
 """Settings that exactness depends on, or that the URI says."""
 
 _VARIABLES = re.compile(r"KAFKA_((?:SASL|SSL)_\w+|SECURITY_PROTOCOL)")
-_SECRET = re.compile(r"password|secret|\.pem$|jaas|token", re.IGNORECASE)
 _JAAS = re.compile(r"""\b(username|password)\s*=\s*["']([^"']*)["']""")
 
 _librdkafka = logging.getLogger("chronon_beam.librdkafka")
@@ -77,47 +75,17 @@ def opened(make: Callable[[dict[str, Any]], T], settings: dict[str, Any]) -> T:
         return make(settings)
     except KafkaException as error:
         reason = str(error.args[0].str() if error.args else error)
-        for name, value in settings.items():
-            if _SECRET.search(name) and value:
-                reason = reason.replace(str(value), "***")
         raise ValueError(
-            f"the Kafka client refuses a setting: {reason}; see ?properties= and $KAFKA_SASL_..., "
-            "$KAFKA_SSL_..., which take librdkafka's names"
+            f"the Kafka client refuses a setting: {without_secrets(reason, settings)}; see "
+            "?properties= and $KAFKA_SASL_..., $KAFKA_SSL_..., which take librdkafka's names"
         ) from None
 
 
 def _users(options: KafkaOptions) -> dict[str, str]:
     """Settings in the environment, and over them those of the file."""
-    found = {
-        name[1].lower().replace("_", "."): value
-        for variable, value in os.environ.items()
-        if (name := _VARIABLES.fullmatch(variable))
-    }
+    found = environment_settings(_VARIABLES)
     if options.properties is not None:
-        found |= _read_properties(Path(options.properties))
+        found |= read_properties(options.properties, "?properties", _OURS)
     if jaas := found.pop("sasl.jaas.config", None):
         found |= {f"sasl.{name}": value for name, value in _JAAS.findall(jaas)}
-    return found
-
-
-def _read_properties(path: Path) -> dict[str, str]:
-    """`name=value` a line, `#` and `!` begin comments, as in Java's property files."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ValueError(
-            f"?properties={path} cannot be read ({error.strerror}): the file is needed here and on "
-            "every machine with workers"
-        ) from None
-    found: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text or text[0] in "#!":
-            continue
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals:
-            raise ValueError(f"{path}:{number}: NAME=VALUE is expected")
-        if name in _OURS:
-            raise ValueError(f"{path}:{number}: {name} is set by the job; leave it out")
-        found[name] = value
     return found

@@ -79,6 +79,7 @@ def parse_options(uri: str) -> KafkaOptions:
     bootstrap, topics = _place(parsed.location, uri)
     given = parsed.parameters
     others = {name: value for name, value in given.items() if name not in KNOWN}
+    others |= _subject(others, topics)
     return KafkaOptions(
         bootstrap,
         topics,
@@ -91,6 +92,18 @@ def parse_options(uri: str) -> KafkaOptions:
         duration_ms(given.get("discover", "30s")),
         _readers(given["readers"]) if "readers" in given else None,
     )
+
+
+def _subject(given: Mapping[str, str], topics: tuple[str, ...]) -> dict[str, str]:
+    """The registry's subject of a single topic's values, as Confluent names it by default.
+
+    >>> _subject({"registry": "http://registry:8081"}, ("orders",))
+    {'subject': 'orders-value'}
+    """
+    single = len(topics) == 1 and not topics[0].startswith("^")
+    if "registry" not in given or "subject" in given or not single:
+        return {}
+    return {"subject": f"{topics[0]}-value"}
 
 
 def _place(location: str, uri: str) -> tuple[str, tuple[str, ...]]:

@@ -61,7 +61,8 @@ def latest_schema(parameters: Mapping[str, str], kind: str) -> RegisteredSchema:
     subject = parameters.get("subject")
     if not subject:
         raise ValueError(
-            "registry=: name the subject of the schema with subject=, often TOPIC-value"
+            "registry=: name the subject of the schema with subject=, often TOPIC-value; of "
+            "several topics one that has the columns of all"
         )
     client = registry.connect(BUILD_WAIT_S)
     try:

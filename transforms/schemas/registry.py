@@ -3,22 +3,19 @@
 A job only reads: the latest schema of a subject when it is built, and the schema of an id that a
 message carries while it runs. Nothing is ever registered.
 
-Credentials never stand in a URI, which is printed and pickled: they come from a properties file on
-each worker, or from the environment variable `CHRONON_BEAM_SCHEMA_REGISTRY_USER_INFO`.
+Credentials never stand in a URI, which is printed and pickled: see `registry_client`.
 """
 
 import difflib
 import logging
-import os
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-USER_INFO = "CHRONON_BEAM_SCHEMA_REGISTRY_USER_INFO"
-"""Environment variable that holds `user:password`."""
+from chronon_beam.transforms.schemas.registry_client import REMEDY, registry_client
 
 BUILD_WAIT_S = 10.0
 """How long the build of a job waits for a registry that does not answer."""
@@ -27,7 +24,9 @@ RUN_WAIT_S = 300.0
 """How long a running job waits before the bundle fails and the runner takes over."""
 
 _UNKNOWN_FOR_S = 30.0
-_TIMEOUT_S = 10.0
+_LATER = (408, 429)
+"""Of the answers of HTTP that blame the question, those that may be others later."""
+
 _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -64,8 +63,7 @@ class Registry:
 
     Attributes:
         url: the root of the API, for example `http://registry:8081`.
-        config: path of a properties file with further settings of Confluent's client, for example
-            `basic.auth.user.info` or `ssl.ca.location`; read where it is used.
+        config: path of a properties file with further settings; see `registry_client`.
 
     Raises:
         ValueError: the URL is not one, or holds a password.
@@ -79,17 +77,14 @@ class Registry:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"registry={self.url}: a URL such as http://registry:8081 is expected")
         if parts.password or parts.username:
-            raise ValueError(
-                "registry=: a password in a URL is printed and stored: put user:password into "
-                f"${USER_INFO}, or basic.auth.user.info into the file of registry_config="
-            )
+            raise ValueError(f"registry=: a password in a URL is printed and stored: {REMEDY}")
 
     def connect(self, wait_s: float = RUN_WAIT_S) -> "SchemaRegistry":
         """A client, which waits up to `wait_s` for each answer.
 
         Raises:
             ImportError: the client library is missing.
-            OSError: the properties file cannot be read.
+            ValueError: the client refuses a setting; see `registry_client`.
         """
         return SchemaRegistry(self, wait_s)
 
@@ -112,7 +107,7 @@ class SchemaRegistry:
     _unknown: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._client = _client(self.registry)
+        self._client = registry_client(self.registry.url, self.registry.config)
 
     def latest(self, subject: str) -> RegisteredSchema:
         """The newest schema of a subject.
@@ -151,7 +146,13 @@ class SchemaRegistry:
         raise UnknownSchema(f"the schema registry {self.registry.url} has no schema {schema_id}")
 
     def _no_subject(self, subject: str) -> str:
-        subjects = self._asked(self._client.get_subjects) or []
+        subjects = self._asked(self._client.get_subjects)
+        if subjects is None:
+            return (
+                f"registry={self.registry.url} is not the root of a schema registry's API, which "
+                "is for example http://HOST:8081 of Confluent's and "
+                "http://HOST:8080/apis/ccompat/v7 of Apicurio's"
+            )
         near = difflib.get_close_matches(subject, subjects, n=5, cutoff=0.3)
         hint = f"did you mean {' or '.join(near)}?" if near else "it has no subject like it"
         return (
@@ -189,19 +190,35 @@ class SchemaRegistry:
             except SchemaRegistryError as error:
                 if error.http_status_code == 404:
                     return None
-                if error.http_status_code in (401, 403):
-                    raise PermissionError(self._refused(error.error_message)) from None
+                self._refuse(error.http_status_code, error.error_message)
                 problem: Exception = error
             except Exception as error:  # whatever the HTTP library raises when it gets no answer
+                self._refuse_certificate(error)
                 problem = error
             self._wait(began_s, problem)
 
-    def _refused(self, message: str) -> str:
-        return (
-            f"the schema registry {self.registry.url} refuses access ({message}): put "
-            f"user:password into ${USER_INFO}, or basic.auth.user.info into the file of "
-            "registry_config="
-        )
+    def _refuse(self, status: int, message: str) -> None:
+        """Raise what no waiting helps against."""
+        if status in (401, 403):
+            raise PermissionError(
+                f"the schema registry {self.registry.url} refuses access ({message}): {REMEDY}"
+            ) from None
+        if 400 <= status < 500 and status not in _LATER:
+            raise PermissionError(
+                f"the schema registry {self.registry.url} refuses the question (HTTP {status}: "
+                f"{message}): is registry= the root of its API?"
+            ) from None
+
+    def _refuse_certificate(self, error: BaseException) -> None:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLError):
+                raise PermissionError(
+                    f"no TLS connection to the schema registry {self.registry.url} ({cause}): see "
+                    "ssl.ca.location, ssl.certificate.location and ssl.key.location in the file "
+                    "of registry_config="
+                ) from None
+            cause = cause.__cause__ or cause.__context__
 
     def _wait(self, began_s: float, problem: Exception) -> None:
         waited_s = self.clock() - began_s
@@ -216,26 +233,3 @@ class SchemaRegistry:
             problem,
         )
         time.sleep(min(self.pause_s, self.wait_s))
-
-
-def _client(registry: Registry) -> Any:
-    try:
-        from confluent_kafka.schema_registry import SchemaRegistryClient
-    except ImportError as error:
-        raise ImportError(
-            f"registry=: its client library is missing ({error}): install it with: "
-            "pip install 'chronon-beam[kafka]'"
-        ) from error
-    settings: dict[str, Any] = {"url": registry.url, "max.retries": 0, "timeout": _TIMEOUT_S}
-    if os.environ.get(USER_INFO):
-        settings["basic.auth.user.info"] = os.environ[USER_INFO]
-    return SchemaRegistryClient({**settings, **_properties(registry.config)})
-
-
-def _properties(path: str | None) -> dict[str, str]:
-    """The settings in a file of `name=value` lines; `#` starts a comment."""
-    if path is None:
-        return {}
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    pairs = [line.partition("=") for line in lines if "=" in line and not line.startswith("#")]
-    return {name.strip(): value.strip() for name, _, value in pairs}

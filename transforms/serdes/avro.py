@@ -3,8 +3,9 @@
 Parameters:
 
 - `avro_schema`: a file with the schema (.avsc); or
-- `registry`: the URL of a schema registry, and `subject`, whose latest schema is read;
-  `registry_config`: a properties file of Confluent's client (see `transforms.schemas.registry`);
+- `registry`: the URL of a schema registry, and `subject`, whose latest schema is read (of a Kafka
+  topic: `TOPIC-value`, if nothing else is said);
+  `registry_config`: a properties file (see `transforms.schemas.registry_client`);
 - `framing`: `confluent` (default with a registry), `single_object` (Avro's own: two bytes and the
   schema's fingerprint), or `none`.
 

@@ -11,8 +11,9 @@
 Every column may be null, as in Spark when it reads files. Parameters, all optional:
 
 - `json_schema`: a file with a JSON Schema, which tells the columns; or
-- `registry`: the URL of a schema registry, and `subject`, whose latest JSON Schema tells them;
-  `registry_config`: a properties file of Confluent's client (see `transforms.schemas.registry`);
+- `registry`: the URL of a schema registry, and `subject`, whose latest JSON Schema tells them (of a
+  Kafka topic: `TOPIC-value`, if nothing else is said);
+  `registry_config`: a properties file (see `transforms.schemas.registry_client`);
 - `framing`: `confluent` (default with a registry) or `none`.
 """
 

@@ -5,8 +5,9 @@ Parameters:
 - `proto`: a .proto file, compiled when the job is built, with `include`: folders of its imports,
   with commas between them; or
 - `descriptor`: what `protoc --include_imports --descriptor_set_out=PATH` wrote; or
-- `registry`: the URL of a schema registry, and `subject`, whose latest schema is read;
-  `registry_config`: a properties file of Confluent's client (see `transforms.schemas.registry`);
+- `registry`: the URL of a schema registry, and `subject`, whose latest schema is read (of a Kafka
+  topic: `TOPIC-value`, if nothing else is said);
+  `registry_config`: a properties file (see `transforms.schemas.registry_client`);
 - `message`: the full name of the message; needed if the schema has several;
 - `framing`: `confluent` (default with a registry) or `none`;
 - `defaults`: `keep` (default) or `null`, for fields of proto3 without presence.

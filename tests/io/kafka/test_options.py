@@ -52,6 +52,20 @@ def test_starts(text: str, border: Border) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rest", "subject"),
+    [
+        ("orders?registry=http://r:8081", "orders-value"),
+        ("orders?registry=http://r:8081&subject=mine", "mine"),
+        ("orders", None),
+        ("orders,clicks?registry=http://r:8081", None),
+        ("^orders?registry=http://r:8081", None),
+    ],
+)
+def test_subject_is_that_of_the_only_topic(rest: str, subject: str | None) -> None:
+    assert parse_options(f"{BROKER}/{rest}").format.parameters.get("subject") == subject
+
+
+@pytest.mark.parametrize(
     ("uri", "message"),
     [
         ("kafka://orders/x", "must name brokers with their ports and a topic"),

@@ -1,15 +1,17 @@
 """A client of a schema registry, beside a server that misbehaves as it is told."""
 
 import json
+import pickle
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 
 from chronon_beam.transforms.schemas.registry import (
-    USER_INFO,
     Registry,
     RegistryDown,
     SchemaRegistry,
@@ -95,21 +97,87 @@ def test_unknown_id_is_asked_for_again_only_after_a_while(server: Server):
     assert asked.by_id(7).text == "the schema"
 
 
-def test_credentials_come_from_the_environment_or_a_file(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+BASIC = "Basic cmVhZGVyOm9wZW5zLXNlc2FtZQ=="
+
+
+@pytest.mark.parametrize(
+    ("variable", "lines", "authorization"),
+    [
+        ("BASIC_AUTH_USER_INFO", "basic.auth.user.info = reader:opens-sesame", BASIC),
+        (
+            "BASIC_AUTH_USER_INFO",
+            "basic.auth.credentials.source=USER_INFO\nbasic.auth.user.info=reader:opens-sesame",
+            BASIC,
+        ),
+        ("BEARER_AUTH_TOKEN", "bearer.auth.token=opens-sesame", "Bearer opens-sesame"),
+    ],
+)
+def test_accounts_come_from_the_environment_or_a_file(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variable: str,
+    lines: str,
+    authorization: str,
 ):
     server.answers = [REFUSED, FOUND, FOUND]
-    with pytest.raises(PermissionError, match=f"put user:password into .{USER_INFO}"):
+    with pytest.raises(PermissionError, match="into .SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO"):
         client(server).by_id(7)
-    monkeypatch.setenv(USER_INFO, "reader:opens-sesame")
-    client(server).by_id(7)
-    monkeypatch.delenv(USER_INFO)
     settings = tmp_path / "registry.properties"
-    settings.write_text("# of the reader\nbasic.auth.user.info = reader:opens-sesame\n")
-    Registry(server.url, str(settings)).connect().by_id(7)
-    given = [authorization for _, authorization in server.asked]
-    assert given[0] is None
-    assert given[1] == given[2] == "Basic cmVhZGVyOm9wZW5zLXNlc2FtZQ=="
+    settings.write_text(f"# of the reader\n! and nobody else\n{lines}\n")
+    asked = Registry(server.url, str(settings))
+    asked.connect().by_id(7)
+    monkeypatch.setenv(f"SCHEMA_REGISTRY_{variable}", lines.rpartition("=")[2].strip())
+    client(server).by_id(7)
+    assert [given for _, given in server.asked] == [None, authorization, authorization]
+    assert b"sesame" not in pickle.dumps(asked)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("basic.auth.user.info=opens-sesame", "must be in the form"),
+        ("basic.auth.usr.info=reader:opens-sesame", "basic.auth.usr.info"),
+        ("bearer.auth.token=opens-sesame\nssl.ca.location=/nowhere.pem", "No such file"),
+        ("url=http://other", "registry.properties:1: url is set by the job"),
+        ("opens-sesame", "registry.properties:1: NAME=VALUE is expected"),
+    ],
+)
+def test_wrong_settings_are_refused_without_secrets(tmp_path: Path, lines: str, said: str):
+    settings = tmp_path / "registry.properties"
+    settings.write_text(f"{lines}\n")
+    with pytest.raises(ValueError, match=said) as refused:
+        Registry("http://registry:8081", str(settings)).connect()
+    assert "sesame" not in str(refused.value)
+
+
+def test_certificate_is_checked_by_the_authority_that_is_given(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server.http.socket = context.wrap_socket(server.http.socket, server_side=True)
+    url = server.url.replace("http:", "https:")
+    with pytest.raises(PermissionError, match=r"no TLS connection .*ssl\.ca\.location"):
+        Registry(url).connect().by_id(7)
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    monkeypatch.setenv("SCHEMA_REGISTRY_SSL_CA_LOCATION", str(trusted))
+    server.answers = [FOUND]
+    assert Registry(url).connect().by_id(7).text == "the schema"
+
+
+def test_question_that_no_waiting_helps_is_an_error_at_once(server: Server):
+    server.answers = [(400, {"error_code": 400, "message": "no such path"})]
+    with pytest.raises(PermissionError, match=r"HTTP 400: no such path"):
+        client(server).by_id(7)
+
+
+def test_url_that_is_not_the_root_is_told(server: Server):
+    server.answers = [UNKNOWN, UNKNOWN]
+    with pytest.raises(UnknownSchema, match="not the root of a schema registry's API"):
+        client(server).latest("orders-value")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""A client of a schema registry, with settings that no URI holds.
+
+They are Confluent's, by its names. They come from the properties file that `registry_config=` names
+and, where that has none, from the environment: `SCHEMA_REGISTRY_BASIC_AUTH_...`,
+`SCHEMA_REGISTRY_BEARER_AUTH_...` and `SCHEMA_REGISTRY_SSL_...`, where
+SCHEMA_REGISTRY_SSL_CA_LOCATION is `ssl.ca.location`. Each process that connects reads them.
+"""
+
+import re
+from typing import Any
+
+from chronon_beam.api.properties import environment_settings, read_properties, without_secrets
+
+REMEDY = (
+    "put user:password into $SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO or a token into "
+    "$SCHEMA_REGISTRY_BEARER_AUTH_TOKEN, or basic.auth.user.info or bearer.auth.token into the "
+    "file of registry_config="
+)
+"""What to do about an account that is missing or wrong."""
+
+_VARIABLES = re.compile(r"SCHEMA_REGISTRY_((?:BASIC_AUTH|BEARER_AUTH|SSL)_\w+)")
+_OURS = ("url", "timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms")
+_TIMEOUT_S = 10.0
+_TOKEN = {"bearer.auth.credentials.source": "STATIC_TOKEN", "bearer.auth.logical.cluster": ""}
+"""What the client wants beside a token, where nothing else is said."""
+
+
+def registry_client(url: str, config: str | None) -> Any:
+    """Confluent's client of the registry at `url`, which tries each question once.
+
+    Args:
+        url: the root of the API.
+        config: the path of the properties file, if there is one.
+
+    Raises:
+        ImportError: the client library is missing.
+        ValueError: the file cannot be read, or the client refuses a setting.
+    """
+    try:
+        from confluent_kafka.schema_registry import SchemaRegistryClient
+    except ImportError as error:
+        raise ImportError(
+            f"registry=: its client library is missing ({error}): install it with: "
+            "pip install 'chronon-beam[kafka]'"
+        ) from error
+    settings = _users(config)
+    try:
+        return SchemaRegistryClient(
+            {"url": url, "max.retries": 0, "timeout": _TIMEOUT_S, **settings}
+        )
+    except (ValueError, TypeError, OSError) as error:
+        raise ValueError(
+            f"the client of the schema registry refuses a setting: "
+            f"{without_secrets(str(error), settings)}; see registry_config= and "
+            "$SCHEMA_REGISTRY_..., which take the names of Confluent's client for Python"
+        ) from None
+
+
+def _users(config: str | None) -> dict[str, str]:
+    """Settings in the environment, and over them those of the file."""
+    found = environment_settings(_VARIABLES)
+    if config is not None:
+        found |= read_properties(config, "registry_config", _OURS)
+    if found.get("basic.auth.credentials.source") == "USER_INFO":
+        del found["basic.auth.credentials.source"]  # Java's clients need it, this one has none
+    return {**_TOKEN, **found} if "bearer.auth.token" in found else found
