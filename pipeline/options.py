@@ -9,7 +9,7 @@ from chronon_beam.aggregator.layout import LAYOUTS
 from chronon_beam.api.dialect import DIALECTS
 from chronon_beam.io.live import Live
 from chronon_beam.pipeline.max_dead import MaxDead, parse_max_dead
-from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
+from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency, parse_latency
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.triggers import Trigger, parse_trigger
 
@@ -94,10 +94,19 @@ def add_live(parser: argparse.ArgumentParser) -> None:
     _add_times(parser, Live())
     parser.add_argument(
         "--latency",
-        choices=LEVELS,
+        type=_latency,
         default=DEFAULT,
-        help="how soon an event is stored, against how much CPU that costs (default: %(default)s)",
+        metavar="LEVEL|MS",
+        help=f"how soon an event is stored, against how much CPU that costs: {', '.join(LEVELS)}, "
+        "or the time that half of the events are to take, for example 100ms (default: %(default)s)",
     )
+
+
+def _latency(text: str) -> Latency:
+    try:
+        return parse_latency(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _add_times(parser: argparse.ArgumentParser, default: Live) -> None:
@@ -274,7 +283,7 @@ def job_options(arguments: argparse.Namespace) -> JobOptions:
         live=_live(arguments),
         max_dead=arguments.max_dead,
         allow_unread=arguments.allow_unread,
-        latency=LEVELS[arguments.latency],
+        latency=arguments.latency,
         existing=arguments.existing,
     )
 
@@ -290,7 +299,7 @@ def _live(arguments: argparse.Namespace) -> Live:
     return Live(
         disorder_ms=arguments.max_out_of_orderness_ms,
         idle_ms=arguments.idle_ms,
-        linger_ms=LEVELS[arguments.latency].linger_ms,
+        linger_ms=arguments.latency.linger_ms,
     )
 
 

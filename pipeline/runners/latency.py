@@ -6,6 +6,8 @@ them there are.
 
 from dataclasses import dataclass
 
+from chronon_beam.io.uri import duration_ms
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -28,3 +30,38 @@ LEVELS = {
     "cheap": Latency(linger_ms=200, bundle_ms=500, buffer_ms=100),
 }
 DEFAULT = "balanced"
+
+_WORK_MS = 15
+"""What the steps of a job take beside all waiting."""
+
+_LEAST_MS, _MOST_MS = 30, 60_000
+
+
+def parse_latency(text: str) -> Latency:
+    """The settings for one of `LEVELS`, or for a target such as `50ms`.
+
+    A target is the time from source to store that half of the events are to take. What the steps
+    do not need of it is spent on waiting: four parts in the source, two for the bundle, and one in
+    Flink's buffers.
+
+    >>> parse_latency("50ms") == parse_latency("low")
+    True
+    >>> parse_latency("400ms")
+    Latency(linger_ms=220, bundle_ms=110, buffer_ms=55)
+
+    Raises:
+        ValueError: neither a level nor a target, or a target that no job reaches.
+    """
+    if text in LEVELS:
+        return LEVELS[text]
+    levels = ", ".join(LEVELS)
+    try:
+        target_ms = duration_ms(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither {levels} nor a target such as 50ms") from None
+    if not _LEAST_MS <= target_ms <= _MOST_MS:
+        raise ValueError(
+            f"a target of {text} is out of reach: {_LEAST_MS}ms to {_MOST_MS // 1000}s is expected"
+        )
+    part = (target_ms - _WORK_MS) / 7
+    return Latency(int(4 * part), int(2 * part), int(part))

@@ -70,6 +70,26 @@ def test_latency_decides_how_long_events_wait() -> None:
     assert options.live == Live(disorder_ms=8, idle_ms=7, linger_ms=LEVELS["low"].linger_ms)
 
 
+def test_a_target_is_a_latency_too() -> None:
+    options = job_options(parsed("--latency=1s"))
+    assert options.live.linger_ms == options.latency.linger_ms
+    assert LEVELS["balanced"].bundle_ms < options.latency.bundle_ms < LEVELS["cheap"].bundle_ms
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("lowest", "'lowest' is neither low, balanced, cheap nor a target such as 50ms"),
+        ("50", "'50' is neither low"),
+        ("29ms", "a target of 29ms is out of reach: 30ms to 60s is expected"),
+        ("61s", "a target of 61s is out of reach"),
+    ],
+)
+def test_a_latency_that_makes_no_sense_is_refused(given: str, message: str) -> None:
+    with pytest.raises(argparse.ArgumentError, match=message):
+        parsed(f"--latency={given}")
+
+
 def test_untiled_jobs_have_no_tiling() -> None:
     assert job_options(parsed("--tiling=untiled")).tiling is None
 
