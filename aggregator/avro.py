@@ -124,7 +124,7 @@ def _field(
     return {"name": unique, "type": ["null", found], "doc": ""}
 
 
-class Decoder:
+class RecordDecoder:
     """Bytes of one record to a dict, by fastavro."""
 
     def __init__(self, schema: Schema) -> None:

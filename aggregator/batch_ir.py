@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from chronon_beam.aggregator.avro import (
     PRESENT,
-    Decoder,
+    RecordDecoder,
     encode_items,
     encode_long,
     nullable,
@@ -77,7 +77,7 @@ class BatchIrCodec:
         self.schema = record_schema(_record(group_by, names, hops), group_by.dialect)
         # Columns may share a name (one column and operation, twice): numbers are unique.
         numbered = [[(f"c{i}", kind) for i, (_, kind) in enumerate(part)] for part in (names, hops)]
-        self._decode = Decoder(reading_schema(_record(group_by, *numbered)))
+        self._decode = RecordDecoder(reading_schema(_record(group_by, *numbered)))
         self._operations = [operation for _, operation in features]
         self._hop_from_avro = [column.operation.from_avro for column in columns]
         self._tiles = tiles

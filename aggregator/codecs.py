@@ -12,8 +12,8 @@ from chronon_beam.aggregator.avro import (
     NULL,
     PRESENT,
     AvroError,
-    Decoder,
     Encoder,
+    RecordDecoder,
     Schema,
     encoder,
     reading_schema,
@@ -72,7 +72,7 @@ class TileCodec:
         numbered = tuple((f"c{index}", kind) for index, kind in enumerate(types))
         self._from_avro = [column.operation.from_avro for column in columns]
         self.encode = _tile_encoder([column.operation.encode for column in columns])
-        self._decode = Decoder(reading_schema(_tile_record(group_by, numbered)))
+        self._decode = RecordDecoder(reading_schema(_tile_record(group_by, numbered)))
 
     @cached_property
     def schema(self) -> Schema:
@@ -142,7 +142,7 @@ class RecordCodec:
         struct_type = struct_of(record, tuple(columns.items()))
         self.schema = record_schema(struct_type, dialect)
         self.encode = self._encoder()
-        self._decode = Decoder(reading_schema(struct_type))
+        self._decode = RecordDecoder(reading_schema(struct_type))
 
     def _encoder(self) -> Callable[[Sequence[object]], bytes]:
         weaver = Weaver(names={"NULL": NULL, "PRESENT": PRESENT, "unfit": self._unfit})

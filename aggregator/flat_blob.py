@@ -18,7 +18,7 @@ from typing import NamedTuple
 _HEAD = struct.Struct("<BI")
 
 
-class Table(NamedTuple):
+class BlobTable(NamedTuple):
     """What a blob holds: columns of equal length."""
 
     integers: list[list[int]]
@@ -36,7 +36,7 @@ def pack_table(
     return b"".join((head, *parts))
 
 
-def unpack_table(blob: bytes, version: int, integers: int, values: int) -> Table:
+def unpack_table(blob: bytes, version: int, integers: int, values: int) -> BlobTable:
     """The columns that `pack_table` was given: how many of integers, and how many of bytes.
 
     Raises:
@@ -55,7 +55,7 @@ def unpack_table(blob: bytes, version: int, integers: int, values: int) -> Table
     if borders[-1] != len(blob):
         raise ValueError(f"damaged state: {len(blob)} bytes, {borders[-1]} expected")
     parts = [blob[start:end] for start, end in pairwise(borders)]
-    return Table(
+    return BlobTable(
         [list(numbers[at * rows : (at + 1) * rows]) for at in range(integers)],
         [parts[at * rows : (at + 1) * rows] for at in range(values)],
     )

@@ -33,7 +33,7 @@ from chronon_beam.transforms.tiling.settings import Tiling
 from chronon_beam.transforms.tiling.tile import splitter
 from chronon_beam.transforms.tiling.window_tiles import WindowTiles
 
-Step = dict[str, Any]
+JsonObject = dict[str, Any]
 """One line, or a part of one: the names of the operators, and what they gave."""
 
 Batch = TypeVar("Batch", Events, Rows)
@@ -70,7 +70,7 @@ class Tracer:
         self._tile = SingleTiles(self._plan) if tiled else None
         self._convert = row_converter(self._plan)
 
-    def lines(self) -> Iterator[Step]:
+    def lines(self) -> Iterator[JsonObject]:
         """One object per row, filtered event and dead letter, in the order of the source."""
         for messages in read(self._source, self._columns):
             events, failures, _ = decode_messages(messages, self._decoder)
@@ -78,9 +78,9 @@ class Tracer:
             for index in range(events.batch.num_rows):
                 yield from self._event(_at(events, index))
 
-    def _event(self, event: Events) -> Iterator[Step]:
+    def _event(self, event: Events) -> Iterator[JsonObject]:
         position, source = f"{event.source}@{event.positions[0]}", python_row(event.batch, 0)
-        line: Step = {"position": position, "1_source": source}
+        line: JsonObject = {"position": position, "1_source": source}
         rows, failures, _ = self._evaluate(event)
         for failure in failures:
             yield {**line, **_dead(failure)}
@@ -90,7 +90,7 @@ class Tracer:
             row = _at(rows, index)
             yield {**line, "2_evaluate": python_row(row.batch, 0), **self._row(row)}
 
-    def _row(self, row: Rows) -> Step:
+    def _row(self, row: Rows) -> JsonObject:
         deletes = unforgotten(row, self._plan) if self._plan.group_by.is_entities else []
         reported = _dead(deletes[0]) if deletes else {}
         tile = self._tile
@@ -100,15 +100,15 @@ class Tracer:
         tiles, failures, _ = tile(row)
         return reported | (_dead(failures[0]) if failures else self._put_tile(tiles, row))
 
-    def _put_row(self, request: PutRequest) -> Step:
+    def _put_row(self, request: PutRequest) -> JsonObject:
         return {"4_convert": _put(request), **self._stored(request)}
 
-    def _put_tile(self, tiles: Tiles, row: Rows) -> Step:
+    def _put_tile(self, tiles: Tiles, row: Rows) -> JsonObject:
         request = tile_puts(tiles, self._plan.group_by.streaming_dataset)[0]
         values = python_row(row.batch, 0)
         key = {name: values[name] for name in self._plan.keys.columns}
         place = {"tile_size_ms": request.tile_size_ms, "tile_start_ms": request.tile_start_ms}
-        window: Step = {
+        window: JsonObject = {
             "key": key,
             "tile_start_ms": tiles.start_ms,
             "tile_end_ms": tiles.start_ms + tiles.size_ms,
@@ -118,7 +118,7 @@ class Tracer:
         steps = {"3_window": window, "4_convert": _put(request), "5_write": write}
         return {**steps, **self._stored(request)}
 
-    def _stored(self, request: PutRequest) -> Step:
+    def _stored(self, request: PutRequest) -> JsonObject:
         """What the store holds now where the request would be written."""
         if self._store is None:
             return {}
@@ -129,14 +129,14 @@ class Tracer:
         (found,) = self._store.multi_get([asked])
         return {"stored": [self._decoded(value.value_bytes) for value in found]}
 
-    def _decoded(self, value: bytes) -> Step:
+    def _decoded(self, value: bytes) -> JsonObject:
         if self._tile is None:
             row = self._plan.rows.decode(value)
             return {"row": dict(zip(self._plan.inputs, row, strict=True))}
         tile, is_complete = self._plan.tiles.decode(value)
         return {"pre_aggregates": self._finalized(tile), "isComplete": is_complete}
 
-    def _finalized(self, tile: Accumulator) -> Step:
+    def _finalized(self, tile: Accumulator) -> JsonObject:
         columns = self._plan.aggregator.columns
         return {
             column.part.column: column.finalize(ir)
@@ -199,7 +199,7 @@ def _at(batch: Batch, index: int) -> Batch:
     return one
 
 
-def _put(request: PutRequest) -> Step:
+def _put(request: PutRequest) -> JsonObject:
     """A request by the names that Chronon gives its fields."""
     return {
         "PutRequest": {
@@ -211,7 +211,7 @@ def _put(request: PutRequest) -> Step:
     }
 
 
-def _dead(failure: Failure) -> Step:
+def _dead(failure: Failure) -> JsonObject:
     return {
         "position": f"{failure.source}@{failure.position}",
         "dead_letter": {"step": failure.step, "reason": failure.reason},

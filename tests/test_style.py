@@ -43,3 +43,14 @@ def test_any_is_rare_outside_the_operations() -> None:
                 names = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)]
                 used += sum(name.id == "Any" for name in names)
     assert used * 1000 < lines * MOST_ANY_PER_1000_LINES, f"{used} in {lines} lines"
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    """`Source` is Chronon's word for what a GroupBy declares, and Beam's for what a job reads."""
+    defined: dict[str, list[str]] = {}
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    defined.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name for name, paths in defined.items() if len(paths) > 1} == {"Source"}, defined

@@ -92,7 +92,7 @@ class AvroColumns:
     def __init__(self, schema: Avro, names: Sequence[str] | None = None) -> None:
         if not isinstance(schema, dict) or schema.get("type") not in ("record", "error"):
             raise ValueError(f"records are expected, the schema is {_told(schema)}")
-        self._types = _Types(dict(_definitions(schema)), schema["name"])
+        self._types = _AvroTypes(dict(_definitions(schema)), schema["name"])
         fields = {field["name"]: field for field in schema["fields"]}
         self.schema = pa.schema([self._types.column(field) for field in fields.values()])
         self.writer = PlainForm(self._types.named).of(schema, "")
@@ -158,7 +158,7 @@ def _told(schema: Avro) -> str:
     return repr(schema["type"] if isinstance(schema, dict) else schema)
 
 
-class _Types:
+class _AvroTypes:
     """Column types of Avro types, and the types that the values of their plain form have."""
 
     def __init__(self, named: dict[str, Avro], top: str) -> None:

@@ -18,8 +18,8 @@ from chronon_beam.io.bigtable.cells import (
     STREAMING_TABLE,
     cells_of,
     entry,
-    place_of,
     row_prefix,
+    split_row_key,
     table_of,
 )
 from chronon_beam.io.bigtable.client import BigtableClient, release, shared_client
@@ -178,8 +178,8 @@ class BigtableStore(KVStore):
 
 
 def _stored(dataset: str, row: bytes, values: reads.Cells) -> Iterator[StoredValue]:
-    place = place_of(dataset, row)
-    if place is not None:
+    key = split_row_key(dataset, row)
+    if key is not None:
         for time_ms, _, content in sorted(values):
             timed = TimedValue(content, time_ms)
-            yield StoredValue(place.key_bytes, place.tile_size_ms, timed)
+            yield StoredValue(key.key_bytes, key.tile_size_ms, timed)

@@ -49,7 +49,7 @@ class Cell(NamedTuple):
     time_ms: int
 
 
-class Place(NamedTuple):
+class RowKey(NamedTuple):
     """The parts of a row key that a reader needs."""
 
     key_bytes: bytes
@@ -103,14 +103,14 @@ def _suffix(day_ms: int, size_ms: int) -> bytes:
     return b"#%d#%d" % (day_ms, size_ms)
 
 
-def place_of(dataset: str, row: bytes) -> Place | None:
+def split_row_key(dataset: str, row: bytes) -> RowKey | None:
     """The parts of the key of a dataset's row; None if the key is not of this layout."""
     rest = row[len(row_prefix(dataset)) :]
     if dataset.endswith("_BATCH"):
-        return Place(rest, _BATCH_SIZE_MS)
+        return RowKey(rest, _BATCH_SIZE_MS)
     cut = rest.rfind(b"#", 0, rest.rfind(b"#"))
     found = _SUFFIX.fullmatch(rest, cut) if cut >= 0 else None
-    return None if found is None else Place(rest[:cut], int(found[2]))
+    return None if found is None else RowKey(rest[:cut], int(found[2]))
 
 
 class _Slot(NamedTuple):

@@ -16,9 +16,9 @@ from chronon_beam.io.bigtable.cells import (
     DAY_MS,
     FAMILY,
     QUALIFIER,
-    place_of,
     row_key,
     row_prefix,
+    split_row_key,
     table_of,
 )
 
@@ -209,8 +209,8 @@ def _under(request: GetRequest, prefix: bytes, keys: list[bytes]) -> list[bytes]
         row = keys[position]
         if not row.startswith(prefix):
             break
-        place = place_of(request.dataset, row)
-        if place == (request.key_bytes, request.tile_size_ms):
+        key = split_row_key(request.dataset, row)
+        if key == (request.key_bytes, request.tile_size_ms):
             found.append(row)
     return found
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from zlib import crc32
 
-from chronon_beam.io.kafka.cluster import Found, Span
+from chronon_beam.io.kafka.cluster import Found, OffsetRange
 from chronon_beam.io.kafka.progress import Place, Progress, Vector
 
 
@@ -44,7 +44,9 @@ def new_or_anew(vector: Vector, found: Iterable[Found], reader: Readers) -> list
     ]
 
 
-def changed(vector: Vector, found: Iterable[Found], spans: Mapping[Place, Span]) -> list[Change]:
+def changed(
+    vector: Vector, found: Iterable[Found], spans: Mapping[Place, OffsetRange]
+) -> list[Change]:
     """How a reader goes on with partitions that are new, or whose topic was made anew.
 
     Both are read from their first record, whatever `start` says: they came while the job ran.
@@ -64,7 +66,7 @@ def changed(vector: Vector, found: Iterable[Found], spans: Mapping[Place, Span])
     return changes
 
 
-def out_of_range(progress: Progress, span: Span) -> Change | None:
+def out_of_range(progress: Progress, span: OffsetRange) -> Change | None:
     """How a partition goes on after the broker has said that it has no such offset.
 
     None if the offset is in range after all: the broker is asked again.

@@ -43,7 +43,7 @@ class Found(NamedTuple):
     topic_id: str
 
 
-class Span(NamedTuple):
+class OffsetRange(NamedTuple):
     """The offsets that a partition has: from `first` up to, not including, `end`."""
 
     first: int
@@ -102,12 +102,12 @@ class Cluster:
                 found += [Found(Place(name, each.id), topic_id) for each in description.partitions]
         return found
 
-    def spans(self, places: Iterable[Place]) -> dict[Place, Span]:
+    def spans(self, places: Iterable[Place]) -> dict[Place, OffsetRange]:
         """The offsets that partitions have, as far as transactions have been committed."""
         listed = list(places)
         first = self._listed(listed, OffsetSpec.earliest())
         end = self._listed(listed, OffsetSpec.latest())
-        return {place: Span(first[place], end[place]) for place in listed}
+        return {place: OffsetRange(first[place], end[place]) for place in listed}
 
     def beginning(self, found: Iterable[Found], group: str) -> Vector:
         """Where reading begins, and ends, of partitions that have not been read yet."""
@@ -123,7 +123,9 @@ class Cluster:
             ),
         )
 
-    def _border(self, border: Border, spans: dict[Place, Span], group: str) -> dict[Place, int]:
+    def _border(
+        self, border: Border, spans: dict[Place, OffsetRange], group: str
+    ) -> dict[Place, int]:
         match border.kind:
             case "never":
                 return dict.fromkeys(spans, FOR_EVER)

@@ -22,7 +22,7 @@ _MOST_INPUTS = 8
 
 
 @dataclass(frozen=True)
-class Input:
+class InputColumn:
     """A column that is aggregated.
 
     Attributes:
@@ -52,7 +52,7 @@ class Draft:
     variable: str
     keys: dict[str, str]
     time: EventTime
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputColumn, ...]
     remarks: tuple[tuple[str, str, str], ...]
     example: dict[str, Any]
 
@@ -84,7 +84,7 @@ def draft(
         identifier(name),
         {aliases[key]: _key_expression(events, key) for key in keys},
         when,
-        (Input(aliases[keys[0]], "", ("COUNT",)), *chosen.values()),
+        (InputColumn(aliases[keys[0]], "", ("COUNT",)), *chosen.values()),
         tuple(remarks),
         _example(events, keys, aliases),
     )
@@ -124,20 +124,20 @@ def _key_expression(events: pa.RecordBatch, name: str) -> str:
     return f"CAST({quoted(name)} AS INT)" if kind in (pa.int8(), pa.uint8()) else quoted(name)
 
 
-def _input(events: pa.RecordBatch, name: str, alias: str) -> Input | None:
+def _input(events: pa.RecordBatch, name: str, alias: str) -> InputColumn | None:
     """How a column can be aggregated; None for lists, records, times and the like."""
     kind, column = events.schema.field(name).type, quoted(name)
     if words_of(name) & _KEY_WORDS and _is_scalar(kind):
-        return Input(alias, _key_expression(events, name), ("APPROX_UNIQUE_COUNT",))
+        return InputColumn(alias, _key_expression(events, name), ("APPROX_UNIQUE_COUNT",))
     if pa.types.is_boolean(kind):
-        return Input(alias, column, ("SUM",))
+        return InputColumn(alias, column, ("SUM",))
     if kind in (pa.int8(), pa.uint8()):
-        return Input(alias, f"CAST({column} AS INT)", ("SUM", "AVERAGE"))
+        return InputColumn(alias, f"CAST({column} AS INT)", ("SUM", "AVERAGE"))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return Input(alias, column, ("SUM", "AVERAGE"))
+        return InputColumn(alias, column, ("SUM", "AVERAGE"))
     if pa.types.is_decimal(kind) or _is_number_in_text(events, name):
-        return Input(alias, f"CAST({column} AS DOUBLE)", ("SUM", "AVERAGE"))
-    return Input(alias, column, ("LAST",)) if _is_scalar(kind) else None
+        return InputColumn(alias, f"CAST({column} AS DOUBLE)", ("SUM", "AVERAGE"))
+    return InputColumn(alias, column, ("LAST",)) if _is_scalar(kind) else None
 
 
 def _is_number_in_text(events: pa.RecordBatch, name: str) -> bool:
@@ -152,7 +152,7 @@ def _remark(
     name: str,
     keys: Sequence[str],
     when: EventTime,
-    inputs: dict[str, Input],
+    inputs: dict[str, InputColumn],
 ) -> tuple[str, str, str]:
     what = "left out to begin with"
     if name in keys:

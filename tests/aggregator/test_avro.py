@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chronon_beam.aggregator.avro import (
     PRESENT,
     AvroError,
-    Decoder,
+    RecordDecoder,
     encode_long,
     encode_string,
     encode_time_pair_head,
@@ -82,7 +82,7 @@ def test_bytes_are_fastavros(typed: Typed, data: st.DataObject) -> None:
     record = struct_of("R", (("a", data_type), ("b", data_type)))
     value = {"a": data.draw(st.none() | values), "b": data.draw(values)}
     ours = encoder(record)(value)
-    decoded = Decoder(reading_schema(record))(ours)
+    decoded = RecordDecoder(reading_schema(record))(ours)
     assert decoded == value
     # The decoded one has its maps in the order in which they were written: Java's.
     assert ours == fastavros(record_schema(record, ZIPLINE), decoded)
@@ -143,7 +143,7 @@ def test_map_may_be_pairs_as_arrow_gives_them() -> None:
 def test_other_bytes_are_an_error_that_names_the_schema(payload: bytes) -> None:
     record = struct_of("ClicksRow", (("a", STRING),))
     with pytest.raises(AvroError, match="not of schema .*ClicksRow"):
-        Decoder(record_schema(record, AIRBNB))(payload)
+        RecordDecoder(record_schema(record, AIRBNB))(payload)
 
 
 def twice() -> StructType:
@@ -169,6 +169,6 @@ def test_zipline_schema_has_paths_before_names() -> None:
 def test_names_are_not_in_the_bytes() -> None:
     record = twice()
     payload = encoder(record)({"a": {"x": 1}, "b": {"x": 2}})
-    assert Decoder(reading_schema(record))(payload) == {"a": {"x": 1}, "b": {"x": 2}}
-    renamed = Decoder(record_schema(record, AIRBNB))(payload)
+    assert RecordDecoder(reading_schema(record))(payload) == {"a": {"x": 1}, "b": {"x": 2}}
+    renamed = RecordDecoder(record_schema(record, AIRBNB))(payload)
     assert renamed == {"a": {"x": 1}, "b": {"x_REPEATED_NAME_0": 2}}

@@ -19,7 +19,7 @@ import pyarrow as pa
 from chronon_beam.transforms.spark.errors import EVENT, QueryError, unlogged
 from chronon_beam.transforms.spark.eval_socket import EvaluationFailed
 from chronon_beam.transforms.spark.launch import JvmFailed
-from chronon_beam.transforms.spark.planning import Plan, plan_query
+from chronon_beam.transforms.spark.planning import QueryPlan, plan_query
 from chronon_beam.transforms.spark.query import SqlQuery, check_names
 from chronon_beam.transforms.spark.session import LocalSpark, local_spark, parse_ddl
 from chronon_beam.transforms.spark.setups import check_jars
@@ -27,7 +27,7 @@ from chronon_beam.transforms.spark.setups import check_jars
 __all__ = [
     "EVENT",
     "CompiledQuery",
-    "Evaluated",
+    "QueryResult",
     "QueryError",
     "SqlQuery",
     "compile_query",
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-class Evaluated(NamedTuple):
+class QueryResult(NamedTuple):
     """What a query made of a batch.
 
     Attributes:
@@ -59,7 +59,7 @@ class CompiledQuery:
             is micros in UTC.
     """
 
-    def __init__(self, query: SqlQuery, spark: LocalSpark, plan: Plan) -> None:
+    def __init__(self, query: SqlQuery, spark: LocalSpark, plan: QueryPlan) -> None:
         self._query = query
         self._spark = spark
         self._plan = plan
@@ -67,7 +67,7 @@ class CompiledQuery:
         self.inputs: pa.Schema = pa.schema([query.schema.field(at) for at in plan.used])
         self.schema: pa.Schema = pa.schema(list(plan.output)[:-1])
 
-    def evaluate(self, batch: pa.RecordBatch) -> Evaluated:
+    def evaluate(self, batch: pa.RecordBatch) -> QueryResult:
         """The rows of a batch of any length; an event that Spark fails on stops no other.
 
         Args:
@@ -84,7 +84,7 @@ class CompiledQuery:
             self._collect(self._plan.id, batch, positions, outputs, failures)
         rows = _joined(outputs, self._plan.output)
         events = rows.column(rows.num_columns - 1).to_pylist()
-        return Evaluated(rows.select(self.schema.names), events, failures)
+        return QueryResult(rows.select(self.schema.names), events, failures)
 
     def alive(self) -> bool:
         """Whether the Spark that planned it can still evaluate it."""

@@ -36,8 +36,8 @@ _REMEDY = (
 _AGGREGATE_CONDITIONS = ("MISSING_GROUP_BY", "MISSING_AGGREGATION", "INVALID_WHERE_CONDITION")
 
 
-class Plan(NamedTuple):
-    """A query as the evaluator knows it.
+class QueryPlan(NamedTuple):
+    """A query as Spark has planned it and the evaluator knows it.
 
     Attributes:
         id: names it in requests; None if no event can pass, so that nobody need be asked.
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     output: pa.Schema
 
 
-def plan_query(spark: LocalSpark, query: SqlQuery) -> Plan:
+def plan_query(spark: LocalSpark, query: SqlQuery) -> QueryPlan:
     """Has Spark plan the query and registers the plan with the JVM's evaluator.
 
     Raises:
@@ -79,7 +79,7 @@ class _Planner:
         self._event: JavaValue = columns.apply(columns.size() - 1)
         self._events = frame.drop(EVENT)
 
-    def plan(self) -> Plan:
+    def plan(self) -> QueryPlan:
         self._parse_each()
         try:
             frame = self._frame(self._query.selects, self._query.wheres, self._query.columns)
@@ -91,7 +91,7 @@ class _Planner:
         used = self._used(physical)
         request = pa.schema([self._input.field(at) for at in (*used, len(self._input) - 1)])
         plan_id = self._register(physical, used, request, output) if physical.lets_pass else None
-        return Plan(plan_id, used, request, output)
+        return QueryPlan(plan_id, used, request, output)
 
     def _used(self, physical: Physical) -> list[int]:
         """The columns that the plan reads; at least one, since a batch without has no length."""

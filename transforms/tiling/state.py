@@ -51,7 +51,7 @@ class TimerState(Protocol):
         """Let it fire at a time; a time that was set before does not count any more."""
 
 
-class Cell(NamedTuple):
+class CellValue(NamedTuple):
     """The value of the cell.
 
     Attributes:
@@ -69,12 +69,12 @@ class Cell(NamedTuple):
         return _CELL.pack(VERSION, *self)
 
     @staticmethod
-    def unpack(blob: bytes) -> "Cell":
+    def unpack(blob: bytes) -> "CellValue":
         """The cell that `pack` made; raises ValueError for one of another version."""
         if blob[0] != VERSION or len(blob) != _CELL.size:
             raise ValueError(f"state of version {blob[0]}: this code reads version {VERSION}")
         _, phase, flush_is_set, token = _CELL.unpack(blob)
-        return Cell(Phase(phase), bool(flush_is_set), token)
+        return CellValue(Phase(phase), bool(flush_is_set), token)
 
 
 class TileColumns(NamedTuple):

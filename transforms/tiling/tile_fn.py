@@ -29,7 +29,7 @@ from chronon_beam.transforms.tiling.life import Life
 from chronon_beam.transforms.tiling.settings import Tiling
 from chronon_beam.transforms.tiling.shards import ShardBatch
 from chronon_beam.transforms.tiling.state import CellState, LogState, TimerState, apply
-from chronon_beam.transforms.tiling.window_tiles import Step, WindowTiles
+from chronon_beam.transforms.tiling.window_tiles import Effects, WindowTiles
 
 REFUSED = "refused"
 
@@ -100,10 +100,10 @@ class EveryEventFn(beam.DoFn):
         batch = ShardBatch.unpack(packed)
         tiles = self._tiles_of(shard, window)
         with tiles.lock:
-            step = tiles.receive(batch, cell.read(), log.read)
-            _take(step, log, cell, phase_end)
+            effects = tiles.receive(batch, cell.read(), log.read)
+            _take(effects, log, cell, phase_end)
         # Yielded after the lock: an error downstream must not leave it held.
-        yield from self._outputs(step, window, batch.source)
+        yield from self._outputs(effects, window, batch.source)
 
     @on_timer(PHASE_END)
     def on_phase_end(
@@ -116,11 +116,11 @@ class EveryEventFn(beam.DoFn):
     ) -> Iterator[Any]:
         tiles = self._tiles_of(shard, window)
         with tiles.lock:
-            step = tiles.end_phase(cell.read(), log.read)
-            _take(step, log, cell, phase_end)
-        if step.change is not None and step.change.cell is None:
+            effects = tiles.end_phase(cell.read(), log.read)
+            _take(effects, log, cell, phase_end)
+        if effects.change is not None and effects.change.cell is None:
             _caches.drop(self._job, shard, _ms(window.start))
-        yield from self._outputs(step, window)
+        yield from self._outputs(effects, window)
 
     def _tiles_of(self, shard: bytes, window: IntervalWindow) -> WindowTiles:
         start_ms = _ms(window.start)
@@ -132,13 +132,13 @@ class EveryEventFn(beam.DoFn):
 
         return _caches.get(self._job, shard, start_ms, make)
 
-    def _outputs(self, step: Step, window: IntervalWindow, source: str = "") -> Iterator[Any]:
-        self._count(Metric.LATE, step.late)
-        self._count_dead([row[1] for row, _ in step.refused], window)
-        if step.tiles is not None:
-            self._count(Metric.TILES, len(step.tiles.keys))
-            yield step.tiles
-        for row, reason in step.refused:
+    def _outputs(self, effects: Effects, window: IntervalWindow, source: str = "") -> Iterator[Any]:
+        self._count(Metric.LATE, effects.late)
+        self._count_dead([row[1] for row, _ in effects.refused], window)
+        if effects.tiles is not None:
+            self._count(Metric.TILES, len(effects.tiles.keys))
+            yield effects.tiles
+        for row, reason in effects.refused:
             yield TaggedOutput(REFUSED, self._failure(source, row, reason))
 
     def _count_dead(self, times_ms: list[int], window: IntervalWindow) -> None:
@@ -180,11 +180,11 @@ class BufferedFn(EveryEventFn):
         batch = ShardBatch.unpack(packed)
         tiles = self._tiles_of(shard, window)
         with tiles.lock:
-            step = tiles.receive(batch, cell.read(), log.read)
-            _take(step, log, cell, phase_end)
-            if step.sets_flush:
+            effects = tiles.receive(batch, cell.read(), log.read)
+            _take(effects, log, cell, phase_end)
+            if effects.sets_flush:
                 flush.set(Timestamp.now() + (self._tiling.trigger.interval_ms or 0) / 1000)
-        yield from self._outputs(step, window, batch.source)
+        yield from self._outputs(effects, window, batch.source)
 
     @on_timer(FLUSH)
     def on_flush(
@@ -196,17 +196,19 @@ class BufferedFn(EveryEventFn):
     ) -> Iterator[Any]:
         tiles = self._tiles_of(shard, window)
         with tiles.lock:
-            step = tiles.flush(cell.read(), log.read)
-            _take(step, log, cell)
-        yield from self._outputs(step, window)
+            effects = tiles.flush(cell.read(), log.read)
+            _take(effects, log, cell)
+        yield from self._outputs(effects, window)
 
 
-def _take(step: Step, log: LogState, cell: CellState, phase_end: TimerState | None = None) -> None:
-    """Write what follows from a step into the state, and set the timer of the phase."""
-    if step.change is not None:
-        apply(step.change, log, cell)
-    if phase_end is not None and step.ends_at_ms is not None:
-        phase_end.set(Timestamp(micros=step.ends_at_ms * 1000))
+def _take(
+    effects: Effects, log: LogState, cell: CellState, phase_end: TimerState | None = None
+) -> None:
+    """Write the effects on the state, and set the timer of the phase."""
+    if effects.change is not None:
+        apply(effects.change, log, cell)
+    if phase_end is not None and effects.ends_at_ms is not None:
+        phase_end.set(Timestamp(micros=effects.ends_at_ms * 1000))
 
 
 def _ms(time: Timestamp) -> int:

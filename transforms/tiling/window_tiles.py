@@ -1,7 +1,7 @@
 """The tiles of one shard and window through their life: all that is decided about them.
 
 The rules of time are in `tiling.life`, the arithmetic is in `tiling.tile_log`; this module puts
-them together, without Beam. Each verb is given the committed state and returns a `Step`: what to
+them together, without Beam. Each verb is given the committed state and returns `Effects`: what to
 write to the store, what the state becomes, and which timers to set.
 """
 
@@ -19,12 +19,12 @@ from chronon_beam.transforms.keyed_rows import KeyedRow
 from chronon_beam.transforms.rows import Tiles
 from chronon_beam.transforms.tiling.life import Life
 from chronon_beam.transforms.tiling.shards import ShardBatch
-from chronon_beam.transforms.tiling.state import TOKEN_BYTES, Cell, StateChange, TileColumns
+from chronon_beam.transforms.tiling.state import TOKEN_BYTES, CellValue, StateChange, TileColumns
 from chronon_beam.transforms.tiling.tile_log import FittingRows, TileLog
 
 
-class Step(NamedTuple):
-    """What follows from a batch or from a timer.
+class Effects(NamedTuple):
+    """What a batch or a timer brings about: in the store, in the state, among the timers.
 
     Attributes:
         change: what the state becomes; None leaves it as it is.
@@ -44,7 +44,7 @@ class Step(NamedTuple):
 
 
 ReadLog = Callable[[], Iterable[bytes]]
-NOTHING = Step()
+NOTHING = Effects()
 
 
 class WindowTiles:
@@ -70,24 +70,24 @@ class WindowTiles:
         self._phase = Phase.OPEN
         self._flush_is_set = False
 
-    def receive(self, batch: ShardBatch, cell: bytes | None, read_log: ReadLog) -> Step:
+    def receive(self, batch: ShardBatch, cell: bytes | None, read_log: ReadLog) -> Effects:
         """Take the rows of a batch."""
         late = [self._life.is_late(promised_ms) for promised_ms in batch.promised_ms]
         is_new = not self._load(cell, read_log)
         if is_new:
             self._phase = self._life.first_phase(late=bool(late) and late[0])
         if self._phase is Phase.EXPIRED:
-            step = Step(tiles=self._lone_tiles(batch), late=len(batch.rows))
+            effects = Effects(tiles=self._lone_tiles(batch), late=len(batch.rows))
         else:
-            step = self._add(batch, late)
+            effects = self._add(batch, late)
         sets_flush = self._set_flush()
-        return step._replace(
+        return effects._replace(
             change=self._commit(),
             ends_at_ms=self._life.ends_ms(self._phase) if is_new else None,
             sets_flush=sets_flush,
         )
 
-    def end_phase(self, cell: bytes | None, read_log: ReadLog) -> Step:
+    def end_phase(self, cell: bytes | None, read_log: ReadLog) -> Effects:
         """The watermark has passed the end of the phase: begin the next one."""
         if not self._load(cell, read_log):
             return NOTHING
@@ -97,21 +97,21 @@ class WindowTiles:
             tiles = self._to_write(self._log.complete(), Phase.OPEN)
             self._flush_is_set = False
         if self._phase is Phase.EXPIRED:
-            return Step(StateChange(None, True, None), tiles)
+            return Effects(StateChange(None, True, None), tiles)
         change = self._discard() if self._phase is Phase.CLOSED_FOR_GOOD else self._commit()
-        return Step(change, tiles, ends_at_ms=self._life.ends_ms(self._phase))
+        return Effects(change, tiles, ends_at_ms=self._life.ends_ms(self._phase))
 
-    def flush(self, cell: bytes | None, read_log: ReadLog) -> Step:
+    def flush(self, cell: bytes | None, read_log: ReadLog) -> Effects:
         """The interval between two writes is over: write the open tiles that have changed."""
         if not self._load(cell, read_log) or self._phase is not Phase.OPEN:
             return NOTHING  # from here on, tiles are corrected as late events come
         tiles = self._to_write(self._log.flush(), Phase.OPEN)
         self._flush_is_set = False
-        return Step(self._commit(), tiles)
+        return Effects(self._commit(), tiles)
 
     def _load(self, cell: bytes | None, read_log: ReadLog) -> bool:
         """Become what is committed; whether there is any state."""
-        found = None if cell is None else Cell.unpack(cell)
+        found = None if cell is None else CellValue.unpack(cell)
         if found is None:
             self._phase, self._flush_is_set = Phase.OPEN, False
             self._log.load(None, read_log)
@@ -120,7 +120,7 @@ class WindowTiles:
         self._log.load(found.token, read_log, all_due=found.flush_is_set)
         return True
 
-    def _add(self, batch: ShardBatch, late: list[bool]) -> Step:
+    def _add(self, batch: ShardBatch, late: list[bool]) -> Effects:
         """Add rows to their tiles, but for those that do not fit."""
         fitting = FittingRows(batch.rows, self._log)
         rows = fitting if self._rows.may_refuse else batch.rows
@@ -129,7 +129,7 @@ class WindowTiles:
         else:
             tiles = self._late_tiles(rows, batch.source)
         refused = fitting.refused
-        return Step(tiles=tiles, refused=refused, late=self._late_number(batch, late, refused))
+        return Effects(tiles=tiles, refused=refused, late=self._late_number(batch, late, refused))
 
     def _late_number(
         self, batch: ShardBatch, late: list[bool], refused: Sequence[tuple[KeyedRow, str]]
@@ -199,7 +199,7 @@ class WindowTiles:
         return StateChange(None, True, self._cell(token))
 
     def _cell(self, token: bytes) -> bytes:
-        return Cell(self._phase, self._flush_is_set, token).pack()
+        return CellValue(self._phase, self._flush_is_set, token).pack()
 
 
 def event_name(source: str, position: int, row: int = 0) -> str:

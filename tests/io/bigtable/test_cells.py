@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from chronon_beam.api.records import PutRequest
 from chronon_beam.io.bigtable.cells import (
     Cell,
-    Place,
+    RowKey,
     cells_of,
     entry,
     mutate_rows_request,
-    place_of,
     row_key,
+    split_row_key,
     table_of,
 )
 
@@ -55,13 +55,13 @@ def googles_entry(cell: Cell, value: bytes) -> types.MutateRowsRequest.Entry:
     st.integers(0, 1 << 40),
 )
 def test_row_keys_tell_key_and_size_back(dataset: str, key: bytes, time: int, size: int) -> None:
-    assert place_of(dataset, row_key(dataset, key, time, size)) == Place(key, size)
+    assert split_row_key(dataset, row_key(dataset, key, time, size)) == RowKey(key, size)
 
 
 def test_rows_of_no_layout_have_no_place() -> None:
-    assert place_of("A_STREAMING", b"A_STREAMING#k") is None
-    assert place_of("A_STREAMING", b"A_STREAMING#k#x#1") is None
-    assert place_of("A_BATCH", b"A_BATCH#k#x#1") == Place(b"k#x#1", 1)
+    assert split_row_key("A_STREAMING", b"A_STREAMING#k") is None
+    assert split_row_key("A_STREAMING", b"A_STREAMING#k#x#1") is None
+    assert split_row_key("A_BATCH", b"A_BATCH#k#x#1") == RowKey(b"k#x#1", 1)
 
 
 def test_datasets_share_ziplines_tables() -> None:

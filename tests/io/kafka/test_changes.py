@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.io.kafka.changes import Change, Readers, changed, new_or_anew, out_of_range
-from chronon_beam.io.kafka.cluster import Found, Span
+from chronon_beam.io.kafka.cluster import Found, OffsetRange
 from chronon_beam.io.kafka.progress import Place, Progress, Vector
 
 P0, P1 = Place("t", 0), Place("t", 1)
@@ -31,30 +31,30 @@ def test_known_partitions_are_no_change() -> None:
 def test_a_new_partition_is_read_from_its_first_record() -> None:
     vector, new = Vector(True, (READ,)), Found(P1, "old")
     assert new_or_anew(vector, [Found(P0, "old"), new], ALONE) == [new]
-    assert changed(vector, [new], {P1: Span(3, 9)}) == [Change(Progress(P1, "old", 3))]
+    assert changed(vector, [new], {P1: OffsetRange(3, 9)}) == [Change(Progress(P1, "old", 3))]
 
 
 def test_a_topic_made_anew_is_read_from_its_first_record_and_said() -> None:
     vector, anew = Vector(True, (READ,)), Found(P0, "new")
     assert new_or_anew(vector, [anew], ALONE) == [anew]
-    ((progress, lost),) = changed(vector, [anew], {P0: Span(0, 2)})
+    ((progress, lost),) = changed(vector, [anew], {P0: OffsetRange(0, 2)})
     assert progress == Progress(P0, "new", 0)
     assert "'t' was deleted and made anew: what the old one held from offset 7 on" in lost
 
 
 def test_offsets_that_retention_has_deleted_are_named() -> None:
-    change = out_of_range(READ, Span(12, 40))
+    change = out_of_range(READ, OffsetRange(12, 40))
     assert change is not None
     assert change.progress == READ._replace(next_offset=12)
     assert change.lost.startswith("offsets 7 to 11 of t/0 were deleted before they were read")
 
 
 def test_a_log_that_has_become_shorter_is_said() -> None:
-    change = out_of_range(READ, Span(0, 5))
+    change = out_of_range(READ, OffsetRange(0, 5))
     assert change is not None
     assert change.progress == READ._replace(next_offset=5)
     assert change.lost.startswith("the log of t/0 ends at offset 5, before 7")
 
 
 def test_an_offset_in_range_is_no_change() -> None:
-    assert out_of_range(READ, Span(0, 7)) is None
+    assert out_of_range(READ, OffsetRange(0, 7)) is None

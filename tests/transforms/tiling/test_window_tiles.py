@@ -21,7 +21,7 @@ from chronon_beam.transforms.keyed_rows import INPUTS_FROM
 from chronon_beam.transforms.tiling.life import KEPT_MS, Life
 from chronon_beam.transforms.tiling.shards import ShardBatch
 from chronon_beam.transforms.tiling.state import TileColumns
-from chronon_beam.transforms.tiling.window_tiles import NOTHING, Step, WindowTiles
+from chronon_beam.transforms.tiling.window_tiles import NOTHING, Effects, WindowTiles
 
 WINDOWS = windows("6h")
 GROUP_BY = group_by(
@@ -53,30 +53,30 @@ def row(key: bytes, ts_ms: int, number: float | None, text: str | None = None) -
 
 
 class Window:
-    """A window whose every step is committed; the steps are kept."""
+    """A window that commits the effects of every call."""
 
     def __init__(self, tiles: WindowTiles | None = None) -> None:
         self.tiles = tiles or new_tiles()
         self.state = State()
 
-    def event(self, ts_ms: int, number: float, promised_ms: int | None = None) -> Step:
+    def event(self, ts_ms: int, number: float, promised_ms: int | None = None) -> Effects:
         """An event of key `a`."""
         promises = [] if promised_ms is None else [promised_ms]
         return self.rows([row(b"a", ts_ms, number)], promises)
 
-    def rows(self, rows: list[Any], promised_ms: list[int] | None = None) -> Step:
+    def rows(self, rows: list[Any], promised_ms: list[int] | None = None) -> Effects:
         batch = ShardBatch("topic/0", rows, promised_ms or [])
         return self._done(self.tiles.receive(batch, self.state.cell.read(), self.state.log.read))
 
-    def end_phase(self) -> Step:
+    def end_phase(self) -> Effects:
         return self._done(self.tiles.end_phase(self.state.cell.read(), self.state.log.read))
 
-    def flush(self) -> Step:
+    def flush(self) -> Effects:
         return self._done(self.tiles.flush(self.state.cell.read(), self.state.log.read))
 
-    def _done(self, step: Step) -> Step:
-        self.state.take(step.change)
-        return step
+    def _done(self, effects: Effects) -> Effects:
+        self.state.take(effects.change)
+        return effects
 
     def tiles_in_log(self) -> list[float]:
         """The sums in the log, of the key's tile."""
@@ -89,16 +89,16 @@ def sums(tile: bytes) -> float:
     return PLAN.tiles.decode(tile)[0][1]
 
 
-def told(step: Step) -> tuple[Phase, list[float], list[str]] | None:
-    """What a step writes: phase, sums and late events."""
-    if step.tiles is None:
+def told(effects: Effects) -> tuple[Phase, list[float], list[str]] | None:
+    """What is written: phase, sums and late events."""
+    if effects.tiles is None:
         return None
-    return step.tiles.phase, list(map(sums, step.tiles.values)), list(step.tiles.events)
+    return effects.tiles.phase, list(map(sums, effects.tiles.values)), list(effects.tiles.events)
 
 
-def is_complete(step: Step) -> list[bool]:
-    assert step.tiles is not None
-    return [PLAN.tiles.decode(value)[1] for value in step.tiles.values]
+def is_complete(effects: Effects) -> list[bool]:
+    assert effects.tiles is not None
+    return [PLAN.tiles.decode(value)[1] for value in effects.tiles.values]
 
 
 def test_open_and_closed_windows_write_whole_tiles_and_one_of_them_is_complete() -> None:
@@ -164,15 +164,15 @@ def test_an_event_that_finds_no_state_begins_the_life_as_its_promise_says(
 def test_late_events_of_an_open_window_are_in_its_tile_and_counted() -> None:
     window = Window()
     promised_ms = [0, LATE_MS - 1, LATE_MS, LATE_MS + 1]
-    step = window.rows([row(b"a", at, 1.0) for at in range(4)], promised_ms)
-    assert told(step) == (Phase.OPEN, [1.0, 2.0, 3.0, 4.0], [])
-    assert step.late == 2
+    effects = window.rows([row(b"a", at, 1.0) for at in range(4)], promised_ms)
+    assert told(effects) == (Phase.OPEN, [1.0, 2.0, 3.0, 4.0], [])
+    assert effects.late == 2
 
 
 def test_rows_of_one_late_event_have_names_of_their_own() -> None:
     rows = [row(b"a", 7, 1.0), row(b"a", 7, 2.0), row(b"b", 7, 4.0)]
-    step = Window().rows(rows, [LATE_MS] * 3)
-    assert told(step)[2] == ["topic/0@7", "topic/0@7#1", "topic/0@7"]
+    effects = Window().rows(rows, [LATE_MS] * 3)
+    assert told(effects)[2] == ["topic/0@7", "topic/0@7#1", "topic/0@7"]
 
 
 def test_a_timer_of_a_window_without_state_does_nothing() -> None:
@@ -202,8 +202,12 @@ def brute_force(batches: list[list[Any]]) -> dict[bytes, bytes]:
     return {key: PLAN.tiles.encode(accumulator) for key, accumulator in found.items()}
 
 
-def by_key(step: Step) -> dict[bytes, bytes]:
-    return {} if step.tiles is None else dict(zip(step.tiles.keys, step.tiles.values, strict=True))
+def by_key(effects: Effects) -> dict[bytes, bytes]:
+    return (
+        {}
+        if effects.tiles is None
+        else dict(zip(effects.tiles.keys, effects.tiles.values, strict=True))
+    )
 
 
 @given(st.lists(rows, max_size=10), st.randoms(use_true_random=False), st.booleans())
@@ -217,11 +221,11 @@ def test_failed_lost_and_moved_batches_change_nothing(
             if chance.random() < 0.3:
                 tiles = new_tiles(buffered)  # another worker
             trial = state.checkpoint()
-            step = tiles.receive(ShardBatch("s", batch, []), trial.cell.read(), trial.log.read)
-            trial.take(step.change)
+            effects = tiles.receive(ShardBatch("s", batch, []), trial.cell.read(), trial.log.read)
+            trial.take(effects.change)
             if attempt == 2 or chance.random() < 0.6:
                 state = trial
-                stored.update(by_key(step))
+                stored.update(by_key(effects))
                 break
             # The bundle failed: its state is thrown away, the cache has gone on.
     expected = brute_force(batches)
@@ -250,8 +254,8 @@ def test_log_is_replaced_by_a_snapshot_when_it_outgrows_the_tiles() -> None:
 
 def test_buffered_tiles_are_written_once_per_flush() -> None:
     window = Window(new_tiles(buffered=True))
-    step = window.rows([row(b"a", 1, 1.0), row(b"a", 2, 1.0), row(b"b", 3, 1.0)])
-    assert (step.tiles, step.sets_flush) == (None, True)
+    effects = window.rows([row(b"a", 1, 1.0), row(b"a", 2, 1.0), row(b"b", 3, 1.0)])
+    assert (effects.tiles, effects.sets_flush) == (None, True)
     assert not window.event(4, 1.0).sets_flush
     assert told(window.flush()) == (Phase.OPEN, [3.0, 1.0], [])
     assert told(window.flush()) is None
@@ -269,8 +273,8 @@ def test_buffered_tiles_that_have_closed_are_corrected_at_once() -> None:
     window = Window(new_tiles(buffered=True))
     window.event(1, 1.0)
     window.end_phase()
-    step = window.event(2, 2.0)
-    assert (told(step)[0], step.sets_flush) == (Phase.CLOSED, False)
+    effects = window.event(2, 2.0)
+    assert (told(effects)[0], effects.sets_flush) == (Phase.CLOSED, False)
     assert window.flush() == NOTHING
 
 
