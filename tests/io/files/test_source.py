@@ -14,9 +14,10 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from chronon_beam.api.records import Messages
 from chronon_beam.io.files import parts
+from chronon_beam.io.files.file_formats import format_of
 from chronon_beam.io.files.json_lines import read_lines
 from chronon_beam.io.files.parts import Part
-from chronon_beam.io.files.source import FileSource, format_of
+from chronon_beam.io.files.source import FileSource
 from chronon_beam.io.memory import MemorySource
 from chronon_beam.io.sources import ARROW, JSON, Source, open_source
 
