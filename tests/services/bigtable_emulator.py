@@ -6,11 +6,8 @@
 import logging
 import os
 import platform
-import signal
 import socket
 import sys
-import tempfile
-import time
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -19,11 +16,11 @@ if __name__ == "__main__":
     logging.basicConfig(level="ERROR")  # Beam warns of what is not needed here
 
 from apache_beam.utils.subprocess_server import pick_port
+from service import Service, serve
 
-from chronon_beam.pipeline.runners import guard, maven
+from chronon_beam.pipeline.runners import maven
 
 LOCK = Path(__file__).with_name("bigtable_emulator.lock")
-START_TIMEOUT_S = 30.0
 
 _SYSTEMS = {"Linux": "linux", "Darwin": "darwin"}
 _MACHINES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm", "arm64": "arm"}
@@ -45,59 +42,28 @@ def emulator_binary() -> Path:
     return binary
 
 
-class BigtableEmulator:
-    """Started by the constructor; keeps all in memory.
+class BigtableEmulator(Service):
+    """Started by the constructor; its tables are in its memory, so `kill` loses them.
 
     Attributes:
         host: `localhost:port`, for $BIGTABLE_EMULATOR_HOST.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._log = directory / "bigtable_emulator.log"
+        super().__init__(directory / "bigtable_emulator.log")
         self._binary = emulator_binary()
         (self._port,) = pick_port(None)
         self.host = f"localhost:{self._port}"
         self.start()
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        command = [str(self._binary), "-host=127.0.0.1", f"-port={self._port}"]
-        self._process = guard.start(command, self._log, {})
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._answers():
-            if time.monotonic() > deadline or self._process.poll() is not None:
-                self.stop()
-                raise TimeoutError(f"the Bigtable emulator does not start: see {self._log}")
-            time.sleep(0.02)
+    def command(self) -> list[str]:
+        return [str(self._binary), "-host=127.0.0.1", f"-port={self._port}"]
 
-    def kill(self) -> None:
-        """Kill -9: its tables are gone with it."""
-        with suppress(ProcessLookupError):
-            os.kill(guard.wait_for_child(self._process), signal.SIGKILL)
-        self._process.wait()
-
-    def stop(self) -> None:
-        """End it."""
-        guard.stop(self._process)
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
             return True
         return False
 
 
-def main() -> int:
-    """Run one until it is interrupted."""
-    with tempfile.TemporaryDirectory() as directory:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        emulator = BigtableEmulator(Path(directory))
-        print(f"export BIGTABLE_EMULATOR_HOST={emulator.host}", flush=True)
-        try:
-            signal.pause()
-        except KeyboardInterrupt:
-            emulator.stop()
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(BigtableEmulator, lambda it: f"export BIGTABLE_EMULATOR_HOST={it.host}"))

@@ -5,11 +5,8 @@
 
 import logging
 import os
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +17,12 @@ if __name__ == "__main__":
 from apache_beam.utils.subprocess_server import pick_port
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from service import Service, serve
 
-from chronon_beam.pipeline.runners import guard, maven
+from chronon_beam.pipeline.runners import maven
 from chronon_beam.transforms.spark.java_runtime import java_environment
 
 LOCK = Path(__file__).with_name("kafka_broker.lock")
-START_TIMEOUT_S = 90.0
 USER, PASSWORD = "reader", "opens-sesame"
 """The only account that the listener with SASL lets in."""
 
@@ -60,7 +57,7 @@ broker.session.timeout.ms=3000
 """
 
 
-class KafkaBroker:
+class KafkaBroker(Service):
     """Started by the constructor; its topics outlive `kill` and `start`.
 
     Attributes:
@@ -69,10 +66,10 @@ class KafkaBroker:
     """
 
     def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "kafka_broker.log")
         plain, sasl, controller = pick_port(None, None, None)
         self.bootstrap = f"127.0.0.1:{plain}"
         self.sasl_bootstrap = f"127.0.0.1:{sasl}"
-        self._log = directory / "kafka_broker.log"
         self._properties = directory / "server.properties"
         jars = maven.fetch(maven.read_lock(LOCK), maven.cache_directory() / "jars")
         self._java = ["java", *_JVM, "-cp", ":".join(map(str, jars))]
@@ -83,25 +80,16 @@ class KafkaBroker:
         self._format()
         self.start()
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        command = [*self._java, "kafka.Kafka", str(self._properties)]
-        self._process = guard.start(command, self._log, java_environment())
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._answers():
-            if time.monotonic() > deadline or self._process.poll() is not None:
-                self.stop()
-                raise TimeoutError(f"the Kafka broker does not start: see {self._log}")
+    def command(self) -> list[str]:
+        return [*self._java, "kafka.Kafka", str(self._properties)]
 
-    def kill(self) -> None:
-        """Kill -9, as a machine that fails would."""
-        with suppress(ProcessLookupError):
-            os.kill(guard.wait_for_child(self._process), signal.SIGKILL)
-        self._process.wait()
+    def environment(self) -> Mapping[str, str]:
+        return java_environment()
 
-    def stop(self) -> None:
-        """End it."""
-        guard.stop(self._process)
+    def answers(self) -> bool:
+        with suppress(KafkaException):
+            return bool(self._admin().list_topics(timeout=1).brokers)
+        return False
 
     def create_topic(
         self, name: str, partitions: int = 1, settings: Mapping[str, str] | None = None
@@ -132,29 +120,11 @@ class KafkaBroker:
             environment = {**os.environ, **java_environment()}
             subprocess.run(command, stdout=log, stderr=log, check=True, env=environment)
 
-    def _answers(self) -> bool:
-        with suppress(KafkaException):
-            return bool(self._admin().list_topics(timeout=1).brokers)
-        return False
-
 
 _SILENT = logging.getLogger("kafka_broker.client")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 
-def main() -> int:
-    """Run one until it is interrupted."""
-    with tempfile.TemporaryDirectory() as directory:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        broker = KafkaBroker(Path(directory))
-        print(f"a broker answers at {broker.bootstrap}", flush=True)
-        try:
-            signal.pause()
-        except KeyboardInterrupt:
-            broker.stop()
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(KafkaBroker, lambda it: f"a broker answers at {it.bootstrap}"))
