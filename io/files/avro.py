@@ -1,8 +1,8 @@
-"""Avro container files to batches of records as Arrow IPC streams, and their columns.
+"""Reads Avro container files: their columns, and their records as Arrow IPC streams.
 
-Only the columns that the job reads are converted. A value cannot make a record unreadable (see
-`api.formats.avro_columns`); bytes that are not Avro end the block that they are in, and the file
-where its next block cannot be found.
+Only the columns that the job reads are converted. Bytes that are not Avro cost the rest of their
+block, or the rest of the file where its next block cannot be found. A value that has no place in
+its column costs its record alone (see `api.formats.avro_columns`).
 """
 
 import io
@@ -37,7 +37,7 @@ class _NotAvro(ValueError):
 
 
 class _Lost(NamedTuple):
-    """Records that cannot be read; a count of None: all that follow."""
+    """Some records cannot be read, for a `cause`; a `count` of None means all that follow."""
 
     cause: str
     count: int | None
@@ -52,7 +52,7 @@ def avro_schema(file: BinaryIO) -> pa.Schema:
     """The columns of an Avro container file, from its header.
 
     Raises:
-        ValueError: it is not one, or does not hold records.
+        ValueError: the file is not an Avro container, or does not hold records.
     """
     return AvroColumns(_header(file).schema).schema
 
@@ -62,13 +62,14 @@ def read_avro(
 ) -> Iterator[Messages]:
     """The records of an Avro container in batches of up to `rows`.
 
-    What cannot be read is one Messages with an `error` per damaged block, or for all that follows.
+    A damaged block gives one Messages with an `error`, and so does the rest of a file that cannot
+    be read on.
 
     Args:
-        file: all its bytes.
+        file: all bytes of the file.
         part: names the file.
         rows: the most records per batch.
-        columns: the names of those to read; None: all that can be read.
+        columns: the names of the columns to read; None reads all that can be read.
     """
     name, done = part.path, 0
     records: list[Any] = []
@@ -94,7 +95,7 @@ def read_avro(
 def _read_messages(
     columns: AvroColumns, records: list[Any], name: str, done: int
 ) -> Iterator[Messages]:
-    """The Messages of records that follow `done` others."""
+    """The Messages of records; `done` records come before them in the file."""
     for piece in columns.pieces(records):
         if isinstance(piece, str):
             yield unread(name, done, piece, 1)
@@ -116,7 +117,7 @@ def _header(file: BinaryIO) -> _Header:
 
 
 def _blocks(file: BinaryIO, header: _Header, columns: AvroColumns) -> Iterator[Any]:
-    """The blocks of the file, to be read by the plain schema in place of its own."""
+    """The blocks of the file, read by the plain schema of `columns` and not by the file's own."""
     fields = dict(header.fields)
     fields["meta"] = {**fields["meta"], "avro.schema": json.dumps(columns.writer).encode()}
     head = io.BytesIO()
@@ -146,12 +147,12 @@ def _records(blocks: Iterator[Any]) -> Iterator[Any]:
 
 def _cause(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
-        raise error  # of the file system, and may pass
+        raise error  # an error of the file system, which may pass
     return f"{type(error).__name__}: {error}"
 
 
 class _Joined(io.RawIOBase):
-    """Some bytes, then those of a file from where it stands."""
+    """A stream of some bytes, followed by a file from its present position on."""
 
     def __init__(self, head: bytes, file: BinaryIO) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """CSV files: their lines without the header, and the names and types of their columns.
 
-How a line becomes values is up to the serde `csv`; here are only the lines.
+The serde `csv` turns lines into values; this module only finds the lines.
 """
 
 import csv
@@ -29,7 +29,7 @@ class CsvOptions:
 
     Attributes:
         header: whether the first line of each file names the columns.
-        infers: whether columns have the types that the first lines show; else all are STRING.
+        infers: whether columns have the types that the first lines show; if not, all are STRING.
         for_serde: the parameters of the serde `csv`, as pairs.
     """
 
@@ -39,7 +39,7 @@ class CsvOptions:
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> "CsvOptions":
-        """From parameters by Spark's names; raises ValueError if one is unknown or wrong."""
+        """The options that parameters give; raises ValueError if one is unknown or wrong."""
         refuse_unknown(parameters, OPTIONS, "a CSV source")
         if "delimiter" in parameters and "sep" in parameters:
             raise ValueError("sep and delimiter are one option: give one of them")
@@ -52,11 +52,16 @@ class CsvOptions:
         return cls(header, infers, tuple(others))
 
     def format(self, names: Sequence[str]) -> Format:
-        """What the serde is told, with the names of the columns in order."""
+        """The serde of the lines; `names` are those of the columns, in order."""
         return Format("csv", {"names": json.dumps(list(names)), **dict(self.for_serde)})
 
     def names(self, first: bytes, ddl: str | None) -> list[str]:
-        """The columns: those of a given schema, else of the header, else `_c0`, `_c1`..."""
+        """The names of the columns: from a schema, else from the header, else `_c0`, `_c1`...
+
+        Args:
+            first: the first line of a file.
+            ddl: the schema that the user gives, if any.
+        """
         if ddl is not None:
             return ddl_names(ddl)
         values = self.values(first)
@@ -65,7 +70,7 @@ class CsvOptions:
         return [value or f"_c{at}" for at, value in enumerate(values)]
 
     def schema(self, names: Sequence[str], lines: Sequence[bytes]) -> pa.Schema:
-        """All columns as STRING, or with `inferSchema` the first type that all of `lines` fit."""
+        """The type of each column: STRING, or if `infers` the first that fits all of `lines`."""
         rows = [self.values(line) for line in lines] if self.infers else []
         rows = [row for row in rows if len(row) == len(names)]
         columns = [[row[at] or None for row in rows] for at in range(len(names))]
@@ -74,7 +79,7 @@ class CsvOptions:
         )
 
     def values(self, line: bytes) -> list[str]:
-        """The values of a line; empty where it is not CSV."""
+        """The values of a line; no values if the line is not CSV."""
         given = dict(self.for_serde)
         quote, escape = given.get("quote", '"'), given.get("escape", "\\")
         reader = csv.reader(

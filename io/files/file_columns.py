@@ -1,4 +1,4 @@
-"""The columns of files: by their headers, or by a sample of their lines."""
+"""Which columns files have: their headers say it, or a sample of their lines shows it."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -12,7 +12,7 @@ from chronon_beam.io.files.json_lines import Damaged, chunks, infer_schema, spli
 from chronon_beam.io.files.parts import Part
 
 _SAMPLE = 1000
-"""How many lines the schema of lines is inferred from."""
+"""How many lines are looked at to find out the types of columns."""
 
 
 def header_schema(paths: Sequence[str], file_format: str) -> pa.Schema:
@@ -30,7 +30,7 @@ def header_schema(paths: Sequence[str], file_format: str) -> pa.Schema:
 
 
 def json_schema(paths: Sequence[str], pattern: str) -> pa.Schema:
-    """The columns that the first lines of JSON lines have; `pattern` is what the user gave.
+    """The columns that the first lines of JSON files have; `pattern` names the files in errors.
 
     Raises:
         ValueError: no line is a JSON object with a field.
@@ -66,7 +66,7 @@ def _of_header(path: str, file_format: str) -> pa.Schema:
 
 
 def _lines(paths: Sequence[str]) -> Iterator[bytes]:
-    """The lines of files one after the other; of a damaged file those before the damage."""
+    """The lines of all files in turn; a damaged file gives its lines before the damage."""
     for path in paths:
         with open_stored(path) as file:
             try:

@@ -1,4 +1,4 @@
-"""The formats of files: which one a file has by its name, and what reads it.
+"""The formats of files: what reads each of them, and which one the name of a file tells.
 
 A new format is one more entry of `FORMATS`.
 """
@@ -16,14 +16,14 @@ from chronon_beam.io.files.parquet import parquet_schema, read_parquet
 from chronon_beam.io.files.parts import Part, line_parts, parquet_parts
 
 Read = Callable[[BinaryIO, Part, int, Sequence[str]], Iterator[Messages]]
-"""Gives the messages of a part of a file.
+"""Reads the messages of a part of a file.
 
-Its arguments: the bytes of the file, the part, the most messages per batch, and the names of the
-columns that the job reads, which a format that can read some columns alone takes heed of.
+The arguments are the bytes of the file, the part, the most messages per batch, and the names of the
+columns that the job reads. A format of lines does not need these names.
 """
 
 Divide = Callable[[BinaryIO, Part, int], Iterator[Part]]
-"""Cuts a file into parts of about so many bytes."""
+"""Cuts a file, or a part of it, into parts of about the given number of bytes."""
 
 
 class FileFormat(NamedTuple):
@@ -31,8 +31,8 @@ class FileFormat(NamedTuple):
 
     Attributes:
         read: see `Read`.
-        divide: see `Divide`; None where a file must be read from its start.
-        schema: gives the columns by the header of a file; None where files have no header.
+        divide: see `Divide`; None if files must be read as a whole.
+        schema: reads the columns from the header of a file; None if files have no such header.
     """
 
     read: Read
@@ -64,7 +64,7 @@ NAMES = tuple(name for name in FORMATS if name != CSV_WITH_HEADER)
 """The names that a user may give as `?format=`."""
 
 TEXT = ("jsonl", "csv")
-"""The formats of lines: their files may be compressed, and may grow."""
+"""The formats whose files are lines. Such files may be compressed, and may grow."""
 
 _ENDS = {
     ".jsonl": "jsonl",
@@ -78,7 +78,7 @@ _ENDS = {
 
 
 def format_of(path: str) -> str:
-    """The format that the end of a file's name tells, also before `.gz`, `.bz2` or `.zst`.
+    """The format that the end of a file's name tells; `.gz`, `.bz2` and `.zst` may follow it.
 
     Raises:
         ValueError: the name does not tell a format.

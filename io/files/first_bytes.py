@@ -1,4 +1,4 @@
-"""What a text file begins with, where that tells that it is not what its name says."""
+"""Finds files that are not what their name says, by their first bytes, before a job starts."""
 
 import json
 
@@ -20,7 +20,7 @@ def refuse_unlike_lines(path: str, *, json_objects: bool) -> None:
     """Refuse a file that does not begin as lines of text do.
 
     Args:
-        path: of the file.
+        path: the file.
         json_objects: whether each line should be a JSON object.
 
     Raises:
@@ -50,7 +50,7 @@ def _refuse_other_json(path: str, text: str) -> None:
             f"example with jq -c '.[]' {path}"
         )
     following = text.partition("\n")[2].lstrip()
-    # A lone brace may be one damaged line among others: then an object or nothing follows.
+    # A line of a brace alone may be one damaged line among good ones: no field follows it then.
     if line == "{" and following.startswith('"'):
         raise ValueError(
             f"{path} has JSON objects of several lines, and one per line is expected: convert it, "

@@ -1,8 +1,8 @@
-"""What tells a file apart from others, and from what it was when an earlier run read it.
+"""Tells whether a file is the one that an earlier run has read, and whether it has changed.
 
-A file is known by its path: a local one absolute and free of links, so that it is the same file
-from whatever folder it is named. Whether it is still what was read is told by a fingerprint of its
-length and of its first and last 64 KiB, so that a large file need not be read to know it again.
+A file is known by its path. The path of a local file is made absolute and free of links, so that a
+file has one name whatever folder it is named from. A file has changed if its fingerprint has, which
+is computed from the length and the first and last 64 KiB: a large file need not be read for it.
 """
 
 import os
@@ -19,29 +19,29 @@ _LOOKED_AT = 64 << 10
 
 
 def resolved(path: str) -> str:
-    """The one name of a file; raises what the file system raises."""
+    """The path by which a file is known; raises what the file system raises."""
     return os.path.realpath(path) if FileSystems.get_scheme(path) is None else path
 
 
 def is_same(path: str, other: str) -> bool:
-    """Whether two local paths name one file, which may be still to be made."""
+    """Whether two local paths name one file; the file need not exist yet."""
     if os.path.exists(path) and os.path.exists(other):
         return os.path.samefile(path, other)
     return os.path.realpath(path) == os.path.realpath(other)
 
 
 def file_size(path: str) -> int:
-    """Its bytes as they are stored."""
+    """How many bytes a file has as it is stored, compressed or not."""
     return FileSystems.get_filesystem(path).size(path)
 
 
 def open_stored(path: str) -> BinaryIO:
-    """The file's bytes as they are stored."""
+    """Open a file's bytes as they are stored, compressed or not."""
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def file_units(paths: Sequence[str]) -> list[Unit]:
-    """Whole files as they are now."""
+    """Whole files as units, with the length and fingerprint that they have now."""
     units = []
     for path in paths:
         with open_stored(path) as file:
@@ -51,7 +51,7 @@ def file_units(paths: Sequence[str]) -> list[Unit]:
 
 
 def fingerprint(file: BinaryIO, stop: int) -> str:
-    """Of the bytes from 0 to `stop`."""
+    """The fingerprint of the bytes from 0 to `stop`."""
     found = blake2b(str(stop).encode(), digest_size=16)
     for start in (0, max(0, stop - _LOOKED_AT)):
         file.seek(start)
@@ -60,7 +60,7 @@ def fingerprint(file: BinaryIO, stop: int) -> str:
 
 
 def begins_with(path: str, read: Unit) -> bool:
-    """Whether a file begins with what was read of it, and that ends where a line ends."""
+    """Whether a file still begins with the bytes of `read`, and a line ends where they end."""
     with open_stored(path) as file:
         if fingerprint(file, read.stop) != read.fingerprint:
             return False

@@ -1,4 +1,4 @@
-"""JSON lines: files, also compressed, to batches of lines; and the schema of a sample of them."""
+"""Reads files of lines, also compressed ones, and infers the schema of JSON lines."""
 
 import bz2
 import zlib
@@ -16,13 +16,13 @@ from chronon_beam.io.files.parts import Part
 
 _CHUNK = 1 << 20
 _COMPRESSED_CHUNK = 1 << 14
-"""Small, since what one chunk holds is lost where it turns out to be damaged."""
+"""Small, because a chunk that turns out to be damaged is lost as a whole."""
 
 _LONGEST = 1 << 26
-"""Bytes of a line; a longer one is taken for a file that has no lines."""
+"""The most bytes of a line. A file with a longer one is taken for a file without lines."""
 
 _KEPT = 1 << 16
-"""Bytes kept of the line that a file is damaged in."""
+"""How many bytes the dead letter shows of the line in which a file is damaged."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -36,20 +36,20 @@ COMPRESSIONS = tuple(_DECOMPRESSORS)
 
 
 class Damaged(ValueError):
-    """The file cannot be read on from here; `rest` is what is known of the line it broke in."""
+    """The file cannot be read any further; `rest` is the beginning of the damaged line."""
 
     rest: bytes = b""
 
 
 def read_lines(file: BinaryIO, part: Part, rows: int) -> Iterator[Messages]:
-    """The lines of a part in batches of up to `rows`; blank lines are only counted.
+    """The lines of a part in batches of up to `rows`; a blank line is no message, but has a number.
 
-    A damaged file ends with one Messages that has an `error`: what was read before stays.
+    A damaged file ends with one Messages that has an `error`; the lines before it are messages.
 
     Args:
-        file: all its bytes as stored; the end of its path tells how they are compressed.
-        part: what to read of it.
-        rows: the most lines a batch.
+        file: all bytes of the file as stored; the end of its name tells how they are compressed.
+        part: what to read of the file.
+        rows: the most lines per batch.
     """
     name, number = part.path, part.before
     batch: list[bytes] = []
@@ -75,7 +75,7 @@ def read_lines(file: BinaryIO, part: Part, rows: int) -> Iterator[Messages]:
 
 
 def chunks(file: BinaryIO, part: Part) -> Iterator[bytes]:
-    """The bytes of the part, decompressed; raises Damaged once they cannot be."""
+    """The bytes of the part, decompressed; raises Damaged where they cannot be decompressed."""
     for end, make in _DECOMPRESSORS.items():
         if part.path.lower().endswith(end):
             yield from _decompress(file, make)
@@ -94,7 +94,7 @@ def _decompress(file: BinaryIO, make: Callable[[], Any]) -> Iterator[bytes]:
         while data:
             yield _decompressed(decompressor, data)
             data, fresh = b"", False
-            if decompressor.eof:  # files may be joined of several compressed ones
+            if decompressor.eof:  # a file may be several compressed files, one after the other
                 data = decompressor.unused_data.lstrip(b"\0")
                 decompressor, fresh = make(), True
     if not fresh:
@@ -109,7 +109,7 @@ def _decompressed(decompressor: Any, data: bytes) -> bytes:
 
 
 def split_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Lines without their end (`\n` or `\r\n`) and without a byte order mark before the first.
+    r"""Lines without their ends (`\n` or `\r\n`), the first also without a byte order mark.
 
     Raises:
         Damaged: a line is longer than 64 MiB.
@@ -132,12 +132,13 @@ def split_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def infer_schema(lines: Iterable[bytes]) -> pa.Schema:
-    """The schema that most of the `lines` fit; lines that are no JSON objects do not count.
+    """The schema that most of the `lines` fit; a line that is not a JSON object does not count.
 
-    Whole numbers are BIGINT, or DECIMAL where one needs more than 64 bits and none more than 38
-    digits; numbers with a fraction are DOUBLE, also with whole ones: this is what Spark infers. A
-    field that is never anything but null is STRING. Where values of one field differ in kind, the
-    kind that most have wins: one odd event is a dead letter and does not change the schema.
+    Numbers have the types that Spark infers. A field of whole numbers is BIGINT, or DECIMAL if a
+    number needs more than 64 bits and none needs more than 38 digits. A field in which a number has
+    a fraction is DOUBLE. A field that is always null is STRING. If the values of a field differ in
+    kind, the most frequent kind wins, so one odd event becomes a dead letter and does not change
+    the schema.
 
     >>> infer_schema([b'{"a": 1}', b'{"a": 2.5, "b": [null, "x"]}']).field("b").type
     ListType(list<item: string>)
@@ -189,7 +190,7 @@ def _number_type(numbers: list[int | Decimal]) -> pa.DataType:
 
 
 _BIGINT_DIGITS, _DECIMAL_DIGITS = 20, 38
-"""Of the decimal that Spark takes a BIGINT for, and of the longest."""
+"""The digits of the DECIMAL that can hold any BIGINT, and of the longest DECIMAL."""
 
 _KINDS: dict[type, str] = {
     bool: "boolean",

@@ -1,7 +1,8 @@
-"""Which files a path names: one, those of a pattern, or those of a folder as Spark keeps it.
+"""Which files a path names: one file, the files of a pattern, or those of a folder.
 
-In a folder, at any depth, files and folders whose names begin with `_` or `.` are not data
-(`_SUCCESS`, `.part-0.crc`), and a folder `ds=2024-01-01` is a column of all that is in it.
+Folders are read as Spark reads them, at any depth. Files and folders whose names begin with `_` or
+`.` are not data (`_SUCCESS`, `.part-0.crc`). A folder `ds=2024-01-01` gives all files in it a
+column `ds` with this value.
 """
 
 import os
@@ -17,17 +18,18 @@ from chronon_beam.io.files.identity import resolved
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _TYPES = (pa.int32(), pa.int64(), pa.float64(), pa.date32(), pa.timestamp("us"))
-"""The first that all values of a partition column are texts of is its type, as in Spark."""
+"""A partition column has the first of these types to which all its texts can be cast, as in Spark.
+"""
 
 
 def matching(pattern: str) -> list[str]:
-    """The paths of the files that `pattern` names, sorted, each by its one name (`resolved`).
+    """The paths of the files that `pattern` names, `resolved` and sorted.
 
     Args:
         pattern: a path, a glob or a folder, of any file system that Beam knows.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: no file matches.
     """
     folder = folder_of(pattern)
     found = _files(_all_of(pattern, folder))
@@ -42,7 +44,7 @@ def matching(pattern: str) -> list[str]:
 
 
 def taken(pattern: str, paths: Sequence[str]) -> list[str]:
-    """Those of local files that `pattern` names, or would name once they are made."""
+    """Which of some local files `pattern` names, or would name once they exist."""
     if FileSystems.get_scheme(pattern) is not None:
         return []
     folder = folder_of(pattern)
@@ -62,7 +64,7 @@ def _stands_for(path: str, there: set[tuple[int, int]]) -> bool:
 
 
 def _fits(path: str, pattern: str, folder: str | None) -> bool:
-    """Whether the name of a file, which may be still to be made, is one that `pattern` takes."""
+    """Whether `pattern` takes the name of a file, which need not exist yet."""
     literal = re.split(r"[*?[]", pattern, maxsplit=1)[0]
     place = folder or os.path.dirname(literal)
     glob = "**" if folder else pattern.removeprefix(place).lstrip("/")
@@ -79,7 +81,7 @@ def _fits(path: str, pattern: str, folder: str | None) -> bool:
 
 
 def folder_of(pattern: str) -> str | None:
-    """The folder that `pattern` names, by its one name; None if it names files."""
+    """The folder that `pattern` names, `resolved`; None if it names files."""
     folder = pattern.rstrip("/")
     if FileSystems.get_scheme(pattern) is None:
         return resolved(folder) if os.path.isdir(folder or "/") else None
@@ -90,7 +92,7 @@ def partition_schema(folder: str, paths: Sequence[str]) -> pa.Schema:
     """The columns that the names of folders below `folder` tell, with types as Spark infers them.
 
     Raises:
-        ValueError: two of the files have different ones.
+        ValueError: two of the files are in folders of different columns.
     """
     rows = [partition_values(folder, path) for path in paths]
     for path, row in zip(paths, rows, strict=True):
@@ -103,7 +105,7 @@ def partition_schema(folder: str, paths: Sequence[str]) -> pa.Schema:
 
 
 def partition_values(folder: str, path: str) -> dict[str, str | None]:
-    """The texts that the folders between `folder` and a file tell, by column.
+    """The partition columns of a file: the folders between `folder` and the file tell their texts.
 
     >>> partition_values("/data", "/data/ds=2024-01-01/h=10%3A00/part-0.json")
     {'ds': '2024-01-01', 'h': '10:00'}
@@ -114,7 +116,7 @@ def partition_values(folder: str, path: str) -> dict[str, str | None]:
 
 
 def partition_batch(values: dict[str, str | None], columns: pa.Schema, rows: int) -> pa.RecordBatch:
-    """The partition columns of `rows` messages of one file, as the texts that their names are."""
+    """The partition columns of `rows` messages of one file, as text; Decode casts it."""
     arrays = [pa.repeat(pa.scalar(values[each.name], pa.string()), rows) for each in columns]
     return pa.RecordBatch.from_arrays(arrays, columns.names)
 

@@ -1,4 +1,4 @@
-"""The Messages of files of tables: rows as an Arrow IPC stream, and what could not be read."""
+"""Makes the Messages of Avro and Parquet files: of rows, and of records that cannot be read."""
 
 import pyarrow as pa
 
@@ -6,7 +6,13 @@ from chronon_beam.api.records import Messages
 
 
 def table_messages(batch: pa.RecordBatch, name: str, done: int) -> Messages:
-    """The rows of a batch, of which `done` came before in the file `name`."""
+    """Messages of a batch of rows as an Arrow IPC stream.
+
+    Args:
+        batch: the rows.
+        name: the file.
+        done: how many rows come before them in the file.
+    """
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as stream:
         stream.write_batch(batch)
@@ -15,13 +21,13 @@ def table_messages(batch: pa.RecordBatch, name: str, done: int) -> Messages:
 
 
 def unread(name: str, done: int, cause: str, count: int | None = None) -> Messages:
-    """Records of a file that could not be read, after the first `done` ones.
+    """Messages whose `error` says that records of a file cannot be read.
 
     Args:
-        name: of the file.
-        done: how many records came before.
+        name: the file.
+        done: how many records come before them in the file.
         cause: why they cannot be read.
-        count: how many are lost; None: all that follow.
+        count: how many cannot be read; None means all that follow.
     """
     lost = "the rest of it was" if count is None else f"the next {count:,} were"
     error = f"{name} is damaged after record {done}: {cause}; {lost} not read"

@@ -1,7 +1,8 @@
-"""Parquet files to batches of rows as Arrow IPC streams, and their columns.
+"""Reads Parquet files: their columns, and their rows as Arrow IPC streams.
 
-Only the columns that the job reads are looked at, and they have the types that Spark gives them:
-what Arrow notes in a file for itself (dictionaries, durations, lists of fixed size) does not count.
+Only the columns that the job reads are read, and they have the types that Spark gives them. A file
+that Arrow has written also holds a schema of Arrow's own (dictionaries, durations, lists of fixed
+size); Spark does not know it, so it is not used here.
 """
 
 import io
@@ -19,14 +20,15 @@ from chronon_beam.io.files.parts import Part
 
 _ARROWS_OWN = b"ARROW:schema"
 _INT96 = "us"
-"""Nanoseconds, which INT96 has, reach to the year 2262 only."""
+"""The unit of INT96 timestamps. They are stored in nanoseconds, but an int64 of nanoseconds ends in
+the year 2262."""
 
 
 def parquet_schema(file: BinaryIO) -> pa.Schema:
     """The columns of a Parquet file, from its footer.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the file is not Parquet.
     """
     return pa.schema(list(_column_types(_opened(file)).items()))
 
@@ -36,13 +38,13 @@ def read_parquet(
 ) -> Iterator[Messages]:
     """The rows of a part in batches of up to `rows`.
 
-    A damaged file ends with one Messages that has an `error`: what was read before stays.
+    A damaged file ends with one Messages that has an `error`; the rows before it are messages.
 
     Args:
-        file: all its bytes.
-        part: which row groups to read of it.
+        file: all bytes of the file.
+        part: which row groups of the file to read.
         rows: the most rows per batch.
-        columns: the names of those to read, in any case; None: all.
+        columns: the names of the columns to read, in any case; None reads all.
     """
     name, done, damage = part.path, part.before, None
     try:
@@ -53,7 +55,7 @@ def read_parquet(
             yield table_messages(_as_columns(batch, types), name, done)
             done += batch.num_rows
     except (pa.ArrowException, OSError) as error:
-        # Arrow's own I/O errors have no number; those of the file system do and may pass.
+        # Errors of the file system have a number, and may pass; Arrow's own have no number.
         if getattr(error, "errno", None) is not None:
             raise
         damage = str(error)
@@ -79,7 +81,7 @@ def _as_columns(batch: pa.RecordBatch, types: Mapping[str, pa.DataType]) -> pa.R
 
 
 def _opened(file: BinaryIO) -> pq.ParquetFile:
-    """The file by the types that Parquet has, without the schema that Arrow may have left in it."""
+    """The file with the types of its Parquet schema, and without Arrow's own schema."""
     footer = io.BytesIO()
     pq.read_metadata(file).write_metadata_file(footer)
     plain = footer.getvalue().replace(_ARROWS_OWN, _ARROWS_OWN.lower())
@@ -115,7 +117,7 @@ def _leaf(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if isinstance(array, pa.ExtensionArray):
         return with_leaves(array.storage, kind, _leaf)
     if pa.types.is_timestamp(kind) and array.type.unit == "ns":
-        # Down to the microsecond, also before 1970, where a cast would go up.
+        # Round down to the microsecond; before 1970 a cast would round up.
         nanos = array.cast(pa.int64())
         filled = nanos.fill_null(0).to_numpy(zero_copy_only=False)
         micros = pa.array(np.floor_divide(filled, 1000), mask=_nulls(nanos))

@@ -1,7 +1,7 @@
-"""Large files in parts that can be read on their own, so that workers share the reading of one.
+"""Divides large files into parts, so that several workers can read one file.
 
-JSON lines that are not compressed are divided at line ends, which takes one quick look through the
-file to know the line numbers; Parquet between row groups. Other files are one part.
+Files of lines that are not compressed are divided at line ends; they are read through once to count
+the lines before each part. Parquet files are divided between row groups. Other files are one part.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SIZE = 32 << 20
-"""Bytes of a part, about; smaller files are not looked into."""
+"""About how many bytes a part has. A smaller file is one part."""
 
 _CHUNK = 1 << 20
 END = 1 << 62
@@ -23,8 +23,8 @@ class Part(NamedTuple):
     Attributes:
         path: the file.
         start: the first byte, or row group.
-        stop: the one after the last; `END`: all that is left.
-        before: how many lines or records come before it.
+        stop: the byte, or row group, after the last; `END` means to the end of the file.
+        before: how many lines or records come before the part.
     """
 
     path: str
@@ -34,7 +34,7 @@ class Part(NamedTuple):
 
 
 def line_parts(file: BinaryIO, whole: Part, size: int = SIZE) -> Iterator[Part]:
-    """Parts of at least `size` bytes, each of whole lines; the file is read from its start."""
+    """The parts of `whole`, each of whole lines and of at least `size` bytes."""
     path, start, stop, _ = whole
     at, number = start, _lines_before(file, start)
     before = number
@@ -59,7 +59,7 @@ def _lines_before(file: BinaryIO, start: int) -> int:
 
 
 def parquet_parts(file: BinaryIO, whole: Part, size: int = SIZE) -> Iterator[Part]:
-    """Parts of row groups that are `size` bytes together; a file that is damaged is one part."""
+    """The parts of a file, each of row groups of `size` bytes; a damaged file is one part."""
     path = whole.path
     try:
         footer = pq.read_metadata(file)

@@ -21,7 +21,7 @@ from chronon_beam.io.units import Unit
 
 @dataclass
 class ReadFiles(beam.PTransform):
-    """The files that match a pattern, or units that were chosen of them, to Messages.
+    """Reads the files that match a pattern, or the `chosen` units of them.
 
     Attributes:
         pattern: a path or glob, local or of any file system that Beam knows.
@@ -44,7 +44,7 @@ class ReadFiles(beam.PTransform):
         matching(self.pattern)
 
     def expand(self, root: PBegin) -> beam.PCollection[Messages]:
-        """The pattern is matched when the job runs, as a template may run later."""
+        """Messages of files; the pattern is matched in the job, since a template runs later."""
         chosen = self.chosen
         whole = [Part(self.pattern)] if chosen is None else [_part_of(unit) for unit in chosen]
         parts_of = _matching_parts if chosen is None else _itself

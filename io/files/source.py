@@ -43,12 +43,11 @@ class FileSource(Source):
 
     Attributes:
         pattern: a path or glob, local or of any file system that Beam knows.
-        file_format: `jsonl`, `csv`, `avro` or `parquet`; None goes by
-            the end of the files' names.
+        file_format: one of `file_formats.NAMES`; None if the names of the files tell it.
         ddl: see `Source.ddl`.
         rows: the most messages per batch.
         chosen: what to read of these files; None reads all of them.
-        csv: how CSV is written, where the files are CSV.
+        csv: how values are written, for files that are CSV.
     """
 
     pattern: str
@@ -91,7 +90,7 @@ class FileSource(Source):
 
     @property
     def format(self) -> Format:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """`JSON` for JSON lines, CSV's own, else `ARROW`; looks at the files if it must."""
+        """The serde of the files' messages; may list the files, or read a CSV file's header."""
         match self._format():
             case "csv":
                 return self.csv.format(csv_names(matching(self.pattern), self.csv, self.ddl))
@@ -112,7 +111,7 @@ class FileSource(Source):
                 refuse_unlike_lines(path, json_objects=self._format() == "jsonl")
 
     def takes(self, paths: Sequence[str]) -> list[str]:
-        """See `Source.takes`: by what a file is, however the pattern and its path are written."""
+        """See `Source.takes`: files are compared, not the ways in which their paths are written."""
         return taken(self.pattern, paths)
 
     def attributes(self) -> pa.Schema:
