@@ -6,6 +6,7 @@ import random
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from killable import ENOUGH, Killable, Killed
 
@@ -22,7 +23,7 @@ DAY_MS = 86_400_000
 NOON_MS = 1_700_000_000_000
 GROUP_BY = """
 from chronon_beam.api import *
-windows = [Window(6, TimeUnit.HOURS), Window(1, TimeUnit.DAYS)]
+windows = [Window(length, TimeUnit.HOURS) for length in {hours}]
 own = GroupBy(
     name="{name}",
     sources=Source(
@@ -38,20 +39,21 @@ own = GroupBy(
 
 
 class Mode(NamedTuple):
-    """How a job stores what it computes, and in how many parts the day comes."""
+    """How a job stores what it computes, and how many events a part of the day has."""
 
     tiling: Tiling | None
     layout: str = "tumbling"
-    parts: int = 4
+    hours: tuple[int, ...] = (6, 24)
     per_part: int = 6
-    more: int = 5
+    tiles_per_event: int = 1
 
 
+PARTS = 10
 MODES = {
-    "tiled": Mode(Tiling(shards=1), parts=10),
+    "tiled": Mode(Tiling(shards=1)),
     "buffered": Mode(Tiling(Trigger(60_000), shards=1)),
-    "sliding": Mode(Tiling(shards=1), "sliding", parts=3, per_part=2, more=1),
-    "untiled": Mode(None, parts=10),
+    "sliding": Mode(Tiling(shards=1), "sliding", hours=(24,), per_part=2, tiles_per_event=25),
+    "untiled": Mode(None),
 }
 
 
@@ -63,30 +65,40 @@ class Place:
         self.declare()
 
     def declare(self, name: str | None = None, where: str = "") -> None:
-        text = GROUP_BY.format(name=name or self.name, where=where)
+        text = GROUP_BY.format(name=name or self.name, where=where, hours=self.mode.hours)
         (self.folder / "own.py").write_text(text)
 
     def write(self, name: str, events: list[dict[str, Any]], mode: str = "w") -> None:
         with (self.folder / f"{name}.jsonl").open(mode) as file:
             file.writelines(f"{json.dumps(each)}\n" for each in events)
 
-    def run(self, files: str, cells: int = ENOUGH, existing: str | None = None) -> int:
-        """How many events were read; -1 if the run was killed."""
-        options = JobOptions(
+    def options(self, files: str, store: str, existing: str | None = None) -> JobOptions:
+        return JobOptions(
             group_by=str(self.folder / "own.py"),
             source=f"file:{self.folder}/{files}.jsonl?schema=user STRING, d DOUBLE, t BIGINT",
-            store=f"killable:{self.store}",
+            store=store,
             layout=self.mode.layout,
             tiling=self.mode.tiling,
             existing=existing,
         )
+
+    def run(self, files: str, cells: int = ENOUGH, existing: str | None = None) -> int:
+        """How many events were read; -1 if the run was killed."""
+        options = self.options(files, f"killable:{self.store}", existing)
         Killable.cells_left = cells
         try:
-            return run(options, "DirectRunner", []).counts.get("messages", 0)
+            with patch("chronon_beam.io.runs.lease._SETTLED_S", 0):  # nobody else comes here
+                return run(options, "DirectRunner", []).counts.get("messages", 0)
         except (Killed, JobFailed):
             return -1
         finally:
             Killable.cells_left = ENOUGH
+
+    def cells_amid(self, adds: bool, chance: random.Random) -> int:
+        """A number of cells after which a run has written some of its tiles, or none of them."""
+        tiles = self.mode.per_part * self.mode.tiles_per_event
+        images = tiles if adds and self.mode.tiling else 0  # they are written first
+        return images + chance.randrange(tiles - 2)
 
     def features(self) -> list[Any]:
         group_by = load_group_by(str(self.folder / "own.py"), None)
@@ -112,13 +124,13 @@ _numbers = itertools.count()
 def check_that_parts_add_up(folder: Path, store: str, mode: Mode, chance: random.Random) -> None:
     """Runs over parts give the same features as one run; none of it in the order of time."""
     name = f"t.runs{next(_numbers)}"
-    place, events = Place(folder, store, mode, name), day(chance, mode.parts * mode.per_part)
-    for number in range(mode.parts):
+    place, events = Place(folder, store, mode, name), day(chance, PARTS * mode.per_part)
+    for number in range(PARTS):
         place.write(f"part{number}", events[number * mode.per_part :][: mode.per_part])
     grows = run_in_any_order(place, chance)
-    more = day(chance, mode.more)
+    more = day(chance, mode.per_part)
     place.write(grows, more, "a")
-    assert place.run("part*") == mode.more  # it is read on from where it was
+    assert place.run("part*") == len(more)  # it is read on from where it was
     whole = Place(folder, store, mode, f"{name}.whole")
     whole.write("whole", events + more)
     assert whole.run("whole") == len(events + more)
@@ -129,12 +141,12 @@ def check_that_parts_add_up(folder: Path, store: str, mode: Mode, chance: random
 
 def run_in_any_order(place: Place, chance: random.Random) -> str:
     """Run each part to its end; one twice, and two are killed first. Names the one run twice."""
-    per_part, order = place.mode.per_part, list(range(place.mode.parts))
+    per_part, order = place.mode.per_part, list(range(PARTS))
     chance.shuffle(order)
     first, again, later, *_ = (f"part{number}" for number in order)
     for part in (f"part{number}" for number in order):
         if part in (first, later):
-            assert place.run(part, cells=chance.randrange(per_part)) == -1
+            assert place.run(part, place.cells_amid(part == later, chance)) == -1
         if part != later:  # its unfinished run is taken back by the next one
             assert place.run(part) == per_part
     assert place.run(again) == 0

@@ -1,5 +1,6 @@
 """Any store, whose client dies after so many cells of tiles, rows and what stands beside them."""
 
+import threading
 from collections.abc import Iterator
 
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
@@ -20,6 +21,7 @@ class Killable(KVStore):
 
     def __init__(self, uri: str) -> None:
         self._store = open_store(uri)
+        self.bounds, self.tries_again = self._store.bounds, self._store.tries_again
 
     def create(self, dataset: str) -> None:
         self._store.create(dataset)
@@ -31,8 +33,11 @@ class Killable(KVStore):
         if left < len(requests):
             Killable.cells_left = 0
             self._store.multi_put(requests[:left])
-            raise Killed
+            self.die()
         return self._store.multi_put(requests)
+
+    def die(self) -> None:
+        raise Killed
 
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         return self._store.multi_get(requests)
@@ -47,9 +52,23 @@ class Killable(KVStore):
         self._store.close()
 
 
+class Halting(Killable):
+    """Waits for ever where the other one dies, so that its process can be killed at that point."""
+
+    def die(self) -> None:
+        threading.Event().wait()
+
+
 kv_store.BUILT_IN["killable"] = "killable:open_killable"
 
 
 def open_killable(uri: str) -> Killable:
     """For `killable:URI`."""
     return Killable(uri.partition(":")[2])
+
+
+def open_halting(uri: str) -> Halting:
+    """For `halting:CELLS:URI`."""
+    _, cells, of = uri.split(":", 2)
+    Killable.cells_left = int(cells)
+    return Halting(of)

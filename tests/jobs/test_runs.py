@@ -71,4 +71,4 @@ def test_a_file_counts_once_from_whatever_folder_and_two_of_one_name_twice(
 
 
 def counts(features: list[Any]) -> list[int]:
-    return [each["d_count_1d"] or 0 for at in features for each in at]
+    return [each["d_count_24h"] or 0 for at in features for each in at]
