@@ -25,6 +25,7 @@ from chronon_beam.transforms.rows import Rows, row_json, taken
 from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.stage import PerBatch, Result, outputs_of
+from chronon_beam.transforms.start_up import freeze_start_up
 from chronon_beam.transforms.time_hint import time_hint
 
 STEP = "Evaluate"
@@ -207,6 +208,7 @@ def _dead_event(events: Events, index: int, reason: str) -> Failure:
 def evaluator(query: SqlQuery, changes: bool = False) -> Callable[[Events], Result[Rows]]:
     """The function of the stage: compiles `query`; see `Evaluate` for `changes`."""
     evaluate = partial(evaluate_events, compile_query(query))
+    freeze_start_up()  # no other stage has more to load
     return partial(_unfolded, evaluate) if changes else evaluate
 
 
