@@ -1,4 +1,4 @@
-"""What Kafka knows of a record beside its value: columns that a query can name."""
+"""The key, the headers and the timestamp of Kafka records, as columns that a query can name."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ COLUMNS = pa.schema(
 
 
 def attributes_of(records: Sequence[Message], columns: pa.Schema) -> pa.RecordBatch | None:
-    """The attributes of records that are among `columns`, one row per record; None if none is."""
+    """The attributes that are among `columns`, one row per record; None if `columns` names none."""
     wanted = [each for each in COLUMNS if each.name in columns.names]
     if not wanted:
         return None
@@ -28,7 +28,7 @@ def attributes_of(records: Sequence[Message], columns: pa.Schema) -> pa.RecordBa
 
 
 def _headers(record: Message) -> list[tuple[str, bytes | None]]:
-    """Of several headers with one name the last, since Spark's maps hold a key once."""
+    """The headers; the last of several with one name, since Spark's maps hold a key once."""
     return list(dict(record.headers() or ()).items())
 
 

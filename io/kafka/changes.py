@@ -1,4 +1,4 @@
-"""What has changed in the brokers since a reader looked: new partitions, and logs that are gone."""
+"""How a reader goes on when brokers have new partitions, topics made anew, or lost records."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -12,24 +12,24 @@ class Readers(NamedTuple):
     """One of the readers that share the partitions of a source.
 
     Attributes:
-        index: which one, from 0.
-        number: how many there are; fixed for the life of the job's state.
+        index: the reader's number, from 0.
+        number: how many readers there are; fixed for the life of the job's state.
     """
 
     index: int
     number: int
 
     def owns(self, place: Place) -> bool:
-        """Whether this reader reads the partition; the partitions of a topic go round."""
+        """Whether this reader reads the partition: readers take a topic's partitions in turn."""
         return (crc32(place.topic.encode()) + place.partition) % self.number == self.index
 
 
 class Change(NamedTuple):
-    """Where a partition goes on, other than where it has been read to.
+    """A partition that does not go on at the record after the last one that was read.
 
     Attributes:
-        progress: where it goes on.
-        lost: what was not read and is gone, for the dead letters; empty for a new partition.
+        progress: where reading goes on.
+        lost: for the dead letters, which records are gone unread; empty for a new partition.
     """
 
     progress: Progress
@@ -37,7 +37,7 @@ class Change(NamedTuple):
 
 
 def new_or_anew(vector: Vector, found: Iterable[Found], reader: Readers) -> list[Found]:
-    """Partitions that a reader does not know, or knows from another topic of the same name."""
+    """Partitions that a reader does not know, or knows of an earlier topic of the same name."""
     known = {each.place: each.topic_id for each in vector.partitions}
     return [
         each for each in found if reader.owns(each.place) and known.get(each.place) != each.topic_id

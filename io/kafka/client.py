@@ -1,7 +1,7 @@
-"""Settings of librdkafka: from the URI, a properties file and the environment; secrets stay here.
+"""Settings of librdkafka, from the URI, a properties file and the environment.
 
-What is read from the file or the environment is never part of a pipeline: it is read by the process
-that opens a connection, when it opens it.
+The file and the environment may hold secrets, so what they say never becomes part of a pipeline:
+the process that opens a connection reads them at that moment.
 """
 
 import logging
@@ -25,7 +25,7 @@ _OURS = (
     "enable.partition.eof",
     "isolation.level",
 )
-"""Settings that exactness depends on, or that the URI says."""
+"""Settings that a user must not give: exactness depends on them, or the URI has them."""
 
 _VARIABLES = re.compile(r"KAFKA_((?:SASL|SSL)_\w+|SECURITY_PROTOCOL)")
 _JAAS = re.compile(r"""\b(username|password)\s*=\s*["']([^"']*)["']""")
@@ -34,7 +34,7 @@ _librdkafka = logging.getLogger("chronon_beam.librdkafka")
 
 _DEFAULTS: dict[str, Any] = {
     "client.id": "chronon-beam",
-    "log_level": 2,  # what goes wrong is said by us, once; librdkafka repeats itself
+    "log_level": 2,  # this package says what goes wrong once, and librdkafka would repeat it
     "reconnect.backoff.max.ms": 2000,
     "logger": _librdkafka,
 }
@@ -45,14 +45,14 @@ _READING: dict[str, Any] = {
     "auto.offset.reset": "error",
     "enable.partition.eof": True,
     "isolation.level": "read_committed",
-    # What is fetched ahead of the job; one message may be larger.
+    # How much is fetched ahead of the job; a single message may be larger.
     "queued.max.messages.kbytes": 32_768,
     "fetch.error.backoff.ms": 200,
 }
 
 
 def admin_settings(options: KafkaOptions) -> dict[str, Any]:
-    """What an AdminClient is made with.
+    """The settings of an AdminClient.
 
     Raises:
         ValueError: the properties file is missing or wrong.
@@ -61,7 +61,7 @@ def admin_settings(options: KafkaOptions) -> dict[str, Any]:
 
 
 def consumer_settings(options: KafkaOptions, group: str) -> dict[str, Any]:
-    """What a Consumer is made with; raises as `admin_settings`."""
+    """The settings of a Consumer; raises as `admin_settings`."""
     return {**_READING, **admin_settings(options), "group.id": group}
 
 
@@ -82,7 +82,7 @@ def opened(make: Callable[[dict[str, Any]], T], settings: dict[str, Any]) -> T:
 
 
 def _users(options: KafkaOptions) -> dict[str, str]:
-    """Settings in the environment, and over them those of the file."""
+    """The user's settings: those of the environment, replaced by those of the file."""
     found = environment_settings(_VARIABLES)
     if options.properties is not None:
         found |= read_properties(options.properties, "?properties", _OURS)

@@ -1,4 +1,4 @@
-"""What the brokers know: topics and their partitions, and the offsets that words and times mean."""
+"""Asks the brokers which partitions topics have, and which offsets `earliest` or a time means."""
 
 import difflib
 import re
@@ -54,7 +54,7 @@ class Cluster:
     """The brokers of a source, asked by one AdminClient.
 
     Args:
-        options: the source's.
+        options: what the URI says.
         within_s: how long a broker may take to answer.
     """
 
@@ -69,8 +69,8 @@ class Cluster:
         """Find out whether brokers answer and all topics exist.
 
         Raises:
-            Unreachable: no broker answers in time, or they do not let us in.
-            ValueError: a topic does not exist; the nearest names are told.
+            Unreachable: no broker answers in time, or the brokers do not let us in.
+            ValueError: a topic does not exist; the message has the nearest names.
         """
         known = self._all_topics()
         for name in self._options.topics:
@@ -103,14 +103,14 @@ class Cluster:
         return found
 
     def spans(self, places: Iterable[Place]) -> dict[Place, OffsetRange]:
-        """The offsets that partitions have, as far as transactions have been committed."""
+        """The offsets of each partition, up to the first transaction that is still open."""
         listed = list(places)
         first = self._listed(listed, OffsetSpec.earliest())
         end = self._listed(listed, OffsetSpec.latest())
         return {place: OffsetRange(first[place], end[place]) for place in listed}
 
     def beginning(self, found: Iterable[Found], group: str) -> Vector:
-        """Where reading begins, and ends, of partitions that have not been read yet."""
+        """The progress of partitions that have not been read yet: where they begin and end."""
         options, listed = self._options, list(found)
         spans = self.spans(each.place for each in listed)
         starts = self._border(options.start, spans, group)
@@ -138,7 +138,7 @@ class Cluster:
                 return {place: committed.get(place, span.end) for place, span in spans.items()}
             case "time":
                 at = self._listed(spans, OffsetSpec.for_timestamp(border.time_ms))
-                # -1: no record is that young.
+                # -1 means that no record is that young.
                 return {p: at[p] if at[p] >= 0 else span.end for p, span in spans.items()}
             case _:
                 return {
@@ -170,7 +170,7 @@ class Cluster:
         }
 
     def _described(self, future: "Future[Any]") -> Any:
-        """A topic, or None if there is none of that name."""
+        """The description of a topic; None if no topic has that name."""
         try:
             return future.result()
         except KafkaException as error:
@@ -185,13 +185,13 @@ class Cluster:
             raise self._unreachable(error) from None
 
     def _all_topics(self) -> list[str]:
-        """Names of all topics; asks again until time is up."""
+        """The names of all topics; asks again and again until time is up."""
         deadline = time.monotonic() + self._within_s
         while True:
             try:
                 return sorted(self._admin.list_topics(timeout=1).topics)
             except KafkaException as error:
-                self._admin.poll(0)  # tells the errors of connections
+                self._admin.poll(0)  # hands errors of connections to `error_cb`
                 hopeless = any(each.code() in _HOPELESS for each in self._errors)
                 if hopeless or time.monotonic() > deadline:
                     raise self._unreachable(error) from None

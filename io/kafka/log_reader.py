@@ -1,4 +1,4 @@
-"""One consumer on all partitions of a reader, kept open from bundle to bundle."""
+"""Reads all partitions of a reader with one Kafka consumer, kept open from bundle to bundle."""
 
 import logging
 import time
@@ -33,9 +33,9 @@ class Polled(NamedTuple):
     """What one poll gave.
 
     Attributes:
-        records: by partition, in the order of offsets.
-        ends: the offset that partitions end at, of those that have been read to their end.
-        gone: partitions whose next offset the broker does not have.
+        records: the records of each partition, in the order of offsets.
+        ends: the end offset of each partition that has been read to its end.
+        gone: partitions of which the broker no longer has the next offset.
         missing: partitions that the broker does not have.
     """
 
@@ -50,10 +50,10 @@ class ReadFailed(RuntimeError):
 
 
 class LogReader:
-    """A consumer that follows partitions from where it is told.
+    """A consumer that reads partitions on from given offsets.
 
-    It waits for brokers that are down, and says so in the log: when it begins, once a minute, and
-    when they are back.
+    While brokers are down, the reader waits for them. It logs that it waits when the wait begins,
+    once a minute, and when the brokers are back.
     """
 
     def __init__(self, options: KafkaOptions, group: str) -> None:
@@ -67,7 +67,7 @@ class LogReader:
         self._consumer = opened(Consumer, settings)
 
     def follow(self, partitions: Iterable[Progress]) -> None:
-        """Go on where `partitions` stand: nothing to do if that is where it stands."""
+        """Move the consumer to where `partitions` stand, unless it stands there already."""
         wanted = {each.place: each.next_offset for each in partitions if not each.done}
         if wanted != self._at:
             self._quiet_since = {
@@ -79,7 +79,7 @@ class LogReader:
             self._at = wanted
 
     def poll(self, most: int, wait_s: float, linger_s: float) -> Polled:
-        """Up to `most` records: `wait_s` for the first, then `linger_s` for company.
+        """Up to `most` records: waits `wait_s` for the first, then `linger_s` for more.
 
         Raises:
             ReadFailed: the brokers refuse.
@@ -91,24 +91,27 @@ class LogReader:
         return self._sorted([first, *self._consumer.consume(most - 1, linger_s)])
 
     def more(self, most: int, within_s: float) -> Polled:
-        """Up to `most` more records that are there, or come in time."""
+        """Up to `most` more records that are there, or come within `within_s`."""
         return self._sorted(self._consumer.consume(most, within_s))
 
     def idle(self, idle_s: float) -> Collection[Place]:
-        """Partitions at whose end it has stood for so long; none while brokers are down."""
+        """Partitions that had no new record for `idle_s`; no partition while brokers are down."""
         if self._down_since is not None:
             return ()
         now = time.monotonic()
         return {place for place, since in self._quiet_since.items() if now - since >= idle_s}
 
     def commit(self, partitions: Iterable[Progress]) -> None:
-        """Tell the consumer group how far it has come, for those who look at it; never fails."""
+        """Commit offsets to the consumer group, for tools that show its lag; never fails.
+
+        The job does not read these offsets: its own are in the runner's state.
+        """
         offsets = [TopicPartition(*each.place, each.next_offset) for each in partitions]
         with suppress(KafkaException, RuntimeError):  # closed in the meantime, or brokers are down
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the consumer."""
         self._consumer.close()
 
     def _sorted(self, polled: list[Message]) -> Polled:
@@ -121,7 +124,7 @@ class LogReader:
                 self._sort_error(error, Place(topic, partition), message, found)
             elif place is not None and partition == place.partition and topic == place.topic:
                 records.append(message)
-            else:  # a poll has few runs of one partition
+            else:  # a partition's records come in few long runs, so this happens rarely
                 place = Place(topic, partition)
                 records = found.records.setdefault(place, [])
                 records.append(message)
@@ -132,7 +135,7 @@ class LogReader:
         for place, messages in found.records.items():
             self._at[place] = (messages[-1].offset() or 0) + 1
             self._quiet_since.pop(place, None)
-        # An end that came before records of the same poll is no longer one.
+        # Records after an end, in the same poll, move the end.
         for place, end in found.ends.items():
             self._at[place] = max(end, self._at.get(place, 0))
             self._quiet_since.setdefault(place, time.monotonic())
@@ -158,7 +161,7 @@ class LogReader:
             self._down_since = time.monotonic()
 
     def _probe(self) -> None:
-        """While brokers are down, find out whether they are back, and say that we wait."""
+        """While brokers are down, find out whether they are back, and log that the job waits."""
         now = time.monotonic()
         if self._down_since is None or now - self._probed_at < _PROBE_S:
             return
@@ -180,5 +183,5 @@ class LogReader:
         now = time.monotonic()
         _log.warning("Kafka answers again after %.0f s", now - self._down_since)
         self._down_since, self._said_at = None, 0.0
-        # Nobody knows what came meanwhile: quiet begins anew.
+        # Records may have come while brokers were down, so each partition starts to be idle anew.
         self._quiet_since = dict.fromkeys(self._quiet_since, now)

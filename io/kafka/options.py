@@ -10,7 +10,7 @@ from chronon_beam.io.kafka.progress import Place
 from chronon_beam.io.uri import duration_ms, parse_uri
 
 KNOWN = ("schema", "format", "start", "stop", "group", "properties", "discover", "readers")
-"""The parameters of the URI; what else it has is for the serde that `format` names."""
+"""The parameters that the source knows; all others are for the serde that `format` names."""
 
 _EXAMPLE = "kafka://broker:9092/orders?start=earliest"
 _OFFSET = re.compile(r"(?:(?P<topic>[^/,]+)/)?(?P<partition>\d+):(?P<offset>\d+)")
@@ -21,10 +21,10 @@ class Border:
     """Where reading begins or ends.
 
     Attributes:
-        kind: `earliest`, `latest` or `committed` (begin), `never` or `end` (end), `time`, or
-            `offsets`.
-        time_ms: for `time`: the first record that is not older.
-        offsets: for `offsets`: by partition.
+        kind: `earliest`, `latest` or `committed` where reading begins; `never` or `end` where it
+            ends; `time` or `offsets` for both.
+        time_ms: of the kind `time`: the border is the first record that is not older.
+        offsets: of the kind `offsets`: the offset of each partition.
     """
 
     kind: str
@@ -42,14 +42,14 @@ class KafkaOptions:
     Attributes:
         bootstrap: `host:port`, several separated by commas.
         topics: names, and regular expressions that begin with `^`.
-        start: where partitions begin that have not been read.
+        start: where reading begins, in partitions that have not been read yet.
         stop: where reading ends.
         format: which serde the messages need, with its parameters.
         ddl: the columns of the messages, if the user gives them.
-        group: the consumer group that offsets are committed to; None: named after the job.
+        group: the consumer group to which offsets are committed; None names it after the job.
         properties: path of a file with settings of the client, secrets among them.
-        discover_ms: how often topics and partitions are looked for while the job runs.
-        readers: how many consumers share the partitions; None: the parallelism of the job.
+        discover_ms: how often the job looks for new topics and partitions.
+        readers: how many consumers share the partitions; None means the parallelism of the job.
     """
 
     bootstrap: str
@@ -73,7 +73,7 @@ def parse_options(uri: str) -> KafkaOptions:
     """The options in `kafka://HOST:PORT[,HOST:PORT]/TOPIC[,TOPIC][?NAME=VALUE&...]`.
 
     Raises:
-        ValueError: what is wrong with it, and how to write it.
+        ValueError: the URI is wrong; the message says how to write it.
     """
     parsed = parse_uri(uri)
     bootstrap, topics = _place(parsed.location, uri)
@@ -107,7 +107,7 @@ def _subject(given: Mapping[str, str], topics: tuple[str, ...]) -> dict[str, str
 
 
 def _place(location: str, uri: str) -> tuple[str, tuple[str, ...]]:
-    """Brokers and topics."""
+    """The brokers and the topics of the URI's location."""
     bootstrap, _, listed = location.removeprefix("//").partition("/")
     if "@" in bootstrap:
         raise ValueError(
@@ -151,7 +151,7 @@ def _stop(text: str, topics: tuple[str, ...]) -> Border:
 
 
 def _border(name: str, text: str, words: tuple[str, ...], topics: tuple[str, ...]) -> Border:
-    """The value of `start=` or `stop=`.
+    """The border that `start=` or `stop=` gives.
 
     >>> _border("start", "0:15", (), ("orders",)).offsets
     {Place(topic='orders', partition=0): 15}

@@ -1,4 +1,4 @@
-"""Sessions of this process that no bundle is using just now."""
+"""Keeps open sessions with the brokers in a worker process, from one bundle to the next."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,14 +8,14 @@ from chronon_beam.io.kafka.changes import Readers
 from chronon_beam.io.kafka.session import Session
 
 Key = tuple[str, Readers]
-"""The step that reads, and which of its readers."""
+"""The Beam step that reads, and which of its readers."""
 
 
 class Pool:
-    """Keeps sessions between bundles; each is used by one bundle at a time.
+    """The sessions that no bundle is using; a session is used by one bundle at a time.
 
-    A runner may give the bundles of a reader to several copies of its step. They find the session
-    here, with what the consumer has fetched ahead.
+    A runner may give the bundles of a reader to several copies of its DoFn. Each copy finds the
+    reader's session here, with the records that its consumer has fetched ahead.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Pool:
 
     @contextmanager
     def session(self, key: Key, make: Callable[[], Session]) -> Iterator[Session]:
-        """The session of a reader, new if there is none; closed if the bundle fails."""
+        """The session of a reader; `make` opens one if there is none. Closed if the bundle fails."""
         with self._lock:
             session = self._free.pop(key, None)
         session = session or make()
@@ -35,11 +35,11 @@ class Pool:
             raise
         with self._lock:
             other = self._free.setdefault(key, session)
-        if other is not session:  # another attempt at the same bundle
+        if other is not session:  # left by another attempt at the same bundle
             session.close()
 
     def close(self, step: str) -> None:
-        """Close what a step has left."""
+        """Close the sessions of a step."""
         with self._lock:
             left = [self._free.pop(key) for key in list(self._free) if key[0] == step]
         for session in left:

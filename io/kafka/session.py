@@ -1,4 +1,4 @@
-"""What a reader does in a bundle: poll, look for changes, and make Messages with their promises."""
+"""Reads partitions within a bundle: polls, looks for new partitions, and makes Messages."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ ROWS = 1000
 """The most records per Messages."""
 
 BYTES = 4 << 20
-"""Where Messages are cut, unless one record alone is larger."""
+"""The most bytes of payload per Messages, unless one record alone has more."""
 
 _ASK_S = 2.0
 """How long brokers may take to answer while the job runs."""
@@ -37,12 +37,12 @@ _NO_PARTITION_PAUSE_S = 5
 
 
 class Step(NamedTuple):
-    """One partition read further.
+    """One partition has been read further.
 
     Attributes:
-        progress: to claim before anything of `messages` is given out.
+        progress: how far; must be claimed from the tracker before `messages` are given out.
         messages: what was read.
-        counts: `tombstones`, `ahead`, `lost`.
+        counts: the metrics `tombstones`, `ahead` and `lost`.
     """
 
     progress: Progress
@@ -51,7 +51,7 @@ class Step(NamedTuple):
 
 
 def cuts(sizes: Sequence[int], most: int = BYTES) -> list[tuple[int, int]]:
-    """Where to cut a batch so that each part has at most `most` bytes, unless one record has more.
+    """Where to cut records so that each part has at most `most` bytes, unless one record has more.
 
     >>> cuts([3, 3, 9, 1], 6)
     [(0, 2), (2, 3), (3, 4)]
@@ -68,14 +68,14 @@ def cuts(sizes: Sequence[int], most: int = BYTES) -> list[tuple[int, int]]:
 
 
 class Session:
-    """A reader's connections, kept from bundle to bundle.
+    """A reader's connections to the brokers, kept from bundle to bundle.
 
     Args:
         options: what is read.
         live: what the job says of time and latency.
-        group: the consumer group that is told how far the reader has come.
+        group: the consumer group to which offsets are committed.
         reader: which of the source's readers it is.
-        columns: what the job reads; attributes that are not among them are not made.
+        columns: the columns that the job reads; other attributes of records are not made.
     """
 
     def __init__(
@@ -93,16 +93,16 @@ class Session:
         self._commits_at: float | None = None
 
     def read(self, vector: Vector, floor_ms: int, wait_s: float, within_s: float) -> Iterator[Step]:
-        """What the partitions have, in steps that are to be claimed one by one.
+        """Read the partitions on, in steps that the caller claims one by one.
 
-        Where reading never ends, until a poll finds no backlog or `within_s` have passed; else
-        until all is read, or `within_s` have passed.
+        Reading goes on until `within_s` have passed, or all is read. If the source never ends, a
+        poll that finds no backlog also ends it.
 
         Args:
             vector: where the partitions stand.
             floor_ms: the watermark that the runner has been given.
             wait_s: how long to wait for a first record.
-            within_s: see above.
+            within_s: the most seconds to read.
         """
         deadline = time.monotonic() + within_s
         self._partitions = {each.place: each for each in vector.partitions}
@@ -118,7 +118,7 @@ class Session:
             polled = self._consumer.more(ROWS, wait_s if self._bounded else 0.0)
 
     def watermark_ms(self) -> int:
-        """What the reader promises of all its partitions."""
+        """The watermark of the reader, from the promises of all its partitions."""
         idle = self._consumer.idle(self._live.idle_ms / 1000)
         active = [each for place, each in self._partitions.items() if place not in idle]
         return watermark_ms(active, self._live.disorder_ms, _now_ms())
@@ -128,9 +128,10 @@ class Session:
         return 0 if self._partitions else _NO_PARTITION_PAUSE_S
 
     def commit_when_final(self, vector: Vector, finalizer: Any) -> None:
-        """Tell the consumer group, once the runner has made this bundle final.
+        """Commit offsets to the consumer group, once the runner has made this bundle final.
 
-        One bundle at a time: until it is final, Beam's worker keeps all steps of it aside.
+        One bundle waits for that at a time, because Beam's worker cannot use the steps of a bundle
+        again before it is final.
         """
         if self._commits_at is not None and time.monotonic() < self._commits_at + _FORGET_S:
             return
@@ -143,7 +144,7 @@ class Session:
         finalizer.register(commit)
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self._consumer.close()
 
     def _ends(self, polled: Polled) -> bool:
@@ -157,7 +158,8 @@ class Session:
                 yield self._moved(self._step(self._partitions[place], records, floor_ms))
         for place, end in polled.ends.items():
             known = self._partitions.get(place)
-            if known is not None and end > known.next_offset:  # marks of transactions
+            # Between the last record and the end are offsets of transaction markers.
+            if known is not None and end > known.next_offset:
                 yield self._moved(Step(known._replace(next_offset=end)))
         if polled.missing:
             listed = ", ".join(sorted(map(str, polled.missing)))
@@ -197,7 +199,7 @@ class Session:
             )
 
     def _look(self, gone: Iterable[Place]) -> Iterator[Step]:
-        """Ask the brokers for partitions that are new, anew, or have lost what is to be read."""
+        """Ask the brokers for partitions that are new, made anew, or have lost unread records."""
         if time.monotonic() - self._asked_at < _ASK_AGAIN_S:
             return
         self._asked_at = time.monotonic()
@@ -209,7 +211,7 @@ class Session:
             cut = [each for each in gone if each in self._partitions and each not in anew]
             spans = self._cluster.spans([*anew, *cut])
         except Unreachable:
-            return  # the consumer says that it waits
+            return  # the consumer logs that it waits
         yield from map(self._changed, changed(vector, fresh, spans))
         for place in cut:
             if change := out_of_range(self._partitions[place], spans[place]):

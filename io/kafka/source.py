@@ -1,4 +1,4 @@
-"""The `kafka:` source: topics of live records, read by `ReadFromKafka`."""
+"""The `kafka:` source: what a URI means to a job; `ReadFromKafka` reads the topics."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class KafkaSource(Source):
     """Reads topics.
 
     Attributes:
-        options: which, from where to where.
+        options: which topics, and from where to where.
         live: see `Source.live`.
     """
 
@@ -28,7 +28,7 @@ class KafkaSource(Source):
 
     @classmethod
     def from_uri(cls, uri: str) -> "KafkaSource":
-        """For `kafka://HOST:PORT/TOPIC?...`; raises ValueError as `parse_options`."""
+        """The source of `kafka://HOST:PORT/TOPIC?...`; raises ValueError as `parse_options`."""
         return cls(parse_options(uri))
 
     @property
@@ -47,11 +47,11 @@ class KafkaSource(Source):
         return self.options.bounded
 
     def reach(self) -> None:
-        """Raises ConnectionError within ten seconds, or ValueError for a missing topic."""
+        """Ask the brokers; raises ConnectionError within ten seconds, ValueError for no topic."""
         Cluster(self.options).check()
 
     def attributes(self) -> pa.Schema:
-        """Key, headers and timestamp."""
+        """The key, the headers and the timestamp of a record."""
         return COLUMNS
 
     def transform(self, columns: pa.Schema) -> beam.PTransform:

@@ -9,7 +9,7 @@ import re
 from urllib.parse import quote
 
 BUSES = ("kafka", "bus")
-"""What may stand before `://`; a topic string without it is Kafka's, too."""
+"""What may stand before `://`; a topic string without `://` is of Kafka, too."""
 
 _RENAMED = {"start_offset": "start", "serde": "format"}
 _BROKERS = ("bootstrap", "host", "port")
@@ -21,7 +21,7 @@ def uri_of(topic: str, bootstrap: str | None) -> str:
 
     Args:
         topic: as in the GroupBy; a `//` in a value stands for one `/`.
-        bootstrap: the brokers, for a topic string that names none.
+        bootstrap: the brokers, for a topic string that does not name them.
 
     >>> uri_of("bus://orders/serde=avro/start_offset=1700000000000", "broker:9092")
     'kafka://broker:9092/orders?format=avro&start=1700000000000'
