@@ -1,7 +1,7 @@
 # PYTHON_ARGCOMPLETE_OK: the shell may ask this command for completions.
 """The `chronon-beam` command: finds the command that is asked for, runs it, and ends with its code.
 
-Each command is a file of `pipeline/commands`. Exit codes: see `pipeline/command.py`.
+Each command is a file of `pipeline/commands`. `pipeline/command.py` has the exit codes.
 """
 
 import argparse
@@ -35,12 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except BrokenPipeError:
-        # The reader of our output has seen enough; what is left must not fail at exit.
+        # The reader of the output, such as `head`, has closed it: the rest must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
         if argv is None:
-            # What this process has yet to end must not be disturbed by an impatient second Ctrl-C.
+            # A second Ctrl-C must not stop this process from ending what it has started.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         return _complain("stopped", STOPPED)
     except (GroupByError, UsageError, ValueError, ImportError) as error:
@@ -60,7 +60,7 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _log_to_stderr() -> None:
-    """Log errors of others, and also warnings of ours; all from CHRONON_BEAM_LOG upwards if set."""
+    """Log warnings of this package and errors of libraries, or what CHRONON_BEAM_LOG says."""
     asked = os.environ.get("CHRONON_BEAM_LOG")
     logging.basicConfig(level=asked or "ERROR", format=_LOG_FORMAT)
     logging.getLogger("chronon_beam").setLevel(asked or "WARNING")
@@ -69,17 +69,17 @@ def _log_to_stderr() -> None:
         handler.addFilter(_is_no_interrupt)
     _tell_of_spark()
     if not asked:
-        # gRPC prints what it sees of a connection that ends; we say what comes of it.
+        # gRPC prints errors of connections that end; this command says itself what they mean.
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 def _is_no_interrupt(record: logging.LogRecord) -> bool:
-    """Py4J logs the trace of a Ctrl-C that reaches it, and raises it all the same."""
+    """Whether a record is not Py4J's trace of a Ctrl-C, which Py4J raises as well."""
     return not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt))
 
 
 def _tell_of_spark() -> None:
-    """Have what starts Spark say so, and how long that takes: it is what users wait for."""
+    """Log that Spark starts, and how long that takes, because users wait for it."""
     log = logging.getLogger("chronon_beam.transforms.spark.session")
     if log.level == logging.NOTSET:
         teller = logging.StreamHandler(_Stderr())
@@ -90,7 +90,7 @@ def _tell_of_spark() -> None:
 
 
 class _Stderr:
-    """The standard error of the moment: tests and notebooks change it."""
+    """Writes to what standard error is at that moment: tests and notebooks replace it."""
 
     def write(self, text: str) -> None:
         sys.stderr.write(text)
@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _PrintVersion(argparse.Action):
-    """Looks the version up only when it is asked for: that takes as long as all other imports."""
+    """Looks up the version when it is asked for, since that takes as long as all other imports."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""What a command is, for its own file in `pipeline/commands` and for `pipeline/cli.py`."""
+"""What a command of `chronon-beam` consists of; each file of `pipeline/commands` holds one."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class Command:
 
 
 def next_steps(arguments: Namespace, keys: Sequence[str]) -> str:
-    """How to look at a value, for the user of a command that has just written some."""
+    """Tells the user of a command that has written values how to look at one of them."""
     wanted = " ".join(f"--key {name}=..." for name in keys)
     return (
         f"Look at a value: chronon-beam fetch --group_by {quote(arguments.group_by)} "

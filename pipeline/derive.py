@@ -1,4 +1,4 @@
-"""Evaluates derivations that are Spark expressions, by Spark, on the answers of a fetch.
+"""Has Spark evaluate the derivations of fetched features that are Spark expressions.
 
 Source: `ai.chronon.online.DerivationUtils.buildDerivationFunctionWithSql`.
 """
@@ -19,7 +19,7 @@ from chronon_beam.transforms.spark.query import SqlQuery
 
 
 def spark_derivations(plan: Plan) -> Derive | None:
-    """The function for `Fetcher.derive`; None where the derivations need no Spark.
+    """The function for `Fetcher.derive`; None if the derivations do not need Spark.
 
     Raises:
         GroupByError: Spark refuses an expression.

@@ -10,7 +10,7 @@ from chronon_beam.api.group_by import GroupBy, GroupByError, Source
 
 
 def describe(group_by: GroupBy, plan: Plan | None) -> dict[str, Any]:
-    """All that is said of a GroupBy; schemas only with a `plan`, which needs a source."""
+    """What the command `plan` says of a GroupBy; schemas only if there is a `plan`."""
     return {
         "name": group_by.name,
         "dialect": group_by.dialect.name,
@@ -84,7 +84,7 @@ def reads(group_by: GroupBy, specs: tuple[TileSpec, ...]) -> int | None:
         if window is None:
             return None
         spec = span(feature, specs, 0).spec
-        # Where tiles do not overlap, a window's tail stands up to a hop further back.
+        # If tiles do not overlap, the tail of a window may be up to a hop earlier.
         length_ms = window.millis + window.hop_ms if spec.tiles_per_event == 1 else spec.period_ms
         tiles = length_ms // spec.period_ms
         by_size[spec.size_ms] = max(by_size.get(spec.size_ms, 0), tiles)
@@ -150,7 +150,7 @@ def duration(ms: int) -> str:
 
 
 def as_text(found: Mapping[str, Any]) -> str:
-    """What `describe` found, as text for people."""
+    """What `describe` has found, as text for people."""
     tile = found["tile"]
     lines = [
         f"{found['name']}  (dialect {found['dialect']})",

@@ -1,4 +1,4 @@
-"""What the times of a job's events say about its time column, for the summary."""
+"""Finds a wrong time column by the times of a job's events, for the summary."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,16 +11,16 @@ _LIKELY_S = parse_moment("1990-01-01") // 1000
 _DAY_S = 86_400
 
 _UNITS = {"seconds": (1000, "* 1000"), "microseconds": (1 / 1000, "DIV 1000")}
-"""By what numbers of a unit that were taken for milliseconds are multiplied, and how in SQL."""
+"""If the numbers of the time column are in this unit: milliseconds per unit, and the SQL for it."""
 
 
 def event_times(earliest_s: int, latest_s: int, now_s: float) -> Iterator[str]:
-    """The range of the events' times, and what is odd about it: a line each.
+    """Lines for the summary: the range of the events' times, and what is odd about it.
 
     Args:
-        earliest_s: seconds since the epoch of the earliest event.
-        latest_s: of the latest one.
-        now_s: of now.
+        earliest_s: the time of the earliest event, in seconds since the epoch.
+        latest_s: the time of the latest event.
+        now_s: the time now.
     """
     yield f"  event times from {_text(earliest_s)} to {_text(latest_s)}"
     if earliest_s < _FIRST_S or latest_s >= _END_S:
@@ -34,7 +34,7 @@ def event_times(earliest_s: int, latest_s: int, now_s: float) -> Iterator[str]:
 
 
 def _unit_hint(earliest_s: int, latest_s: int) -> str:
-    """Which unit the numbers were in, if that makes them times of our days."""
+    """The unit in which the numbers would be times of our days; empty if there is none."""
     for unit, (factor, sql) in _UNITS.items():
         if earliest_s * factor >= _LIKELY_S and latest_s * factor < _END_S:
             return f"they look like {unit} (write TIME {sql}); "

@@ -1,6 +1,7 @@
-"""A run and what is in its dataset: decided before Spark starts, noted before and after the job.
+"""What a run does about what is in its dataset already.
 
-`chronon_beam.io.runs` draws how runs add up; here the job's flags and GroupBy meet it.
+The decision is made before Spark starts, by the flags and the GroupBy of the job and by the ledger
+of earlier runs (`chronon_beam.io.runs`). The run is noted in the ledger before and after the job.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,9 +23,10 @@ from chronon_beam.pipeline.options import JobOptions
 
 
 def definition_of(group_by: GroupBy, tiled: bool, layout: str) -> dict[str, str]:
-    """What tells apart jobs whose tiles or rows must not be mixed: a fingerprint of each part.
+    """Fingerprints of a GroupBy's parts: jobs that differ in one must not share a dataset.
 
-    Windows are no part: tiles of one size serve any window, and their sizes are checked apart.
+    The windows are left out: tiles of one size serve any window, and `check_declared` compares the
+    sizes.
     """
     query = group_by.source.query
     parts = {
@@ -53,7 +55,7 @@ def entry_of(
     """How the run enters its dataset; nothing is written yet.
 
     Raises:
-        EntryRefused, ChangedFile, GroupByError: it must not enter.
+        EntryRefused, ChangedFile, GroupByError: the run must not write to the dataset.
         DatasetInUse: another run writes to the dataset.
     """
     name, tiled = group_by.streaming_dataset, options.tiling is not None
@@ -80,7 +82,7 @@ def source_of(source: Source, entry: Entry) -> Source:
 
 
 def adding_of(entry: Entry) -> Adding | None:
-    """What the writer of tiles has to know; None where the run is alone in its dataset."""
+    """What the writer of tiles must know of earlier runs; None if the dataset has none."""
     return None if entry.run.alone else Adding(entry.run.id, entry.run.replaces)
 
 
@@ -120,7 +122,7 @@ def opened(store: KVStore, entry: Entry, info: ServingInfo, source: Source) -> I
 
 
 def _nothing(info: ServingInfo) -> bytes:
-    """A tile without events; rows are never taken back."""
+    """The value of a tile without events, for tiles that are taken back; rows never are."""
     return info.plan.tiles.encode(info.plan.aggregator.zero()) if info.tiled else b""
 
 
@@ -129,14 +131,14 @@ def _require_unchanged(run: Run, source: Source) -> None:
     read = {unit.path: unit for unit in run.units}
     try:
         unread(source.units() or [] if read else [], read, source.goes_on)
-    except FileNotFoundError:  # they were read, and are gone
+    except FileNotFoundError:  # the files were read, and have been removed since
         return
     except ChangedFile as error:
         raise RuntimeError(f"a file has changed while it was read, run again: {error}") from None
 
 
 def told(entry: Entry) -> list[str]:
-    """What the user should know of how the run enters, in sentences."""
+    """Sentences that tell the user what the run does about earlier runs."""
     lines = []
     if entry.idle:
         lines.append(

@@ -40,10 +40,10 @@ class Job:
     Attributes:
         plan: the GroupBy with the types of its columns.
         query: its selects and wheres over the source's schema.
-        store_uri: where tiles or rows are written.
+        store_uri: the store that takes tiles or rows.
         tiling: how tiles are made; None stores the rows as they are.
         changes: the schema of events that are changes with `before` and `after`.
-        serde: what the source's messages are.
+        serde: decodes the messages of the source.
         adding: see `WriteTiles.adding`.
     """
 
@@ -57,7 +57,7 @@ class Job:
 
     @property
     def columns(self) -> pa.Schema:
-        """What the job reads of each message."""
+        """The columns that the job reads of each message."""
         return columns_read(self.query, self.changes)
 
     @property
@@ -76,9 +76,9 @@ Failures = beam.PCollection[Failure]
 
 @dataclass
 class GroupByJob(beam.PTransform):
-    """All of the job as one transform, to be applied to the root of a pipeline.
+    """The whole job as one transform, to be applied to the root of a pipeline.
 
-    Gives the numbers of requests that were written at a time.
+    Its output is the numbers of requests that were written at a time.
 
     Attributes:
         job: what to compute, and where to store it.
@@ -94,7 +94,7 @@ class GroupByJob(beam.PTransform):
         super().__init__()
 
     def expand(self, root: PBegin) -> beam.PCollection[int]:
-        """The page. The names of the steps are part of a running job's state."""
+        """Read, Decode, Evaluate, and what stores; names of steps are part of a job's state."""
         job = self.job
         messages = root | "Read" >> self.source
         decoded: DecodedEvents = messages | "Decode" >> Decode(job.serde, job.columns, count)
@@ -142,7 +142,7 @@ def _stores(job: Job) -> list[tuple[str, beam.PTransform]]:
 
 @dataclass
 class StoreTiles(beam.PTransform):
-    """Rows to one family of tiles, in the store."""
+    """Aggregates rows to one family of tiles, and writes the tiles to the store."""
 
     plan: Plan
     store_uri: str
@@ -154,7 +154,7 @@ class StoreTiles(beam.PTransform):
         super().__init__()
 
     def expand(self, rows: beam.PCollection[Rows]) -> Stored:
-        """Tiles are converted and written in the order in which they come."""
+        """Tile, Convert, Write: writes of a tile keep their order."""
         tiled: Tiled = rows | "Tile" >> Tile(self.plan, self.spec, self.tiling, count)
         requests = tiled.tiles | "Convert" >> ConvertTiles(self.plan)
         write = WriteTiles(self.plan, self.store_uri, count, self.adding)
@@ -164,7 +164,7 @@ class StoreTiles(beam.PTransform):
 
 @dataclass
 class StoreRows(beam.PTransform):
-    """Rows to the store, as they are."""
+    """Writes rows to the store as they are."""
 
     plan: Plan
     store_uri: str
@@ -173,7 +173,7 @@ class StoreRows(beam.PTransform):
         super().__init__()
 
     def expand(self, rows: beam.PCollection[Rows]) -> Stored:
-        """One request per row."""
+        """Convert, Write: one request per row."""
         dataset = self.plan.group_by.streaming_dataset
         converted: Converted = rows | "Convert" >> ConvertRows(self.plan, count)
         written: Written = converted.requests | "Write" >> Write(self.store_uri, dataset, count)

@@ -1,4 +1,4 @@
-"""The JSON lines that commands print."""
+"""Writes the JSON lines that commands print."""
 
 import base64
 import json
@@ -8,8 +8,8 @@ import math
 def to_json(value: object) -> str:
     """`value` as JSON on one line.
 
-    What JSON cannot say is written as null (NaN and infinities), base64 (bytes) or text (dates,
-    decimals and so on).
+    Values that JSON does not have are written as null (NaN and infinities), base64 (bytes) or text
+    (dates, decimals and so on).
 
     >>> to_json({"price": float("nan"), "raw": b"ab"})
     '{"price": null, "raw": "YWI="}'

@@ -1,4 +1,4 @@
-"""Keys that a command is asked about: as JSON lines, from a file or from standard input."""
+"""Reads the keys that a command is asked about, as JSON lines of a file or of standard input."""
 
 import json
 import sys
@@ -17,11 +17,11 @@ _CHUNK = 1 << 16
 def read_keys(place: str) -> Iterator[list[dict[str, Any]]]:
     """The keys in a file, or in standard input for `-`: up to 500 at a time, in their order.
 
-    What a pipe has ready is given out at once, so that another program can ask, wait for the
+    Keys that a pipe has ready are given out at once, so that another program can ask, wait for the
     answer, and ask again.
 
     Raises:
-        UsageError: there is no such file, or a line is not a JSON object.
+        UsageError: the file does not exist, or a line is not a JSON object.
     """
     if place != "-" and (not Path(place).exists() or Path(place).is_dir()):
         raise UsageError(

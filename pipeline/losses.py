@@ -1,4 +1,4 @@
-"""What makes a job that ran to its end a failure all the same: what it could not read or write."""
+"""Decides whether a job that ran to its end has failed, by what it could not read or write."""
 
 from collections.abc import Iterator
 
@@ -7,11 +7,11 @@ from chronon_beam.pipeline.max_dead import MaxDead
 from chronon_beam.pipeline.summary import Totals
 
 _SHOWN = 5
-"""How many reasons are told of input that could not be read."""
+"""How many reasons the message has for input that could not be read."""
 
 
 def losses(totals: Totals, max_dead: MaxDead, allow_unread: bool) -> list[str]:
-    """Why a job counts as failed, each a phrase with its remedy; empty if it is done.
+    """The reasons why a job has failed, each with its remedy; an empty list if it has not.
 
     Args:
         totals: the counts of the job.

@@ -8,9 +8,9 @@ class MaxDead(NamedTuple):
     """A limit for dead letters of events and rows.
 
     Attributes:
-        number: the most that there may be; None where there is a limit for the share alone.
-        percent: the most of all events, in percent; None where there is a limit for the number.
-        least: with fewer events than this, the share does not count.
+        number: the most dead letters; None if only their share is limited.
+        percent: the most dead letters in percent of all events; None if their number is limited.
+        least: with fewer events than this, the share is not looked at.
     """
 
     number: int | None = None
@@ -18,7 +18,7 @@ class MaxDead(NamedTuple):
     least: int = 100
 
     def exceeded(self, dead: int, events: int) -> bool:
-        """Whether so many dead letters of so many events are too many.
+        """Whether `dead` dead letters of `events` events are too many.
 
         >>> MaxDead().exceeded(50, 100), MaxDead().exceeded(51, 100), MaxDead().exceeded(99, 99)
         (False, True, False)
@@ -35,13 +35,13 @@ class MaxDead(NamedTuple):
 
 
 def parse_max_dead(text: str) -> MaxDead:
-    """The limit of `N` or `P%`, which counts however few events there are.
+    """The limit that `N` or `P%` gives; it holds for any number of events.
 
     >>> parse_max_dead("0"), parse_max_dead("2.5%").percent
     (MaxDead(number=0, percent=None, least=0), 2.5)
 
     Raises:
-        ValueError: `text` is neither, or more than 100 %.
+        ValueError: `text` is not such a limit, or is more than 100 %.
     """
     found = re.fullmatch(r"(?:(\d+)|(\d+(?:\.\d+)?)\s*%)", text.strip(), re.ASCII)
     if found is None or float(found[2] or 0) > 100:

@@ -1,10 +1,10 @@
-"""The metrics of a job: what its stages count with, and what the launcher reads.
+"""Counts what the stages of a job do, and reads the counts in the process that launched the job.
 
-Stages count into Beam's metrics, which leave out bundles that were tried in vain, and into the
-tally of their own process. The tally is there while the job runs, but only where its workers are
-threads of the launcher's process (Direct, Flink with LOOPBACK), and it counts a retried bundle
-twice. So the progress line shows the tally, and the summary shows Beam's metrics where the runner
-has them.
+Stages add each count to a metric of Beam and to the tally of their own process. Beam's metrics
+leave out bundles that have failed, so the summary shows them if the runner has them. The progress
+line shows the tally, which can be read while the job runs. The launcher sees the tally only if the
+workers are threads of its own process (Direct, Flink with LOOPBACK), and a bundle that is tried
+again counts twice in it.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ extremes: dict[str, int] = {}
 
 
 def count(name: str, number: int) -> None:
-    """What the stages of a job count with; see `api.counts.Count`."""
+    """Add `number` to a metric and to the tally; stages are given this as their `Count`."""
     metrics.count(name, number)
     if name in EXTREMES:
         _note_extreme(extremes, name, number)
@@ -37,7 +37,7 @@ def _note_extreme(known: dict[str, int], name: str, value: int) -> None:
 
 
 def committed(result: PipelineResult, since: Mapping[str, int]) -> dict[str, int]:
-    """The job's counts: Beam's, or where it has none this process's own since `since`."""
+    """The job's counts by Beam's metrics; if the runner has none, by the tally since `since`."""
     try:
         chosen = MetricsFilter().with_namespace(metrics.NAMESPACE)
         found = result.metrics().query(chosen)

@@ -1,4 +1,4 @@
-"""Times on the command line: milliseconds since the epoch, or as people write them."""
+"""Times on the command line: milliseconds since the epoch, or ISO 8601."""
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta
@@ -7,13 +7,13 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def parse_moment(text: str) -> int:
-    """Milliseconds since the epoch of a number of them, or of an ISO 8601 time (UTC by default).
+    """Milliseconds since the epoch, from such a number or an ISO 8601 time (UTC by default).
 
     >>> parse_moment("1500"), parse_moment("2026-05-01"), parse_moment("2026-05-01T12:00:00+02:00")
     (1500, 1777593600000, 1777629600000)
 
     Raises:
-        ArgumentTypeError: `text` is neither.
+        ArgumentTypeError: `text` is not a number and not such a time.
     """
     try:
         return int(text)
@@ -31,7 +31,7 @@ def parse_moment(text: str) -> int:
 
 
 def moment_text(ms: int) -> str:
-    """A time as `parse_moment` takes it.
+    """A time as text that `parse_moment` reads.
 
     >>> moment_text(1_777_629_600_000), moment_text(1500), moment_text(10**17)
     ('2026-05-01T10:00:00Z', '1970-01-01T00:00:01.500Z', '100000000000000000')

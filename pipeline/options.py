@@ -1,4 +1,4 @@
-"""Every flag of the job once: for the command line, its help, and Beam's own option parsing."""
+"""Declares every flag of the job once, for the command line, its help and Beam's option parsing."""
 
 import argparse
 import difflib
@@ -23,18 +23,18 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What a job is told.
+    """The values of a job's flags.
 
     Attributes:
-        source: where events come from; None: the topic of the GroupBy.
+        source: where events come from; None means the topic of the GroupBy.
         kafka_bootstrap: the brokers of that topic.
-        live: what a source that never ends is told.
+        live: what the job says of time to a source that never ends.
         latency: how long events of such a source may wait.
         tiling: how tiles are made; None stores the rows as they are.
-        max_dead: how many dead letters there may be before the job has failed.
+        max_dead: how many dead letters the job may have before it has failed.
         allow_unread: whether input may be left unread.
-        existing: what is done about what is in the dataset, one of `EXISTING`; None decides by
-            what it is.
+        existing: what to do about what earlier runs have written, one of `EXISTING`; None means
+            to merge files, and to refuse what may count events twice.
     """
 
     group_by: str
@@ -265,10 +265,10 @@ def add_runner(parser: argparse.ArgumentParser) -> None:
 
 
 def job_options(arguments: argparse.Namespace) -> JobOptions:
-    """The flags, checked.
+    """The values of the flags.
 
     Raises:
-        UsageError: a value that makes no sense.
+        UsageError: a value makes no sense.
     """
     tiling = _tiling(arguments)
     return JobOptions(
@@ -340,14 +340,14 @@ def nearest(flag: str, known: Sequence[str]) -> str | None:
 
 
 def check_flags(unknown: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse flags that nobody knows, and name the nearest one that exists.
+    """Refuse flags that do not exist, and name the nearest one that does.
 
     Args:
-        unknown: what argparse left over; flags that Beam knows are among them.
-        known: all flags, Beam's too.
+        unknown: the flags that argparse does not know; Beam may know some of them.
+        known: all flags, also those of Beam.
 
     Raises:
-        UsageError: the first flag that is not in `known`.
+        UsageError: a flag is not in `known`; the message names the first.
     """
     for word in unknown:
         flag = word.split("=", 1)[0]

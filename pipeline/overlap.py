@@ -1,8 +1,8 @@
 """Refuses a command whose output is one of its inputs, or another of its outputs.
 
-Files are compared by what they are, not by how they are written: a link, a relative path, a pattern
-or a folder may name the same file. A file that is still to be made counts too: a pattern that it
-matches would read it.
+The files are compared, not the texts that name them: a link, a relative path, a pattern and a
+folder may all name the same file. An output that does not exist yet is compared too, since a
+pattern that matches it would read it once it does.
 """
 
 import os
@@ -23,7 +23,7 @@ class Input(NamedTuple):
 
     Attributes:
         flag: what the user has given.
-        takes: gives those of local files, there or to be made, that are a part of it.
+        takes: gives those of some local files, which need not exist yet, that the input reads.
     """
 
     flag: str
@@ -31,7 +31,7 @@ class Input(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What a command writes: the flag, and the local files, there or to be made."""
+    """What a command writes: the flag, and the local files, which need not exist yet."""
 
     flag: str
     files: Sequence[str]
@@ -58,9 +58,9 @@ def outputs_of(uri: str | None, store: KVStore | None, dead_letters: str | None)
     """The outputs of a command by its flags.
 
     Args:
-        uri: the store's.
-        store: what `uri` names.
-        dead_letters: the URI of their sink.
+        uri: the URI of the store.
+        store: the store that `uri` names.
+        dead_letters: the URI of the sink of dead letters.
     """
     outputs: list[Output] = []
     if dead_letters is not None:
@@ -73,7 +73,7 @@ def outputs_of(uri: str | None, store: KVStore | None, dead_letters: str | None)
 
 
 def standard_output() -> Output:
-    """What the command prints, which the shell may have sent to a file."""
+    """Standard output as an output, since the shell may have sent it to a file."""
     place = "/dev/stdout"
     return Output("standard output", [place] if os.path.exists(place) else [])
 

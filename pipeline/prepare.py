@@ -1,4 +1,4 @@
-"""Makes a Job of flags, and finds everything that can be wrong with a configuration."""
+"""Makes a Job from flags, and refuses what is wrong with a configuration before a job starts."""
 
 from dataclasses import dataclass, replace
 
@@ -37,7 +37,7 @@ class Planned:
 
     Attributes:
         source: where events come from.
-        query: the selects and wheres over their schema.
+        query: the selects and wheres over the schema of the events.
         plan: the GroupBy with the types that Spark gives its columns.
         changes: see `Job.changes`.
         serde: see `Job.serde`.
@@ -52,7 +52,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that can be applied to a pipeline, its source, and what readers must know of it."""
+    """A job that can be applied to a pipeline, its source, and what fetchers must know of it."""
 
     job: Job
     source: Source
@@ -60,10 +60,10 @@ class Prepared:
 
 
 def source_uri(group_by: GroupBy, given: str | None, kafka_bootstrap: str | None) -> str:
-    """Where events come from: what is given, else the topic of the GroupBy.
+    """Where events come from: the source that is given, else the topic of the GroupBy.
 
     Raises:
-        UsageError: neither is there.
+        UsageError: there is no source and no topic.
         ValueError: the topic cannot be read, or its brokers are not known.
     """
     if given is not None:
@@ -77,13 +77,13 @@ def source_uri(group_by: GroupBy, given: str | None, kafka_bootstrap: str | None
 
 
 def source_serde(source: Source, uri: str) -> tuple[SerDe, pa.Schema]:
-    """What the source's messages are, and the schema of events.
+    """The serde of the source's messages, and the schema of the events.
 
-    The user tells the schema, else the source, else the serde.
+    The schema is what the user gives, else what the source knows, else what the serde knows.
 
     Raises:
-        UsageError: none of them does.
-        ValueError: nobody knows the source's format, or one of its parameters is wrong.
+        UsageError: nobody knows the schema.
+        ValueError: no serde has the name of the source's format, or a parameter is wrong.
     """
     serde = open_serde(source.format)
     schema = parse_ddl(source.ddl) if source.ddl is not None else source.schema() or serde.schema()
@@ -113,7 +113,7 @@ def planned(
 ) -> Planned:
     """A GroupBy over a source's events, planned by Spark; raises as `prepare` does.
 
-    Without `mutations`, rows of entities are those of a snapshot.
+    With `mutations`, the rows of an entity source are changes; otherwise they are a snapshot.
     """
     source = open_source(uri)
     source.reach()
@@ -121,7 +121,7 @@ def planned(
     changes = schema if group_by.is_entities and mutations and is_envelope(schema) else None
     query = sql_query(group_by, unfolded_schema(changes) if changes else schema, mutations)
     plan = plan_of(group_by, compile_query(query), layout)
-    # What is wrong with a derivation is told before anything is written.
+    # A wrong derivation is refused before anything is written.
     spark_derivations(plan)
     return Planned(source, serde, query, plan, changes)
 
@@ -139,7 +139,7 @@ def source_of_job(options: JobOptions, group_by: GroupBy) -> Source:
 
 
 def refuse_outputs_that_are_inputs(options: JobOptions, store: KVStore) -> None:
-    """Refuse to write over what the job reads; raises UsageError."""
+    """Refuse a job that would write over what it reads; raises UsageError."""
     refuse_overlap(
         inputs_of(options.group_by, options.source),
         outputs_of(options.store, store, options.dead_letters),
@@ -152,7 +152,7 @@ def prepare(options: JobOptions, group_by: GroupBy) -> Prepared:
     Raises:
         GroupByError: the GroupBy cannot be run.
         QueryError: Spark refuses a select or a where.
-        UsageError, ValueError: a flag's value.
+        UsageError, ValueError: the value of a flag is wrong.
     """
     uri = source_uri(group_by, options.source, options.kafka_bootstrap)
     found = planned(group_by, uri, options.layout)
@@ -171,10 +171,10 @@ def prepare(options: JobOptions, group_by: GroupBy) -> Prepared:
 
 
 def reached_store(uri: str) -> KVStore:
-    """The store, if it answers: what is wrong with it is told before Spark starts.
+    """The store, after it has answered: a store that is down is refused before Spark starts.
 
     Raises:
-        ValueError: the URI. Whatever the store's client raises, if the store does not answer.
+        ValueError: the URI is wrong. If the store does not answer, whatever its client raises.
     """
     store = open_store(uri)
     try:

@@ -1,4 +1,4 @@
-"""How a job is doing by its counts so far: one live line on a terminal, plain lines elsewhere."""
+"""Shows how a job proceeds, by its counts: one live line on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -12,19 +12,19 @@ from chronon_beam.api.counts import Metric
 from chronon_beam.pipeline.summary import Totals
 
 _LIVE_S, _PLAIN_S = 0.5, 2.0
-"""Seconds between two states of a live line, and between two plain lines."""
+"""Seconds between two updates of a live line, and between two plain lines."""
 
 _MOVING = ("events", "tiles", "written")
-"""What a rate is told of: the first of them that has grown."""
+"""The counts of which a rate may be shown; it is shown of the first that has grown."""
 
 
 class ProgressLine:
-    """Shows the counts every now and then; a context manager, which stops it.
+    """Shows the counts every now and then, while this context manager is entered.
 
     Args:
-        counts: gives the counts so far; None where workers in other processes have them.
-        interval_s: seconds between two lines; of a terminal fewer unless it is given.
-        to: where lines go; stderr unless it is given.
+        counts: gives the counts so far; None if workers in other processes count.
+        interval_s: seconds between two lines; by default fewer on a terminal than elsewhere.
+        to: where lines go; by default to stderr.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ _ELSEWHERE = "running; its workers' counts come with the summary"
 
 
 def numbers_of(counts: Mapping[str, int]) -> dict[str, int]:
-    """What is shown of a job's counts, under the names that it is shown with."""
+    """The numbers to show of a job's counts, by the names to show them under."""
     totals = Totals(counts)
     return {
         "events": totals[Metric.MESSAGES],

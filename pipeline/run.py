@@ -55,7 +55,7 @@ class Done:
 
     Attributes:
         group_by: the GroupBy that was computed.
-        counts: by the names of `api.counts`.
+        counts: the job's counts, by the names of `api.counts`.
     """
 
     group_by: GroupBy
@@ -63,7 +63,7 @@ class Done:
 
     @property
     def has_values(self) -> bool:
-        """Whether there is a value to look at: not where all events are filtered out or dead."""
+        """Whether there is a value to look at; there is none if all events are filtered or dead."""
         totals = Totals(self.counts)
         return totals.rows > 0 or totals.events == 0
 
@@ -79,7 +79,7 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
     Raises:
         JobFailed: the job ended in another state than done, or lost more than it may (`losses`).
         GroupByError, QueryError, UsageError: as `streamed_group_by` and `prepare`.
-        EntryRefused, ChangedFile, DatasetInUse: what is in the dataset, see `entry_of`.
+        EntryRefused, ChangedFile, DatasetInUse: the run must not enter the dataset, see `entry_of`.
     """
     check_runner(runner, beam_flags)
     dead_letters = open_dead_letters(options.dead_letters)
@@ -104,7 +104,7 @@ def _run_entered(
     dead_letters: beam.PTransform,
     how: partial[dict[str, int]],
 ) -> dict[str, int]:
-    """Run a job that may enter its dataset; its counts. `how` is `carry_out` on a runner."""
+    """Run a job that may enter its dataset; gives its counts. `how` is `carry_out` on a runner."""
     began = time.monotonic()
     say(f"{options.group_by}: planning the query with Spark")
     prepared = prepare(options, group_by)
@@ -164,7 +164,7 @@ def _finished(lay: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineRe
     try:
         result = pipeline.run()
         state = result.wait_until_finish()
-    except Exception as error:  # the embedded runners raise whatever a stage has raised
+    except Exception as error:  # an embedded runner raises whatever a stage has raised
         raise JobFailed(f"the job failed: {cause_of(error)} {HINT}") from error
     if state not in (PipelineState.DONE, None):
         raise JobFailed(f"the job ended {state}")

@@ -1,4 +1,4 @@
-"""What a job did, in a few lines that add up: nothing that came in is missing.
+"""Sums up a job in a few lines whose numbers add up, so that no event can go missing unseen.
 
     events + extra_rows = rows + filtered + dead
 
@@ -24,7 +24,7 @@ _OTHERS = {
     "Unite": "batch values that could not be made",
     "Write": "requests that could not be written",
 }
-"""What the dead letters of other steps are of."""
+"""What the dead letters of other steps are about."""
 
 _DEFAULT = MaxDead()
 
@@ -45,12 +45,12 @@ class Totals:
 
     @property
     def events(self) -> int:
-        """Events that were read, where one of several rows counts once per row."""
+        """Events that were read; an event of several rows counts once per row."""
         return self[Metric.MESSAGES] + self[Metric.EXTRA_ROWS]
 
     @property
     def dead_by_step(self) -> dict[str, int]:
-        """Dead letters of events and rows; only steps that have some."""
+        """Dead letters of events and rows, by step; steps without any are left out."""
         numbers = {step: self[dead(step)] for step in (*_EVENT_STEPS, *_ROW_STEPS)}
         return {step: number for step, number in numbers.items() if number}
 
@@ -61,13 +61,13 @@ class Totals:
 
     @property
     def missing(self) -> int:
-        """Events of which nothing is known any more; 0 unless something is wrong."""
+        """Events of which the counts do not say what became; 0 unless something is wrong."""
         known = self.rows + self[Metric.FILTERED] + self.dead
         return self.events - known
 
 
 def summary(counts: Mapping[str, int], elapsed_s: float, max_dead: MaxDead = _DEFAULT) -> str:
-    """What a job that writes tiles or rows did."""
+    """The summary of a job that writes tiles or rows."""
     totals = Totals(counts)
     stored = (
         f"  {totals[Metric.TILES]:,} tiles, {totals[Metric.LATE]:,} late events, "
@@ -81,7 +81,7 @@ def summary(counts: Mapping[str, int], elapsed_s: float, max_dead: MaxDead = _DE
 def upload_summary(
     counts: Mapping[str, int], elapsed_s: float, max_dead: MaxDead = _DEFAULT
 ) -> str:
-    """What an upload did."""
+    """The summary of an upload."""
     totals = Totals(counts)
     stored = (
         f"  {totals[Metric.OUTSIDE]:,} rows in no window or after the batch's end, "

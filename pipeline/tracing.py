@@ -1,7 +1,7 @@
-"""What each of the five operators makes of each event: one JSON line per row.
+"""Traces each event through the five operators: one JSON line per row.
 
-The functions of the job's own stages are called with one event after another, so what the job would
-dead-letter is dead here as well. Nothing is written to a store.
+The trace calls the functions of the job's own stages with one event after another, so an event that
+the job would dead-letter is dead here as well. Nothing is written to a store.
 """
 
 import base64
@@ -34,7 +34,7 @@ from chronon_beam.transforms.tiling.tile import splitter
 from chronon_beam.transforms.tiling.window_tiles import WindowTiles
 
 JsonObject = dict[str, Any]
-"""One line, or a part of one: the names of the operators, and what they gave."""
+"""A line, or a part of it: what each operator gave, by the operator's name."""
 
 Batch = TypeVar("Batch", Events, Rows)
 
@@ -48,7 +48,7 @@ class Tracer:
         place, dialect: see `load_group_by`.
         source_uri: where events come from.
         tiled: whether the job would write tiles.
-        store: whose content each line shows too; None shows none.
+        store: each line also shows what this store holds; None leaves that out.
     """
 
     def __init__(
@@ -145,9 +145,9 @@ class Tracer:
 
 
 class SingleTiles:
-    """The stage Tile for one row at a time, in one process: its splitter and its windows' tiles.
+    """The stage Tile for one row at a time, in one process, by the job's own splitter and tiles.
 
-    Of tiles of several sizes, those of the first size are shown.
+    If the GroupBy has tiles of several sizes, those of the first size are shown.
     """
 
     def __init__(self, plan: Plan) -> None:

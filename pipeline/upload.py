@@ -1,6 +1,6 @@
 # Beam says that `|` gives a PValue; each stage says which record it gives.
 # pyright: reportAssignmentType=false
-"""The batch side of a GroupBy: the rows of files, up to the end of a day, make one value per key.
+"""Uploads the batch side of a GroupBy: one value per key, of all rows up to the end of a day.
 
 Source: `ai.chronon.spark.GroupByUpload`.
 """
@@ -77,7 +77,7 @@ class Upload:
         info: the GroupBy with the types of its columns, and the batch's end.
         query: its selects and wheres over the source's schema.
         store_uri: where the values are written.
-        serde: what the source's messages are.
+        serde: decodes the messages of the source.
     """
 
     info: BatchInfo
@@ -87,7 +87,7 @@ class Upload:
 
     @property
     def columns(self) -> pa.Schema:
-        """What the upload reads of each message."""
+        """The columns that the upload reads of each message."""
         return columns_read(self.query)
 
 
@@ -112,11 +112,11 @@ def build_upload(
 
 
 def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Done:
-    """Run an upload to its end, and have readers take its values.
+    """Run an upload to its end, and then have fetchers read its values.
 
     Raises:
         JobFailed: the job ended in another state than done, or lost more than it may (`losses`);
-            then readers stay with the batch they have.
+            fetchers then stay with the batch that they have.
         GroupByError, QueryError, UsageError: as `prepare`.
     """
     began = time.monotonic()
@@ -140,7 +140,7 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
 
 
 def _missing(counts: Mapping[str, int]) -> list[str]:
-    """Values that were made, of which some writes are neither done nor dead letters."""
+    """A reason to fail if values are neither written nor dead letters; none otherwise."""
     totals = Totals(counts)
     missing = totals[Metric.VALUES] - totals[Metric.WRITTEN] - totals[dead("Write")]
     return [f"{missing:,} values were not written: run the upload again"] if missing > 0 else []

@@ -24,7 +24,7 @@ class Pool:
 
     @contextmanager
     def session(self, key: Key, make: Callable[[], Session]) -> Iterator[Session]:
-        """The session of a reader; `make` opens one if there is none. Closed if the bundle fails."""
+        """The session of a reader, which `make` opens if need be; closed if the bundle fails."""
         with self._lock:
             session = self._free.pop(key, None)
         session = session or make()

@@ -1,6 +1,6 @@
-"""A first GroupBy for the events of a file: guessed from names, types and values of its columns.
+"""Guesses a first GroupBy for the events of a file from names, types and values of its columns.
 
-Every guess has a reason that a person can judge; it stands in the file that `page.as_python` makes.
+Every guess has a reason that a person can judge; `page.as_python` writes it beside the guess.
 """
 
 import re
@@ -26,9 +26,9 @@ class InputColumn:
     """A column that is aggregated.
 
     Attributes:
-        alias: its name among the selects.
-        expression: Spark SQL for its value.
-        operations: names of what is aggregated of it.
+        alias: the name of the column among the selects.
+        expression: Spark SQL for the value of the column.
+        operations: the names of the operations that aggregate it.
     """
 
     alias: str
@@ -41,12 +41,12 @@ class Draft:
     """A GroupBy that can be written down.
 
     Attributes:
-        variable: its name in Python.
+        variable: the name of the GroupBy in Python.
         keys: Spark SQL of each key column, by alias.
         time: the time of an event.
-        inputs: what is aggregated.
-        remarks: why, column by column: name, type and remark.
-        example: an event to fetch the features of: values of the keys, by alias.
+        inputs: the columns that are aggregated.
+        remarks: why a column is used so: the name, the type and the remark for each.
+        example: keys of an event, whose features can be fetched: values by alias.
     """
 
     variable: str
@@ -63,13 +63,13 @@ def draft(
     """A GroupBy over events like these.
 
     Args:
-        events: the first ones of the file, at least one.
-        name: for example the file's name, of which the variable is made.
-        keys: key columns; guessed if there are none.
-        time: a column, or Spark SQL that gives milliseconds; guessed if it is None.
+        events: the first events of the file, at least one.
+        name: what the variable is named after, for example the file's name.
+        keys: the key columns; guessed if there are none.
+        time: a column, or Spark SQL that gives milliseconds; None to guess it.
 
     Raises:
-        UsageError: a column that does not exist, or nothing looks like a time or a key.
+        UsageError: a column does not exist, or no column looks like a time or a key.
     """
     _refuse_unknown(events, keys)
     when = event_time(events, time)
@@ -106,7 +106,7 @@ def _key_of(events: pa.RecordBatch, when: EventTime) -> str:
 
 
 def _likeness_to_key(events: pa.RecordBatch, name: str) -> tuple[int, int]:
-    """More is likelier; of equal ones the first column."""
+    """How much a column looks like a key; of equal columns the first is the likeliest."""
     values = events.column(name).drop_null()
     distinct = len(values.unique())
     named = bool(words_of(name) & _KEY_WORDS)

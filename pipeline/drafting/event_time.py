@@ -1,4 +1,4 @@
-"""Which column is the time of an event, and how milliseconds are made of it."""
+"""Finds the column that is the time of an event, and the SQL that makes milliseconds of it."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from chronon_beam.pipeline.drafting.names import quoted, words_of
 from chronon_beam.pipeline.options import UsageError
 
 compute: Any = pyarrow.compute
-"""Its functions are made at run time, where no type checker sees them."""
+"""As Any, because Arrow makes these functions at run time, where no type checker sees them."""
 
 _TIME_WORDS = words_of(
     "time timestamp ts date datetime created occurred happened event when at on epoch t day hour "
@@ -21,7 +21,7 @@ _TIME_WORDS = words_of(
 )
 _BEST_WORDS = words_of("event created occurred happened timestamp ts")
 _FIRST_MS, _LAST_MS = 631_152_000_000, 4_102_444_800_000
-"""1990 and 2100: numbers that lie between them in some unit look like times."""
+"""The years 1990 and 2100: numbers that are times between them, in some unit, look like times."""
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?")
 
@@ -48,12 +48,12 @@ class EventTime:
     """The time of an event.
 
     Attributes:
-        column: what it is made of; None where the user gave an expression.
+        column: the column that holds the time; None if the user gave an expression.
         expression: Spark SQL for milliseconds since the epoch.
-        why: what speaks for it.
-        latest_ms: the latest one that was seen, if it is known.
-        likelihood: more is likelier to be the time of an event.
-        others: columns that could be it as well.
+        why: what speaks for this column.
+        latest_ms: the latest time in the events that were looked at, if it is known.
+        likelihood: how likely the column is the time of an event; a higher number is likelier.
+        others: other columns that could be the time.
     """
 
     column: str | None
@@ -65,7 +65,7 @@ class EventTime:
 
 
 def event_time(events: pa.RecordBatch, given: str | None = None) -> EventTime:
-    """The time that is `given` as a column or an expression, else the likeliest column.
+    """The time of an event: the column or expression that is `given`, else the likeliest column.
 
     Raises:
         UsageError: no column looks like a time.
@@ -86,7 +86,7 @@ def event_time(events: pa.RecordBatch, given: str | None = None) -> EventTime:
 
 
 def _time_in(name: str, column: pa.Array, sure: bool) -> EventTime | None:
-    """The time that a column is; None if it does not look like one, unless it is `sure`."""
+    """A column as the time of an event; None if it does not look like a time and is not `sure`."""
     values = column.drop_null()
     kind, words = column.type, words_of(name)
     named = (2 if words & _TIME_WORDS else 0) + (1 if words & _BEST_WORDS else 0)
@@ -145,7 +145,7 @@ def _of_numbers(name: str, values: pa.Array, named: int, sure: bool) -> EventTim
 
 
 def _unit_of(least: float, most: float) -> _Unit | None:
-    """The unit in which all values between the two are times of 1990 to 2099."""
+    """The unit in which the numbers from `least` to `most` are times of the years 1990 to 2099."""
     for unit in _UNITS:
         if unit.to_ms(int(least)) >= _FIRST_MS and unit.to_ms(int(most)) < _LAST_MS:
             return unit

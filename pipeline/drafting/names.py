@@ -1,4 +1,4 @@
-"""Names of columns: the words in them, and how Python, Spark and Avro take them."""
+"""Names of columns: the words in them, and names like them that Python, Spark and Avro accept."""
 
 import keyword
 import re
@@ -26,7 +26,7 @@ def identifier(name: str) -> str:
 
 
 def aliases_of(names: Sequence[str]) -> dict[str, str]:
-    """For each column a name that Python, Spark and Avro take; no two are alike, none is `ts`.
+    """For each column a name of its own that Python, Spark and Avro accept, and that is not `ts`.
 
     >>> aliases_of(["user id", "user_id", "ts"])
     {'user id': 'user_id', 'user_id': 'user_id_', 'ts': 'ts_'}
@@ -43,7 +43,7 @@ def aliases_of(names: Sequence[str]) -> dict[str, str]:
 
 
 def quoted(name: str) -> str:
-    """A column's name as Spark SQL takes it.
+    """A column's name as it is written in Spark SQL.
 
     >>> quoted("user_id"), quoted("user id")
     ('user_id', '`user id`')

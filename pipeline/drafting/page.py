@@ -1,14 +1,14 @@
-"""A draft as the Python file that declares its GroupBy."""
+"""Writes a draft as a Python file that declares the GroupBy."""
 
 from chronon_beam.pipeline.drafting.draft import Draft
 
 
 def as_python(made: Draft, source: str) -> str:
-    """The draft as a file that declares the GroupBy.
+    """The text of a Python file that declares the GroupBy of a draft.
 
     Args:
-        made: what is written down.
-        source: where its events are, for the first line.
+        made: the draft.
+        source: where the events are, for the first line of the file.
     """
     widths = [max(len(row[at]) for row in made.remarks) for at in (0, 1)]
     remarks = "\n".join(

@@ -1,4 +1,4 @@
-"""The first events of a source, for a look at them."""
+"""Reads the first events of a source, so that a GroupBy can be guessed from them."""
 
 import pyarrow as pa
 
@@ -11,7 +11,7 @@ def first_events(source_uri: str) -> pa.RecordBatch:
     """Up to some thousand events from the beginning of a source, decoded.
 
     Raises:
-        UsageError: there is none that can be read.
+        UsageError: no event can be read.
         ValueError, FileNotFoundError: as the source raises them.
     """
     source = open_source(source_uri)
