@@ -137,7 +137,7 @@ def _require_unchanged(run: Run, source: Source) -> None:
         raise RuntimeError(f"a file has changed while it was read, run again: {error}") from None
 
 
-def told(entry: Entry) -> list[str]:
+def notes(entry: Entry) -> list[str]:
     """Sentences that tell the user what the run does about earlier runs."""
     lines = []
     if entry.idle:

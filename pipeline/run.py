@@ -21,9 +21,9 @@ from chronon_beam.pipeline.existing import (
     adding_of,
     continues,
     entry_of,
+    notes,
     opened,
     source_of,
-    told,
 )
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.losses import losses
@@ -88,7 +88,7 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
     with closing(reached_store(options.store)) as store:
         refuse_outputs_that_are_inputs(options, store)
         entry = entry_of(store, group_by, source, options, continues(beam_flags))
-        for line in told(entry):
+        for line in notes(entry):
             say(f"{group_by.name}: {line}")
         if entry.idle:
             return Done(group_by, {})

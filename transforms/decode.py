@@ -51,8 +51,8 @@ def decode_messages(messages: Messages, decoder: Decoder) -> Result[Events]:
         none = messages._replace(
             positions=[], payloads=[], table=None, attributes=None, promised_ms=None
         )
-        told = {f"{UNREAD}{messages.error}": 1}
-        return Result(_events(none, decoder.decode(none)), _unread(messages), told)
+        counts = {f"{UNREAD}{messages.error}": 1}
+        return Result(_events(none, decoder.decode(none)), _unread(messages), counts)
     decoded = _decoded(messages, decoder)
     failures = [_dead(messages, decoded, index) for index in sorted(decoded.reasons)]
     return Result(_events(messages, decoded), failures, {Metric.MESSAGES: len(messages.positions)})

@@ -70,13 +70,13 @@ def compiled(declared: Declared, dialect: Dialect) -> Compiled:
         conf = _as_airbnb(conf, declared.root)
         return Compiled(conf, sorts_fields=False, objections=objections(conf, dialect))
     conf = _as_zipline(conf, declared)
-    told = objections(conf, dialect)
+    found = objections(conf, dialect)
     if declared.root and (unknown := teams.unknown_settings(declared.root)):
-        told.append(
+        found.append(
             f"teams.py uses {', '.join(unknown)} of zipline's package, which is not installed "
             "here: what they give is left out of executionInfo"
         )
-    return Compiled(conf, sorts_fields=True, objections=told)
+    return Compiled(conf, sorts_fields=True, objections=found)
 
 
 def _as_airbnb(conf: Conf, root: Path | None) -> Conf:

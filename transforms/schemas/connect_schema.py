@@ -1,4 +1,4 @@
-"""Schemas of Kafka Connect, which its JSON converter puts into every message, as columns.
+"""Columns of Kafka Connect's schemas, which its JSON converter puts into every message.
 
 | Kafka Connect | column |
 |---|---|
@@ -8,8 +8,8 @@
 | `org.apache.kafka.connect.data.Decimal` | DECIMAL(38, its scale) |
 | `org.apache.kafka.connect.data.Date`, `.Timestamp` | DATE, TIMESTAMP |
 
-Debezium's own names of types (`io.debezium.time.MicroTimestamp`) do not change the column, as with
-the Avro converter: it is the plain number or text, for `timestamp_micros(...)` and the like.
+A type that Debezium has named (`io.debezium.time.MicroTimestamp`) is the plain number or text, as
+with the Avro converter: a query turns it into a time, for example by `timestamp_micros(...)`.
 """
 
 import base64
@@ -47,18 +47,18 @@ Row = Mapping[str, object]
 """A parsed JSON object."""
 
 Convert = Callable[[Any], object]
-"""Takes a value of JSON that is not null; gives what the serde `json` reads as its column."""
+"""Turns a JSON value that is not null into one that the serde `json` can read for its column."""
 
 
 class ConnectType(NamedTuple):
-    """A type: its column, and what its values need; None where they are read as they are."""
+    """The column type of a field, and how its values are converted; None if they need not be."""
 
     type: pa.DataType
     convert: Convert | None = None
 
 
 def connect_fields(schema: Connect) -> dict[str, ConnectType | pa.Field]:
-    """The fields of a struct by name; a field that cannot be a column says why.
+    """The fields of a struct by name; a field that cannot be a column holds the reason.
 
     Raises:
         ValueError: the schema is not that of a struct.
@@ -122,7 +122,7 @@ def converted(row: Row, converts: Mapping[str, Convert]) -> Row:
 
 
 def _each(convert: Convert, value: object) -> object:
-    """A value that cannot be converted stays as it is: the serde `json` then says what is wrong."""
+    """The converted value; one that cannot be converted stays, and the serde `json` refuses it."""
     try:
         return None if value is None else convert(value)
     except (TypeError, ValueError, AttributeError, binascii.Error):
@@ -130,6 +130,6 @@ def _each(convert: Convert, value: object) -> object:
 
 
 def _decimal(text: str, scale: int) -> str:
-    """Bytes in base64, a big-endian number without its decimal point, to decimal text."""
+    """The decimal text of a number that is given as base64 of its big-endian unscaled value."""
     number = int.from_bytes(base64.b64decode(text, validate=True), "big", signed=True)
     return str(Decimal(number).scaleb(-scale))

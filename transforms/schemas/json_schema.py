@@ -1,4 +1,4 @@
-"""JSON Schemas as columns.
+"""Columns of JSON Schemas.
 
 | JSON Schema | column |
 |---|---|
@@ -10,12 +10,12 @@
 | `array` | ARRAY of its `items`, else of STRING |
 | `object` with `properties` | STRUCT |
 | any other `object` | MAP from STRING to its `additionalProperties`, else to STRING |
-| `enum` or `const` without a type | that of its values |
+| `enum` or `const` without a type | the type of its values |
 
-A type beside `null`, in a list or by `oneOf` and `anyOf`, is that type: every column may be null.
-`integer` beside `number` is DOUBLE. `$ref` leads to a place of the same document. An object that
-holds itself, and several types at once, are not columns: they are refused by name when a query
-reads them.
+If a list, `oneOf` or `anyOf` has `null` beside a type, the column has that type: every column may
+be null. `integer` beside `number` is DOUBLE. `$ref` refers to a place of the same document. An
+object that holds itself, or a value of several types, has no column: it is refused by name if a
+query reads it.
 
 Source: `ai.chronon.online.serde.JsonConversions`.
 """
@@ -74,14 +74,14 @@ class _Document:
         self._root = root
 
     def field(self, name: str, schema: object) -> pa.Field:
-        """A column, or a field that says why it is not one."""
+        """The column of a schema, or a field that holds the reason why there is none."""
         try:
             return pa.field(name, self._type(schema, ()))
         except _NotAColumn as error:
             return refused(name, f"{name}: {error}")
 
     def resolved(self, schema: Json, inside: tuple[str, ...]) -> Json:
-        """The schema that references lead to."""
+        """The schema itself, or the one that it refers to."""
         seen = set(inside)
         while "$ref" in schema:
             reference = schema["$ref"]
@@ -102,7 +102,7 @@ class _Document:
         return found
 
     def _type(self, schema: object, inside: tuple[str, ...]) -> pa.DataType:
-        if not isinstance(schema, dict):  # `true`: anything goes
+        if not isinstance(schema, dict):  # `true` allows any value
             raise _NotAColumn("the schema does not say its type")
         if "$ref" in schema:
             found = self.resolved(schema, inside)
@@ -158,7 +158,7 @@ def _text(schema: Json) -> pa.DataType:
 
 
 def _united(types: list[pa.DataType]) -> pa.DataType:
-    """The type of values of any of these; null beside others adds nothing."""
+    """The one type that fits values of all these types; null fits any of them."""
     others = list(dict.fromkeys(each for each in types if each != pa.null()))
     if not others:
         return pa.null()

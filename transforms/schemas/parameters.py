@@ -1,4 +1,4 @@
-"""Parameters that several serdes have: where the schema is, and which of a few values is meant."""
+"""Reads the parameters that several serdes have, such as where the schema is."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,13 +10,13 @@ from chronon_beam.transforms.schemas.registry import (
 
 
 def choice(parameters: Mapping[str, str], name: str, values: Sequence[str], default: str) -> str:
-    """The value of a parameter that has few.
+    """The value of a parameter that must be one of `values`, or the default.
 
     >>> choice({"framing": "none"}, "framing", ("confluent", "none"), "confluent")
     'none'
 
     Raises:
-        ValueError: it has another value.
+        ValueError: the parameter has another value.
     """
     given = parameters.get(name, default)
     if given not in values:
@@ -25,13 +25,13 @@ def choice(parameters: Mapping[str, str], name: str, values: Sequence[str], defa
 
 
 def one_of(parameters: Mapping[str, str], names: Sequence[str], where: str) -> str:
-    """Which one of several parameters is given.
+    """The one of several parameters that is given.
 
     >>> one_of({"proto": "shop.proto"}, ("proto", "registry"), "format protobuf")
     'proto'
 
     Raises:
-        ValueError: none of them, or more than one.
+        ValueError: none of the parameters is given, or more than one.
     """
     given = [name for name in names if name in parameters]
     if len(given) != 1:
@@ -42,19 +42,20 @@ def one_of(parameters: Mapping[str, str], names: Sequence[str], where: str) -> s
 
 
 def registry_of(parameters: Mapping[str, str]) -> Registry:
-    """The registry that `registry=` and `registry_config=` name; raises ValueError as it does."""
+    """The registry that `registry=` and `registry_config=` name; raises as `Registry` does."""
     return Registry(parameters["registry"], parameters.get("registry_config"))
 
 
 def latest_schema(parameters: Mapping[str, str], kind: str) -> RegisteredSchema:
-    """The newest schema of the subject that `subject=` names, asked for when a job is built.
+    """The newest schema of the subject that `subject=` names; for the build of a job.
 
     Args:
-        parameters: `registry` and `subject`.
-        kind: what it must be, for example `AVRO`.
+        parameters: hold `registry` and `subject`.
+        kind: the kind that the schema must have, for example `AVRO`.
 
     Raises:
-        ValueError: no subject is given, the registry does not have it, or it is of another kind.
+        ValueError: no subject is given, the registry does not have it, or its schema is of another
+            kind.
         RegistryDown: the registry does not answer.
     """
     registry = registry_of(parameters)

@@ -1,4 +1,4 @@
-"""Schemas of Protobuf: compiled from .proto files by protoc, or read as a descriptor set."""
+"""Reads schemas of Protobuf: .proto files, which protoc compiles, or descriptor sets."""
 
 import base64
 import binascii
@@ -17,11 +17,11 @@ _PROTOC_TIMEOUT_S = 60
 
 
 def read_descriptors(path: str) -> FileDescriptorSet:
-    """A descriptor set: what `protoc --include_imports --descriptor_set_out=PATH` writes.
+    """The descriptor set that `protoc --include_imports --descriptor_set_out=PATH` has written.
 
     Raises:
-        ValueError: the file is not one.
-        OSError: it cannot be read.
+        ValueError: the file is not a descriptor set.
+        OSError: the file cannot be read.
     """
     try:
         found = FileDescriptorSet.FromString(Path(path).read_bytes())
@@ -36,14 +36,14 @@ def read_descriptors(path: str) -> FileDescriptorSet:
 
 
 def compile_file(path: str, include: Sequence[str] = ()) -> FileDescriptorSet:
-    """A .proto file and all that it imports.
+    """The descriptor set of a .proto file and all that it imports.
 
     Args:
         path: the file.
-        include: folders in which imports are looked for, beside the file's own.
+        include: folders in which imports are looked for, besides the file's own.
 
     Raises:
-        ValueError: protoc refuses it; its words are told.
+        ValueError: protoc refuses the file; the message is protoc's.
         ImportError: protoc is missing.
         OSError: the file cannot be read.
     """
@@ -54,18 +54,18 @@ def compile_file(path: str, include: Sequence[str] = ()) -> FileDescriptorSet:
 
 
 def registered_schema(name: str, text: str, references: Mapping[str, str]) -> FileDescriptorSet:
-    """A schema of a registry: the text of a .proto file, or its descriptor in base64.
+    """The descriptor set of a registry's schema.
 
-    Which of the two depends on the client that registered it: Confluent's for Java writes text,
-    the one for Python descriptors.
+    Confluent's client for Java registers the text of a .proto file, the one for Python the base64
+    of a descriptor.
 
     Args:
-        name: what the schema is called in errors.
-        text: its definition.
+        name: what errors call the schema.
+        text: the definition.
         references: the definitions that it imports, by the name in the import.
 
     Raises:
-        ValueError: it is neither, or protoc refuses it; its words are told.
+        ValueError: the text is not such a definition, or protoc refuses it with this message.
         ImportError: protoc is missing.
     """
     descriptor = _from_base64(text, "schema.proto")
@@ -129,7 +129,7 @@ class ProtobufSchema:
     """The messages of a descriptor set.
 
     Raises:
-        ValueError: an import is missing in the set.
+        ValueError: the set lacks a file that another one imports.
     """
 
     def __init__(self, descriptors: FileDescriptorSet) -> None:
@@ -140,10 +140,10 @@ class ProtobufSchema:
             self._add(name, self._main)
 
     def message(self, name: str | None) -> Descriptor:
-        """The message of that full name; without a name, the only one that the main file has.
+        """The message with that full name; without a name, the only message of the main file.
 
         Raises:
-            ValueError: there is no such message, or a name is needed.
+            ValueError: the schema has no such message, or several and no name is given.
         """
         names = self.names()
         if name is None:
@@ -158,15 +158,15 @@ class ProtobufSchema:
             ) from None
 
     def names(self) -> list[str]:
-        """Full names of the messages of the main file, outer ones before those within them."""
+        """Full names of the messages of the main file; a message comes before those inside it."""
         found = self._pool.FindFileByName(self._main).message_types_by_name.values()
         return [name for message in found for name in _names(message)]
 
     def at(self, indexes: Sequence[int]) -> str:
-        """The full name of the message that message indexes lead to.
+        """The full name of the message that message indexes stand for (see `split_indexes`).
 
         Raises:
-            ValueError: they lead nowhere.
+            ValueError: the schema has no message at these indexes.
         """
         messages = list(self._pool.FindFileByName(self._main).message_types_by_name.values())
         found: Descriptor | None = None

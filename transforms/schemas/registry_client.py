@@ -1,9 +1,9 @@
-"""A client of a schema registry, with settings that no URI holds.
+"""Opens a client of a schema registry, with settings that may be secret and are not in a URI.
 
-They are Confluent's, by its names. They come from the properties file that `registry_config=` names
-and, where that has none, from the environment: `SCHEMA_REGISTRY_BASIC_AUTH_...`,
-`SCHEMA_REGISTRY_BEARER_AUTH_...` and `SCHEMA_REGISTRY_SSL_...`, where
-SCHEMA_REGISTRY_SSL_CA_LOCATION is `ssl.ca.location`. Each process that connects reads them.
+The settings have the names of Confluent's client. Each process that connects reads them from the
+properties file that `registry_config=` names. What is not in the file is read from the environment:
+`SCHEMA_REGISTRY_BASIC_AUTH_...`, `SCHEMA_REGISTRY_BEARER_AUTH_...` and `SCHEMA_REGISTRY_SSL_...`,
+where for example SCHEMA_REGISTRY_SSL_CA_LOCATION is `ssl.ca.location`.
 """
 
 import re
@@ -16,13 +16,13 @@ REMEDY = (
     "$SCHEMA_REGISTRY_BEARER_AUTH_TOKEN, or basic.auth.user.info or bearer.auth.token into the "
     "file of registry_config="
 )
-"""What to do about an account that is missing or wrong."""
+"""The remedy in errors, for an account that is missing or wrong."""
 
 _VARIABLES = re.compile(r"SCHEMA_REGISTRY_((?:BASIC_AUTH|BEARER_AUTH|SSL)_\w+)")
 _OURS = ("url", "timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms")
 _TIMEOUT_S = 10.0
 _TOKEN = {"bearer.auth.credentials.source": "STATIC_TOKEN", "bearer.auth.logical.cluster": ""}
-"""What the client wants beside a token, where nothing else is said."""
+"""Settings that the client needs besides a token; the user's own go before them."""
 
 
 def registry_client(url: str, config: str | None) -> Any:
@@ -57,10 +57,10 @@ def registry_client(url: str, config: str | None) -> Any:
 
 
 def _users(config: str | None) -> dict[str, str]:
-    """Settings in the environment, and over them those of the file."""
+    """The user's settings: those of the environment, replaced by those of the file."""
     found = environment_settings(_VARIABLES)
     if config is not None:
         found |= read_properties(config, "registry_config", _OURS)
     if found.get("basic.auth.credentials.source") == "USER_INFO":
-        del found["basic.auth.credentials.source"]  # Java's clients need it, this one has none
+        del found["basic.auth.credentials.source"]  # Java's clients need it, this one refuses it
     return {**_TOKEN, **found} if "bearer.auth.token" in found else found

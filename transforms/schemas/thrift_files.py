@@ -1,4 +1,4 @@
-"""Schemas of Thrift: a .thrift file and all that it includes, as text that travels to workers."""
+"""Reads schemas of Thrift: a .thrift file and all that it includes, as text for the workers."""
 
 import hashlib
 import os
@@ -23,8 +23,8 @@ class ThriftFiles(NamedTuple):
 
     Attributes:
         main: the name of the file that declares the struct.
-        files: (name, text) of the main file and of all that it includes. Names are relative to one
-            folder.
+        files: (name, text) of the main file and of all that it includes. All names are relative to
+            the same folder.
     """
 
     main: str
@@ -36,11 +36,11 @@ def read_files(path: str, include: Sequence[str] = ()) -> ThriftFiles:
 
     Args:
         path: the file.
-        include: folders in which includes are looked for, beside the including file's own.
+        include: folders in which includes are looked for, besides the including file's own.
 
     Raises:
-        FileNotFoundError: the file, or one that it includes, is not there.
-        ValueError: it cannot be parsed.
+        FileNotFoundError: the file, or one that it includes, does not exist.
+        ValueError: a file cannot be parsed.
     """
     found: dict[Path, str] = {}
     _read(Path(path), f"thrift={path}", include, found)
@@ -53,10 +53,10 @@ def read_files(path: str, include: Sequence[str] = ()) -> ThriftFiles:
 
 
 def struct_of(files: ThriftFiles, name: str | None, include: Sequence[str] = ()) -> Struct:
-    """The struct of that name; without a name, the only one that the main file declares.
+    """The struct with that name; without a name, the only struct of the main file.
 
     Raises:
-        ValueError: there is no such struct, or a name is needed.
+        ValueError: the file has no such struct, or several and no name is given.
     """
     structs = {
         each.__name__: each for each in _load(files, tuple(include)).__thrift_meta__["structs"]
@@ -87,7 +87,7 @@ def _read(path: Path, where: str, include: Sequence[str], found: dict[Path, str]
 
 @lru_cache(maxsize=16)
 def _load(files: ThriftFiles, include: tuple[str, ...]) -> ModuleType:
-    """thriftpy2's module of the main file; it reads files, so they are laid into a folder."""
+    """thriftpy2's module of the main file, from a folder: thriftpy2 can only read files."""
     digest = hashlib.sha256(repr(files).encode()).hexdigest()[:16]
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.files:

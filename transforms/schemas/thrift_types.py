@@ -1,4 +1,4 @@
-"""Thrift structs as columns: their types, how they are read, and how to get each value.
+"""Columns of Thrift structs: their types, how structs are read, and how to get each value.
 
 | Thrift | column |
 |---|---|
@@ -47,14 +47,14 @@ Struct = type[Any]
 
 
 class _Kind(NamedTuple):
-    """A type as thriftpy2 writes it: its number, and what it is made of (a class, a tuple)."""
+    """A type as thriftpy2 has it: its number, and the class or the types that it consists of."""
 
     number: int
     parts: Any = None
 
     @staticmethod
     def of(spec: "int | tuple[int, object]") -> "_Kind":
-        """Of an element of a list or map: a number, or (number, parts)."""
+        """The type of an element of a list or map; `spec` is a number, or (number, parts)."""
         return _Kind(*spec) if isinstance(spec, tuple) else _Kind(spec)
 
 
@@ -86,7 +86,7 @@ def _value(name: str, convert: Convert) -> Convert:
 
 
 def _column(name: str, kind: _Kind, inside: tuple[Struct, ...]) -> tuple[pa.DataType, Convert]:
-    """The type of a column or an element, and what Arrow takes for a value that is not null."""
+    """The type of a column or element, and how a value that is not null becomes one of Arrow's."""
     if kind.number == TType.STRUCT:
         return _struct(name, kind.parts, inside)
     if kind.number in (TType.LIST, TType.SET):
@@ -128,15 +128,15 @@ def _as_it_is(value: object) -> object:
 
 
 def reader_of(struct: Struct, made: dict[Struct, Struct] | None = None) -> Struct:
-    """The class that Apache Thrift's protocols read a struct into.
+    """A class into which Apache Thrift's protocols can read a struct.
 
-    It has Apache's `thrift_spec`, and its attributes are the struct's defaults until they are read.
-    Text comes as bytes: the library would replace what is not UTF-8 without a word.
+    The class has Apache's `thrift_spec`, and the struct's defaults as attributes. Text is read as
+    bytes, because the library would silently replace bytes that are not UTF-8.
     """
     made = {} if made is None else made
     if struct in made:
         return made[struct]
-    # Sets hold structs: they are told apart as objects.
+    # Sets may hold structs, so structs must be hashable: each is equal to itself alone.
     members = {"__hash__": object.__hash__, **dict(struct.default_spec)}
     reader: Any = type(struct.__name__, (TBase,), members)
     made[struct] = reader
@@ -154,7 +154,7 @@ def _wire(kind: _Kind) -> int:
 
 
 def _parts(kind: _Kind, made: dict[Struct, Struct]) -> object:
-    """What Apache's `thrift_spec` says of a type beside its number."""
+    """What Apache's `thrift_spec` says of a type besides its number."""
     if kind.number == TType.STRUCT:
         return [reader_of(kind.parts, made), None]
     if kind.number in (TType.STRING, _BINARY):
@@ -169,7 +169,7 @@ def _parts(kind: _Kind, made: dict[Struct, Struct]) -> object:
 
 
 def _complete(made: dict[Struct, Struct]) -> None:
-    """Let the specs refer to those of the structs within, which may be their own."""
+    """Let specs refer to the specs of structs inside, which may be themselves."""
 
     def complete(parts: object) -> None:
         if isinstance(parts, list):

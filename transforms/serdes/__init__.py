@@ -1,6 +1,6 @@
 """Serdes: each module here is one, named like its format, with a function `open_serde`.
 
-See `api.serde` for what a serde is and does. A new one is a new file in this folder, and its test.
+`api.serde` says what a serde is and does. A new serde is a new file in this folder, and its test.
 """
 
 from importlib import import_module
@@ -15,10 +15,10 @@ def open_serde(wanted: Format) -> SerDe:
     """The serde of a format.
 
     >>> open_serde(Format("json"))
-    JsonSerDe(told=None, framed=False)
+    JsonSerDe(columns=None, framed=False)
 
     Raises:
-        ValueError: nobody knows the format, or one of its parameters is wrong.
+        ValueError: no serde has the name of the format, or a parameter is wrong.
         ImportError: a library that the serde needs is missing.
     """
     built_in = [module.name for module in iter_modules(__path__)]
@@ -35,7 +35,7 @@ def open_serde(wanted: Format) -> SerDe:
 
 
 def _module(name: str) -> ModuleType:
-    """The file of a format; what it needs beside the base install is the extra of its name."""
+    """The module of a format; libraries that it needs are in the extra with the format's name."""
     try:
         return import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The serde `arrow`: messages come as an Arrow table (`Messages.table`), as files of tables do."""
+"""The serde `arrow`: messages are rows of an Arrow table (`Messages.table`), as Parquet's are."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from chronon_beam.api.serde import Decoded
 
 
 def open_serde(parameters: Mapping[str, str]) -> "ArrowSerDe":
-    """The serde; it has no parameters. Raises ValueError for any."""
+    """The serde; raises ValueError for any parameter."""
     refuse_unknown(parameters, (), "format arrow")
     return ArrowSerDe()
 
@@ -24,7 +24,7 @@ class ArrowSerDe:
     """Arrow tables, each of which has a schema of its own."""
 
     def schema(self) -> pa.Schema | None:
-        """None: it is the source that knows its tables."""
+        """None, since the source knows the columns of its tables."""
         return None
 
     def decoder(self, columns: pa.Schema) -> "ArrowDecoder":
@@ -40,7 +40,7 @@ class ArrowDecoder:
         self._none = pa.RecordBatch.from_pylist([], columns)
 
     def decode(self, messages: Messages) -> Decoded:
-        """See `Decoder.decode`; of a table that is damaged no message can be read."""
+        """See `Decoder.decode`; if the table is damaged, all messages have a reason."""
         if messages.table is None:
             return Decoded(self._none)
         try:

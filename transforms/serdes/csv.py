@@ -2,15 +2,16 @@ r"""The serde `csv`: each message is one line of separated values, in the order 
 
 Parameters, by Spark's names and with Spark's defaults:
 
-- `names`: the columns, as a JSON array; a source of files tells them;
-- `sep`: between values, one character or `\t`; default `,`;
-- `quote`: around values that hold a separator; default `"`. Two quotes within are one;
-- `escape`: before a quote within a value; default `\`;
-- `nullValue`: the text that is null; an empty value is always null.
+- `names`: the names of the columns, as a JSON array; the `file:` source gives them itself;
+- `sep`: stands between values, one character or `\t`; default `,`;
+- `quote`: stands around values that hold a separator; default `"`. Two quotes inside are one;
+- `escape`: stands before a quote inside a value; default `\`;
+- `nullValue`: the text that means null; an empty value is always null.
 
-Numbers, `true` and `false` are read from text, DATE and TIMESTAMP from ISO-8601, and all else as
-the serde `json` does. A line with more or fewer values than columns is a dead letter, as is a value
-that its column cannot hold. A record is one line: values with line ends in them are not supported.
+Numbers, `true` and `false` are read from text, DATE and TIMESTAMP from ISO-8601, and other types as
+the serde `json` reads them. A line with more or fewer values than columns is a dead letter, and so
+is a line with a value that its column cannot hold. A record is one line: values that contain line
+ends are not supported.
 """
 
 import csv
@@ -59,7 +60,7 @@ class CsvSerDe:
 
     Attributes:
         names: the columns, in order.
-        sep, quote, escape, null: see the parameters; `null` is `nullValue`.
+        sep, quote, escape, null: the parameters with these names; `null` is `nullValue`.
     """
 
     names: tuple[str, ...]
@@ -69,18 +70,18 @@ class CsvSerDe:
     null: str = ""
 
     def schema(self) -> pa.Schema:
-        """All columns as STRING, as in Spark where nothing is inferred."""
+        """All columns are STRING, as in Spark without `inferSchema`."""
         return pa.schema([(name, pa.string()) for name in self.names])
 
     def decoder(self, columns: pa.Schema) -> "CsvDecoder":
-        """See `SerDe.decoder`; raises ValueError for a type that a line has no form for."""
+        """See `SerDe.decoder`; raises ValueError for a type that a line cannot hold."""
         for each in columns:
             if pa.types.is_nested(each.type) or pa.types.is_binary(each.type):
                 raise ValueError(f"column {each.name!r} cannot be read from CSV: use STRING")
         return CsvDecoder(self, columns)
 
     def values(self, line: str) -> list[str | None]:
-        """The values of one line; raises ValueError where it is not CSV."""
+        """The values of one line; raises ValueError if the line is not CSV."""
         doubled = self.escape == self.quote
         reader = csv.reader(
             [line],
@@ -138,7 +139,7 @@ class CsvDecoder:
 
 
 def _reader(kind: pa.DataType) -> Callable[[str], Any]:
-    """Makes of a text what JSON would have; a text that is not one stays, to be refused."""
+    """Turns text into the JSON value of a type; other text stays, and is refused later."""
     if pa.types.is_integer(kind):
         return lambda text: int(text) if _WHOLE.fullmatch(text) else text
     if pa.types.is_floating(kind):

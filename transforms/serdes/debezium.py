@@ -1,14 +1,14 @@
 """The serde `debezium`: changes of a table as Debezium writes them with the JSON converter.
 
 Each message is `{"before": ..., "after": ..., "op": ..., "ts_ms": ..., "source": ...}`, alone or as
-the `payload` beside its `schema`. Its columns are these fields; in a job over entities, rows before
-and after a change become mutations (see `transforms.envelope`). With the Avro converter the
-envelope is ordinary Avro: use the serde `avro`.
+the `payload` beside its `schema`. These fields are the columns. In a job over entities, the rows
+before and after a change become mutations (see `transforms.envelope`). The Avro converter writes
+ordinary Avro, so its messages need the serde `avro`.
 
 Parameters, all optional:
 
-- `example`: a file with one message that has its `schema`, which tells the columns. Values are
-  then read by the types of Kafka Connect, for example decimals out of bytes.
+- `example`: a file with one message that has a `schema`: the columns are taken from it. Values are
+  then read by the types of Kafka Connect, for example decimals from bytes.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ _WRAPPED = {"schema", "payload"}
 
 
 def open_serde(parameters: Mapping[str, str]) -> "DebeziumSerDe":
-    """The serde, with the columns that an example tells.
+    """The serde, with the columns of the example, if one is given.
 
     Raises:
         ValueError: a parameter is unknown, or the example has no schema.
@@ -61,13 +61,13 @@ class DebeziumSerDe:
     """Debezium's changes as JSON.
 
     Attributes:
-        connect_schema: of the example, as JSON; None without one.
+        connect_schema: the schema of the example, as JSON; None without an example.
     """
 
     connect_schema: bytes | None = None
 
     def schema(self) -> pa.Schema | None:
-        """The fields of the envelope; None where only the user or the source can tell them."""
+        """The fields of the envelope; None without an example."""
         if self.connect_schema is None:
             return None
         return pa.schema(

@@ -1,18 +1,20 @@
 """The serde `json`: each message is one JSON object, alone or in Confluent's framing.
 
-- A field that is missing is null, one that is not a column is ignored; of two the last counts.
+- A missing field is null. A field that is not a column is ignored. Of two fields with one name the
+  last counts.
 - A top-level field is found by its exact name, else by its name in another case.
-- Whole floats (`1.0`) are integers; nothing else changes its kind: `"12"` and `true` are not
-  integers.
-- TIMESTAMP: ISO-8601 text (UTC unless it has an offset) or epoch milliseconds; DATE: ISO text or
-  epoch days; DECIMAL: number or text, rounded half up to its scale; BINARY: base64 text.
-- NaN, infinity and text that is not UTF-8 are refused, as JSON has it.
+- Whole floats (`1.0`) can be read as integers; no other value changes its kind: `"12"` and `true`
+  are not integers.
+- TIMESTAMP is ISO-8601 text (UTC unless it has an offset) or epoch milliseconds; DATE is ISO text
+  or epoch days; DECIMAL is a number or text, rounded half up to the column's scale; BINARY is
+  base64 text.
+- NaN, infinity and text that is not UTF-8 are refused, since JSON does not allow them.
 
 Every column may be null, as in Spark when it reads files. Parameters, all optional:
 
-- `json_schema`: a file with a JSON Schema, which tells the columns; or
-- `registry`: the URL of a schema registry, and `subject`, whose latest JSON Schema tells them (of a
-  Kafka topic: `TOPIC-value`, if nothing else is said);
+- `json_schema`: a file with a JSON Schema, from which the columns are taken; or
+- `registry`: the URL of a schema registry, and `subject`, whose latest JSON Schema has the columns
+  (default for a Kafka topic: `TOPIC-value`);
   `registry_config`: a properties file (see `transforms.schemas.registry_client`);
 - `framing`: `confluent` (default with a registry) or `none`.
 """
@@ -41,7 +43,7 @@ _KINDS = {list: "array", str: "string", bool: "boolean", int: "number", float: "
 
 
 def open_serde(parameters: Mapping[str, str]) -> "JsonSerDe":
-    """The serde, with the columns that a JSON Schema tells.
+    """The serde, with the columns of the JSON Schema, if one is given.
 
     Raises:
         ValueError: a parameter is unknown or wrong, or the schema is.
@@ -50,10 +52,10 @@ def open_serde(parameters: Mapping[str, str]) -> "JsonSerDe":
     refuse_unknown(parameters, _KNOWN, "format json")
     default = "confluent" if "registry" in parameters else "none"
     framing = choice(parameters, "framing", ("confluent", "none"), default)
-    return JsonSerDe(_told(parameters), framing == "confluent")
+    return JsonSerDe(_columns(parameters), framing == "confluent")
 
 
-def _told(parameters: Mapping[str, str]) -> pa.Schema | None:
+def _columns(parameters: Mapping[str, str]) -> pa.Schema | None:
     if "json_schema" in parameters and "registry" in parameters:
         raise ValueError("format json: give json_schema= or registry=, not both")
     if "json_schema" in parameters:
@@ -68,16 +70,16 @@ class JsonSerDe:
     """JSON objects.
 
     Attributes:
-        told: their columns, where a JSON Schema tells them.
-        framed: whether messages are in Confluent's framing; their schema ids are not looked at.
+        columns: the columns of the JSON Schema; None without a JSON Schema.
+        framed: whether messages are in Confluent's framing; the schema ids in it are not used.
     """
 
-    told: pa.Schema | None = None
+    columns: pa.Schema | None = None
     framed: bool = False
 
     def schema(self) -> pa.Schema | None:
-        """What a JSON Schema tells; None: the user tells it, or the source looks at messages."""
-        return self.told
+        """The columns of the JSON Schema; None if the user or the source must tell them."""
+        return self.columns
 
     def decoder(self, columns: pa.Schema) -> "JsonDecoder":
         """See `SerDe.decoder`; raises ValueError if JSON has no form for a column's type."""
@@ -116,7 +118,7 @@ class JsonDecoder:
 
 
 def _bodies(payloads: list[bytes]) -> tuple[list[bytes], Reasons]:
-    """Payloads without their frames; those that have none are empty, with the reason."""
+    """Payloads without their frames; a payload without a frame is empty here, and has a reason."""
     bodies: list[bytes] = []
     reasons: Reasons = {}
     for index, payload in enumerate(payloads):

@@ -2,12 +2,12 @@
 
 Parameters:
 
-- `thrift`: a .thrift file, with `include`: folders of its includes, with commas between them;
-- `struct`: the struct's name; needed if the file declares several;
+- `thrift`: a .thrift file; `include`: folders in which its includes are, separated by commas;
+- `struct`: the name of the struct; needed if the file declares several;
 - `protocol`: `binary` (default) or `compact`.
 
 A message that was written with another version of the schema is read by the numbers of its fields,
-as Thrift does it. Types: see `transforms.schemas.thrift_types`.
+as in Thrift. `transforms.schemas.thrift_types` has the types of the columns.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from chronon_beam.transforms.schemas.thrift_types import (
 _KNOWN = ("thrift", "include", "struct", "protocol")
 _PROTOCOLS = {"binary": TBinaryProtocolAccelerated, "compact": TCompactProtocolAccelerated}
 _DAMAGED = (EOFError, TypeError, OverflowError, ValueError, TProtocolException)
-"""What the protocols raise for bytes that are not a struct."""
+"""The errors that the protocols raise for bytes that are not a struct."""
 
 
 def open_serde(parameters: Mapping[str, str]) -> "ThriftSerDe":
@@ -75,7 +75,7 @@ class ThriftSerDe:
         return ThriftDecoder(self, columns)
 
     def declared(self) -> Struct:
-        """The struct as thriftpy2 has it."""
+        """The class of thriftpy2 for the struct."""
         return struct_of(self.files, self.struct)
 
 

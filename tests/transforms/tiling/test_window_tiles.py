@@ -89,7 +89,7 @@ def sums(tile: bytes) -> float:
     return PLAN.tiles.decode(tile)[0][1]
 
 
-def told(effects: Effects) -> tuple[Phase, list[float], list[str]] | None:
+def written(effects: Effects) -> tuple[Phase, list[float], list[str]] | None:
     """What is written: phase, sums and late events."""
     if effects.tiles is None:
         return None
@@ -104,14 +104,15 @@ def is_complete(effects: Effects) -> list[bool]:
 def test_open_and_closed_windows_write_whole_tiles_and_one_of_them_is_complete() -> None:
     window = Window()
     opened = window.event(1, 1.0)
-    assert (told(opened), is_complete(opened)) == ((Phase.OPEN, [1.0], []), [False])
+    assert (written(opened), is_complete(opened)) == ((Phase.OPEN, [1.0], []), [False])
     assert opened.ends_at_ms == END_MS - 1
-    assert told(window.event(2, 2.0)) == (Phase.OPEN, [3.0], [])
+    assert written(window.event(2, 2.0)) == (Phase.OPEN, [3.0], [])
     closing = window.end_phase()
-    assert (told(closing), is_complete(closing)) == ((Phase.OPEN, [3.0], []), [True])
+    assert (written(closing), is_complete(closing)) == ((Phase.OPEN, [3.0], []), [True])
     assert closing.ends_at_ms == END_MS + LATENESS_MS
     in_time = window.event(3, 4.0, promised_ms=END_MS)
-    assert (told(in_time), is_complete(in_time)) == ((Phase.CLOSED, [7.0], ["topic/0@3"]), [False])
+    assert written(in_time) == (Phase.CLOSED, [7.0], ["topic/0@3"])
+    assert is_complete(in_time) == [False]
     assert (in_time.late, in_time.ends_at_ms) == (0, None)
 
 
@@ -120,11 +121,11 @@ def test_after_a_window_has_closed_for_good_its_late_events_are_kept_apart() -> 
     window.event(1, 1.0)
     window.end_phase()
     let_go = window.end_phase()
-    assert (told(let_go), window.tiles_in_log()) == (None, [])
+    assert (written(let_go), window.tiles_in_log()) == (None, [])
     assert let_go.ends_at_ms == END_MS + LATENESS_MS + KEPT_MS
     late = window.event(4, 8.0, promised_ms=LATE_MS)
-    assert told(late) == (Phase.CLOSED_FOR_GOOD, [8.0], ["topic/0@4"])
-    assert told(window.event(5, 16.0, promised_ms=LATE_MS))[1] == [24.0]
+    assert written(late) == (Phase.CLOSED_FOR_GOOD, [8.0], ["topic/0@4"])
+    assert written(window.event(5, 16.0, promised_ms=LATE_MS))[1] == [24.0]
     assert (late.late, window.tiles_in_log()) == (1, [8.0, 24.0])
 
 
@@ -136,9 +137,9 @@ def test_late_events_of_an_expired_window_are_tiles_of_their_own() -> None:
     assert expired.ends_at_ms is None
     assert (window.state.cell.read(), window.state.log.read()) == (None, [])
     lone = window.event(6, 32.0, promised_ms=LATE_MS)
-    assert told(lone) == (Phase.EXPIRED, [32.0], ["topic/0@6"])
+    assert written(lone) == (Phase.EXPIRED, [32.0], ["topic/0@6"])
     assert lone.ends_at_ms == END_MS + LATENESS_MS + KEPT_MS
-    assert told(window.event(7, 64.0)) == (Phase.EXPIRED, [64.0], ["topic/0@7"])
+    assert written(window.event(7, 64.0)) == (Phase.EXPIRED, [64.0], ["topic/0@7"])
     assert window.tiles_in_log() == []
     window.end_phase()
     assert window.state.cell.read() is None
@@ -148,7 +149,7 @@ def test_without_lateness_a_window_closes_for_good_at_its_end() -> None:
     window = Window(new_tiles(lateness_ms=0))
     window.event(1, 1.0)
     assert is_complete(window.end_phase()) == [True]
-    assert told(window.event(2, 2.0))[0] is Phase.CLOSED_FOR_GOOD
+    assert written(window.event(2, 2.0))[0] is Phase.CLOSED_FOR_GOOD
 
 
 @pytest.mark.parametrize(
@@ -158,21 +159,21 @@ def test_without_lateness_a_window_closes_for_good_at_its_end() -> None:
 def test_an_event_that_finds_no_state_begins_the_life_as_its_promise_says(
     promised_ms: int | None, phase: Phase
 ) -> None:
-    assert told(Window().event(1, 1.0, promised_ms))[0] is phase
+    assert written(Window().event(1, 1.0, promised_ms))[0] is phase
 
 
 def test_late_events_of_an_open_window_are_in_its_tile_and_counted() -> None:
     window = Window()
     promised_ms = [0, LATE_MS - 1, LATE_MS, LATE_MS + 1]
     effects = window.rows([row(b"a", at, 1.0) for at in range(4)], promised_ms)
-    assert told(effects) == (Phase.OPEN, [1.0, 2.0, 3.0, 4.0], [])
+    assert written(effects) == (Phase.OPEN, [1.0, 2.0, 3.0, 4.0], [])
     assert effects.late == 2
 
 
 def test_rows_of_one_late_event_have_names_of_their_own() -> None:
     rows = [row(b"a", 7, 1.0), row(b"a", 7, 2.0), row(b"b", 7, 4.0)]
     effects = Window().rows(rows, [LATE_MS] * 3)
-    assert told(effects)[2] == ["topic/0@7", "topic/0@7#1", "topic/0@7"]
+    assert written(effects)[2] == ["topic/0@7", "topic/0@7#1", "topic/0@7"]
 
 
 def test_a_timer_of_a_window_without_state_does_nothing() -> None:
@@ -240,7 +241,7 @@ def test_zombie_that_commits_after_another_worker_is_not_trusted() -> None:
         window.event(at_ms, float(at_ms))
     # The first one's cache lacks the second's batch, and its token tells.
     window.tiles = first
-    assert told(window.event(3, 4.0))[1] == [7.0]
+    assert written(window.event(3, 4.0))[1] == [7.0]
 
 
 def test_log_is_replaced_by_a_snapshot_when_it_outgrows_the_tiles() -> None:
@@ -249,7 +250,7 @@ def test_log_is_replaced_by_a_snapshot_when_it_outgrows_the_tiles() -> None:
         window.event(ts_ms, 1.0)
     assert len(window.state.log.blobs) < 300
     window.tiles = new_tiles()
-    assert told(window.end_phase())[1] == [1200.0]
+    assert written(window.end_phase())[1] == [1200.0]
 
 
 def test_buffered_tiles_are_written_once_per_flush() -> None:
@@ -257,8 +258,8 @@ def test_buffered_tiles_are_written_once_per_flush() -> None:
     effects = window.rows([row(b"a", 1, 1.0), row(b"a", 2, 1.0), row(b"b", 3, 1.0)])
     assert (effects.tiles, effects.sets_flush) == (None, True)
     assert not window.event(4, 1.0).sets_flush
-    assert told(window.flush()) == (Phase.OPEN, [3.0, 1.0], [])
-    assert told(window.flush()) is None
+    assert written(window.flush()) == (Phase.OPEN, [3.0, 1.0], [])
+    assert written(window.flush()) is None
     assert window.event(5, 1.0).sets_flush
 
 
@@ -266,7 +267,7 @@ def test_buffered_tiles_that_are_due_survive_a_move() -> None:
     window = Window(new_tiles(buffered=True))
     window.event(1, 1.0)
     window.tiles = new_tiles(buffered=True)
-    assert told(window.flush()) == (Phase.OPEN, [1.0], [])
+    assert written(window.flush()) == (Phase.OPEN, [1.0], [])
 
 
 def test_buffered_tiles_that_have_closed_are_corrected_at_once() -> None:
@@ -274,7 +275,7 @@ def test_buffered_tiles_that_have_closed_are_corrected_at_once() -> None:
     window.event(1, 1.0)
     window.end_phase()
     effects = window.event(2, 2.0)
-    assert (told(effects)[0], effects.sets_flush) == (Phase.CLOSED, False)
+    assert (written(effects)[0], effects.sets_flush) == (Phase.CLOSED, False)
     assert window.flush() == NOTHING
 
 
