@@ -1,4 +1,17 @@
-"""What a job reads from: the `Source` a scheme opens, and the registry of schemes."""
+"""Sources: what a job reads from, opened by the scheme of a URI.
+
+A source gives `Messages` (`api.records`, with the rules that a source keeps): batches of payloads
+with their positions. It does not decode them; its `format` names the serde that does.
+
+The life of a source:
+
+1. **Build.** The function that `BUILT_IN` or an entry point names makes a Source of the URI, and
+   raises ValueError for a wrong one. `reach` finds out whether there is anything to read; `schema`
+   and `attributes` tell the columns; `units` tells the files, so that runs can add up.
+2. **Run.** `transform` is the step of the job that reads.
+
+The commands that look at a source without a job call `head`.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,8 @@
-"""What an operation is: Chronon's `BaseAggregator`, which never gets a null.
+"""The arithmetic of an operation, as a record of functions: Chronon's `BaseAggregator`.
 
-An IR is what an operation has accumulated, in whatever form is fast to update and to encode: a
-tile is encoded for every event, so several operations keep encoded parts in their IR. `update` and
-`merge` return the next IR and may change the one before in place.
+An IR is what an operation has accumulated, in the form that is fastest to update and to encode.
+Tiles are encoded for every event, so several operations keep encoded parts in their IR. `update`
+and `merge` return the next IR, and may change the one before in place. Inputs are never null.
 """
 
 from collections.abc import Callable
@@ -26,18 +26,19 @@ class Aggregator:
         output_type: Chronon type of the final value.
         prepare: (input, ts_ms) to the first IR.
         update: (IR, input, ts_ms) to the next IR.
-        merge: (IR, IR) to their union; only the first may be changed.
+        merge: (IR, IR) to the IR of both; may change the first IR alone.
         finalize: IR to the final value.
         encode: IR to its Avro bytes, of `ir_type`.
-        from_avro: the decoded value to an IR.
-        clone: a copy that shares nothing that `update` or `merge` would change.
-        round_trip: an IR to the IR that Chronon has after it wrote the bytes of this one and read
-            them; None where the two are the same. A sketch may break ties another way afterwards.
-        bulk_merge: the merged IR of a window, of one tile too, to the IR that Chronon's `bulkMerge`
-            gives; None where the two are the same. A sketch may estimate another way afterwards.
-        delete: (IR, input, ts_ms) to the IR without that input; None where Chronon's operation
-            cannot delete (`BaseAggregator.isDeletable`). It may change the IR in place.
-        refuse: an input to the reason why it cannot be aggregated, or None when it can; None where
+        from_avro: the value that Avro gives for `ir_type`, to an IR.
+        clone: IR to a copy; `update` and `merge` of the one do not change the other.
+        round_trip: an IR to the IR that Chronon has after it has written the bytes of this one and
+            read them; None if the two are the same. A sketch may break ties another way afterwards.
+        bulk_merge: the merged IR of a window, even of one tile, to the IR that Chronon's
+            `bulkMerge` gives; None if the two are the same. A sketch may estimate another way
+            afterwards.
+        delete: (IR, input, ts_ms) to the IR without that input; may change the IR in place. None if
+            Chronon's operation cannot delete (`BaseAggregator.isDeletable`).
+        refuse: an input to the reason why it cannot be aggregated, or to None if it can; None if
             every input of the type can.
     """
 
@@ -56,7 +57,7 @@ class Aggregator:
     refuse: Callable[[Any], str | None] | None = None
 
     def inverse(self) -> "Aggregator | None":
-        """The operation whose `update` deletes an input; None where it cannot delete.
+        """The operation whose `update` deletes an input; None if the operation cannot delete.
 
         Deleting from an empty IR leaves a debt: COUNT becomes -1 (`inversePrepare`).
         """
@@ -86,5 +87,5 @@ class Aggregator:
 
 
 def record_from_avro(decoded: dict[str, Any]) -> tuple[Any, ...]:
-    """A decoded Avro record as the tuple of its values; field names may have been renamed."""
+    """The values of a decoded Avro record, in order: its field names may have been changed."""
     return tuple(decoded.values())

@@ -1,4 +1,18 @@
-"""How an operation is declared: what makes it, which inputs it takes, and what users read of it."""
+"""Operations: what SUM, LAST_K and the others consist of, and how a family declares them.
+
+An operation folds the values of an input column into an IR (an intermediate result), and makes the
+value of a feature from the IR. It has two parts:
+
+- The arithmetic is an `Aggregator` (`operations.base`), Chronon's `BaseAggregator`: the first IR of
+  an input, adding an input, merging two IRs, the Avro bytes of an IR, and the final value.
+- The declaration is an `OperationSpec`, a line in the table `OPERATIONS` of its family, which is
+  one file of this folder: the input types, the argument k, and what docs/operations.md says.
+
+`operations.table` joins the tables of all families and finds the operation that a GroupBy names.
+Names and ids of operations are in `api.dialect`, since the dialects differ in them. An operation
+never meets a null, a window, a bucket, or a list or map of inputs: `aggregator.columns` deals with
+those.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -21,11 +35,11 @@ ORDERED = (*NUMBERS, STRING)
 """Input types that have an order."""
 
 HASHED = (*ORDERED, BINARY)
-"""Input types whose equal values hash alike."""
+"""Input types whose equal values have equal hashes."""
 
 
 class K(NamedTuple):
-    """The argument k of an operation: its default (None: it must be given) and its bounds."""
+    """The argument k of an operation: its default, without which it is required, and bounds."""
 
     default: int | None = None
     least: int = 1
@@ -33,7 +47,7 @@ class K(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a factory makes an operation of: the input type and the declaration."""
+    """What a factory needs to make an operation: the input type and the user's declaration."""
 
     input_type: DataType
     k: int
@@ -47,12 +61,12 @@ class OperationSpec(NamedTuple):
     Attributes:
         make: the factory.
         feature: what the feature is, for docs/operations.md.
-        how: how exact it is, for the same page.
-        inputs: the input types; None: any that Avro can hold.
-        k: its argument k; None where it has none.
-        timed: it keeps the value of an event with its time; a list or map is one value to it.
-        ranked_structs: it takes structs with `sort_key` (string) and `unique_id` (long) as well.
-        decimals: it takes decimals as well, where the dialect has them.
+        how: how exact the feature is, for the same page.
+        inputs: the input types; None means any type that Avro can hold.
+        k: the argument k; None if the operation does not have it.
+        timed: whether the IR keeps values with their times; a list or map is then one value.
+        ranked_structs: whether structs with `sort_key` (string) and `unique_id` (long) are inputs.
+        decimals: whether decimals are inputs, if the dialect has them.
     """
 
     make: Callable[[Asked], Aggregator]
@@ -77,7 +91,7 @@ class OperationSpec(NamedTuple):
 
     @property
     def keeps_values(self) -> bool:
-        """Whether its IR holds whole inputs, structs too."""
+        """Whether the IR holds whole inputs, also structs."""
         return self.timed or self.ranked_structs
 
     @property

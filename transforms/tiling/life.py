@@ -7,24 +7,24 @@ The tiles of one shard and window live together. What moves them on is the runne
     start    end                  |                          |            watermark -->
        OPEN        CLOSED             CLOSED_FOR_GOOD             EXPIRED
 
-    phase            an event that comes             the store is told          state of the job
-    OPEN             is added to its tile            put the whole tile         all tiles
-    CLOSED           is added to its tile            put the whole tile         all tiles
-    CLOSED_FOR_GOOD  is added to a tile of the       merge the late tile into   the late tiles
+    phase            an event that comes             what a write does          what the job keeps
+    OPEN             is added to its tile            puts the whole tile        all tiles
+    CLOSED           is added to its tile            puts the whole tile        all tiles
+    CLOSED_FOR_GOOD  is added to a tile of the       merges the late tile into  the late tiles
                      late events of its key          the stored one
-    EXPIRED          is a tile of its own            merge it into the stored   the phase alone,
+    EXPIRED          is a tile of its own            merges it into the stored  the phase alone,
                                                      one                        or nothing
 
-When the watermark passes `end`, all tiles are written once more, with isComplete: of each tile
-exactly this write is complete. With a lateness of 0 there is no phase CLOSED.
+With a lateness of 0 there is no phase CLOSED. When the watermark passes `end`, all tiles are
+written once more, with isComplete: this field of Chronon's tiles is true in exactly that write.
 
-Whether an event is *late* is decided by the log it comes from and not by the watermark, so that
-it is late each time when the log is read: it is late if its partition had promised, before the
-event, that nothing at `end + lateness - 1` or before will come (see `Messages.promised_ms`). The
-phase decides what becomes of an event; its lateness decides in which phase the life begins when
-no state is found. State is not found for a window that is new, and for one that has expired: a
-late event finds it EXPIRED, since a tile may be stored that must not be overwritten; any other
-event finds it OPEN.
+An event is *late* if its partition had promised, before the event, that nothing at
+`end + lateness - 1` or before would come (see `Messages.promised_ms`). So the log decides whether
+an event is late, and not the watermark: the answer is the same each time the log is read.
+
+What becomes of an event depends on the phase. Whether it is late matters only if the job has no
+state of the window, because the window is new or has expired: a late event then finds the phase
+EXPIRED, since a tile may be stored that must not be overwritten; any other event finds it OPEN.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Life:
 
     Attributes:
         start_ms: the window's start.
-        end_ms: the window's end, which is not in it.
+        end_ms: the window's end, exclusive.
         lateness_ms: how long after its end a tile takes events.
     """
 
@@ -51,7 +51,7 @@ class Life:
     lateness_ms: int
 
     def is_late(self, promised_ms: int) -> bool:
-        """Whether an event of this window is late after its partition has promised so much."""
+        """Whether an event of this window is late, if its partition has promised `promised_ms`."""
         return promised_ms >= self.end_ms + self.lateness_ms - 1
 
     def first_phase(self, late: bool) -> Phase:
@@ -67,7 +67,7 @@ class Life:
         return self.end_ms + self.lateness_ms + KEPT_MS
 
     def next_phase(self, phase: Phase) -> Phase:
-        """What follows when `phase` ends."""
+        """The phase that follows `phase`."""
         if phase is Phase.OPEN and self.lateness_ms > 0:
             return Phase.CLOSED
         return Phase.CLOSED_FOR_GOOD if phase in (Phase.OPEN, Phase.CLOSED) else Phase.EXPIRED

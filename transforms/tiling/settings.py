@@ -1,4 +1,4 @@
-"""What a user says about tiling, in one record that travels from the flags to the stage."""
+"""The settings of tiling, in one record that travels from the flags to the stage."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -23,7 +23,7 @@ class Tiling:
         trigger: when tiles are written.
         lateness_ms: how long after its end a tile still takes events.
         late: what becomes of events that come later than that.
-        shards: how many parts the keys are split into; fixed for the life of a job's state.
+        shards: into how many parts keys are split; fixed for the life of a job's state.
     """
 
     trigger: Trigger = field(default_factory=Trigger)

@@ -1,8 +1,8 @@
-"""Triggers: when a tile is written that rows have changed.
+"""Triggers: when the job writes a tile that events have changed; the flag `--trigger` names one.
 
-`every_event` writes the tile for each event, as Chronon's AlwaysFireOnElementTrigger does.
-`buffered:100ms` writes a changed tile at most once per interval, as its
-BufferedProcessingTimeTrigger does. With both, a tile is written once more when its window closes.
+`every_event` writes a tile for each of its events, like Chronon's AlwaysFireOnElementTrigger.
+`buffered:100ms` writes a changed tile at most once per interval, like Chronon's
+BufferedProcessingTimeTrigger. With both, a tile is written once more when its window closes.
 """
 
 import re
