@@ -1,188 +1,89 @@
-"""The product's job on Flink reads a real topic exactly, whatever happens to brokers.
+"""The product's job on local Flink reads a bad day from a real topic exactly, and leaks nothing.
 
 One job, since Spark and Flink take long to start: records come before it starts, while a broker is
-killed and started again, and on a partition that is added later. One partition is silent from the
-beginning, and tiles close nevertheless.
+killed and started again, hours late, and on a partition that is added later. One partition is
+silent from the beginning, and tiles close nevertheless.
 """
 
-import json
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineResult
-from checkpoints import newest_complete
-from confluent_kafka import Consumer, Producer, TopicPartition
-from drawing import BEGIN_MS, DDL, group_by_of
+from checkpoints import Checkpoint, newest_complete
+from jvm import jvm_with, live_bytes
 from kafka_broker import KafkaBroker
-from test_survival import eventually
+from kafka_day import HOUR_MS, START_MS, Day
+from kafka_job import KafkaJob
+from waiting import eventually
 
-from chronon_beam.api import Aggregation, Operation, Window
-from chronon_beam.api.dialect import TimeUnit
-from chronon_beam.fetcher.fetch import Fetcher
-from chronon_beam.io.dead_letters import open_dead_letters
-from chronon_beam.io.kv_store import open_store
-from chronon_beam.io.live import Live
-from chronon_beam.io.sources import open_source
-from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.runners.choose import Chosen, runner_of
-from chronon_beam.transforms.evaluate import plan_of, sql_query
-from chronon_beam.transforms.spark.compiled_query import compile_query
-from chronon_beam.transforms.spark.session import parse_ddl
-from chronon_beam.transforms.tiling.settings import Tiling
+from chronon_beam.pipeline.runners.flink import parse_flags
 
-HOUR = [Window(1, TimeUnit.HOURS)]
-GROUP_BY = group_by_of(
-    [Aggregation("d", Operation.SUM, HOUR), Aggregation("i", Operation.COUNT, HOUR)]
-)
-USERS = 50
-TOTAL = 200_000
-AT_MS = BEGIN_MS + 1_800_000
-SILENT = 2
+EVENTS = 200_000
+CHECKPOINTS = 200
+HEAP_MORE = 8 << 20
+"""Bytes; a job server that leaks holds four times as much more after so many checkpoints."""
+
+SIZE_MORE = 1.1
+"""A checkpoint of a job server that leaks is three times as large after so many."""
 
 
-@dataclass
-class Topic:
-    """A topic, and what a fold over its records gives."""
-
-    broker: KafkaBroker
-    name: str
-    made: int = 0
-
-    def __post_init__(self) -> None:
-        self._sums: Counter[str] = Counter()
-        self._counts: Counter[str] = Counter()
-
-    def produce_until(self, number: int, partitions: list[int]) -> None:
-        """Up to `number` records in all, one in a thousand damaged, in the order of their times."""
-        # A new one knows all partitions.
-        producer = Producer({"bootstrap.servers": self.broker.bootstrap, "log_level": 2})
-        while self.made < number:
-            at = self.made
-            user, created = f"u{at * 7 % USERS}", BEGIN_MS + at * 8
-            value = json.dumps({"user": user, "shop": 1, "d": at % 64, "i": 1, "created": created})
-            if at % 1000 == 999:
-                value = value[:-1]
-            else:
-                self._sums[user] += at % 64
-                self._counts[user] += 1
-            partition = partitions[at % len(partitions)]
-            producer.produce(self.name, value, partition=partition, timestamp=created)
-            producer.poll(0)
-            self.made += 1
-            if at % 10_000 == 0:
-                producer.flush(60)
-        assert producer.flush(60) == 0
-
-    def features(self) -> list[dict[str, Any]]:
-        """What must be read back."""
-        return [
-            {"d_sum_1h": float(self._sums[f"u{i}"]), "i_count_1h": self._counts[f"u{i}"]}
-            for i in range(USERS)
-        ]
+def flags(checkpoints: Path) -> list[str]:
+    storage = f"--state_backend_storage_path={checkpoints.as_uri()}"
+    return ["--checkpointing_interval=100", "--state_backend=filesystem", storage]
 
 
-class Stored:
-    """What the job has stored."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def features(self) -> list[dict[str, Any]]:
-        store = open_store(self._job.store_uri)
-        try:
-            keys = [{"user": f"u{i}", "shop": 1} for i in range(USERS)]
-            return Fetcher(self._job.plan, store).fetch(keys, AT_MS)
-        except FileNotFoundError:
-            return []
-        finally:
-            store.close()
-
-    def counted(self) -> int:
-        return sum(each["i_count_1h"] or 0 for each in self.features())
-
-    def all_complete(self) -> bool:
-        """Whether the last write of every tile is its closing one."""
-        store = open_store(self._job.store_uri)
-        try:
-            found = list(store.scan(GROUP_BY.streaming_dataset))
-            return all(self._job.plan.tiles.decode(each.value.value_bytes)[1] for each in found)
-        finally:
-            store.close()
+def read_a_bad_day(job: KafkaJob) -> None:
+    """All of the day, with what goes wrong; partition 2 of 0 to 3 has nothing to say."""
+    day = job.day
+    assert eventually(lambda: job.counted() > 0)
+    job.broker.kill()
+    job.broker.start()
+    day.produce_until(10, [0, 1])
+    day.produce_until(14, [0, 1], held=1)
+    # Partition 1 is silent; what 0 has in the meantime closes tiles.
+    assert eventually(lambda: go_on(day) or job.has_closed(11))
+    day.release(1)
+    job.broker.add_partitions(job.topic, 4)
+    day.produce_until(24, [0, 1, 3])
+    assert eventually(job.is_exact), (job.counted(), day.sent)
+    assert eventually(job.all_closed)
+    assert job.repaired()
+    assert eventually(lambda: job.committed(4) == day.sent)
 
 
-def job_of(store_uri: str) -> Job:
-    query = sql_query(GROUP_BY, parse_ddl(DDL))
-    plan = plan_of(GROUP_BY, compile_query(query), "tumbling").checked(tiled=True)
-    return Job(plan, query, store_uri, Tiling(shards=2))
+def go_on(day: Day) -> bool:
+    """A minute of the day passes on partition 0, as often as somebody looks."""
+    day.produce_until(min((day.now_ms - START_MS) / HOUR_MS + 1 / 60, 20), [0], held=1)
+    return False
 
 
-def committed(broker: KafkaBroker, topic: str, partitions: int) -> int:
-    """How far the consumer group has been told that the job has come, in records."""
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "chronon-t.kafka"})
-    asked = [TopicPartition(topic, each) for each in range(partitions)]
-    found = consumer.committed(asked, timeout=30)
-    consumer.close()
-    return sum(max(each.offset, 0) for each in found)
+def check_that_nothing_leaks(job: KafkaJob, chosen: Chosen) -> None:
+    """A job server that leaks keeps one more state name, and its maps, for each bundle."""
+    jvm = jvm_with(f"--job-port={parse_flags(chosen.flags)['job_endpoint'].rpartition(':')[2]}")
+    seen: dict[int, Checkpoint] = {}
 
+    def have_passed() -> bool:
+        job.day.trickle(0)
+        if newest := newest_complete(job.checkpoints):
+            seen[newest.number] = newest
+        return max(seen, default=0) - min(seen, default=0) >= CHECKPOINTS
 
-def residuals(checkpoints: Path) -> frozenset[bytes]:
-    """Names under which the newest checkpoint keeps what the source has left to read."""
-    newest = newest_complete(checkpoints)
-    return newest.residuals if newest else frozenset()
-
-
-@dataclass
-class Running:
-    """The job on local Flink, and what it has stored."""
-
-    topic: Topic
-    folder: Path
-
-    def __post_init__(self) -> None:
-        self.job = job_of(f"sqlite:{self.folder}/features.db")
-        self.stored = Stored(self.job)
-        self.checkpoints = self.folder / "checkpoints"
-        brokers = self.topic.broker.bootstrap
-        self.source = open_source(f"kafka://{brokers}/{self.topic.name}?start=earliest&discover=2s")
-        self.source.live = Live(reader="chronon-t.kafka", idle_ms=15_000)
-
-    def flags(self) -> list[str]:
-        storage = f"--state_backend_storage_path={self.checkpoints.as_uri()}"
-        return ["--checkpointing_interval=1000", "--state_backend=filesystem", storage]
-
-    def start(self, chosen: Chosen) -> PipelineResult:
-        root = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
-        dead = open_dead_letters(f"file:{self.folder}/dead.jsonl")
-        build(root, self.job, self.source.transform(self.job.columns), dead)
-        return root.run()
-
-    def is_exact(self) -> bool:
-        return self.stored.features() == self.topic.features()
+    heap = live_bytes(jvm)
+    assert eventually(have_passed)
+    assert live_bytes(jvm) - heap < HEAP_MORE
+    assert {name for each in seen.values() for name in each.residuals} == {b"sdf_checkpoint::0"}
+    sizes = [each.size for _, each in sorted(seen.items())]
+    assert max(sizes[-10:]) < SIZE_MORE * max(sizes[:10])
 
 
 def test_every_record_counts_once(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
-    topic = Topic(kafka_broker, kafka_broker.create_topic("flink", 3))
-    topic.produce_until(TOTAL // 2, [0, 1])
-    running = Running(topic, tmp_path)
-    with runner_of("FlinkRunner", False, running.flags(), live=True) as chosen:
-        result = running.start(chosen)
+    topic = kafka_broker.create_topic("flink", 3)
+    job = KafkaJob(kafka_broker, topic, Day(kafka_broker, topic, EVENTS, seed=14), tmp_path)
+    job.day.produce_until(8, [0, 1])
+    with runner_of("FlinkRunner", False, flags(job.checkpoints), live=True) as chosen:
+        result = job.start(chosen)
         try:
-            assert eventually(lambda: running.stored.counted() > 0)
-            kafka_broker.kill()
-            kafka_broker.start()
-            topic.produce_until(TOTAL * 3 // 4, [0, 1])
-            kafka_broker.add_partitions(topic.name, 4)
-            topic.produce_until(TOTAL, [0, 1, 3])
-            assert eventually(running.is_exact), running.stored.counted()
-            assert eventually(running.stored.all_complete)
-            assert eventually(lambda: committed(kafka_broker, topic.name, 4) == TOTAL)
-            # A job server that leaks has one more name for each bundle.
-            assert eventually(lambda: bool(residuals(running.checkpoints)))
-            assert eventually(lambda: residuals(running.checkpoints) == {b"sdf_checkpoint::0"})
+            read_a_bad_day(job)
+            check_that_nothing_leaks(job, chosen)
         finally:
             result.cancel()
-    assert running.is_exact()
+    assert job.is_exact()

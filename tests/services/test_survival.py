@@ -7,8 +7,7 @@ never ends; what is stored must become what a plain fold over the events gives, 
 import os
 import random
 import signal
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from live import Break, Live
 from out_of_order import AFTER_ALL_MS, AT_MS, KEYS, Log, drawn, job_of, without_ties
 from processes import processes_with
 from replay import save
+from waiting import eventually
 
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io.dead_letters import open_dead_letters
@@ -30,7 +30,6 @@ from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.runners.choose import Chosen, runner_of
 
 FLAGS = ["--checkpointing_interval=1000", "--max_bundle_time_mills=100"]
-WITHIN_S = 300.0
 
 
 class Running:
@@ -74,15 +73,6 @@ class Running:
         return self.passed() >= max(self._breaks, default=0) and alike(
             self.features(), self._log.expected
         )
-
-
-def eventually(reached: Callable[[], bool], within_s: float = WITHIN_S) -> bool:
-    deadline = time.monotonic() + within_s
-    while not reached():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.3)
-    return True
 
 
 def test_two_jobs_in_one_process_survive_broken_bundles_and_checkpoints(tmp_path: Path) -> None:

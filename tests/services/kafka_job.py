@@ -1,0 +1,139 @@
+"""The product's job over a generated day in Kafka, what it has stored and what it was to store."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
+from confluent_kafka import Consumer, TopicPartition
+from drawing import DDL, alike
+from kafka_broker import KafkaBroker
+from kafka_day import END_MS, GROUP_BY, HOUR_MS, KEYS, START_MS, Day
+
+from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.io.kv_store import KVStore, StoredValue, open_store
+from chronon_beam.io.live import Live
+from chronon_beam.io.sources import open_source
+from chronon_beam.pipeline.job import Job, build
+from chronon_beam.pipeline.runners.choose import Chosen
+from chronon_beam.transforms.evaluate import plan_of, sql_query
+from chronon_beam.transforms.spark.compiled_query import compile_query
+from chronon_beam.transforms.spark.session import parse_ddl
+from chronon_beam.transforms.tiling.settings import Tiling
+
+READER = "chronon-t.day"
+IDLE_MS = 10_000
+
+Tile = tuple[bytes, int]
+"""A key and the start of one of its tiles."""
+
+
+def job_of(store_uri: str) -> Job:
+    query = sql_query(GROUP_BY, parse_ddl(DDL))
+    plan = plan_of(GROUP_BY, compile_query(query), "tumbling").checked(tiled=True)
+    return Job(plan, query, store_uri, Tiling(shards=2))
+
+
+@dataclass
+class KafkaJob:
+    """A job and its day.
+
+    Attributes:
+        broker: where the topic is.
+        topic: its name.
+        day: what is produced.
+        folder: where the job keeps its store, dead letters and checkpoints.
+    """
+
+    broker: KafkaBroker
+    topic: str
+    day: Day
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.checkpoints = self.folder / "checkpoints"
+        self._job = job_of(f"sqlite:{self.folder}/features.db")
+
+    def start(self, chosen: Chosen) -> PipelineResult:
+        root = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
+        uri = f"kafka://{self.broker.bootstrap}/{self.topic}?start=earliest&discover=2s"
+        source = open_source(uri)
+        source.live = Live(reader=READER, idle_ms=IDLE_MS)
+        dead = open_dead_letters(f"file:{self.folder}/dead.jsonl")
+        build(root, self._job, source.transform(self._job.columns), dead)
+        return root.run()
+
+    def counted(self) -> int:
+        """How many events of `KEYS` are in the store, as far as `i` counts them."""
+        return sum(each["i_count_1d"] or 0 for each in self._features(END_MS))
+
+    def has_closed(self, hour: int) -> bool:
+        """Whether a tile of that hour of the day has been closed."""
+        begin_ms = START_MS + hour * HOUR_MS
+        return any(closed for (_, at_ms), closed in self._tiles().items() if at_ms == begin_ms)
+
+    def is_exact(self) -> bool:
+        """Whether the features of the day are what they must be, and each damaged one a letter."""
+        moments = [START_MS + hour * HOUR_MS for hour in (6, 12, 18, 24)]
+        return self._buried() == self.day.dead and all(
+            alike(self._features(at_ms), self.day.features(at_ms)) for at_ms in moments
+        )
+
+    def all_closed(self) -> bool:
+        """Whether each of the day's tiles was closed, or repaired since then."""
+        is_open = {tile for tile, closed in self._tiles().items() if not closed}
+        return all(at_ms >= END_MS for _, at_ms in is_open - self.repaired())
+
+    def repaired(self) -> set[Tile]:
+        """Tiles that late events were merged into after they had closed."""
+        with self._store() as store:
+            notes = list(store.scan(f"{GROUP_BY.streaming_dataset}_REPAIRS"))
+        return {_tile(note) for note in notes if note.value.value_bytes != b"null"}
+
+    def committed(self, partitions: int) -> int:
+        """How far the consumer group has been told that the job has come, in records."""
+        consumer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": READER})
+        asked = [TopicPartition(self.topic, each) for each in range(partitions)]
+        found = consumer.committed(asked, timeout=60)
+        consumer.close()
+        return sum(max(each.offset, 0) for each in found)
+
+    def _buried(self) -> int:
+        """How many records have become letters, each counted once, all of `Decode`."""
+        path = self.folder / "dead.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        letters = [json.loads(line) for line in lines]
+        assert {letter["step"] for letter in letters} <= {"Decode"}
+        return len({(letter["source"], letter["position"]) for letter in letters})
+
+    def _features(self, at_ms: int) -> list[dict[str, Any]]:
+        with self._store() as store:
+            try:
+                return Fetcher(self._job.plan, store).fetch(KEYS, at_ms)
+            except FileNotFoundError:
+                return []
+
+    def _tiles(self) -> dict[Tile, bool]:
+        """Whether the last write of each stored tile was its closing one."""
+        decode = self._job.plan.tiles.decode
+        with self._store() as store:
+            found = list(store.scan(GROUP_BY.streaming_dataset))
+        return {_tile(each): bool(decode(each.value.value_bytes)[1]) for each in found}
+
+    @contextmanager
+    def _store(self) -> Iterator[KVStore]:
+        store = open_store(self._job.store_uri)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def _tile(stored: StoredValue) -> Tile:
+    return stored.key_bytes, stored.value.ts_ms
