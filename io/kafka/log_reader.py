@@ -78,6 +78,11 @@ class LogReader:
             self._consumer.assign([TopicPartition(*at, offset) for at, offset in wanted.items()])
             self._at = wanted
 
+    def ask_again(self, places: Iterable[Place]) -> None:
+        """Let `follow` assign partitions anew: the client no longer reads what it could not."""
+        for place in places:
+            self._at.pop(place, None)
+
     def poll(self, most: int, wait_s: float, linger_s: float) -> Polled:
         """Up to `most` records: waits `wait_s` for the first, then `linger_s` for more.
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,6 +89,8 @@ class Session:
         self._consumer = LogReader(options, group)
         self._cluster = Cluster(options, _ASK_S)
         self._partitions: dict[Place, Progress] = {}
+        self._unreadable: set[Place] = set()
+        self._missing: set[Place] = set()
         self._asked_at = float("-inf")
         self._commits_at: float | None = None
 
@@ -106,8 +108,8 @@ class Session:
         """
         deadline = time.monotonic() + within_s
         self._partitions = {each.place: each for each in vector.partitions}
-        if not self._bounded and time.monotonic() - self._asked_at > self._discover_s:
-            yield from self._look(())
+        if self._unreadable or self._has_to_discover():
+            yield from self._look()
         self._consumer.follow(self._partitions.values())
         polled = self._consumer.poll(ROWS, wait_s, self._live.linger_ms / 1000)
         while True:
@@ -119,7 +121,7 @@ class Session:
 
     def watermark_ms(self) -> int:
         """The watermark of the reader, from the promises of all its partitions."""
-        idle = self._consumer.idle(self._live.idle_ms / 1000)
+        idle = {*self._consumer.idle(self._live.idle_ms / 1000), *self._missing}
         active = [each for place, each in self._partitions.items() if place not in idle]
         return watermark_ms(active, self._live.disorder_ms, _now_ms())
 
@@ -161,11 +163,20 @@ class Session:
             # Between the last record and the end are offsets of transaction markers.
             if known is not None and end > known.next_offset:
                 yield self._moved(Step(known._replace(next_offset=end)))
-        if polled.missing:
-            listed = ", ".join(sorted(map(str, polled.missing)))
+        self._unreadable |= polled.gone  # the client names each of them once
+        self._note_missing(self._missing | polled.missing)
+        if self._unreadable or polled.missing:
+            yield from self._look()
+
+    def _has_to_discover(self) -> bool:
+        return not self._bounded and time.monotonic() - self._asked_at > self._discover_s
+
+    def _note_missing(self, missing: set[Place]) -> None:
+        """Log which partitions the brokers no longer have, each once."""
+        if more := missing - self._missing:
+            listed = ", ".join(sorted(map(str, more)))
             _log.warning("Kafka has no partition %s any more: waiting for it", listed)
-        if polled.gone or polled.missing:
-            yield from self._look(polled.gone)
+        self._missing = missing
 
     def _step(self, before: Progress, records: list[Message], floor_ms: int) -> Step:
         if _offset(records[-1]) >= before.stop:
@@ -198,8 +209,8 @@ class Session:
                 attributes=attributes_of(part, self._columns),
             )
 
-    def _look(self, gone: Iterable[Place]) -> Iterator[Step]:
-        """Ask the brokers for partitions that are new, made anew, or have lost unread records."""
+    def _look(self) -> Iterator[Step]:
+        """Ask the brokers for partitions that are new, made anew, gone, or have lost records."""
         if time.monotonic() - self._asked_at < _ASK_AGAIN_S:
             return
         self._asked_at = time.monotonic()
@@ -208,10 +219,16 @@ class Session:
             found = [] if self._bounded else self._cluster.partitions()
             fresh = new_or_anew(vector, found, self._reader)
             anew = {each.place for each in fresh}
-            cut = [each for each in gone if each in self._partitions and each not in anew]
+            cut = [
+                each for each in self._unreadable if each in self._partitions and each not in anew
+            ]
             spans = self._cluster.spans([*anew, *cut])
         except Unreachable:
             return  # the consumer logs that it waits
+        if not self._bounded:
+            self._note_missing(self._partitions.keys() - {each.place for each in found})
+        self._unreadable.clear()
+        self._consumer.ask_again([*anew, *cut])
         yield from map(self._changed, changed(vector, fresh, spans))
         for place in cut:
             if change := out_of_range(self._partitions[place], spans[place]):

@@ -71,10 +71,11 @@ class KafkaBroker(Service):
         self.bootstrap = f"127.0.0.1:{plain}"
         self.sasl_bootstrap = f"127.0.0.1:{sasl}"
         self._properties = directory / "server.properties"
+        self._data = directory / "data"
         jars = maven.fetch(maven.read_lock(LOCK), maven.cache_directory() / "jars")
         self._java = ["java", *_JVM, "-cp", ":".join(map(str, jars))]
         text = _PROPERTIES.format(
-            plain=plain, sasl=sasl, controller=controller, jaas=_JAAS, data=directory / "data"
+            plain=plain, sasl=sasl, controller=controller, jaas=_JAAS, data=self._data
         )
         self._properties.write_text(text, encoding="utf-8")
         self._format()
@@ -106,6 +107,11 @@ class KafkaBroker(Service):
     def add_partitions(self, name: str, total: int) -> None:
         """Let the topic have `total` partitions."""
         self._admin().create_partitions([NewPartitions(name, total)])[name].result(30)
+
+    def log_of(self, topic: str, partition: int) -> Path:
+        """The only file that holds a partition's records."""
+        (log,) = (self._data / f"{topic}-{partition}").glob("*.log")
+        return log
 
     def _admin(self) -> AdminClient:
         if not hasattr(self, "_client"):
