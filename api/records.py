@@ -4,7 +4,8 @@ Plain tuples, so that they pickle small and need no coder of their own. All time
 milliseconds since the epoch, UTC.
 """
 
-from enum import IntEnum
+from collections.abc import Sequence
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # what only asks for help need not wait for it
@@ -12,6 +13,32 @@ if TYPE_CHECKING:  # what only asks for help need not wait for it
 
 MIN_MS = -(1 << 62)
 """Before all times: a promise of it promises nothing."""
+
+
+Headers = Sequence[tuple[str, bytes | None]]
+"""Names and values, in their order; a name may come again."""
+
+
+class Envelopes(NamedTuple):
+    """What a broker knows of messages beside their payloads, for their dead letters.
+
+    Attributes:
+        keys: one per message.
+        headers: one per message.
+        times_ms: when each message was made, as its broker says.
+    """
+
+    keys: list[bytes | None]
+    headers: list[Headers]
+    times_ms: list[int]
+
+    def taken(self, indices: Sequence[int]) -> "Envelopes":
+        """Those of some of the messages."""
+        return Envelopes(
+            [self.keys[index] for index in indices],
+            [self.headers[index] for index in indices],
+            [self.times_ms[index] for index in indices],
+        )
 
 
 class Messages(NamedTuple):
@@ -40,6 +67,7 @@ class Messages(NamedTuple):
         error: the reason why the messages could not be read; then `payloads` holds what is known.
         attributes: what the source knows of each message beside its payload, one row per message
             in the columns of `Source.attributes()`; None where the source has none.
+        envelopes: of messages from a broker.
     """
 
     source: str
@@ -49,10 +77,21 @@ class Messages(NamedTuple):
     promised_ms: "pa.Array | None" = None
     error: str | None = None
     attributes: "pa.RecordBatch | None" = None
+    envelopes: Envelopes | None = None
 
 
 FAILURES = "failures"
 """The output of each Beam step on which its Failures leave it."""
+
+
+class Form(StrEnum):
+    """What the payload of a Failure is, and so at which stage it can enter a job again."""
+
+    MESSAGE = "message"  # the bytes that the source gave: Decode
+    EVENT = "event"  # a decoded event as JSON, of a source that has no payloads: Evaluate
+    ROW = "row"  # a row of the GroupBy as JSON: Tile or Convert
+    REQUEST = "request"  # a PutRequest as JSON: Write
+    OTHER = "other"  # something for people to read: no stage
 
 
 class Failure(NamedTuple):
@@ -64,6 +103,13 @@ class Failure(NamedTuple):
         payload: the message, row or request as it was (JSON or raw bytes).
         source: see `Messages.source`.
         position: see `Messages.positions`; -1 where one message cannot be told.
+        form: what the payload is.
+        key: of the message, if a broker gave it one.
+        headers: of the message.
+        event_time_ms: the time of a row, or what the broker says of a message; None if neither is
+            known.
+        attributes: what else the source knows of the message, as a JSON object; empty for nothing.
+        tile_size_ms: the size of the tiles that did not take a row; 0 if none of its tiles did.
     """
 
     step: str
@@ -71,6 +117,12 @@ class Failure(NamedTuple):
     payload: bytes
     source: str
     position: int
+    form: Form = Form.OTHER
+    key: bytes | None = None
+    headers: Headers = ()
+    event_time_ms: int | None = None
+    attributes: str = ""
+    tile_size_ms: int = 0
 
 
 class PutRequest(NamedTuple):

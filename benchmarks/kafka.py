@@ -32,7 +32,7 @@ from processes import cpu_s
 from workload import DDL, light
 
 from chronon_beam.api.records import PutRequest
-from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import NullStore
 from chronon_beam.io.live import Live
 from chronon_beam.io.sources import open_source

@@ -30,7 +30,7 @@ from workload import DDL, QUERY_MS, Workload, folded, same
 from chronon_beam.api.records import PutRequest
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io import write
-from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import NullStore, open_store
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.metrics import tally

@@ -26,7 +26,7 @@ QUESTIONS = {
     "isComplete": "transforms/tiling/life.py",
     "trigger": "transforms/tiling/triggers.py",
     "retry": "io/write.py",
-    "dead letter": "io/dead_letters.py",
+    "dead letter": "io/dead_letters/letter.py",
     "batch hop": "aggregator/batch_ir.py",
     "metric": "api/counts.py",
     "runner flag": "pipeline/runners/beam_flags.py",
@@ -69,7 +69,7 @@ WAY = """
    late event is merged into its stored tile (`io/repair.py`).
 
 Every stage takes a batch and gives a batch, failures and counts (`transforms/stage.py`). The
-failures of all stages meet in one sink (`io/dead_letters.py`). No message disappears: the counts
+failures of all stages meet in one sink (`io/dead_letters/`). No message disappears: the counts
 add up, as `api/counts.py` says.
 
 Features are read by `fetcher/fetch.py`: it asks the store for the tiles of a key that the windows

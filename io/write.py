@@ -20,7 +20,7 @@ from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from chronon_beam.api.counts import Count, Metric, dead
-from chronon_beam.api.records import FAILURES, Failure, PutRequest
+from chronon_beam.api.records import FAILURES, Failure, Form, PutRequest
 from chronon_beam.io.kv_store import Bounds, KVStore, open_store
 from chronon_beam.io.metrics import count
 
@@ -163,7 +163,9 @@ def request_failure(request: PutRequest, reason: str) -> Failure:
     payload = request._asdict()
     for name in ("key_bytes", "value_bytes"):
         payload[name] = base64.b64encode(payload[name]).decode()
-    return Failure(STEP, reason, json.dumps(payload).encode(), request.dataset, -1)
+    whole = json.dumps(payload).encode()
+    time_ms = request.ts_ms
+    return Failure(STEP, reason, whole, request.dataset, -1, Form.REQUEST, event_time_ms=time_ms)
 
 
 class Pending:

@@ -17,7 +17,7 @@ from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.records import Failure
 from chronon_beam.api.serde import SerDe
-from chronon_beam.io.dead_letters import sink_failures
+from chronon_beam.io.dead_letters.sinks import sink_failures
 from chronon_beam.io.repair import WriteTiles
 from chronon_beam.io.runs.before_images import Adding
 from chronon_beam.io.write import Write, Written

@@ -210,8 +210,8 @@ def add_dead_letters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dead_letters",
         metavar="URI",
-        help="where events that cannot be used go, one JSON object per line, added to what the "
-        "file holds, for example file:dead.jsonl (default: counted and logged)",
+        help="where events that cannot be used go, for example file:dead.jsonl (JSON lines), "
+        "sqlite:dead.db or kafka://broker:9092/dead (default: counted and logged)",
     )
 
 

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from chronon_beam.api.load import file_of
-from chronon_beam.io.dead_letters import WritesFiles, open_dead_letters
+from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.files.identity import is_same
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.sources import open_source
@@ -64,8 +64,7 @@ def outputs_of(uri: str | None, store: KVStore | None, dead_letters: str | None)
     """
     outputs: list[Output] = []
     if dead_letters is not None:
-        sink = open_dead_letters(dead_letters)
-        files = sink.files() if isinstance(sink, WritesFiles) else []
+        files = open_dead_letters(dead_letters).files()
         outputs.append(Output(f"--dead_letters={dead_letters}", files))
     if store is not None:
         outputs.append(Output(f"--store={uri}", store.files()))

@@ -13,7 +13,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from chronon_beam.api.group_by import GroupBy
-from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.io.dead_letters.letter import Origin
+from chronon_beam.io.dead_letters.sinks import DeadLetters, open_dead_letters
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.runs.entry import Entry
 from chronon_beam.io.sources import Source
@@ -87,6 +88,7 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
     source = source_of_job(options, group_by)
     with closing(reached_store(options.store)) as store:
         refuse_outputs_that_are_inputs(options, store)
+        dead_letters.reach()
         entry = entry_of(store, group_by, source, options, continues(beam_flags))
         for line in notes(entry):
             say(f"{group_by.name}: {line}")
@@ -101,7 +103,7 @@ def _run_entered(
     entry: Entry,
     options: JobOptions,
     group_by: GroupBy,
-    dead_letters: beam.PTransform,
+    dead_letters: DeadLetters,
     how: partial[dict[str, int]],
 ) -> dict[str, int]:
     """Run a job that may enter its dataset; gives its counts. `how` is `carry_out` on a runner."""
@@ -109,6 +111,7 @@ def _run_entered(
     say(f"{options.group_by}: planning the query with Spark")
     prepared = prepare(options, group_by)
     job, source = replace(prepared.job, adding=adding_of(entry)), prepared.source
+    dead_letters.origin = Origin(group_by.name, entry.run.id)
     with opened(store, entry, prepared.info, source) as begun:
         say(f"{group_by.name}: running on {how.keywords['runner']}")
         lay = partial(_lay, job=job, source=source_of(source, entry), to=dead_letters)

@@ -189,14 +189,13 @@ def why_filtered(query: SqlQuery, changes: bool) -> str:
 
 def _at(batch: Batch, index: int) -> Batch:
     """The event or row at `index`, as a batch of one."""
-    one = batch._replace(
+    if isinstance(batch, Events):
+        return batch.of_messages([index])._replace(batch=batch.batch.slice(index, 1))
+    return batch._replace(
         batch=batch.batch.slice(index, 1),
         positions=batch.positions[index : index + 1],
         promised_ms=taken(batch.promised_ms, [index]),
     )
-    if isinstance(one, Events) and one.payloads is not None:
-        return one._replace(payloads=one.payloads[index : index + 1])
-    return one
 
 
 def _put(request: PutRequest) -> JsonObject:

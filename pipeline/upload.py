@@ -20,7 +20,8 @@ from chronon_beam.api.serde import SerDe
 from chronon_beam.api.validation import require_all_keys
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo, save_batch
 from chronon_beam.fetcher.serving_info import check_batch
-from chronon_beam.io.dead_letters import open_dead_letters, sink_failures
+from chronon_beam.io.dead_letters.letter import Origin
+from chronon_beam.io.dead_letters.sinks import open_dead_letters, sink_failures
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write, Written
@@ -125,6 +126,8 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
     say(f"{options.group_by}: planning the query with Spark")
     job, source = prepare_upload(options)
     group_by = job.info.plan.group_by
+    dead_letters.reach()
+    dead_letters.origin = Origin(group_by.name)
     say(f"{group_by.name}: batch values up to the end of {options.ds}, running on {runner}")
     counts = carry_out(
         lambda root: build_upload(root, job, source.transform(job.columns), dead_letters),

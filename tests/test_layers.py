@@ -27,6 +27,7 @@ MAY_IMPORT_INSIDE = {
     "api/chronon": {"api"},
     "api/formats": {"api"},
     "io/bigtable": {"io"},
+    "io/dead_letters": {"io", "io/kafka"},
     "io/files": {"io"},
     "io/kafka": {"io"},
     "io/runs": {"io"},

@@ -4,7 +4,7 @@ How bytes become columns is up to the serde (see `api.serde`); this stage calls 
 every event needs on its way: position, payload and its partition's promise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,9 +12,9 @@ import apache_beam as beam
 import pyarrow as pa
 
 from chronon_beam.api.counts import UNREAD, Count, Metric, uncounted
-from chronon_beam.api.records import FAILURES, Failure, Messages
+from chronon_beam.api.records import FAILURES, Envelopes, Failure, Form, Messages
 from chronon_beam.api.serde import Decoded, Decoder, SerDe
-from chronon_beam.transforms.rows import taken
+from chronon_beam.transforms.rows import row_json, taken
 from chronon_beam.transforms.stage import Result, emitted, outputs_of
 
 STEP = "Decode"
@@ -32,6 +32,7 @@ class Events(NamedTuple):
         positions: see `Messages.positions`, one per row.
         payloads: the message that each row came from; None where the messages were a table.
         promised_ms: see `Messages.promised_ms`, one per row.
+        attributes, envelopes: see `Messages`; for dead letters.
     """
 
     batch: pa.RecordBatch
@@ -39,6 +40,21 @@ class Events(NamedTuple):
     positions: list[int]
     payloads: list[bytes] | None
     promised_ms: pa.Array | None = None
+    attributes: pa.RecordBatch | None = None
+    envelopes: Envelopes | None = None
+
+    def of_messages(self, indices: Sequence[int]) -> "Events":
+        """These events, with what is known of the messages at `indices`: one per row of `batch`."""
+        payloads, attributes, envelopes = self.payloads, self.attributes, self.envelopes
+        return self._replace(
+            positions=[self.positions[index] for index in indices],
+            payloads=None if payloads is None else [payloads[index] for index in indices],
+            promised_ms=taken(self.promised_ms, indices),
+            attributes=None
+            if attributes is None
+            else attributes.take(pa.array(indices, pa.int64())),
+            envelopes=None if envelopes is None else envelopes.taken(indices),
+        )
 
 
 def decode_messages(messages: Messages, decoder: Decoder) -> Result[Events]:
@@ -49,7 +65,12 @@ def decode_messages(messages: Messages, decoder: Decoder) -> Result[Events]:
     """
     if messages.error is not None:
         none = messages._replace(
-            positions=[], payloads=[], table=None, attributes=None, promised_ms=None
+            positions=[],
+            payloads=[],
+            table=None,
+            attributes=None,
+            promised_ms=None,
+            envelopes=None,
         )
         counts = {f"{UNREAD}{messages.error}": 1}
         return Result(_events(none, decoder.decode(none)), _unread(messages), counts)
@@ -135,11 +156,13 @@ def _decoded(messages: Messages, decoder: Decoder) -> Decoded:
 
 def _part(messages: Messages, start: int, stop: int) -> Messages:
     attributes, promised_ms = messages.attributes, messages.promised_ms
+    envelopes = messages.envelopes
     return messages._replace(
         positions=messages.positions[start:stop],
         payloads=messages.payloads[start:stop],
         attributes=None if attributes is None else attributes[start:stop],
         promised_ms=None if promised_ms is None else promised_ms[start:stop],
+        envelopes=None if envelopes is None else envelopes.taken(range(start, stop)),
     )
 
 
@@ -154,28 +177,44 @@ def _joined(first: Decoded, second: Decoded, half: int) -> Decoded:
 
 
 def _events(messages: Messages, decoded: Decoded) -> Events:
-    positions, payloads = messages.positions, messages.payloads
-    promised_ms = messages.promised_ms
-    if decoded.reasons:
-        kept = [index for index in range(len(positions)) if index not in decoded.reasons]
-        positions = [positions[index] for index in kept]
-        payloads = [payloads[index] for index in kept] if payloads else payloads
-        promised_ms = taken(promised_ms, kept)
-    return Events(
+    known = Events(
         decoded.batch,
         messages.source,
-        positions,
-        None if messages.table is not None else payloads,
-        promised_ms,
+        messages.positions,
+        None if messages.table is not None else messages.payloads,
+        messages.promised_ms,
+        messages.attributes,
+        messages.envelopes,
     )
+    if not decoded.reasons:
+        return known
+    kept = [i for i in range(len(messages.positions)) if i not in decoded.reasons]
+    return known.of_messages(kept)
 
 
 def _dead(messages: Messages, decoded: Decoded, index: int) -> Failure:
-    letter = decoded.letters.get(index)
-    if letter is None:
-        letter = messages.payloads[index] if messages.payloads else b""
-    position = messages.positions[index]
-    return Failure(STEP, decoded.reasons[index], letter, messages.source, position)
+    is_row = messages.table is not None
+    shown = decoded.letters.get(index, b"")
+    failure = Failure(
+        STEP,
+        decoded.reasons[index],
+        shown if is_row or not messages.payloads else messages.payloads[index],
+        messages.source,
+        messages.positions[index],
+        Form.EVENT if is_row else Form.MESSAGE,
+    )
+    return with_envelope(failure, messages, index)
+
+
+def with_envelope(failure: Failure, batch: Messages | Events, index: int) -> Failure:
+    """The failure of the message at `index`, with what its source knows of the message."""
+    envelopes, attributes = batch.envelopes, batch.attributes
+    if envelopes is not None:
+        key, headers, time_ms = (each[index] for each in envelopes)
+        return failure._replace(key=key, headers=headers, event_time_ms=time_ms)
+    if attributes is not None:
+        return failure._replace(attributes=row_json(attributes, index).decode())
+    return failure
 
 
 def _unread(messages: Messages) -> list[Failure]:

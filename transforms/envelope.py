@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from chronon_beam.api.group_by import IS_BEFORE
 from chronon_beam.transforms.decode import Events
-from chronon_beam.transforms.rows import taken
 
 BEFORE, AFTER = "before", "after"
 
@@ -71,10 +70,5 @@ def unfold(events: Events) -> Events:
             columns.append(pa.array(sides == 0))
         else:
             columns.append(batch.column(field.name).take(pa.array(parents)))
-    payloads = events.payloads
-    return events._replace(
-        batch=pa.RecordBatch.from_arrays(columns, schema=schema),
-        positions=[events.positions[parent] for parent in parents],
-        payloads=None if payloads is None else [payloads[parent] for parent in parents],
-        promised_ms=taken(events.promised_ms, parents),
-    )
+    unfolded = events.of_messages(parents.tolist())
+    return unfolded._replace(batch=pa.RecordBatch.from_arrays(columns, schema=schema))

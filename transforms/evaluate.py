@@ -18,8 +18,8 @@ from chronon_beam.api.counts import Count, Metric, uncounted
 from chronon_beam.api.data_types import BOOLEAN, from_arrow
 from chronon_beam.api.formats.python_values import rows_without_python_value
 from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupByError, Query
-from chronon_beam.api.records import Failure
-from chronon_beam.transforms.decode import Events
+from chronon_beam.api.records import Failure, Form
+from chronon_beam.transforms.decode import Events, with_envelope
 from chronon_beam.transforms.envelope import narrowed, unfold
 from chronon_beam.transforms.rows import Rows, row_json, taken
 from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
@@ -140,9 +140,10 @@ def evaluate_events(compiled: CompiledQuery, events: Events) -> Result[Rows]:
     filtered = events.batch.num_rows - whole - len(failures)
     unusable = {**rows_without_python_value(batch), **_rows_without_time(batch.column(TIME))}
     if unusable:
+        # The event's other rows go with it: it must be possible to do all of the event again.
         reasons = {indices[row]: unusable[row] for row in sorted(unusable, reverse=True)}
         failures += [_dead_event(events, index, reasons[index]) for index in sorted(reasons)]
-        kept = [row for row in range(batch.num_rows) if row not in unusable]
+        kept = [row for row, index in enumerate(indices) if index not in reasons]
         batch, indices = batch.take(pa.array(kept, pa.int64())), [indices[row] for row in kept]
         whole -= len(reasons)
     positions = [events.positions[index] for index in indices]
@@ -198,11 +199,11 @@ def _with_time(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _dead_event(events: Events, index: int, reason: str) -> Failure:
-    if events.payloads is not None:
-        payload = events.payloads[index]
-    else:
-        payload = row_json(events.batch, index)
-    return Failure(STEP, reason, payload, events.source, events.positions[index])
+    source, position = events.source, events.positions[index]
+    if events.payloads is None:
+        return Failure(STEP, reason, row_json(events.batch, index), source, position, Form.EVENT)
+    message = Failure(STEP, reason, events.payloads[index], source, position, Form.MESSAGE)
+    return with_envelope(message, events, index)
 
 
 def evaluator(query: SqlQuery, changes: bool = False) -> Callable[[Events], Result[Rows]]:
@@ -213,15 +214,39 @@ def evaluator(query: SqlQuery, changes: bool = False) -> Callable[[Events], Resu
 
 
 def _unfolded(evaluate: Callable[[Events], Result[Rows]], events: Events) -> Result[Rows]:
-    """Evaluates the rows before and after each change, and counts changes, not their rows."""
+    """Evaluates the rows before and after each change, and counts changes, not their rows.
+
+    A change of which one row fails is dead as a whole.
+    """
     rows = unfold(events)
-    result = evaluate(rows)
+    result = _whole_changes(evaluate(rows))
     empty = len(set(events.positions) - set(rows.positions))
     extra = len(rows.positions) - len(events.positions) + empty
     counts = {**result.counts}
     counts[Metric.EXTRA_ROWS] += extra
     counts[Metric.FILTERED] += empty
     return result._replace(counts=counts)
+
+
+def _whole_changes(result: Result[Rows]) -> Result[Rows]:
+    """Without the other rows of changes that have failed, and with one failure per change."""
+    if not result.failures:
+        return result
+    dead = {failure.position: failure for failure in reversed(result.failures)}
+    rows = result.batch
+    kept = [row for row, position in enumerate(rows.positions) if position not in dead]
+    gone = len(rows.positions) - len(kept)
+    again = len(result.failures) - len(dead)
+    left = Rows(
+        rows.batch.take(pa.array(kept, pa.int64())),
+        rows.source,
+        [rows.positions[row] for row in kept],
+        taken(rows.promised_ms, kept),
+    )
+    counts = {**result.counts}
+    counts[Metric.ROWS] -= gone
+    counts[Metric.EXTRA_ROWS] -= gone + again
+    return Result(left, list(dead.values()), counts)
 
 
 class Evaluated(NamedTuple):

@@ -1,5 +1,6 @@
 """The batches that travel from evaluation to tiling and conversion."""
 
+import base64
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from chronon_beam.api.formats.python_values import python_row
-from chronon_beam.api.records import Failure, Phase
+from chronon_beam.api.records import Failure, Form, Phase
 
 
 def taken(promised_ms: pa.Array | None, indices: Any) -> pa.Array | None:
@@ -54,8 +55,24 @@ class Tiles(NamedTuple):
 
 
 def as_json(value: dict[str, Any]) -> bytes:
-    """One row as JSON, for people to read; what JSON has no form for becomes text."""
-    return json.dumps(value, default=str, ensure_ascii=False).encode()
+    """One row as JSON, which the serde `json` reads again by the types of the row's columns.
+
+    What JSON has no form for becomes text: bytes base64, times ISO-8601. What it cannot read again
+    are NaN, infinities, and maps with other keys than texts and integers.
+    """
+    return json.dumps(_plain(value), default=str, ensure_ascii=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    """Without what `json` writes in forms of its own; Arrow gives maps as lists of pairs."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        is_map = bool(value) and isinstance(value[0], tuple)
+        return _plain(dict(value)) if is_map else [_plain(inner) for inner in value]
+    return value
 
 
 def row_json(batch: pa.RecordBatch, index: int) -> bytes:
@@ -65,5 +82,6 @@ def row_json(batch: pa.RecordBatch, index: int) -> bytes:
 
 def dead_row(rows: Rows, index: int, step: str, reason: str) -> Failure:
     """The row at `index` as a failure of `step`."""
-    payload = row_json(rows.batch, index)
-    return Failure(step, reason, payload, rows.source, rows.positions[index])
+    payload, position = row_json(rows.batch, index), rows.positions[index]
+    ts_ms = rows.batch.column("ts")[index].as_py()
+    return Failure(step, reason, payload, rows.source, position, Form.ROW, event_time_ms=ts_ms)

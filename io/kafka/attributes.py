@@ -6,6 +6,8 @@ from typing import Any
 import pyarrow as pa
 from confluent_kafka import Message
 
+from chronon_beam.api.records import Headers
+
 COLUMNS = pa.schema(
     [
         ("__key", pa.binary()),
@@ -27,9 +29,15 @@ def attributes_of(records: Sequence[Message], columns: pa.Schema) -> pa.RecordBa
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(wanted))
 
 
+def headers_of(record: Message) -> Headers:
+    """All headers of a record, in their order."""
+    found: Any = record.headers()  # librdkafka gives pairs, although it takes other things too
+    return found or ()
+
+
 def _headers(record: Message) -> list[tuple[str, bytes | None]]:
     """The headers; the last of several with one name, since Spark's maps hold a key once."""
-    return list(dict(record.headers() or ()).items())
+    return list(dict(headers_of(record)).items())
 
 
 def _timestamp(record: Message) -> int | None:

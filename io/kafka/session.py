@@ -10,8 +10,8 @@ import pyarrow as pa
 from confluent_kafka import Message
 from numpy.typing import NDArray
 
-from chronon_beam.api.records import Messages
-from chronon_beam.io.kafka.attributes import attributes_of
+from chronon_beam.api.records import Envelopes, Messages
+from chronon_beam.io.kafka.attributes import attributes_of, headers_of
 from chronon_beam.io.kafka.changes import Change, Readers, changed, new_or_anew, out_of_range
 from chronon_beam.io.kafka.cluster import Cluster, Unreachable
 from chronon_beam.io.kafka.log_reader import LogReader, Polled
@@ -186,18 +186,23 @@ class Session:
         times = [each.timestamp()[1] for each in records]
         made = promises(times, before.newest_ms, floor_ms, self._live.disorder_ms, _now_ms())
         progress = before._replace(next_offset=_offset(records[-1]) + 1, newest_ms=made.newest_ms)
-        messages = list(self._messages(str(before.place), records, made.before_ms))
+        messages = list(self._messages(str(before.place), records, times, made.before_ms))
         tombstones = len(records) - sum(len(each.positions) for each in messages)
         return Step(progress, messages, {"tombstones": tombstones, "ahead": made.ahead})
 
     def _messages(
-        self, source: str, records: list[Message], before_ms: NDArray[np.int64]
+        self,
+        source: str,
+        records: list[Message],
+        times_ms: list[int],
+        before_ms: NDArray[np.int64],
     ) -> Iterator[Messages]:
         """The records that have a value, in batches of at most `BYTES`."""
         values = [each.value() for each in records]
         if None in values:
             kept = [index for index, value in enumerate(values) if value is not None]
             records, before_ms = [records[index] for index in kept], before_ms[kept]
+            times_ms = [times_ms[index] for index in kept]
         payloads = [value for value in values if value is not None]
         for start, stop in cuts(list(map(len, payloads))):
             part = records[start:stop]
@@ -207,6 +212,11 @@ class Session:
                 payloads[start:stop],
                 promised_ms=None if self._bounded else pa.array(before_ms[start:stop]),
                 attributes=attributes_of(part, self._columns),
+                envelopes=Envelopes(
+                    [each.key() for each in part],
+                    list(map(headers_of, part)),
+                    times_ms[start:stop],
+                ),
             )
 
     def _look(self) -> Iterator[Step]:

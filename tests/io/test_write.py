@@ -8,7 +8,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows
 
-from chronon_beam.api.records import Failure, PutRequest
+from chronon_beam.api.records import Failure, Form, PutRequest
 from chronon_beam.io import kv_store
 from chronon_beam.io.kv_store import Bounds, MemoryStore, open_store
 from chronon_beam.io.write import Pending, Write, request_failure, write_all
@@ -73,7 +73,8 @@ def test_nothing_to_write_and_success_do_not_pause():
 
 def test_failure_of_a_request_holds_all_that_is_needed_to_write_it():
     failure = request_failure(put(1), "no room")
-    assert failure._replace(payload=b"") == Failure("Write", "no room", b"", "D", -1)
+    known = Failure("Write", "no room", b"", "D", -1, Form.REQUEST, event_time_ms=put(1).ts_ms)
+    assert failure._replace(payload=b"") == known
     payload = json.loads(failure.payload)
     for name in ("key_bytes", "value_bytes"):
         payload[name] = base64.b64decode(payload[name])

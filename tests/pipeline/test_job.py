@@ -10,7 +10,7 @@ from chronon_beam.api import (
     Operation,
 )
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
-from chronon_beam.io.dead_letters import LogDeadLetters
+from chronon_beam.io.dead_letters.log import LogDeadLetters
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.transforms.evaluate import sql_query
 from chronon_beam.transforms.tiling.settings import Tiling
@@ -40,7 +40,7 @@ def steps(tiled: bool) -> list[str]:
 
 
 COMMON = [
-    "DeadLetters/Log",
+    *(f"DeadLetters{number}/Keep" for number in range(4)),
     "Decode/Decode/ParDo(_DecodeFn)",
     "Evaluate/Sql/Batch/ParDo(BatchFn)",
 ]

@@ -14,7 +14,7 @@ from out_of_order import AT_MS, KEYS, Log, drawn, job_of, without_ties
 from replay import Replay, save
 
 from chronon_beam.fetcher.fetch import Fetcher
-from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.cli import main
 from chronon_beam.pipeline.job import build

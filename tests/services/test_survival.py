@@ -24,7 +24,7 @@ from replay import save
 from waiting import eventually
 
 from chronon_beam.fetcher.fetch import Fetcher
-from chronon_beam.io.dead_letters import open_dead_letters
+from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.runners.choose import Chosen, runner_of

@@ -10,13 +10,13 @@ from flink_cluster import FlinkCluster
 from words import install
 
 HERE = Path(__file__).parent
-DEAD = "t.words/DeadLetters/Log: dead letter from "
+LOG = "WARNING chronon_beam.io.dead_letters.log: t.words/DeadLetters"
 SAID = {
     "bad_expression": ["`prcie` cannot be resolved", "exit 2"],
     "missing_file": ["no file matches", "exit 1"],
     "dead_letters": [
-        f"WARNING chronon_beam.io.dead_letters: {DEAD}Decode, ",
-        f"WARNING chronon_beam.io.dead_letters: {DEAD}Write, T_WORDS_STREAMING at -1: no room",
+        f"{LOG}0/Keep: dead letter from Decode, ",
+        f"{LOG}3/Keep: dead letter from Write, T_WORDS_STREAMING at -1: no room",
         "2 rows, 0 events filtered out, 1 dead letters (Decode 1)",
         "3 requests could not be written",
         "exit 1",
@@ -71,8 +71,8 @@ def test_flink_says_what_the_embedded_runner_says(
     # What a cluster's worker logs is in the log of its machine.
     cluster = found[f"dead_letters {flink_cluster.master}"]
     direct = found["dead_letters direct"]
-    assert alike(cluster) == [line for line in alike(direct) if DEAD not in line]
-    assert f"{DEAD}Decode" in flink_cluster.worker_log()
+    assert alike(cluster) == [line for line in alike(direct) if LOG not in line]
+    assert f"{LOG}0/Keep: dead letter from Decode" in flink_cluster.worker_log()
     told = "".join(line for lines in found.values() for line in lines)
     assert "Traceback" not in told
     assert "java." not in told

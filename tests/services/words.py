@@ -98,9 +98,9 @@ def run_all(folder: Path, cases: list[str]) -> None:
             code = main(["run", *lines[name], *(flink if master != "direct" else [])])
             print(f"exit {code}", file=sys.stderr, flush=True)
             # Loaded by now; before the first command it would bring Beam in too early.
-            from chronon_beam.io import dead_letters
+            from chronon_beam.io.dead_letters import log
 
-            dead_letters._limit = dead_letters.RateLimit()
+            log._limit = log.RateLimit()
 
 
 if __name__ == "__main__":

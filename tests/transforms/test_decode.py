@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.api import plugins
-from chronon_beam.api.records import Failure, Messages
+from chronon_beam.api.records import Envelopes, Failure, Form, Messages
 from chronon_beam.api.serde import Decoded, Format
 from chronon_beam.transforms.attributes import with_attributes
 from chronon_beam.transforms.decode import Decode, Events, decode_messages
@@ -58,7 +58,7 @@ def test_events_carry_rows_positions_payloads_and_promises():
     messages = messages._replace(promised_ms=pa.array([7]))
     events, failures, _ = decode_messages(messages, JsonSerDe().decoder(ICE_CREAM))
     assert events.batch.to_pylist() == [{"customer_id": "Alice", "created": 1}]
-    assert events[1:] == ("a.jsonl", [1], messages.payloads, pa.array([7]))
+    assert events[1:] == ("a.jsonl", [1], messages.payloads, pa.array([7]), None, None)
     assert failures == []
 
 
@@ -84,7 +84,7 @@ def test_a_serde_that_raises_loses_only_the_messages_it_raises_for(payloads):
     assert [events.batch.num_rows, len(events.positions)] == [payloads.count(b"good")] * 2
     told = {b"": "empty", b"bad!": "the serde failed: RuntimeError: no exclamations"}
     assert failures == [
-        Failure("Decode", told[payload], payload, "a.jsonl", position)
+        Failure("Decode", told[payload], payload, "a.jsonl", position, Form.MESSAGE)
         for position, payload in enumerate(payloads, 1)
         if payload in told
     ]
@@ -183,3 +183,17 @@ def test_attributes_that_are_not_there_are_null():
     serde = with_attributes(Brittle(), HEADERS, TEXT)
     events, _, _ = decode_messages(lines(b"x"), serde.decoder(serde.schema()))
     assert events.batch.to_pylist() == [{"text": "x", "__key": None, "day": None}]
+
+
+def test_dead_letters_hold_what_the_source_knows_of_their_messages():
+    envelopes = Envelopes([b"a", None], [(), [("h", b"1")]], [5, 6])
+    of_broker = lines(b"{}", b"bad")._replace(envelopes=envelopes)
+    events, (failure,), _ = decode_messages(of_broker, JsonSerDe().decoder(ICE_CREAM))
+    assert failure.form is Form.MESSAGE
+    assert (failure.key, failure.headers, failure.event_time_ms) == (None, [("h", b"1")], 6)
+    assert events.envelopes == Envelopes([b"a"], [()], [5])
+    day = pa.record_batch({"day": ["2024-01-01", "2024-01-02"]})
+    of_folders = lines(b"{}", b"bad")._replace(attributes=day)
+    events, (failure,), _ = decode_messages(of_folders, JsonSerDe().decoder(ICE_CREAM))
+    assert (failure.key, failure.attributes) == (None, '{"day": "2024-01-02"}')
+    assert events.attributes.to_pylist() == [{"day": "2024-01-01"}]

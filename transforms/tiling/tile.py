@@ -161,7 +161,7 @@ def _without_late(rows: Rows, spec: TileSpec, lateness_ms: int) -> tuple[Rows, l
             int(index),
             "Tile",
             f"late: its tile closed {closed_ms[index]} ms before it came",
-        )
+        )._replace(tile_size_ms=spec.size_ms)
         for index in late.nonzero()[0]
     ]
     kept = (~late).nonzero()[0]

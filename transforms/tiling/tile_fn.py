@@ -22,7 +22,7 @@ from apache_beam.utils.timestamp import Timestamp
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, Metric, dead
-from chronon_beam.api.records import Failure
+from chronon_beam.api.records import Failure, Form
 from chronon_beam.transforms.keyed_rows import INPUTS_FROM, KeyedRow
 from chronon_beam.transforms.rows import as_json
 from chronon_beam.transforms.tiling.life import Life
@@ -151,9 +151,10 @@ class EveryEventFn(beam.DoFn):
 
     def _failure(self, source: str, row: KeyedRow, reason: str) -> Failure:
         keys = zip(self._plan.group_by.keys, self._plan.keys.decode(row[0]), strict=True)
-        inputs = zip(self._plan.inputs, row[INPUTS_FROM:], strict=False)
+        inputs = zip(self._plan.row_columns, row[INPUTS_FROM:], strict=True)
         payload = as_json({**dict(keys), **dict(inputs), "ts": row[1]})
-        return Failure("Tile", reason, payload, source, row[2])
+        failure = Failure("Tile", reason, payload, source, row[2], Form.ROW)
+        return failure._replace(event_time_ms=row[1], tile_size_ms=self._spec.size_ms)
 
 
 @beam.typehints.with_input_types(Tuple[bytes, bytes])

@@ -168,7 +168,7 @@ def test_job_whose_dead_letters_cannot_be_written_stops_at_once(
 
     source = events(*({**ANN, "user": f"u{n}"} for n in range(25_000)))
     monkeypatch.setattr(SqliteStore, "multi_put", full)
-    monkeypatch.setattr("chronon_beam.io.dead_letters.append_lines", refused)
+    monkeypatch.setattr("chronon_beam.io.dead_letters.file.append_lines", refused)
     letters = f"--dead_letters=file:{tmp_path / 'dead.jsonl'}"
     ran = chronon_beam(*command, declared(), source, store, letters)
     assert (ran.code, HINT in ran.err) == (1, False)

@@ -7,7 +7,8 @@ import pytest
 from command_line import ICE_CREAM, Ran, run
 
 from chronon_beam.api.records import Failure
-from chronon_beam.io.dead_letters import to_line
+from chronon_beam.io.dead_letters.json_line import to_line
+from chronon_beam.io.dead_letters.letter import Origin, letter_of
 from chronon_beam.io.sources import open_source
 
 LINE = b'{"customer_id": "Ann", "created": 1000}\n'
@@ -84,7 +85,8 @@ def test_dead_letters_that_are_a_part_of_the_source(
 ) -> None:
     source, output = source.format(here=here), f"--dead_letters=file:{output.format(here=here)}"
     for path in (here / "events").glob("[ab].jsonl"):  # to be read again
-        path.write_bytes(to_line(Failure("Decode", "not JSON", b"{", "a.jsonl", 1), 0.0))
+        failure = Failure("Decode", "not JSON", b"{", "a.jsonl", 1)
+        path.write_bytes(to_line(letter_of(failure, Origin(), 0)))
     before = content(here)
     ran = run(capsys, (*command, ICE_CREAM, f"--source={source}", "--store=null:", output))
     assert_refused(ran, here, before, output, f"--source={source}")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chronon_beam.api.records import Failure, Messages
+from chronon_beam.api.records import Failure, Form, Messages
 from chronon_beam.transforms.decode import Events, decode_messages
 from chronon_beam.transforms.serdes.json import JsonSerDe
 
@@ -67,7 +67,7 @@ def test_one_bad_message_fails_alone(payload, reason):
     assert events.payloads == [good, good]
     assert events.batch.num_rows == 2
     assert [f._replace(reason="") for f in failures] == [
-        Failure("Decode", "", payload, "a.jsonl", 2)
+        Failure("Decode", "", payload, "a.jsonl", 2, Form.MESSAGE)
     ]
     assert reason in failures[0].reason
 

@@ -1,72 +1,68 @@
+"""Letters in a file of JSON lines."""
+
 import json
-import logging
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import FixedWindows
 from hypothesis import given
-from hypothesis import strategies as st
+from letters import BAD, letter, letters, run
 
 from chronon_beam.api.records import Failure
-from chronon_beam.io.dead_letters import (
-    RateLimit,
-    append_lines,
-    from_line,
-    open_dead_letters,
-    to_line,
-)
-
-BAD = Failure("Decode", "not JSON", b"{bad", "a.jsonl", 3)
+from chronon_beam.io.dead_letters.file import append_lines
+from chronon_beam.io.dead_letters.json_line import from_line, to_line
+from chronon_beam.io.dead_letters.letter import Letter
+from chronon_beam.io.dead_letters.sinks import open_dead_letters
 
 
-def run(sink: beam.PTransform, failures: list[Failure], *, streaming: bool = False) -> dict:
-    root = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(streaming=streaming))
-    _ = root | "Failures" >> beam.Create(failures) | "DeadLetters" >> sink
-    result = root.run()
-    result.wait_until_finish()
-    counters = result.metrics().query()["counters"]
-    return {each.key.metric.name: each.committed for each in counters}
+def failures_in(path: Path) -> list[Failure]:
+    return [from_line(line).failure for line in path.read_bytes().splitlines()]
 
 
-def test_line_is_one_json_object():
-    assert json.loads(to_line(BAD, 1_700_000_000.25)) == {
+def test_line_is_one_json_object() -> None:
+    assert json.loads(to_line(letter(BAD))) == {
         "step": "Decode",
+        "error": "DecodeError",
         "reason": "not JSON",
         "payload": "{bad",
         "source": "a.jsonl",
         "position": 3,
         "time": "2023-11-14T22:13:20.250Z",
+        "form": "message",
+        "group_by": "t.g",
+        "run": "run-1",
+        "size": 4,
     }
 
 
-def test_payload_that_is_no_text_is_base64():
-    line = json.loads(to_line(BAD._replace(payload=b"\xff\0"), 0.0))
-    assert line["payload_base64"] == "/wA="
+def test_bytes_that_are_no_text_are_base64() -> None:
+    failure = BAD._replace(payload=b"\xff\0", key=b"\xff", headers=[("h", b"1"), ("h", None)])
+    line = json.loads(to_line(letter(failure)))
+    assert (line["payload_base64"], line["key_base64"]) == ("/wA=", "/w==")
+    assert line["headers"] == [{"name": "h", "value": "1"}, {"name": "h", "value": None}]
     assert "payload" not in line
 
 
-@given(
-    st.builds(
-        Failure,
-        st.text(),
-        st.text(),
-        st.binary() | st.text().map(str.encode),
-        st.text(),
-        st.integers(),
-    )
-)
-def test_line_holds_the_whole_failure(failure):
-    line = to_line(failure, 0.0)
+@given(letters)
+def test_line_holds_the_whole_letter(written: Letter) -> None:
+    line = to_line(written)
     assert line.count(b"\n") == 1
-    assert from_line(line) == failure
+    assert from_line(line) == written
 
 
-def test_odd_file_names_are_no_obstacle():
-    failure = BAD._replace(source="odd\udcff.jsonl")
-    assert from_line(to_line(failure, 0.0)) == failure
+def test_odd_file_names_are_no_obstacle() -> None:
+    written = letter(BAD._replace(source="odd\udcff.jsonl"))
+    assert from_line(to_line(written)) == written
+
+
+def test_lines_of_earlier_versions_are_read() -> None:
+    line = b'{"step": "Decode", "reason": "r", "payload": "p", "source": "s", "position": 1, '
+    read = from_line(line + b'"time": "2023-11-14T22:13:20.250Z"}')
+    assert (read.failure, read.size) == (Failure("Decode", "r", b"p", "s", 1), 1)
+    assert read.fell_ms == 1_700_000_000_250
 
 
 @pytest.mark.parametrize("line", [b"{}", b"[]", b"not json", b'{"payload": 3}'])
@@ -80,24 +76,25 @@ def test_file_holds_each_failure(tmp_path, streaming):
     failures = [BAD._replace(position=i) for i in range(2500)]
     path = tmp_path / "dead.jsonl"
     run(open_dead_letters(f"file:{path}"), failures, streaming=streaming)
-    found = [from_line(line) for line in path.read_bytes().splitlines()]
-    assert sorted(found) == failures
+    assert sorted(failures_in(path)) == failures
+    assert [each.failure for each in open_dead_letters(f"file:{path}").read()] == failures_in(path)
 
 
 def test_jobs_add_to_what_is_there(tmp_path):
     path = tmp_path / "dead.jsonl"
     for number in range(1, 4):
         run(open_dead_letters(f"file:{path}"), [BAD])
-        assert [from_line(line) for line in path.read_bytes().splitlines()] == [BAD] * number
+        assert failures_in(path) == [BAD] * number
     run(open_dead_letters(f"file:{path}"), [])
     assert len(path.read_bytes().splitlines()) == 3
 
 
 def test_line_that_a_killed_job_left_is_not_mixed_with_another(tmp_path):
     path = tmp_path / "dead.jsonl"
-    path.write_bytes(to_line(BAD, 0.0) + to_line(BAD, 0.0)[:20])
-    run(open_dead_letters(f"file:{path}"), [BAD])
-    assert from_line(path.read_bytes().splitlines()[2]) == BAD
+    path.write_bytes(to_line(letter(BAD)) + to_line(letter(BAD))[:20])
+    sink = open_dead_letters(f"file:{path}")
+    run(sink, [BAD])
+    assert [each.failure for each in sink.read()] == [BAD, BAD]
 
 
 @pytest.mark.parametrize("content", [b"{}\n", b'{"user": 1}', b"\n", b"\xff\0"])
@@ -124,7 +121,7 @@ def test_failures_in_windows_are_written_too(tmp_path):
             | beam.WindowInto(FixedWindows(60))
             | "DeadLetters" >> open_dead_letters(f"file:{path}")
         )
-    assert [from_line(line) for line in path.read_bytes().splitlines()] == [BAD]
+    assert failures_in(path) == [BAD]
 
 
 def test_lines_of_several_writers_do_not_mix(tmp_path):
@@ -149,31 +146,15 @@ def test_lines_of_several_writers_do_not_mix(tmp_path):
         ("file:{}/no/dead.jsonl", FileNotFoundError, "there is no folder"),
         ("file:{}", IsADirectoryError, "is a folder"),
         ("file:{}/a?append=true", ValueError, "append"),
+        ("file:{}/a?max_bytes=0", ValueError, "how many bytes"),
+        ("sqlite:{}/no/dead.db", FileNotFoundError, "there is no folder"),
+        ("sqlite:{}", IsADirectoryError, "is a folder"),
+        ("kafka://broker/dead", ValueError, "must name brokers with their ports"),
+        ("kafka://broker:9092/a,b", ValueError, "need one topic"),
+        ("kafka://broker:9092/a?start=end", ValueError, "start"),
         ("fiel:{}/a", ValueError, "no dead-letter sink is registered"),
     ],
 )
 def test_wrong_uri_stops_the_build(tmp_path, uri, error, message):
     with pytest.raises(error, match=message):
         open_dead_letters(uri.format(tmp_path))
-
-
-def test_without_a_uri_failures_are_logged(caplog):
-    with caplog.at_level(logging.WARNING, logger="chronon_beam.io.dead_letters"):
-        run(open_dead_letters(), [BAD, BAD._replace(step="Write")])
-    assert "dead letter from Decode, a.jsonl at 3: not JSON" in caplog.text
-
-
-def test_log_shows_the_first_few_and_then_one_a_minute():
-    now = [0.0]
-    limit = RateLimit(first=2, period_s=60, clock=lambda: now[0])
-    shown = []
-    for second in range(130):
-        now[0] = second
-        if line := limit.line(BAD):
-            shown.append((second, line.partition("not JSON")[2]))
-    assert shown == [
-        (0, ""),
-        (1, ""),
-        (61, " (60 since the last such line)"),
-        (121, " (60 since the last such line)"),
-    ]

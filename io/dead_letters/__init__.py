@@ -1,0 +1,1 @@
+"""Dead letters: what they are, where they are kept, and how they are read again."""

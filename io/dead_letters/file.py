@@ -1,0 +1,120 @@
+"""Dead letters in a local file: one JSON object per line."""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import apache_beam as beam
+
+from chronon_beam.api.plugins import refuse_unknown
+from chronon_beam.api.records import Failure
+from chronon_beam.io.dead_letters.json_line import from_line, to_line
+from chronon_beam.io.dead_letters.letter import MOST_BYTES, Letter
+from chronon_beam.io.dead_letters.sinks import DeadLetters, most_bytes_of
+from chronon_beam.io.uri import local_path, parse_uri
+
+_log = logging.getLogger(__name__)
+
+
+class FileDeadLetters(DeadLetters):
+    """Adds letters to a local file, one JSON object per line, at the end of each bundle.
+
+    What the file holds stays there: jobs add to the dead letters of earlier jobs, and `time` and
+    `run` of a line tell them apart. The file is made when the pipeline is built. Workers on other
+    machines write to a file of this path there.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        IsADirectoryError: the path is a folder.
+        ValueError: the file holds other things than dead letters.
+    """
+
+    def __init__(self, path: str, most_bytes: int = MOST_BYTES) -> None:
+        super().__init__()
+        self._path, self.most_bytes = path, most_bytes
+        folder = Path(path).resolve().parent
+        if not folder.is_dir():
+            raise FileNotFoundError(f"dead letters: there is no folder {folder}: make it first")
+        if Path(path).is_dir():
+            raise IsADirectoryError(f"dead letters: {path} is a folder: name a file in it")
+        if Path(path).is_file() and not _holds_dead_letters(path):
+            raise ValueError(
+                f"dead letters: {path} holds other things than dead letters, which are added "
+                "to what a file holds: name another file"
+            )
+
+    @classmethod
+    def from_uri(cls, uri: str) -> "FileDeadLetters":
+        """For `file:PATH`."""
+        parsed = parse_uri(uri)
+        refuse_unknown(parsed.parameters, ("max_bytes",), "file: dead letters")
+        return cls(local_path(parsed.location, uri), most_bytes_of(parsed.parameters))
+
+    def files(self) -> list[str]:
+        """The one file."""
+        return [self._path]
+
+    def opener(self) -> Callable[[], "FileWriter"]:
+        """See `DeadLetters.opener`."""
+        return partial(FileWriter, self._path)
+
+    def read(self) -> Iterator[Letter]:
+        """Line by line, without lines that are not whole; raises FileNotFoundError."""
+        with open(self._path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield from_line(line)
+                except ValueError:
+                    # What a job has left that was killed while it wrote: its bundle came again.
+                    _log.warning("%s:%d is not a whole dead letter", self._path, number)
+
+    def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[None]:
+        """An empty PCollection."""
+        append_lines(self._path, [b""] if _ends_with_a_line(self._path) else [b"\n"])
+        return super().expand(failures)
+
+
+class FileWriter:
+    """Appends lines to the file at `path`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def write(self, letters: Sequence[Letter]) -> None:
+        """In one write."""
+        append_lines(self._path, map(to_line, letters))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _holds_dead_letters(path: str) -> bool:
+    """Whether a file is empty, or begins with a dead letter."""
+    with open(path, "rb") as file:
+        first = file.readline()
+    try:
+        return not first or bool(from_line(first))
+    except ValueError:
+        return False
+
+
+def _ends_with_a_line(path: str) -> bool:
+    """Whether the next line can be added; not where a job was killed while it wrote a line."""
+    if not Path(path).is_file() or not os.path.getsize(path):
+        return True
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
+
+
+def append_lines(path: str, lines: Iterable[bytes]) -> None:
+    """Add to the file in one write, so that lines of several writers never mix."""
+    data = memoryview(b"".join(lines))
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
