@@ -8,12 +8,14 @@ FOLDERS = ["api", "aggregator", "transforms", "io", "fetcher", "pipeline", "runn
 
 BIGTABLE = ["google-cloud-bigtable>=2.30,<3"]
 KAFKA = ["confluent-kafka[schemaregistry]>=2.6,<3"]
+PUBSUB = ["google-cloud-pubsub>=2.23,<3"]
 PROTOBUF = ["protobuf>=6.31,<7", "grpcio-tools>=1.71,<2"]
 # The parser of .thrift files, and the library that reads messages.
 THRIFT = ["thriftpy2>=0.5,<1", "thrift>=0.20,<1"]
 TEST = [
     *BIGTABLE,
     *KAFKA,
+    *PUBSUB,
     *PROTOBUF,
     *THRIFT,
     # Serializers whose messages the tests read.
@@ -51,6 +53,7 @@ setup(
     extras_require={
         "bigtable": BIGTABLE,
         "kafka": KAFKA,
+        "pubsub": PUBSUB,
         "protobuf": PROTOBUF,
         "thrift": THRIFT,
         "test": TEST,

@@ -30,6 +30,7 @@ JSON, ARROW = Format("json"), Format("arrow")
 BUILT_IN = {
     "file": "chronon_beam.io.files.source:FileSource.from_uri",
     "kafka": "chronon_beam.io.kafka.source:KafkaSource.from_uri",
+    "pubsub": "chronon_beam.io.pubsub.source:PubsubSource.from_uri",
 }
 """`module:attribute` by scheme; called with the URI it returns a `Source`."""
 

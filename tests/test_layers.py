@@ -30,6 +30,7 @@ MAY_IMPORT_INSIDE = {
     "io/dead_letters": {"io", "io/kafka"},
     "io/files": {"io"},
     "io/kafka": {"io"},
+    "io/pubsub": {"io"},
     "io/runs": {"io"},
     "pipeline/commands": {"pipeline", "pipeline/drafting", "pipeline/runners"},
     "pipeline/drafting": {"pipeline"},

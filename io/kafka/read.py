@@ -25,11 +25,11 @@ from chronon_beam.api.records import MIN_MS, Messages
 from chronon_beam.io.kafka.changes import Readers
 from chronon_beam.io.kafka.cluster import Cluster
 from chronon_beam.io.kafka.options import KafkaOptions
-from chronon_beam.io.kafka.pool import Pool
 from chronon_beam.io.kafka.progress import Vector, VectorCoder, VectorTracker
 from chronon_beam.io.kafka.session import Session, Step
 from chronon_beam.io.live import Live
 from chronon_beam.io.metrics import count
+from chronon_beam.io.pool import Pool
 
 WAIT_S = 0.25
 """How long a bundle waits for a first record."""
@@ -38,7 +38,7 @@ BUNDLE_S = 0.25
 """How long a bundle goes on while there is a backlog."""
 
 _BOUNDED_BUNDLE_S = 5.0
-_pool = Pool()
+_pool: Pool[Session] = Pool()
 
 
 @dataclass

@@ -11,6 +11,7 @@ from confluent_kafka import Message
 from numpy.typing import NDArray
 
 from chronon_beam.api.records import Envelopes, Messages
+from chronon_beam.io.batches import ROWS, cuts
 from chronon_beam.io.kafka.attributes import attributes_of, headers_of
 from chronon_beam.io.kafka.changes import Change, Readers, changed, new_or_anew, out_of_range
 from chronon_beam.io.kafka.cluster import Cluster, Unreachable
@@ -21,12 +22,6 @@ from chronon_beam.io.kafka.promises import promises, watermark_ms
 from chronon_beam.io.live import Live
 
 _log = logging.getLogger(__name__)
-
-ROWS = 1000
-"""The most records per Messages."""
-
-BYTES = 4 << 20
-"""The most bytes of payload per Messages, unless one record alone has more."""
 
 _ASK_S = 2.0
 """How long brokers may take to answer while the job runs."""
@@ -48,23 +43,6 @@ class Step(NamedTuple):
     progress: Progress
     messages: Sequence[Messages] = ()
     counts: Mapping[str, int] = {}
-
-
-def cuts(sizes: Sequence[int], most: int = BYTES) -> list[tuple[int, int]]:
-    """Where to cut records so that each part has at most `most` bytes, unless one record has more.
-
-    >>> cuts([3, 3, 9, 1], 6)
-    [(0, 2), (2, 3), (3, 4)]
-    """
-    if sum(sizes) <= most:
-        return [(0, len(sizes))] if sizes else []
-    found, start, held = [], 0, 0
-    for index, size in enumerate(sizes):
-        if index > start and held + size > most:
-            found.append((start, index))
-            start, held = index, 0
-        held += size
-    return [*found, (start, len(sizes))]
 
 
 class Session:

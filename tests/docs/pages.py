@@ -36,6 +36,7 @@ NEEDS = {
     "bigtable": "an instance of Bigtable: tests/services runs the same commands on an emulator",
     "kafka": "a Kafka broker: tests/services starts one",
     "prism": "the Prism binary",
+    "pubsub": "a project of Google Cloud: tests/services has a server",
     "release": "an installation from a package index",
 }
 """What a block may want that a reader with this machine alone does not have."""

@@ -7,6 +7,7 @@ import pytest
 from bigtable_emulator import BigtableEmulator
 from flink_cluster import FlinkCluster
 from kafka_broker import KafkaBroker
+from pubsub_server import PubsubEmulator, PubsubServer, ServedPubsub, emulator_jar
 from schema_registry import SchemaRegistry
 
 from chronon_beam.pipeline.runners.flink_jar import job_server_jar
@@ -38,6 +39,27 @@ def schema_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schema
     registry = SchemaRegistry(tmp_path_factory.mktemp("registry"))
     yield registry
     registry.stop()
+
+
+PUBSUB_SERVERS = ["served", *(["emulator"] if emulator_jar() else [])]
+
+
+@pytest.fixture(scope="session", params=PUBSUB_SERVERS)
+def pubsub_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PubsubServer]:
+    jar = emulator_jar() if request.param == "emulator" else None
+    folder = tmp_path_factory.mktemp("pubsub")
+    server = PubsubEmulator(jar, folder) if jar else ServedPubsub()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def pubsub(pubsub_server: PubsubServer, monkeypatch: pytest.MonkeyPatch) -> PubsubServer:
+    """A server that Google's clients find."""
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_server.host)
+    return pubsub_server
 
 
 @pytest.fixture(scope="session")

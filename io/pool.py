@@ -1,29 +1,37 @@
-"""Keeps open sessions with the brokers in a worker process, from one bundle to the next."""
+"""Keeps open the sessions of live readers in a worker process, from one bundle to the next."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Generic, Protocol, TypeVar
 
-from chronon_beam.io.kafka.changes import Readers
-from chronon_beam.io.kafka.session import Session
 
-Key = tuple[str, Readers]
+class Closeable(Protocol):
+    """What holds connections."""
+
+    def close(self) -> None:
+        """Let go of them."""
+
+
+S = TypeVar("S", bound=Closeable)
+
+Key = tuple[str, Hashable]
 """The Beam step that reads, and which of its readers."""
 
 
-class Pool:
+class Pool(Generic[S]):
     """The sessions that no bundle is using; a session is used by one bundle at a time.
 
     A runner may give the bundles of a reader to several copies of its DoFn. Each copy finds the
-    reader's session here, with the records that its consumer has fetched ahead.
+    reader's session here, with what it has fetched ahead.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._free: dict[Key, Session] = {}
+        self._free: dict[Key, S] = {}
 
     @contextmanager
-    def session(self, key: Key, make: Callable[[], Session]) -> Iterator[Session]:
+    def session(self, key: Key, make: Callable[[], S]) -> Iterator[S]:
         """The session of a reader, which `make` opens if need be; closed if the bundle fails."""
         with self._lock:
             session = self._free.pop(key, None)

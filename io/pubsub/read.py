@@ -1,0 +1,152 @@
+"""Pub/Sub's messages to Messages: a splittable DoFn with one element per reader.
+
+How far a reader has come is nothing but a moment, since the server alone knows what is left: the
+time of the last batch, which tells one attempt from another (see `PubsubSession`).
+"""
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.coders import Coder, NullableCoder, TimestampCoder
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.pvalue import PBegin
+from apache_beam.transforms.core import RestrictionProvider, WatermarkEstimatorProvider
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
+
+from chronon_beam.api.counts import Count
+from chronon_beam.api.records import MIN_MS, Messages
+from chronon_beam.io.live import Live
+from chronon_beam.io.metrics import count
+from chronon_beam.io.pool import Pool
+from chronon_beam.io.pubsub.distinct import Distinct
+from chronon_beam.io.pubsub.options import PubsubOptions
+from chronon_beam.io.pubsub.session import PubsubSession
+from chronon_beam.io.pubsub.subscription import Subscription
+
+_WAIT_S = 0.25
+_BUNDLE_S = 0.25
+_FOR_EVER = 1 << 62
+_pool: Pool[PubsubSession] = Pool()
+
+
+@dataclass
+class ReadFromPubsub(beam.PTransform):
+    """Messages of a subscription, each given once.
+
+    Attributes:
+        options: what is read.
+        columns: what the job reads of it.
+        live: what the job says of time and latency.
+        count: takes `redelivered`, the messages that came again and were left out.
+    """
+
+    options: PubsubOptions
+    columns: pa.Schema
+    live: Live = field(default_factory=Live)
+    count: Count = count
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, root: PBegin) -> beam.PCollection[Messages]:
+        """Any reader may get a message that another one has counted: its id tells."""
+        readers = self.options.readers or _parallelism(root)
+        return (
+            root
+            | "Readers" >> beam.Create(list(range(readers)), reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_ReadFn(self))
+            | "Distinct" >> Distinct(self.options.remember_ms, readers, self.count)
+        )
+
+
+def _parallelism(root: PBegin) -> int:
+    options = root.pipeline.options.get_all_options(retain_unknown_options=True)
+    return max(int(options.get("parallelism") or 1), 1)
+
+
+class _Watermarks(WatermarkEstimatorProvider):
+    """What the runner has been given, kept with the restriction."""
+
+    def initial_estimator_state(self, element: Any, restriction: Any) -> Timestamp | None:
+        return None
+
+    def create_watermark_estimator(
+        self, estimator_state: Timestamp | None
+    ) -> ManualWatermarkEstimator:
+        return ManualWatermarkEstimator(estimator_state)
+
+    def estimator_state_coder(self) -> Coder:
+        return NullableCoder(TimestampCoder())
+
+
+class _Moments(RestrictionProvider):
+    def initial_restriction(self, element: int) -> OffsetRange:
+        return OffsetRange(0, _FOR_EVER)
+
+    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
+        return OffsetRestrictionTracker(restriction)
+
+    def restriction_size(self, element: int, restriction: OffsetRange) -> int:
+        return 1
+
+    def split(self, element: int, restriction: OffsetRange) -> Iterator[OffsetRange]:
+        yield restriction
+
+    def truncate(self, element: int, restriction: OffsetRange) -> None:
+        """A job that is drained leaves the rest to the server."""
+
+
+_TRACKER = beam.DoFn.RestrictionParam(_Moments())
+_WATERMARK = beam.DoFn.WatermarkEstimatorParam(_Watermarks())
+
+
+class _ReadFn(beam.DoFn):
+    def __init__(self, read: ReadFromPubsub) -> None:
+        self._options = read.options
+        self._columns = read.columns
+        self._live = read.live
+        # Sessions are shared by all copies of this step in a process, and by no other step.
+        self._step = uuid.uuid4().hex
+
+    def teardown(self) -> None:
+        _pool.close(self._step)
+
+    @beam.DoFn.unbounded_per_element()
+    def process(
+        self,
+        element: int,
+        # Before the others: Beam gives it by position, and those by name.
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+        tracker: Any = _TRACKER,
+        watermark: Any = _WATERMARK,
+    ) -> Iterator[Any]:
+        given = watermark.current_watermark()
+        promised_ms = MIN_MS if given is None else given.micros // 1000
+        moment = tracker.current_restriction().start
+        with _pool.session((self._step, element), self._session) as session:
+            session.begin(moment)
+            for batch in session.batches(promised_ms, _WAIT_S, _BUNDLE_S):
+                moment = max(time.time_ns(), moment + 1)
+                if not tracker.try_claim(moment - 1):
+                    session.leave(batch)
+                    return
+                session.take(batch, moment)
+                for messages in batch.messages:
+                    yield TimestampedValue(messages, given or MIN_TIMESTAMP)
+            if (now_ms := session.watermark_ms()) > promised_ms:
+                watermark.set_watermark(Timestamp(micros=now_ms * 1000))
+            session.acknowledge_when_final(finalizer)
+            tracker.defer_remainder(Duration(0))
+
+    def _session(self) -> PubsubSession:
+        return PubsubSession(
+            Subscription(self._options, self._live.reader), self._live, self._columns
+        )
