@@ -21,9 +21,17 @@ from apache_beam.utils.subprocess_server import pick_port
 from chronon_beam.pipeline.runners import guard
 from chronon_beam.transforms.spark.java_runtime import java_environment
 
-JVM_OPTIONS = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
+JVM_OPTIONS = (
+    "-Xmx1g",
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:MetaspaceSize=256m",
+)
 """Set for one launcher's own job: a small heap, a collector without threads of its own, and the
-quick compiler alone: the optimising one costs more CPU than it saves over thousands of bundles."""
+quick compiler alone: the optimising one costs more CPU than it saves over thousands of bundles.
+Room for classes, since the JVM else looks through the whole heap whenever they have grown by some:
+events wait for that, up to 0.3 s in the midst of a job."""
 
 _START_TIMEOUT_S = 120.0
 _POLL_S = 0.1

@@ -27,7 +27,13 @@ USER, PASSWORD = "reader", "opens-sesame"
 """The only account that the listener with SASL lets in."""
 
 _CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
-_JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
+_JVM = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-XX:MetaspaceSize=128m",
+)
 _JAAS = (
     f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
 )
