@@ -21,7 +21,7 @@ from chronon_beam.pipeline.runners.flink_jar import ASSEMBLED_VERSION, job_serve
 from chronon_beam.pipeline.runners.flink_state import check_savepoint
 from chronon_beam.pipeline.runners.job_server import JobServer
 from chronon_beam.pipeline.runners.latency import Latency
-from chronon_beam.pipeline.runners.state_sampler import stop_sampling
+from chronon_beam.pipeline.runners.own_metrics import stop_measuring
 
 LOCAL_MASTERS = ("[local]", "[auto]")
 CHECKPOINT_INTERVAL_MS = 30_000
@@ -58,7 +58,7 @@ def flink(
     flags = parse_flags(complete)
     with ExitStack() as opened:
         if live:
-            stop_sampling()
+            stop_measuring()
             if "flink_conf_dir" not in flags and "output_executable_path" not in flags:
                 folder = opened.enter_context(TemporaryDirectory(prefix="chronon_beam-flink-"))
                 complete.append(f"--flink_conf_dir={_configuration(Path(folder), latency)}")

@@ -4,8 +4,8 @@ import sys
 
 from apache_beam.runners.worker.sdk_worker_main import main
 
-from chronon_beam.pipeline.runners.state_sampler import stop_sampling
+from chronon_beam.pipeline.runners.own_metrics import stop_measuring
 
 if __name__ == "__main__":
-    stop_sampling()
+    stop_measuring()
     main(sys.argv)
