@@ -13,7 +13,6 @@ A broker is started, and its CPU and the producer's do not count. The last line 
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -29,11 +28,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from processes import cpu_s
+from waits import Waits, percentiles
 from workload import DDL, light
 
-from chronon_beam.api.records import PutRequest
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
-from chronon_beam.io.kv_store import NullStore
 from chronon_beam.io.live import Live
 from chronon_beam.io.sources import open_source
 from chronon_beam.pipeline.job import Job, build
@@ -71,7 +69,10 @@ class Producing:
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         admin = AdminClient({"bootstrap.servers": bootstrap})
-        admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
+        # A record's time is that of its append, so that the broker's part can be told.
+        settings = {"message.timestamp.type": "LogAppendTime"}
+        new = NewTopic(topic, PARTITIONS, 1, config=settings)
+        admin.create_topics([new])[topic].result(30)
         script = [sys.executable, str(HERE / "kafka_load.py"), bootstrap, topic, str(PARTITIONS)]
         self._process = subprocess.Popen(
             script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -130,41 +131,6 @@ def _read_s(bootstrap: str, topic: str, start: str) -> float:
     return time.process_time() - began
 
 
-class Marks:
-    """When the store was written to, and with events of which time; in this process."""
-
-    def __init__(self) -> None:
-        self.writes: list[tuple[float, list[int]]] = []
-
-    def watch(self) -> None:
-        """Note all writes to `null:` stores."""
-
-        def noted(_: NullStore, requests: list[PutRequest]) -> list[str | None]:
-            self.writes.append((time.time() * 1000, [each.ts_ms for each in requests]))
-            return [None] * len(requests)
-
-        NullStore.multi_put = noted
-
-    def number(self) -> int:
-        """How many writes there were."""
-        return sum(len(times) for _, times in self.writes)
-
-    def waited_ms(self, begin_ms: float, end_ms: float) -> list[float]:
-        """From creation to write, of events that were created in between."""
-        return [
-            at - created
-            for at, times in self.writes
-            for created in times
-            if begin_ms <= created < end_ms
-        ]
-
-
-def percentiles(waited: list[float]) -> dict[str, float]:
-    """p50, p99 and p999."""
-    cuts = statistics.quantiles(waited, n=1000, method="inclusive")
-    return {name: round(cuts[at], 1) for name, at in (("p50", 499), ("p99", 989), ("p999", 998))}
-
-
 def spent_s(before: dict[str, float]) -> float:
     """CPU since then of the job: this process, Spark and Flink."""
     now = cpu_s()
@@ -176,9 +142,9 @@ def spent_s(before: dict[str, float]) -> float:
 class Measuring:
     """The light job on local Flink, under one load after another."""
 
-    def __init__(self, producing: Producing, marks: Marks) -> None:
+    def __init__(self, producing: Producing, waits: Waits) -> None:
         self._producing = producing
-        self._marks = marks
+        self._waits = waits
 
     def idle_cores(self, seconds: float) -> float:
         """CPU a second when nothing comes."""
@@ -186,21 +152,25 @@ class Measuring:
         time.sleep(seconds)
         return round(spent_s(before) / seconds, 3)
 
-    def rate(self, rate: float, seconds: float) -> dict[str, float]:
-        """Percentiles of what events waited at this rate, and their CPU."""
+    def rate(self, rate: float, seconds: float) -> dict[str, Any]:
+        """Percentiles of what events waited at this rate, in all and by stage, and their CPU."""
         before, began = cpu_s(), time.time()
         sent = self._producing(rate, seconds)
         spent, ended = spent_s(before), time.time()
         time.sleep(_SETTLE_S)
-        waited = self._marks.waited_ms((began + 1) * 1000, (ended - 0.2) * 1000)
-        return {**percentiles(waited), "cpu_us_per_event": round(spent / sent * 1e6, 1)}
+        between = (began + 1) * 1000, (ended - 0.2) * 1000
+        return {
+            **percentiles(self._waits.in_all_ms(*between)),
+            "stages": self._waits.by_stage(*between),
+            "cpu_us_per_event": round(spent / sent * 1e6, 1),
+        }
 
     def backlog(self, number: int) -> dict[str, float]:
         """How fast so many events are worked off that are there at once."""
-        wanted = self._marks.number() + number
+        wanted = self._waits.number() + number
         before, began = cpu_s(), time.time()
         self._producing(0, number)
-        while self._marks.number() < wanted and time.time() < began + _WITHIN_S:
+        while self._waits.number() < wanted and time.time() < began + _WITHIN_S:
             time.sleep(0.05)
         rate = number / (time.time() - began)
         return {
@@ -211,7 +181,7 @@ class Measuring:
     def until_it_runs(self) -> None:
         """Events until the first is written."""
         deadline = time.time() + _WITHIN_S
-        while not self._marks.number():
+        while not self._waits.number():
             self._producing(100, 0.5)
             assert time.time() < deadline, "the job does not start"
 
@@ -261,11 +231,11 @@ def job_figures(
     bootstrap: str, rates: list[float], seconds: float, latency: Latency
 ) -> dict[str, Any]:
     """The job on Flink under load."""
-    marks = Marks()
-    marks.watch()
+    waits = Waits()
+    waits.watch()
     producing = Producing(bootstrap, "job")
     with running(bootstrap, "job", latency):
-        measuring = Measuring(producing, marks)
+        measuring = Measuring(producing, waits)
         measuring.until_it_runs()
         measuring.rate(1000, 5)
         found = {
