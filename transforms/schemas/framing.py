@@ -12,6 +12,9 @@ from typing import NamedTuple
 _HEADER = struct.Struct(">bI")
 _MAX_INDEXES = 64
 
+FRAME_SIZE = _HEADER.size
+"""Bytes in front of each message, where no message indexes follow."""
+
 
 class Framed(NamedTuple):
     """A message without its frame.

@@ -14,12 +14,11 @@ job knows, as Avro has it: a field that the writer lacks has its default. Types:
 `api.formats.avro_columns`.
 """
 
-import io
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple
 
 import fastavro
 import pyarrow as pa
@@ -36,17 +35,11 @@ from chronon_beam.api.formats.table_columns import TableColumns
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Reasons
-from chronon_beam.transforms.schemas.framing import unframe
+from chronon_beam.transforms.schemas.avro_records import AvroRecord, RecordReader
+from chronon_beam.transforms.schemas.framing import FRAME_SIZE, unframe
 from chronon_beam.transforms.schemas.parameters import choice, latest_schema, one_of, registry_of
-from chronon_beam.transforms.schemas.registry import (
-    RegisteredSchema,
-    Registry,
-    SchemaRegistry,
-    UnknownSchema,
-)
-
-AvroRecord = dict[str, object]
-"""A record as fastavro reads it: values by field."""
+from chronon_beam.transforms.schemas.registry import RegisteredSchema, Registry
+from chronon_beam.transforms.schemas.writers import WriterSchemas
 
 _PLACES = ("avro_schema", "registry")
 _FRAMINGS = ("confluent", "single_object", "none")
@@ -148,39 +141,44 @@ class AvroSerDe:
 class AvroDecoder:
     """Reads Avro records into columns.
 
-    Each record is read by a call of its own: read at once, as one Avro array with a mark after each
-    record, a batch took as long. The schemas are plain ones (see `api.formats.avro_columns`), whose
-    values need no Python object of their own for times and text.
+    The schemas are plain ones (see `api.formats.avro_columns`), whose values need no Python object
+    of their own for times and text.
     """
 
     def __init__(self, serde: AvroSerDe, columns: pa.Schema) -> None:
-        self._serde = serde
         record = _record(serde.text)
         lower = {name.lower() for name in columns.names}
         named = [field["name"] for field in record["fields"] if field["name"].lower() in lower]
         self._records = AvroColumns(record, named)
         self._none = self._records.batch([])
         self._columns = TableColumns(columns)
-        self._fingerprint = _fingerprint(record)
-        self._writer = fastavro.parse_schema(self._records.writer)
-        self._target = fastavro.parse_schema(self._records.target)
-        self._written: dict[int, Avro] = {}
-        self._client: SchemaRegistry | None = None
+        self._reader = RecordReader(self._records.writer)
+        self._frames = _frames_of(serde, record)
+        registry = serde.registry
+        self._writers = registry and WriterSchemas(registry, "AVRO", self._reader_of)
 
     def decode(self, messages: Messages) -> Decoded:
-        """See `Decoder.decode`."""
-        records: list[AvroRecord] = []
-        rows: list[int] = []
+        """See `Decoder.decode`: messages of one frame, and so of one schema, are read at once."""
+        size, payloads = self._frames.size, messages.payloads
+        framed: dict[bytes, list[int]] = {}
+        for index, payload in enumerate(payloads):
+            framed.setdefault(payload[:size], []).append(index)
+        found: dict[int, AvroRecord] = {}
         reasons: Reasons = {}
-        for index, payload in enumerate(messages.payloads):
+        for frame, indices in framed.items():
             try:
-                records.append(self._read(payload))
-                rows.append(index)
-            except OSError:
-                raise  # the registry is down: the message is not to blame
-            except Exception as error:  # fastavro raises what the bytes lead it to
-                reasons[index] = _reason(error)
-        return self._decoded(records, rows, reasons)
+                reader = self._written_with(frame)
+            except ValueError as error:
+                reasons |= dict.fromkeys(indices, str(error))
+                continue
+            records = reader.read([payloads[index][size:] for index in indices])
+            for index, record in zip(indices, records, strict=True):
+                if isinstance(record, str):
+                    reasons[index] = record
+                else:
+                    found[index] = record
+        rows = sorted(found) if len(framed) > 1 else list(found)
+        return self._decoded([found[index] for index in rows], rows, reasons)
 
     def _decoded(self, records: list[AvroRecord], rows: list[int], reasons: Reasons) -> Decoded:
         """Rows of the records, whose messages have the indices `rows`, and all reasons."""
@@ -200,54 +198,59 @@ class AvroDecoder:
 
     def close(self) -> None:
         """Let go of the registry."""
-        if self._client is not None:
-            self._client.close()
+        if self._writers:
+            self._writers.close()
 
-    def _read(self, payload: bytes) -> AvroRecord:
-        schema_id, body = self._unframed(payload)
-        writer = self._writer if schema_id is None else self._written_with(schema_id)
-        stream = io.BytesIO(body)
-        target = None if writer is self._writer else self._target
-        record = fastavro.schemaless_reader(stream, writer, target)
-        left = len(body) - stream.tell()
-        if left:
-            raise ValueError(f"{left} bytes are left after it")
-        return cast(AvroRecord, record)
+    def _written_with(self, frame: bytes) -> RecordReader:
+        """What reads the messages that begin with `frame`.
 
-    def _unframed(self, payload: bytes) -> tuple[int | None, bytes]:
-        """The id of the writer's schema, where the framing has one, and the record's bytes."""
-        if self._serde.framing == "confluent":
-            return unframe(payload)
-        if self._serde.framing == "none":
-            return None, payload
-        if len(payload) < _SINGLE_OBJECT.size or payload[:2] != _MARKER:
+        Raises:
+            ValueError: it is not a frame, or its schema is not known.
+            RegistryDown: the registry does not answer.
+        """
+        schema_id = self._frames.schema_id(frame)
+        if self._writers is None or schema_id is None:
+            return self._reader
+        return self._writers.by_id(schema_id)
+
+    def _reader_of(self, schema: RegisteredSchema) -> RecordReader:
+        """What reads records of a schema of the registry into the columns."""
+        writer = AvroColumns(_record(_complete(schema)), ()).writer
+        same = fastavro.parse_schema(writer) == fastavro.parse_schema(self._records.writer)
+        return self._reader if same else RecordReader(writer, self._records.target)
+
+
+class _Frames(NamedTuple):
+    """What stands in front of each record.
+
+    Attributes:
+        size: of it, in bytes.
+        schema_id: of the writer's schema in the registry, where the frame has one; raises
+            ValueError if it is not a frame.
+    """
+
+    size: int
+    schema_id: Callable[[bytes], int | None]
+
+
+def _frames_of(serde: AvroSerDe, record: Avro) -> _Frames:
+    if serde.framing == "confluent":
+        return _Frames(FRAME_SIZE, lambda frame: unframe(frame).schema_id)
+    if serde.framing == "none":
+        return _Frames(0, lambda _: None)
+    expected = _fingerprint(record)
+
+    def check(frame: bytes) -> None:
+        if len(frame) < _SINGLE_OBJECT.size or frame[:2] != _MARKER:
             raise ValueError("it does not begin with C3 01, the mark of Avro's single objects")
-        _, found = _SINGLE_OBJECT.unpack_from(payload)
-        if found != self._fingerprint:
+        _, found = _SINGLE_OBJECT.unpack(frame)
+        if found != expected:
             raise ValueError(f"it is written with another schema, of fingerprint {found:016x}")
-        return None, payload[_SINGLE_OBJECT.size :]
 
-    def _written_with(self, schema_id: int) -> Avro:
-        """The plain form of the schema with that id."""
-        registry = self._serde.registry
-        if registry is None:
-            return self._writer
-        if schema_id not in self._written:
-            self._client = self._client or registry.connect()
-            record = _record(_complete(self._client.by_id(schema_id)))
-            plain = fastavro.parse_schema(AvroColumns(record, ()).writer)
-            self._written[schema_id] = self._writer if plain == self._writer else plain
-        return self._written[schema_id]
+    return _Frames(_SINGLE_OBJECT.size, check)
 
 
 def _fingerprint(record: Avro) -> int:
     """CRC-64-AVRO of the schema, as it stands in a single object."""
     canonical = to_parsing_canonical_form(record)
     return int.from_bytes(bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO")), "little")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnknownSchema):
-        return str(error)
-    said = " ".join(str(error).split()) or type(error).__name__
-    return f"not an Avro record of this schema: {said}"

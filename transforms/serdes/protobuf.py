@@ -38,7 +38,8 @@ from chronon_beam.transforms.schemas.protobuf_files import (
     registered_schema,
 )
 from chronon_beam.transforms.schemas.protobuf_types import protobuf_fields
-from chronon_beam.transforms.schemas.registry import RegisteredSchema, Registry, SchemaRegistry
+from chronon_beam.transforms.schemas.registry import RegisteredSchema, Registry
+from chronon_beam.transforms.schemas.writers import WriterSchemas
 
 _PLACES = ("proto", "descriptor", "registry")
 _KNOWN = (*_PLACES, "include", "message", "subject", "registry_config", "framing", "defaults")
@@ -120,11 +121,10 @@ class ProtobufDecoder:
     """Reads Protobuf messages into columns."""
 
     def __init__(self, serde: ProtobufSerDe, columns: pa.Schema) -> None:
-        self._parsed = serde.parsed()
-        descriptor = self._parsed.message(serde.message)
+        descriptor = serde.descriptor()
         self._parse = GetMessageClass(descriptor).FromString
         self._columns = fields_columns(protobuf_fields(descriptor, serde.null_defaults), columns)
-        self._writers = _Writers(serde, self._parsed) if serde.framed else None
+        self._frames = _Frames(serde) if serde.framed else None
 
     def decode(self, messages: Messages) -> Decoded:
         """See `Decoder.decode`."""
@@ -144,22 +144,24 @@ class ProtobufDecoder:
 
     def close(self) -> None:
         """Let go of the registry."""
-        if self._writers:
-            self._writers.close()
+        if self._frames:
+            self._frames.close()
 
     def _body(self, payload: bytes) -> bytes:
-        return self._writers.body(payload) if self._writers else payload
+        return self._frames.body(payload) if self._frames else payload
 
 
-class _Writers:
-    """Which message the framed messages of each writer's schema are."""
+class _Frames:
+    """What stands in front of messages in Confluent's framing."""
 
-    def __init__(self, serde: ProtobufSerDe, parsed: ProtobufSchema) -> None:
-        self._serde = serde
-        self._parsed = parsed
-        self._client: SchemaRegistry | None = None
-        self._schemas: dict[int, ProtobufSchema] = {}
-        self._checked: set[tuple[int, tuple[int, ...]]] = set()
+    def __init__(self, serde: ProtobufSerDe) -> None:
+        self._message = serde.message
+        self._own = serde.parsed()
+        registry = serde.registry
+        self._writers = registry and WriterSchemas(
+            registry, "PROTOBUF", lambda schema: ProtobufSchema(_compiled(schema))
+        )
+        self._frame: bytes | None = None
 
     def body(self, payload: bytes) -> bytes:
         """The message without its frame.
@@ -168,31 +170,24 @@ class _Writers:
             ValueError: it is not framed, is of another type, or its schema is not known.
             RegistryDown: the registry does not answer.
         """
+        if self._frame is not None and payload.startswith(self._frame):
+            return payload[len(self._frame) :]  # no frame is the beginning of another
         schema_id, framed = unframe(payload)
         indexes, body = split_indexes(framed)
-        if (schema_id, indexes) not in self._checked:
-            self._check(schema_id, indexes)
-            self._checked.add((schema_id, indexes))
+        self._check(schema_id, indexes)
+        self._frame = payload[: len(payload) - len(body)]
         return body
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
+        """Let go of the registry."""
+        if self._writers:
+            self._writers.close()
 
     def _check(self, schema_id: int, indexes: tuple[int, ...]) -> None:
-        found = self._schema(schema_id).at(indexes)
-        if found != self._serde.message:
+        schema = self._writers.by_id(schema_id) if self._writers else self._own
+        found = schema.at(indexes)
+        if found != self._message:
             raise ValueError(
                 f"a message of type {found}, written with schema {schema_id}: the job reads "
-                f"{self._serde.message}"
+                f"{self._message}"
             )
-
-    def _schema(self, schema_id: int) -> ProtobufSchema:
-        registry = self._serde.registry
-        if registry is None:
-            return self._parsed
-        if schema_id not in self._schemas:
-            self._client = self._client or registry.connect()
-            descriptors = _compiled(self._client.by_id(schema_id))
-            self._schemas[schema_id] = ProtobufSchema(descriptors)
-        return self._schemas[schema_id]

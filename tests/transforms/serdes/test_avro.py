@@ -165,3 +165,22 @@ def test_any_damage_gives_a_row_or_a_reason(serde: AvroSerDe, data: st.DataObjec
     found = decoded(serde, whole, whole[:at] + damage + whole[at + skipped :], whole)
     assert found.batch.num_rows + len(found.reasons) == 3
     assert not {0, 2} & set(found.reasons)
+
+
+@given(st.data())
+def test_records_read_at_once_are_those_read_alone(serde: AvroSerDe, data: st.DataObject):
+    whole = written(SALE, VALUE)
+    damaged = st.builds(
+        lambda at, damage, skipped: whole[:at] + damage + whole[at + skipped :],
+        st.integers(0, len(whole)),
+        st.binary(max_size=12),
+        st.integers(0, 12),
+    )
+    payloads = data.draw(st.lists(st.just(whole) | damaged, max_size=6))
+    together = decoded(serde, *payloads)
+    alone = [decoded(serde, each) for each in payloads]
+    rows = pa.Table.from_batches([each.batch for each in alone], together.batch.schema)
+    assert pa.Table.from_batches([together.batch]).equals(rows)
+    assert together.reasons == {
+        at: each.reasons[0] for at, each in enumerate(alone) if each.reasons
+    }
