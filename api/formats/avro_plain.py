@@ -26,6 +26,9 @@ PLAIN = {
     "fixed": pa.binary(),
 }
 _WIDER = ({"int", "long"}, "long"), ({"float", "double"}, "double")
+_KEPT = ("type", "name", "aliases", "size", "symbols", "default")
+"""What a definition keeps, beside its fields: the default is that of an enum."""
+
 _NO_NAME = re.compile(r"\W")
 
 
@@ -78,13 +81,16 @@ class PlainForm:
         if name in self._defined:
             return name
         self._defined.add(name)
+        kept = {key: avro[key] for key in _KEPT if key in avro}
         if "fields" not in avro:
-            return {key: avro[key] for key in ("type", "name", "size", "symbols") if key in avro}
+            return kept
         fields = [self._field(each, f"{name}.{each['name']}") for each in avro["fields"]]
-        return {"type": "record", "name": name, "fields": fields}
+        return {**kept, "type": "record", "fields": fields}
 
     def _field(self, field: Avro, path: str) -> Avro:
         plain = {"name": field["name"], "type": self.of(field["type"], path)}
+        if "aliases" in field:
+            plain["aliases"] = field["aliases"]
         if self._defaults and "default" in field:
             with suppress(_NoPlainDefault):
                 plain["default"] = self._default(field["type"], field["default"])

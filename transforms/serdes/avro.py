@@ -10,7 +10,10 @@ Parameters:
   schema's fingerprint), or `none`.
 
 Every message is read with the schema that it was written with, and resolved into the one that the
-job knows, as Avro has it: a field that the writer lacks has its default. Types: see
+job knows, as Avro has it: a field that the writer lacks has its default, aliases are followed, and
+an int may become a long. A field that both versions know by two logical types (millis and micros,
+decimals of two scales) would be read wrong by these rules: such messages are dead letters. So are
+those in whose schema a union of several types has other types than in the job's. Types: see
 `api.formats.avro_columns`.
 """
 
@@ -36,6 +39,7 @@ from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Reasons
 from chronon_beam.transforms.schemas.avro_records import AvroRecord, RecordReader
+from chronon_beam.transforms.schemas.avro_versions import refuse_other_meanings
 from chronon_beam.transforms.schemas.framing import FRAME_SIZE, unframe
 from chronon_beam.transforms.schemas.parameters import choice, latest_schema, one_of, registry_of
 from chronon_beam.transforms.schemas.registry import RegisteredSchema, Registry
@@ -146,7 +150,7 @@ class AvroDecoder:
     """
 
     def __init__(self, serde: AvroSerDe, columns: pa.Schema) -> None:
-        record = _record(serde.text)
+        self._record = record = _record(serde.text)
         lower = {name.lower() for name in columns.names}
         named = [field["name"] for field in record["fields"] if field["name"].lower() in lower]
         self._records = AvroColumns(record, named)
@@ -215,7 +219,9 @@ class AvroDecoder:
 
     def _reader_of(self, schema: RegisteredSchema) -> RecordReader:
         """What reads records of a schema of the registry into the columns."""
-        writer = AvroColumns(_record(_complete(schema)), ()).writer
+        record = _record(_complete(schema))
+        refuse_other_meanings(record, self._record)
+        writer = AvroColumns(record, ()).writer
         same = fastavro.parse_schema(writer) == fastavro.parse_schema(self._records.writer)
         return self._reader if same else RecordReader(writer, self._records.target)
 
