@@ -24,6 +24,12 @@ RUN_WAIT_S = 300.0
 """How long a running job waits before the bundle fails and the runner takes over."""
 
 _UNKNOWN_FOR_S = 30.0
+_MOST_UNKNOWN = 10_000
+"""Ids that are remembered as unknown; damaged messages may carry any."""
+
+_REPEAT_S = 60.0
+"""How often the log says that a registry is waited for."""
+
 _LATER = (408, 429)
 """Of the answers of HTTP that blame the question, those that may be others later."""
 
@@ -105,6 +111,7 @@ class SchemaRegistry:
     clock: Callable[[], float] = time.monotonic
     _by_id: dict[int, RegisteredSchema] = field(default_factory=dict)
     _unknown: dict[int, float] = field(default_factory=dict)
+    _said_s: float | None = None
 
     def __post_init__(self) -> None:
         self._client = registry_client(self.registry.url, self.registry.config)
@@ -142,6 +149,8 @@ class SchemaRegistry:
             schema = self._asked(lambda: self._client.get_schema(schema_id))
             if schema is not None:
                 return self._complete(schema_id, schema)
+            if len(self._unknown) >= _MOST_UNKNOWN:
+                self._unknown.clear()
             self._unknown[schema_id] = self.clock()
         raise UnknownSchema(f"the schema registry {self.registry.url} has no schema {schema_id}")
 
@@ -186,16 +195,23 @@ class SchemaRegistry:
         began_s = self.clock()
         while True:
             try:
-                return ask()
+                return self._answered(ask(), began_s)
             except SchemaRegistryError as error:
                 if error.http_status_code == 404:
-                    return None
+                    return self._answered(None, began_s)
                 self._refuse(error.http_status_code, error.error_message)
                 problem: Exception = error
             except Exception as error:  # whatever the HTTP library raises when it gets no answer
                 self._refuse_certificate(error)
                 problem = error
             self._wait(began_s, problem)
+
+    def _answered(self, answer: T | None, began_s: float) -> T | None:
+        if self._said_s is not None:
+            self._said_s = None
+            url, waited_s = self.registry.url, self.clock() - began_s
+            _LOG.warning("the schema registry %s answers again, after %.0f s", url, waited_s)
+        return answer
 
     def _refuse(self, status: int, message: str) -> None:
         """Raise what no waiting helps against."""
@@ -227,9 +243,12 @@ class SchemaRegistry:
                 f"the schema registry {self.registry.url} has not answered for {waited_s:.0f} s: "
                 f"{problem}"
             ) from None
-        _LOG.warning(
-            "the schema registry %s does not answer (%s): waiting for it",
-            self.registry.url,
-            problem,
-        )
+        if self._said_s is None or self.clock() - self._said_s >= _REPEAT_S:
+            self._said_s = self.clock()
+            _LOG.warning(
+                "the schema registry %s does not answer (%s): waiting for it, since %.0f s",
+                self.registry.url,
+                problem,
+                waited_s,
+            )
         time.sleep(min(self.pause_s, self.wait_s))

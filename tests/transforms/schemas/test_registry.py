@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from chronon_beam.transforms.schemas import registry
 from chronon_beam.transforms.schemas.registry import (
     Registry,
     RegistryDown,
@@ -77,7 +78,10 @@ def test_registry_that_starts_is_waited_for_and_said(
 ):
     server.answers = [DOWN, DOWN, FOUND]
     assert client(server).by_id(7).text == "the schema"
-    assert "does not answer" in caplog.text
+    said = [each.message for each in caplog.records if each.name == registry.__name__]
+    assert len(said) == 2  # once, however often it was asked
+    assert "does not answer" in said[0]
+    assert "answers again" in said[1]
 
 
 def test_registry_that_stays_away_is_an_error_in_the_end(server: Server):
@@ -191,3 +195,13 @@ def test_wrong_urls_are_refused_without_telling_the_password(url: str, said: str
     with pytest.raises(ValueError, match=said) as refused:
         Registry(url)
     assert "secret" not in str(refused.value)
+
+
+def test_damaged_ids_are_not_remembered_for_ever(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(registry, "_MOST_UNKNOWN", 3)
+    server.answers = [UNKNOWN] * 8
+    asked = client(server)
+    for schema_id in range(1, 9):
+        with pytest.raises(UnknownSchema):
+            asked.by_id(schema_id)
+        assert len(asked._unknown) <= 3
