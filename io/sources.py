@@ -49,6 +49,8 @@ class Source(ABC):
         attributes_first: of an attribute and a column of the payload with one name, whether the
             attribute is taken.
         live: what the job says to a source that never ends; set before `transform`.
+        inferred: where `schema` is a guess that may be another one tomorrow: what it was made of,
+            a sentence for the user; set by `schema`.
     """
 
     ddl: str | None = None
@@ -56,6 +58,7 @@ class Source(ABC):
     bounded: bool = True
     attributes_first: bool = False
     live: Live = Live()
+    inferred: str | None = None
 
     @abstractmethod
     def transform(self, columns: pa.Schema) -> beam.PTransform:

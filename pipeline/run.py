@@ -112,6 +112,8 @@ def _run_entered(
     prepared = prepare(options, group_by)
     job, source = replace(prepared.job, adding=adding_of(entry)), prepared.source
     dead_letters.origin = Origin(group_by.name, entry.run.id)
+    if source.inferred is not None:
+        say(f"{group_by.name}: {source.inferred}")
     with opened(store, entry, prepared.info, source) as begun:
         say(f"{group_by.name}: running on {how.keywords['runner']}")
         lay = partial(_lay, job=job, source=source_of(source, entry), to=dead_letters)

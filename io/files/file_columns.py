@@ -5,10 +5,11 @@ from itertools import islice
 
 import pyarrow as pa
 
+from chronon_beam.api.formats.inferred_schema import infer_schema
 from chronon_beam.io.files.csv_lines import CsvOptions
 from chronon_beam.io.files.file_formats import FORMATS
 from chronon_beam.io.files.identity import open_stored
-from chronon_beam.io.files.json_lines import Damaged, chunks, infer_schema, split_lines
+from chronon_beam.io.files.json_lines import Damaged, chunks, split_lines
 from chronon_beam.io.files.parts import Part
 
 _SAMPLE = 1000

@@ -25,6 +25,16 @@ WITHIN_S = 10.0
 """How long a broker may take to answer when a job starts."""
 
 _UNKNOWN = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+_MOVING = (
+    *_UNKNOWN,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+)
+"""What is said of a partition that gets another leader, or whose topic has just been made."""
+
+_PAUSE_S = 0.2
 _HOPELESS = (
     KafkaError._AUTHENTICATION,
     KafkaError.SASL_AUTHENTICATION_FAILED,
@@ -161,13 +171,17 @@ class Cluster:
         asked = {TopicPartition(*place): spec for place in places}
         if not asked:
             return {}
-        futures = self._admin.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._within_s
-        )
-        return {
-            Place(at.topic, at.partition): self._result(future).offset
-            for at, future in futures.items()
-        }
+        deadline = time.monotonic() + self._within_s
+        while True:
+            futures = self._admin.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._within_s
+            )
+            try:
+                return {Place(*_names(at)): each.result().offset for at, each in futures.items()}
+            except KafkaException as error:
+                if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
+                    raise self._unreachable(error) from None
+            time.sleep(_PAUSE_S)
 
     def _described(self, future: "Future[Any]") -> Any:
         """The description of a topic; None if no topic has that name."""
@@ -203,6 +217,10 @@ class Cluster:
             f"no Kafka broker answers at {self._options.bootstrap}: {reasons[0]}. Check the "
             "address, that the broker runs, and ?properties= for TLS and SASL"
         )
+
+
+def _names(at: TopicPartition) -> tuple[str, int]:
+    return at.topic, at.partition
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

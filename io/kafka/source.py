@@ -10,8 +10,9 @@ from chronon_beam.io.kafka.attributes import COLUMNS
 from chronon_beam.io.kafka.cluster import Cluster
 from chronon_beam.io.kafka.options import KafkaOptions, parse_options
 from chronon_beam.io.kafka.read import ReadFromKafka
+from chronon_beam.io.kafka.sample import sampled_columns
 from chronon_beam.io.live import Live
-from chronon_beam.io.sources import Source
+from chronon_beam.io.sources import JSON, Source
 
 
 @dataclass
@@ -21,10 +22,12 @@ class KafkaSource(Source):
     Attributes:
         options: which topics, and from where to where.
         live: see `Source.live`.
+        inferred: see `Source.inferred`.
     """
 
     options: KafkaOptions
     live: Live = Live()
+    inferred: str | None = None
 
     @classmethod
     def from_uri(cls, uri: str) -> "KafkaSource":
@@ -49,6 +52,18 @@ class KafkaSource(Source):
     def reach(self) -> None:
         """Ask the brokers; raises ConnectionError within ten seconds, ValueError for no topic."""
         Cluster(self.options).check()
+
+    def schema(self) -> pa.Schema | None:
+        """The columns that the newest records have, if they are JSON of which nothing is said.
+
+        Raises:
+            ValueError: there is no JSON object to infer columns from.
+            ConnectionError: no broker answers in ten seconds.
+        """
+        if self.format != JSON:
+            return None
+        columns, self.inferred = sampled_columns(self.options)
+        return columns
 
     def attributes(self) -> pa.Schema:
         """The key, the headers and the timestamp of a record."""

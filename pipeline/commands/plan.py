@@ -40,6 +40,8 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
     found = describe(group_by, over.plan if over else None)
     live = not over.source.bounded if over else None
     found["warnings"] += warnings_of(arguments.runner, beam_flags, live)
+    if over and over.source.inferred is not None:
+        found["warnings"].append(over.source.inferred)
     print(json.dumps(found) if arguments.json else as_text(found))
     return DONE
 

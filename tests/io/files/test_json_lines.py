@@ -1,17 +1,15 @@
 import bz2
 import gzip
 import io
-import json
 
 import orjson
-import pyarrow as pa
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.io.files import json_lines, parts
-from chronon_beam.io.files.json_lines import infer_schema, read_lines, split_lines
+from chronon_beam.io.files.json_lines import read_lines, split_lines
 from chronon_beam.io.files.parts import Part, line_parts
 
 COMPRESS = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": zstandard.compress, "": bytes}
@@ -97,42 +95,6 @@ def test_lines_do_not_depend_on_how_the_bytes_arrive(data, cuts):
 def test_byte_order_mark_may_arrive_in_pieces(size):
     data = b"\xef\xbb\xbfa\nb"
     assert list(split_lines(data[i : i + size] for i in range(0, 6, size))) == [b"a", b"b"]
-
-
-def inferred(*values: object) -> pa.DataType:
-    return infer_schema([json.dumps({"x": value}).encode() for value in values]).field("x").type
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([1, None], pa.int64()),
-        ([1, 2.5], pa.float64()),
-        ([2**63], pa.decimal128(20, 0)),
-        ([2**64 - 1, 2**53 + 1, None], pa.decimal128(20, 0)),
-        ([-(2**63), 2**63 - 1], pa.int64()),
-        ([-(2**63) - 1, 10**37], pa.decimal128(38, 0)),
-        ([10**38], pa.float64()),
-        ([2**64, 0.5], pa.float64()),
-        ([[2**64]], pa.list_(pa.decimal128(20, 0))),
-        ([True], pa.bool_()),
-        (["a"], pa.string()),
-        ([None], pa.string()),
-        ([[], [1]], pa.list_(pa.int64())),
-        ([[]], pa.list_(pa.string())),
-        ([{"a": 1}, {"b": [0.5]}], pa.struct([("a", pa.int64()), ("b", pa.list_(pa.float64()))])),
-        ([{}], pa.map_(pa.string(), pa.string())),
-        ([1, "a", 2], pa.int64()),
-        (["a", 1, "b"], pa.string()),
-    ],
-)
-def test_type_is_what_most_values_have(values, expected):
-    assert inferred(*values) == expected
-
-
-def test_lines_that_are_no_objects_do_not_count_and_order_is_of_first_sight():
-    schema = infer_schema([b"{bad", b"[1]", b'{"b": 1}', b'{"a": 1, "b": 2}'])
-    assert schema.names == ["b", "a"]
 
 
 @given(st.lists(st.sampled_from([b"a", b"", b"bcd", b"\r"])), st.booleans(), st.integers(1, 9))
