@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chronon_beam.api import EventSource, GroupBy, Query, Source, TimeUnit, Window, select
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api import (
+    Aggregation,
+    EventSource,
+    GroupBy,
+    Query,
+    Source,
+    TimeUnit,
+    Window,
+    select,
+)
+from chronon_beam.api.data_types import DOUBLE, LONG, STRING
 
 UNITS = {"m": TimeUnit.MINUTES, "h": TimeUnit.HOURS, "d": TimeUnit.DAYS}
 
@@ -17,13 +28,28 @@ def windows(*lengths: str) -> list[Window]:
     return [window(length) for length in lengths]
 
 
-def events(*columns: str, time_column: str = "ts") -> Any:
-    """A source of events whose query selects these columns, or has no selects."""
-    query = Query(select(*columns) if columns else None, time_column=time_column)
-    return Source(EventSource(query=query))
+def events(
+    *columns: str,
+    time_column: str = "ts",
+    wheres: Sequence[str] = (),
+    topic: str | None = None,
+    table: str | None = None,
+    **expressions: str,
+) -> Any:
+    """A source of events whose query selects these columns and expressions, or has no selects."""
+    selects = select(*columns, **expressions) if columns or expressions else None
+    query = Query(selects, list(wheres) or None, time_column=time_column)
+    return Source(EventSource(table, topic, query))
 
 
 def group_by(name: str, keys: list[str], aggregations: Sequence[Any], **more: Any) -> Any:
     """A GroupBy over `events()`, unless `sources` are given."""
     declared = {"sources": events(), **more}
     return GroupBy(name=name, keys=keys, aggregations=aggregations, **declared)
+
+
+def plan_over_six_hours(name: str, *operations: Any) -> Plan:
+    """Events of a key `k` at a time `t` with a number `d`; each operation aggregates six hours."""
+    aggregations = [Aggregation("d", operation, windows("6h")) for operation in operations]
+    declared = group_by(name, ["k"], aggregations, sources=events("k", "d", time_column="t"))
+    return Plan(declared, {"k": STRING, "d": DOUBLE, "ts": LONG})

@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
+import declarations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,13 +12,8 @@ from hypothesis import strategies as st
 from chronon_beam.aggregator.row import RowAggregator
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     GroupByError,
     Operation,
-    Query,
-    Source,
-    select,
 )
 from chronon_beam.api import group_by as records
 from chronon_beam.api.data_types import (
@@ -37,10 +33,8 @@ NUMBERS = st.none() | st.integers(-100, 100)
 
 
 def group_by(*aggregations: Any, dialect: str = "airbnb") -> records.GroupBy:
-    query = Query(select("k", "v", "b"), time_column="ts")
-    return GroupBy(
-        Source(EventSource(query=query)), ["k"], aggregations, name="t.columns", dialect=dialect
-    )
+    source = declarations.events("k", "v", "b")
+    return declarations.group_by("t.columns", ["k"], aggregations, sources=source, dialect=dialect)
 
 
 def rows_of(types: dict[str, DataType], *aggregations: records.Aggregation) -> RowAggregator:

@@ -4,6 +4,7 @@ import pickle
 from typing import Any
 
 import pytest
+from declarations import group_by, windows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,12 +13,8 @@ from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     GroupByError,
     Operation,
-    Query,
-    Source,
     TimeUnit,
     Window,
 )
@@ -32,18 +29,14 @@ from chronon_beam.api.data_types import (
     list_of,
 )
 
-SIX_HOURS = [Window(6, TimeUnit.HOURS)]
+SIX_HOURS = windows("6h")
 TYPES: dict[str, DataType] = {"user": STRING, "shop": INT, "n": DOUBLE, "ts": LONG}
 
 
 def plan(types: dict[str, DataType] | None = None, *aggregations: Any, **changes: Any) -> Plan:
-    declared: dict[str, Any] = {
-        "sources": Source(EventSource(query=Query(time_column="ts"))),
-        "keys": ["user", "shop"],
-        "aggregations": aggregations or [Aggregation("n", Operation.AVERAGE, SIX_HOURS)],
-        "name": "t.plan",
-    }
-    return Plan(GroupBy(**{**declared, **changes}), {**TYPES, **(types or {})})
+    chosen = aggregations or [Aggregation("n", Operation.AVERAGE, SIX_HOURS)]
+    declared = {"name": "t.plan", "keys": ["user", "shop"], "aggregations": chosen, **changes}
+    return Plan(group_by(**declared), {**TYPES, **(types or {})})
 
 
 def test_plan_pickles_as_its_fields() -> None:

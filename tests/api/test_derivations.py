@@ -3,16 +3,13 @@
 import json
 from typing import Any
 
+import declarations
 import pytest
 
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     GroupByError,
     Operation,
-    Query,
-    Source,
     parse_group_by,
 )
 from chronon_beam.api import Derivation as declare
@@ -25,11 +22,10 @@ FEATURES = ["a_sum", "b_sum"]
 
 
 def group_by(*derivations: Derivation) -> Any:
-    return GroupBy(
-        name="t.derived",
-        sources=Source(EventSource(query=Query(time_column="ts"))),
-        keys=["user"],
-        aggregations=[Aggregation("a", Operation.SUM), Aggregation("b", Operation.SUM)],
+    return declarations.group_by(
+        "t.derived",
+        ["user"],
+        [Aggregation("a", Operation.SUM), Aggregation("b", Operation.SUM)],
         derivations=[declare(each.name, each.expression) for each in derivations],
     )
 

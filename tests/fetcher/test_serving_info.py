@@ -4,17 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import declarations
 import pytest
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     GroupByError,
     Operation,
-    Query,
-    Source,
     TimeUnit,
     Window,
 )
@@ -22,18 +19,17 @@ from chronon_beam.api.data_types import DOUBLE, INT, LONG, STRING, list_of
 from chronon_beam.fetcher.serving_info import DATASET, ServingInfo, load, save
 from chronon_beam.io.kv_store import KVStore, open_store
 
-SIX_HOURS, A_DAY = Window(6, TimeUnit.HOURS), Window(1, TimeUnit.DAYS)
+SIX_HOURS, A_DAY = declarations.windows("6h", "1d")
 TYPES = {"user": STRING, "shop": STRING, "n": DOUBLE, "tags": list_of(STRING), "ts": LONG}
 
 
 def group_by(**changes: Any) -> Any:
     declared: dict[str, Any] = {
         "name": "t.serving",
-        "sources": Source(EventSource(query=Query(time_column="ts"))),
         "keys": ["user"],
         "aggregations": [Aggregation("n", Operation.SUM, [SIX_HOURS])],
     }
-    return GroupBy(**{**declared, **changes})
+    return declarations.group_by(**{**declared, **changes})
 
 
 def info(tiled: bool = True, layout: str = "tumbling", **changes: Any) -> ServingInfo:

@@ -4,26 +4,15 @@ from collections.abc import Callable
 from statistics import fmean
 from typing import Any
 
+import declarations
 from hypothesis import strategies as st
 
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     Operation,
-    Query,
-    Source,
-    TimeUnit,
-    Window,
-    select,
 )
 
-WINDOWS = (
-    Window(1, TimeUnit.HOURS),
-    Window(2, TimeUnit.HOURS),
-    Window(1, TimeUnit.DAYS),
-    Window(14, TimeUnit.DAYS),
-)
+WINDOWS = declarations.windows("1h", "2h", "1d", "14d")
 DDL = "user STRING, shop INT, d DOUBLE, i INT, s STRING, tags ARRAY<STRING>, created BIGINT"
 BEGIN_MS = 1_700_000_000_000
 
@@ -91,21 +80,13 @@ def aggregations(draw: st.DrawFn) -> list[Any]:
 
 
 def group_by_of(made: list[Any], dialect: str = "airbnb") -> Any:
-    return GroupBy(
-        dialect=dialect,
-        name="t.drawn",
-        sources=Source(
-            EventSource(
-                query=Query(
-                    select("user", "shop", "d", "i", "s", "tags"),
-                    wheres=["user IS NOT NULL OR shop IS NOT NULL"],
-                    time_column="created",
-                )
-            )
-        ),
-        keys=["user", "shop"],
-        aggregations=made,
+    source = declarations.events(
+        *("user", "shop", "d", "i", "s", "tags"),
+        wheres=["user IS NOT NULL OR shop IS NOT NULL"],
+        time_column="created",
     )
+    keys = ["user", "shop"]
+    return declarations.group_by("t.drawn", keys, made, sources=source, dialect=dialect)
 
 
 @st.composite

@@ -14,24 +14,15 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import IntervalWindow
 from apache_beam.utils.timestamp import Timestamp
 from beam_state import State
+from declarations import plan_over_six_hours
 from fragile import ENOUGH, Cut, Fragile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
-    Aggregation,
-    EventSource,
-    GroupBy,
     Operation,
-    Query,
-    Source,
-    Window,
-    select,
 )
 from chronon_beam.api.counts import uncounted
-from chronon_beam.api.data_types import DOUBLE, LONG, STRING
-from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.records import MIN_MS, Correction, GetRequest, Phase, PutRequest
 from chronon_beam.io.kv_store import MemoryStore
 from chronon_beam.io.repair import WriteTiles, WriteTilesFn
@@ -40,21 +31,10 @@ from chronon_beam.transforms.tiling.settings import Tiling
 from chronon_beam.transforms.tiling.shards import ShardBatch
 from chronon_beam.transforms.tiling.tile_fn import EveryEventFn
 
-WINDOWS = [Window(6, TimeUnit.HOURS)]
-GROUP_BY = GroupBy(
-    name="t.late",
-    sources=Source(EventSource(query=Query(select("k", "d"), time_column="t"))),
-    keys=["k"],
-    aggregations=[
-        Aggregation("d", Operation.COUNT, WINDOWS),
-        Aggregation("d", Operation.SUM, WINDOWS),
-        Aggregation("d", Operation.TOP_K(3), WINDOWS),
-    ],
-)
-PLAN = Plan(GROUP_BY, {"k": STRING, "d": DOUBLE, "ts": LONG})
+PLAN = plan_over_six_hours("t.late", Operation.COUNT, Operation.SUM, Operation.TOP_K(3))
 (SPEC,) = PLAN.specs
 PANE = IntervalWindow(Timestamp(0), Timestamp(SPEC.size_ms / 1000))
-DATASET = GROUP_BY.streaming_dataset
+DATASET = PLAN.group_by.streaming_dataset
 KEYS = [PLAN.keys.encode((name,)) for name in "ab"]
 DAY_MS = 24 * 60 * 60 * 1000
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from declarations import events as events_of
+from declarations import group_by, windows
 from drawing import BEGIN_MS, DDL, aggregations, alike, brute_force, events, group_by_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jobs import batches_of, job_of, run, run_batches
 
 from chronon_beam.aggregator.codecs import complete
-from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query, Source, select
+from chronon_beam.api import Aggregation, Operation
 from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.group_by import Window
 from chronon_beam.api.load import load_group_by
@@ -178,16 +180,13 @@ def test_null_inside_a_kept_list_is_dead_lettered_alone() -> None:
 @pytest.mark.parametrize("trigger", [Trigger(), Trigger(50)], ids=["every_event", "buffered"])
 def test_lists_that_do_not_fit_together_are_dead_lettered_alone(trigger: Trigger) -> None:
     places = Aggregation("n", Operation.SUM, [Window(1, TimeUnit.HOURS)], element_wise=True)
-    group_by = GroupBy(
-        name="t.places",
-        sources=Source(EventSource(query=Query(select("user", "n"), time_column="created"))),
-        keys=["user"],
-        aggregations=[places],
+    declared = group_by(
+        "t.places", ["user"], [places], sources=events_of("user", "n", time_column="created")
     )
     lists = [[1, 2], [3], [4, None], [10, 20], None]
     drawn = [{"user": "ann", "n": n, "created": BEGIN_MS + i} for i, n in enumerate(lists)]
     ddl = parse_ddl("user STRING, n ARRAY<BIGINT>, created BIGINT")
-    outcome = run_batches(job_of(group_by, ddl, trigger=trigger), batches_of(drawn))
+    outcome = run_batches(job_of(declared, ddl, trigger=trigger), batches_of(drawn))
     assert outcome.features([{"user": "ann"}], BEGIN_MS + 10) == [{"n_sum_1h": [11, 22]}]
     reasons = {failure.position: failure.reason for failure in outcome.dead}
     assert reasons.keys() == {2, 3}
@@ -216,21 +215,16 @@ def test_every_tile_of_every_family_is_closed(
 
 
 def test_explode_makes_several_rows_of_one_event() -> None:
-    group_by = GroupBy(
-        name="t.explode",
-        sources=Source(
-            EventSource(query=Query(select(tag="explode(tags)"), time_column="created"))
-        ),
-        keys=["tag"],
-        aggregations=[Aggregation("tag", Operation.COUNT, SIX_HOURS)],
-    )
+    source = events_of(tag="explode(tags)", time_column="created")
+    counts = [Aggregation("tag", Operation.COUNT, windows("6h"))]
+    declared = group_by("t.explode", ["tag"], counts, sources=source)
     drawn = [
         {"tags": ["a", "b", "a"], "created": BEGIN_MS},
         {"tags": [], "created": BEGIN_MS + 1},
         {"tags": ["a"], "created": BEGIN_MS + 2},
     ]
     for tiled in (True, False):
-        job = job_of(group_by, parse_ddl("tags ARRAY<STRING>, created BIGINT"), tiled=tiled)
+        job = job_of(declared, parse_ddl("tags ARRAY<STRING>, created BIGINT"), tiled=tiled)
         outcome = run_batches(job, batches_of(drawn))
         found = outcome.features([{"tag": "a"}, {"tag": "b"}], BEGIN_MS + 10)
         assert [f["tag_count_6h"] for f in found] == [3, 1]

@@ -4,39 +4,19 @@ import random
 from typing import Any
 
 import pytest
+from declarations import plan_over_six_hours
 from fragile import Fragile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replayed_log import Crash, Event, Reading, promises
 
-from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
-    Aggregation,
-    EventSource,
-    GroupBy,
     Operation,
-    Query,
-    Source,
-    Window,
-    select,
 )
-from chronon_beam.api.data_types import DOUBLE, LONG, STRING
-from chronon_beam.api.dialect import DAY_MS, TimeUnit
+from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 
-WINDOWS = [Window(6, TimeUnit.HOURS)]
-PLAN = Plan(
-    GroupBy(
-        name="t.log",
-        sources=Source(EventSource(query=Query(select("k", "d"), time_column="t"))),
-        keys=["k"],
-        aggregations=[
-            Aggregation("d", Operation.COUNT, WINDOWS),
-            Aggregation("d", Operation.SUM, WINDOWS),
-        ],
-    ),
-    {"k": STRING, "d": DOUBLE, "ts": LONG},
-)
+PLAN = plan_over_six_hours("t.log", Operation.COUNT, Operation.SUM)
 (SPEC,) = PLAN.specs
 BOUND_MS = 60_001
 BEGIN_MS = 1_700_000_100_000 // SPEC.size_ms * SPEC.size_ms

@@ -12,12 +12,11 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing import test_stream
 from apache_beam.utils.timestamp import Timestamp
+from declarations import events, group_by, windows
 from jobs import Outcome, job_of, run
 from vectors import Vector, vectors
 
-from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query, Source, select
-from chronon_beam.api.dialect import TimeUnit
-from chronon_beam.api.group_by import Window
+from chronon_beam.api import Aggregation, Operation
 from chronon_beam.api.records import MIN_MS, Messages
 from chronon_beam.transforms.spark.session import parse_ddl
 from chronon_beam.transforms.tiling.settings import Late
@@ -26,14 +25,14 @@ from chronon_beam.transforms.tiling.triggers import Trigger
 TILE_MS = 300_000
 BEGIN_MS = 1_700_000_100_000 // TILE_MS * TILE_MS
 DDL = "k STRING, n INT, at BIGINT"
-GROUP_BY = GroupBy(
-    name="t.lines",
-    sources=Source(EventSource(query=Query(select("k", "n"), time_column="at"))),
-    keys=["k"],
-    aggregations=[
-        Aggregation("n", Operation.SUM, [Window(1, TimeUnit.HOURS)]),
-        Aggregation("n", Operation.LAST_K(9), [Window(1, TimeUnit.HOURS)]),
+GROUP_BY = group_by(
+    "t.lines",
+    ["k"],
+    [
+        Aggregation("n", Operation.SUM, windows("1h")),
+        Aggregation("n", Operation.LAST_K(9), windows("1h")),
     ],
+    sources=events("k", "n", time_column="at"),
 )
 
 

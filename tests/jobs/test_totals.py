@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from declarations import events, group_by, windows
 from drawing import BEGIN_MS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,34 +12,23 @@ from test_upload import uploaded
 
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     Operation,
-    Query,
-    Source,
-    TimeUnit,
-    Window,
-    select,
 )
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.records import Messages
 from chronon_beam.pipeline.summary import Totals
 from chronon_beam.transforms.spark.session import parse_ddl
 
-WINDOWS = [Window(1, TimeUnit.HOURS), Window(2, TimeUnit.HOURS)]
-BASKETS = GroupBy(
-    name="t.baskets",
-    keys=["user"],
-    sources=Source(
-        EventSource(
-            query=Query(select("user", "sizes", item="explode(items)"), ["ok"], time_column="t")
-        )
-    ),
-    aggregations=[
+WINDOWS = windows("1h", "2h")
+BASKETS = group_by(
+    "t.baskets",
+    ["user"],
+    [
         # Lists of two lengths do not add up, and a list with a null inside is not Avro's.
         Aggregation("sizes", Operation.SUM, WINDOWS, element_wise=True),
         Aggregation("item", Operation.COUNT, WINDOWS),
     ],
+    sources=events("user", "sizes", item="explode(items)", wheres=["ok"], time_column="t"),
 )
 DDL = "user STRING, sizes ARRAY<BIGINT>, items ARRAY<STRING>, ok BOOLEAN, t BIGINT"
 BASKET = st.fixed_dictionaries(

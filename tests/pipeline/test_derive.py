@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from declarations import group_by
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
     Aggregation,
     Derivation,
-    EventSource,
     GroupBy,
     GroupByError,
     Operation,
-    Query,
-    Source,
 )
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING, map_of, struct_of
 from chronon_beam.api.records import PutRequest
@@ -32,11 +30,10 @@ ROWS: list[list[Any]] = [
 
 
 def derived_group_by(derivations: Sequence[Any]) -> GroupBy:
-    return GroupBy(
-        name="t.derived",
-        sources=Source(EventSource(query=Query(time_column="ts"))),
-        keys=["user"],
-        aggregations=[
+    return group_by(
+        "t.derived",
+        ["user"],
+        [
             Aggregation("n", Operation.SUM),
             Aggregation("s", Operation.LAST_K(2)),
             Aggregation("n", Operation.SUM, buckets=["s"]),

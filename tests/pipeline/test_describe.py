@@ -4,33 +4,23 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import declarations
 import pytest
+from declarations import events, windows
 
 from chronon_beam.aggregator.layout import span, tile_specs
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
     Aggregation,
-    EventSource,
-    GroupBy,
     Operation,
-    Query,
-    Source,
-    TimeUnit,
-    Window,
 )
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
 from chronon_beam.pipeline.describe import as_text, describe, duration, reads, warnings
 
 
-def windows(*lengths: str) -> list[Window]:
-    units = {"h": TimeUnit.HOURS, "d": TimeUnit.DAYS}
-    return [Window(int(text[:-1]), units[text[-1]]) for text in lengths]
-
-
 def group_by(*aggregations: Any, dialect: str = "airbnb") -> Any:
-    source = Source(EventSource(query=Query(time_column="t")))
     chosen = aggregations or [Aggregation("n", Operation.SUM, windows("6h"))]
-    return GroupBy(source, ["user"], chosen, name="t.described", dialect=dialect)
+    return declarations.group_by("t.described", ["user"], chosen, dialect=dialect)
 
 
 def without_time(declared: Any) -> Any:
@@ -141,23 +131,23 @@ def test_duration_is_in_the_largest_whole_unit(ms: int, text: str) -> None:
 
 
 def test_source_that_is_streamed_is_said_when_there_are_several() -> None:
-    def events(table: str, topic: str | None = None) -> Any:
-        return Source(EventSource(table, topic, Query(time_column="t")))
+    counts = [Aggregation("n")]
 
-    both = [events("old"), events("new", "orders")]
-    declared = GroupBy(both, ["user"], [Aggregation("n")], name="t.described")
+    def with_sources(*sources: Any) -> Any:
+        return declarations.group_by("t.described", ["user"], counts, sources=list(sources))
+
+    declared = with_sources(events(table="old"), events(table="new", topic="orders"))
     text = as_text(describe(declared, None))
     assert "  source 1  old\n" in text
     assert "  source 2  orders: its events are read, as the first with a topic\n" in text
-    declared = GroupBy([events("a"), events("b")], ["user"], [Aggregation("n")], name="t.described")
+    declared = with_sources(events(table="a"), events(table="b"))
     assert "  source 1  a: its events are read, as the first\n" in as_text(describe(declared, None))
     assert "source 1" not in as_text(describe(group_by(), None))
 
 
 def test_what_chronons_own_fetcher_does_with_the_tiles_is_said() -> None:
-    source = Source(EventSource(query=Query(time_column="t")))
     sums = [Aggregation("n", Operation.SUM)]
-    tiled = GroupBy(source, ["user"], sums, enable_tiling=True)
+    tiled = declarations.group_by("t.described", ["user"], sums, enable_tiling=True)
     assert "Chronon's Fetcher reads tiles: enable_tiling is set" in as_text(describe(tiled, None))
     text = as_text(describe(group_by(), None))
     assert "Chronon's Fetcher takes tiles for rows: declare enable_tiling=True" in text

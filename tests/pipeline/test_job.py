@@ -2,31 +2,22 @@
 
 import apache_beam as beam
 import pyarrow as pa
-from declarations import events, group_by, windows
+from declarations import plan_over_six_hours
 
-from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
-    Aggregation,
     Operation,
 )
-from chronon_beam.api.data_types import DOUBLE, LONG, STRING
 from chronon_beam.io.dead_letters.log import LogDeadLetters
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.transforms.evaluate import sql_query
 from chronon_beam.transforms.tiling.settings import Tiling
 
-GROUP_BY = group_by(
-    "t.named",
-    ["k"],
-    [Aggregation("d", Operation.SUM, windows("6h"))],
-    sources=events("k", "d", time_column="t"),
-)
+PLAN = plan_over_six_hours("t.named", Operation.SUM)
 SCHEMA = pa.schema({"k": pa.string(), "d": pa.float64(), "t": pa.int64()})
-PLAN = Plan(GROUP_BY, {"k": STRING, "d": DOUBLE, "ts": LONG})
 
 
 def steps(tiled: bool) -> list[str]:
-    job = Job(PLAN, sql_query(GROUP_BY, SCHEMA), "null:", Tiling() if tiled else None)
+    job = Job(PLAN, sql_query(PLAN.group_by, SCHEMA), "null:", Tiling() if tiled else None)
     root = beam.Pipeline()
     build(root, job, beam.Create([], reshuffle=False), LogDeadLetters())
     page = root.to_runner_api().components.transforms.values()

@@ -1,8 +1,9 @@
 """What a job reads where no --source is given, and the columns of its records."""
 
 import pytest
+from declarations import events, group_by
 
-from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query, Source
+from chronon_beam.api import Aggregation, Operation
 from chronon_beam.api.group_by import GroupBy as GroupByRecord
 from chronon_beam.io.kafka.source import KafkaSource
 from chronon_beam.io.sources import open_source
@@ -13,12 +14,8 @@ TOPIC = "kafka://orders/schema=customer STRING, ts BIGINT/group=shop"
 
 
 def group_by_of(topic: str | None) -> GroupByRecord:
-    return GroupBy(
-        name="t.orders",
-        sources=Source(EventSource(query=Query(time_column="ts"), topic=topic)),
-        keys=["customer"],
-        aggregations=[Aggregation("customer", Operation.COUNT)],
-    )
+    counts = [Aggregation("customer", Operation.COUNT)]
+    return group_by("t.orders", ["customer"], counts, sources=events(topic=topic))
 
 
 def test_a_group_by_brings_its_topic() -> None:

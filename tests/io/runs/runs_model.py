@@ -9,22 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from declarations import plan_over_six_hours
 from fragile import ENOUGH, Cut, Fragile
 
 from chronon_beam.aggregator.codecs import complete
-from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
-    Aggregation,
-    EventSource,
-    GroupBy,
     Operation,
-    Query,
-    Source,
-    Window,
-    select,
 )
-from chronon_beam.api.data_types import DOUBLE, LONG, STRING
-from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.records import PutRequest
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.runs.before_images import Adding, AddingWriter
@@ -33,19 +24,8 @@ from chronon_beam.io.runs.ledger import Ledger, Run, new_id
 from chronon_beam.io.runs.opening import open_run
 from chronon_beam.io.units import Unit
 
-WINDOWS = [Window(6, TimeUnit.HOURS)]
-GROUP_BY = GroupBy(
-    name="t.runs",
-    sources=Source(EventSource(query=Query(select("k", "d"), time_column="t"))),
-    keys=["k"],
-    aggregations=[
-        Aggregation("d", Operation.COUNT, WINDOWS),
-        Aggregation("d", Operation.SUM, WINDOWS),
-        Aggregation("d", Operation.TOP_K(3), WINDOWS),
-    ],
-)
-PLAN = Plan(GROUP_BY, {"k": STRING, "d": DOUBLE, "ts": LONG})
-DATASET = GROUP_BY.streaming_dataset
+PLAN = plan_over_six_hours("t.runs", Operation.COUNT, Operation.SUM, Operation.TOP_K(3))
+DATASET = PLAN.group_by.streaming_dataset
 SIZE_MS = PLAN.specs[0].size_ms
 NOTHING = PLAN.tiles.encode(PLAN.aggregator.zero())
 
@@ -89,7 +69,7 @@ class World:
         definition: str = "d",
     ) -> Entry:
         """One run from its start to its end."""
-        offered = Run(new_id(), GROUP_BY.name, {"wheres": definition}, units=self.units(paths))
+        offered = Run(new_id(), PLAN.group_by.name, {"wheres": definition}, units=self.units(paths))
         entry = self.arrive(offered, existing)
         if not entry.idle:
             run = open_run(self.store, DATASET, entry, NOTHING)
