@@ -1,4 +1,4 @@
-"""What runs read, so that a later run can tell what it still has to read."""
+"""Units of input: what a run reads, so that a later run can tell what it still has to read."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -9,10 +9,10 @@ class Unit(NamedTuple):
 
     Attributes:
         path: the file. Local paths are absolute and free of links, so that a file has one name
-            from whatever folder it is named.
-        start: the first byte to read; above 0 where an earlier run has read what comes before.
+            whatever folder it is named from.
+        start: the first byte to read; above 0 if an earlier run has read the bytes before it.
         stop: the byte after the last one.
-        fingerprint: tells apart what the bytes from 0 to `stop` may be.
+        fingerprint: differs if the bytes from 0 to `stop` differ.
     """
 
     path: str
@@ -22,15 +22,16 @@ class Unit(NamedTuple):
 
 
 GoesOn = Callable[[Unit, Unit], bool]
-"""Takes what was read of a file and what the file is now: whether it is the same, or has grown."""
+"""Takes the unit that was read of a file and the file as it is now. Gives whether the file still
+begins with that unit."""
 
 
 class ChangedFile(ValueError):
-    """A file that has been read is another one now, so what it holds cannot be added."""
+    """A file that was read has been changed since, so its events cannot be added."""
 
 
 def furthest(units: Iterable[Unit]) -> dict[str, Unit]:
-    """Of each file the unit that goes furthest, by path."""
+    """The unit of each file that reaches furthest, by path."""
     found: dict[str, Unit] = {}
     for unit in units:
         if unit.path not in found or found[unit.path].stop < unit.stop:
@@ -39,15 +40,15 @@ def furthest(units: Iterable[Unit]) -> dict[str, Unit]:
 
 
 def unread(now: Sequence[Unit], read: Mapping[str, Unit], goes_on: GoesOn) -> list[Unit]:
-    """What is still to be read.
+    """The units that are still to be read.
 
     Args:
-        now: the files as they are, each from its start.
-        read: what has been read, by path.
-        goes_on: looks at the files.
+        now: the files as they are now, each from its start.
+        read: what has been read of each file, by path.
+        goes_on: compares what was read of a file with the file.
 
     Raises:
-        ChangedFile: a file that was read has changed, and not by lines that were appended.
+        ChangedFile: a file that was read has been changed other than by appended lines.
     """
     left: list[Unit] = []
     for unit in now:

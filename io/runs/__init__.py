@@ -1,12 +1,14 @@
 """Runs over one dataset add up, like transactions: a ledger, and an image of each tile before.
 
-A bounded run aggregates the events of its own files alone. What earlier runs have left must stay,
-and what a run that was killed has left must not count twice. Two datasets stand beside the tiles:
+A bounded run aggregates the events of its own files alone. What earlier runs have written must
+stay, and what a killed run has written must not count twice. Two datasets beside the tiles see to
+that:
 
     DATASET_RUNS     the ledger: what each run has read, and whether it has finished
     DATASET_BEFORE   before-images: what a tile was before the run that touched it last
 
-A run reads the tile and its image once, notes the tile as the new image, and from then on writes
+When a run touches a tile for the first time, it reads the tile and its image, and notes the tile as
+the new image. From then on it writes
 
     tile in the store = merge(image, tile of this run's own events)
 
@@ -22,11 +24,11 @@ For one tile, when four runs bring events A, B, C and D:
                     A + B + C + E  6: A + B + C
     7 over c                                     the ledger says that c was read: nothing is done
 
-A run over the same files, or over more, replaces one that has not finished; any other run takes it
-back, so its files have to be run again. Where the run that has not finished was alone in the
-dataset there are no images, and the dataset is emptied.
+A run over the same files, or over more files, replaces a run that has not finished. Any other run
+takes that run back, so its files have to be run again. A run that was alone in the dataset has no
+images; to take it back, the dataset is emptied.
 
 A file is read on from where a finished run stopped (`chronon_beam.io.units`). One run at a time
-writes to a dataset: the one that holds the lease (`lease`). Rows of untiled jobs have no image: a
-row has an identity (file and line), so that writing it again changes nothing.
+writes to a dataset: the one that holds the lease (`lease`). Rows of untiled jobs have no images: a
+row has an identity (file and line), so writing it again changes nothing.
 """

@@ -1,4 +1,4 @@
-"""How a new run enters a dataset: what it has to read, and what becomes of what is there."""
+"""Decides how a new run enters a dataset: what it has to read, and what happens to earlier runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,17 +11,17 @@ MERGE, REPLACE, REFUSE = "merge", "replace", "refuse"
 
 
 class EntryRefused(ValueError):
-    """A run that would count events twice, lose some, or mix two definitions; with the way out."""
+    """The run would count events twice, lose some, or mix two definitions."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is in a dataset when a run comes.
+    """What is in a dataset before a run enters it.
 
     Attributes:
         name: for example `DEMO_ICE_CREAM_STREAMING`.
         runs: see `Ledger.runs`.
-        empty: whether it holds no value.
+        empty: whether the dataset holds no value.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Arrival:
     """A run that wants to enter a dataset.
 
     Attributes:
-        run: as it would be if it were alone; its units are the files as they are.
+        run: as it would be if it were alone; its units are the files as they are now.
         existing: what the user has chosen (`MERGE` and so on), or None.
         knows_units: whether the source can tell what it reads.
-        tiled: whether it writes tiles, which are replaced, or rows, which have identities.
-        continues: whether it goes on from the state of the live job before it.
+        tiled: whether the run writes tiles, which are replaced, or rows, which have identities.
+        continues: whether a live job goes on from the state of the one before it.
     """
 
     run: Run
@@ -55,7 +55,7 @@ class Entry:
     Attributes:
         run: the run as it is noted in the ledger.
         idle: whether earlier runs have read all that there is, so that nothing is done.
-        takes_back: unfinished runs, whose tiles are first made what they were before them.
+        takes_back: unfinished runs whose effect on the tiles is undone first.
     """
 
     run: Run
@@ -68,11 +68,11 @@ def enter(arrival: Arrival, dataset: Dataset, goes_on: GoesOn) -> Entry:
 
     Args:
         arrival: the run.
-        dataset: what it comes to.
+        dataset: what is in the dataset.
         goes_on: see `unread`.
 
     Raises:
-        EntryRefused, ChangedFile: it must not enter; the message has the reason and the way out.
+        EntryRefused, ChangedFile: the run must not enter; the message has the reason and a remedy.
     """
     _check_name(arrival.run, dataset)
     if arrival.existing == REPLACE:
@@ -92,7 +92,7 @@ def _all_alone(unfinished: list[Run]) -> bool:
 
 
 def _alone(run: Run, unfinished: list[Run], goes_on: GoesOn) -> Run:
-    """A run into a dataset that is empty, but for what unfinished runs have left."""
+    """A run into a dataset that is empty, or holds only what unfinished runs have written."""
     anew = replace(_replacing(run, unfinished), alone=True)
     if all(_overwrites(run, each, goes_on) for each in unfinished):
         return anew
@@ -100,12 +100,12 @@ def _alone(run: Run, unfinished: list[Run], goes_on: GoesOn) -> Run:
 
 
 def _clearing(run: Run, others: Sequence[Run]) -> Run:
-    """A run that has the dataset emptied of what others have left."""
+    """A run for which the dataset is emptied of what others have written."""
     return replace(_replacing(run, others), alone=True, state=State.CLEARING)
 
 
 def _continued(run: Run, runs: Sequence[Run]) -> Run:
-    """A job that has its state: the tiles that it writes hold what its former self read, too."""
+    """A job that goes on from a savepoint: its tiles also hold what it read before."""
     former = [each for each in runs if each.live == run.live and each.state is State.STARTED][-1:]
     if not former:
         return replace(run, alone=True)  # its state is all that is known of the tiles
@@ -114,7 +114,7 @@ def _continued(run: Run, runs: Sequence[Run]) -> Run:
 
 
 def _beside(arrival: Arrival, standing: list[Run], unfinished: list[Run], goes_on: GoesOn) -> Entry:
-    """A run that adds to what others have left."""
+    """A run that adds to what others have written."""
     run = arrival.run
     if arrival.knows_units and not run.live:
         read = furthest(unit for each in standing for unit in each.units)
@@ -126,7 +126,7 @@ def _beside(arrival: Arrival, standing: list[Run], unfinished: list[Run], goes_o
 
 
 def _overwrites(run: Run, other: Run, goes_on: GoesOn) -> bool:
-    """Whether a run makes every tile of another anew, since it reads all that the other read."""
+    """Whether a run makes every tile of another run anew, because it reads all that was read."""
     return (
         bool(other.units)
         and other.state is State.STARTED
@@ -141,7 +141,7 @@ def _replacing(run: Run, others: Sequence[Run]) -> Run:
 
 
 def _check_name(run: Run, dataset: Dataset) -> None:
-    """Names that differ in their punctuation have one dataset."""
+    """Refuse a GroupBy whose name differs only in punctuation: it has the same dataset."""
     for each in dataset.runs:
         if each.group_by != run.group_by:
             raise EntryRefused(
@@ -154,7 +154,7 @@ def _check_name(run: Run, dataset: Dataset) -> None:
 def _check_choice(
     arrival: Arrival, dataset: Dataset, standing: list[Run], unfinished: list[Run]
 ) -> None:
-    """Refuse what may harm, unless the user has chosen it."""
+    """Refuse a run that may do harm, unless the user has chosen it."""
     unknown = not (dataset.empty or standing or unfinished)
     if arrival.existing == REFUSE and not (dataset.empty and not standing and not unfinished):
         raise EntryRefused(f"dataset {dataset.name} is not empty, and --existing=refuse was given")
@@ -178,7 +178,7 @@ def _check_choice(
 
 
 def _changed(old: Run, new: Run) -> list[str]:
-    """The parts of the definition that are not the same."""
+    """The parts of two definitions that differ."""
     names = dict.fromkeys((*new.definition, *old.definition))
     return [name for name in names if old.definition.get(name) != new.definition.get(name)]
 

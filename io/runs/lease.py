@@ -1,8 +1,8 @@
 """One run at a time writes to a dataset: the one that holds the lease.
 
-Two runs at a time would each write tiles without the other's events. A key-value store has no
-locks, so a run notes in the ledger that it is alive, and renews that note as long as it is. A run
-whose process is gone, or which has not renewed its lease for a minute, is taken for dead.
+If two runs wrote at a time, the tiles of each would lack the other's events. A key-value store has
+no locks, so a run notes in the ledger that it is alive, and renews this note, the lease, as long as
+it is. A run whose process is gone, or which has not renewed its lease for a minute, counts as dead.
 """
 
 import json
@@ -20,7 +20,7 @@ from chronon_beam.io.runs.ledger import LEASE_KEY, LEDGER, SIZE_MS, put
 RENEWED_S = 10.0
 EXPIRES_MS = 60_000
 _SETTLED_S = 0.2
-"""After this time another run that took the lease at the same moment has written its own."""
+"""How long to wait for the write of another run that takes the lease at the same moment."""
 
 
 class DatasetInUse(RuntimeError):
@@ -34,7 +34,7 @@ class Holder(NamedTuple):
         run: the run's id.
         host: name of the machine that it was started on.
         process: id of the process there.
-        renewed_ms: when it was last known to be alive; 0 once it has ended.
+        renewed_ms: when the run last renewed the lease; 0 once it has ended.
     """
 
     run: str
@@ -54,13 +54,13 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is another user's
+    except OSError:  # the process is another user's
         return True
     return True
 
 
 def holder(store: KVStore, dataset: str) -> Holder | None:
-    """Who held the lease last."""
+    """The run that took the lease last; None if no run ever did."""
     asked = GetRequest(LEASE_KEY, LEDGER.format(dataset), 0, 1, SIZE_MS)
     with suppress(FileNotFoundError):  # a store that is one file, before it was written to
         found = store.multi_get([asked])[0]
@@ -81,7 +81,7 @@ def require_free(store: KVStore, dataset: str) -> None:
 
 
 class Lease:
-    """The lease of one run, renewed by a thread until it is left; a context manager.
+    """The lease of one run: a context manager, in which a thread renews the lease.
 
     Args:
         store: where the ledger is; must stay open.
@@ -89,7 +89,7 @@ class Lease:
         run: the run's id.
 
     Raises:
-        DatasetInUse: another run holds it; raised when the lease is entered.
+        DatasetInUse: another run holds the lease; raised by `__enter__`.
     """
 
     def __init__(self, store: KVStore, dataset: str, run: str) -> None:
@@ -115,7 +115,7 @@ class Lease:
 
     def _renew(self) -> None:
         while not self._left.wait(RENEWED_S):
-            with suppress(Exception):  # every client fails in ways of its own; soon tried again
+            with suppress(Exception):  # it is renewed again soon
                 self._note(_now_ms())
 
     def _note(self, renewed_ms: int) -> None:

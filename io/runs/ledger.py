@@ -1,4 +1,4 @@
-"""The ledger of a dataset: its runs, each one value in the store."""
+"""The ledger of a dataset: which runs have written to it; each run is one value in the store."""
 
 import json
 import uuid
@@ -16,7 +16,7 @@ LEDGER = "{}_RUNS"
 """Name of the ledger of a dataset."""
 
 SIZE_MS = 1
-"""Tile size under which values of a ledger stand; their time is 0."""
+"""The tile size under which the store keeps values of a ledger; their time is 0."""
 
 
 class State(Enum):
@@ -34,13 +34,12 @@ class Run:
     Attributes:
         id: begins with the time at which the run was started, so that runs sort by it.
         group_by: name of the GroupBy.
-        definition: fingerprints of what the tiles depend on, by its name, for example `wheres`.
-        state: how far it has come.
-        live: whether it never ends by itself; then `units` is empty.
-        units: what it reads.
-        alone: whether there was nothing in the dataset, so that tiles are written without images.
-        replaces: ids of earlier runs of which nothing is to stay. They are no part of the
-            dataset's history any more.
+        definition: fingerprints of what the tiles depend on, by name, for example `wheres`.
+        state: how far the run has come.
+        live: whether the run never ends by itself; then `units` is empty.
+        units: what the run reads.
+        alone: whether the dataset held nothing, so that tiles are written without images.
+        replaces: ids of earlier runs of which nothing is to stay. The ledger no longer lists them.
     """
 
     id: str
@@ -54,7 +53,7 @@ class Run:
 
     @property
     def standing(self) -> bool:
-        """Whether what it has written stays: a live job's tiles do, although it never finishes."""
+        """Whether what the run has written stays: if it has finished, or is a live job."""
         return self.state is State.FINISHED or (self.live and self.state is State.STARTED)
 
     def to_bytes(self) -> bytes:
@@ -77,7 +76,7 @@ def new_id() -> str:
 
 
 class LedgerNotWritten(RuntimeError):
-    """The store did not take a value of the ledger, so nothing that depends on it may be done."""
+    """The store has refused a value of the ledger, so the run must not write to the dataset."""
 
 
 class Ledger:
@@ -88,7 +87,7 @@ class Ledger:
         self._name = LEDGER.format(dataset)
 
     def create(self) -> None:
-        """Make its dataset if there is none."""
+        """Make the dataset of the ledger, unless it exists."""
         self._store.create(self._name)
 
     def runs(self) -> list[Run]:
@@ -104,11 +103,11 @@ class Ledger:
                     yield Run.from_bytes(stored.value.value_bytes)
 
     def put(self, run: Run) -> None:
-        """Note a run, in place of what was noted of it; raises LedgerNotWritten."""
+        """Write a run's value, in place of its former one; raises LedgerNotWritten."""
         put(self._store, self._name, run.id.encode(), run.to_bytes())
 
     def finish(self, run: Run) -> None:
-        """Note that all of a run's units are in the dataset; raises LedgerNotWritten."""
+        """Write that all of a run's units are in the dataset; raises LedgerNotWritten."""
         self.put(replace(run, state=State.FINISHED))
 
 

@@ -1,4 +1,4 @@
-"""What is done to a dataset before a run begins; see `chronon_beam.io.runs`."""
+"""Prepares a dataset for a run, and notes the run; see `chronon_beam.io.runs`."""
 
 from dataclasses import replace
 
@@ -12,13 +12,13 @@ from chronon_beam.io.runs.ledger import Ledger, Run, State
 def open_run(store: KVStore, dataset: str, entry: Entry, nothing: bytes) -> Run:
     """Make the dataset what an entering run expects, and note the run.
 
-    Whatever this is cut short, the next run finds in the ledger what is left to do.
+    Wherever this is cut short, the next run finds in the ledger what is left to do.
 
     Args:
         store: where the dataset is.
-        dataset: its name.
-        entry: what is to be done.
-        nothing: a tile without events.
+        dataset: the name of the dataset.
+        entry: how the run enters.
+        nothing: the value of a tile without events.
     """
     ledger, run = Ledger(store, dataset), entry.run
     if run.state is State.CLEARING:
