@@ -77,7 +77,7 @@ def test_tile_columns_of_one_name_are_kept_apart() -> None:
     assert names == ["n_sum", "n_sum_REPEATED_NAME_0"]
 
 
-def test_other_bytes_are_no_tile() -> None:
+def test_bytes_that_are_not_a_tile_are_refused() -> None:
     with pytest.raises(AvroError, match="t_plan_TILE_IR"):
         plan().tiles.decode(b"\x02\x02\x09")
 

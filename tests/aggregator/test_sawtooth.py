@@ -171,6 +171,6 @@ def test_tile_that_begins_at_the_query_does_not_count() -> None:
     assert by_rows([Event(300_000, 1.0, "x")], 300_000)["n_sum_1h"] is None
 
 
-def test_nothing_is_null() -> None:
+def test_feature_without_events_is_null() -> None:
     expected = dict.fromkeys(feature.name for feature in GROUP_BY.features)
     assert by_tiles("tumbling", [], 0) == by_tiles("sliding", [], 0) == by_rows([], 0) == expected

@@ -1,3 +1,5 @@
+"""The cache of batch values: what is read again, and when."""
+
 import asyncio
 
 import pytest

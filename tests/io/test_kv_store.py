@@ -1,3 +1,5 @@
+"""The stores in this process and SQLite pass the contract; how stores are found by scheme."""
+
 import itertools
 
 import pytest

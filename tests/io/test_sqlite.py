@@ -1,3 +1,5 @@
+"""The SQLite store: its file, threads and processes; `test_kv_store` runs the contract."""
+
 import os
 import pickle
 import sqlite3

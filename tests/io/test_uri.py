@@ -1,3 +1,5 @@
+"""URIs of sources, stores and dead letters, and how schemes are found."""
+
 import importlib.metadata
 
 import pytest

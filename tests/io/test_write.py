@@ -1,3 +1,5 @@
+"""Writes to a store: retries, dead letters, and how requests are collected."""
+
 import base64
 import json
 from typing import ClassVar

@@ -58,7 +58,7 @@ NO_STORE = ["fetch", ICE_CREAM, "--store=memory:none", "--key=customer_id=Alice"
         (NO_STORE, {"apache_beam", "pyspark"}),
     ],
 )
-def test_start_waits_for_nothing_that_the_command_does_not_need(
+def test_command_starts_without_modules_that_it_does_not_need(
     argv: list[str], not_needed: set[str]
 ) -> None:
     program = (

@@ -44,7 +44,7 @@ def test_what_is_odd_is_named(first_s: int, last_s: int, warning: str) -> None:
     ],
 )
 @pytest.mark.parametrize("trigger", ["every_event", "buffered:100ms"])
-def test_summary_says_it_on_both_embedded_runners(
+def test_summary_has_the_range_and_the_warning_on_both_embedded_runners(
     chronon_beam: Cli, declared: Flag, events: Flag, factor: float, told: str, trigger: str
 ) -> None:
     times = [int(ms * factor) for ms in (NOON_S * 1000, (NOON_S + 3600) * 1000)]
@@ -54,7 +54,9 @@ def test_summary_says_it_on_both_embedded_runners(
     assert told in ran.err
 
 
-def test_upload_says_it(chronon_beam: Cli, declared: Flag, events: Flag, store: str) -> None:
+def test_summary_of_an_upload_has_the_range_too(
+    chronon_beam: Cli, declared: Flag, events: Flag, store: str
+) -> None:
     noon = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
     source = events({**ANN, "t": int(noon.timestamp()) * 1000})
     ran = chronon_beam("upload", declared(), source, store, "--ds=2024-05-01")

@@ -19,6 +19,6 @@ def test_time_as_text_is_read_back(ms: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "now", "2026-13-01", "1.5", "12:00"])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_text_that_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="milliseconds since the epoch"):
         parse_moment(text)

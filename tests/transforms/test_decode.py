@@ -1,3 +1,5 @@
+"""The stage Decode: events, failures and counts, with serdes of the tests' own."""
+
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass

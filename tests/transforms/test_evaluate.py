@@ -1,3 +1,5 @@
+"""The stage Evaluate, with values that Python cannot hold."""
+
 import base64
 
 import pyarrow as pa

@@ -22,7 +22,7 @@ def test_only_objects_of_the_start_up_are_exempt() -> None:
     assert later() is None
 
 
-def test_it_happens_once_per_process() -> None:
+def test_objects_are_exempt_once_per_process() -> None:
     freeze_start_up()
     frozen = gc.get_freeze_count()
     kept = [Ring() for _ in range(1000)]

@@ -74,5 +74,5 @@ def test_hint_names_the_expression_that_the_query_has() -> None:
     assert "write unix_millis(coalesce(t, x))" in refused
 
 
-def test_a_list_is_no_time() -> None:
+def test_a_list_is_not_a_time() -> None:
     assert "choose another column" in refusal("t", parse_ddl("t ARRAY<STRING>"))

@@ -110,7 +110,7 @@ def test_arguments_are_checked_when_the_job_is_built(
         (Operation.APPROX_FREQUENT_K, ZIPLINE),
     ],
 )
-def test_bytes_that_are_no_sketch_are_refused(operation: Operation, dialect: Dialect) -> None:
+def test_bytes_that_are_not_a_sketch_are_refused(operation: Operation, dialect: Dialect) -> None:
     of = made(operation, LONG, dialect)
     for payload in (b"", b"\x01", b"no sketch at all"):
         with pytest.raises(AvroError, match="an IR that cannot be read"):

@@ -39,6 +39,6 @@ def test_type_is_what_most_values_have(values, expected):
     assert inferred(*values) == expected
 
 
-def test_lines_that_are_no_objects_do_not_count_and_order_is_of_first_sight():
+def test_lines_that_are_not_objects_do_not_count_and_fields_keep_their_order():
     schema = infer_schema([b"{bad", b"[1]", b'{"b": 1}', b'{"a": 1, "b": 2}'])
     assert schema.names == ["b", "a"]

@@ -1,3 +1,5 @@
+"""Rows of Arrow as Python values, also those that Python cannot hold."""
+
 import pyarrow as pa
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""How fast writers send while the store refuses requests."""
+
 from chronon_beam.io.bigtable.adaptive_rate import AdaptiveRate
 
 

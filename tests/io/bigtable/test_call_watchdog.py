@@ -1,3 +1,5 @@
+"""Calls that take too long are cancelled."""
+
 import threading
 from collections.abc import Iterator
 from typing import Any

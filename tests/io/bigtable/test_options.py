@@ -1,3 +1,5 @@
+"""What a bigtable: URI says."""
+
 import sys
 
 import pytest

@@ -1,3 +1,5 @@
+"""Avro files: types of columns, values, and damage."""
+
 import io
 import itertools
 import json
@@ -149,7 +151,7 @@ def columns_of(avro_type: object) -> AvroColumns:
 
 
 @pytest.mark.parametrize("schema", ["string", ["string", SMALL]])
-def test_what_is_no_record_is_refused_by_its_type(schema):
+def test_schema_that_is_not_a_record_is_refused_by_its_type(schema):
     value = "a" if schema == "string" else ("E", {"i": 1})
     with pytest.raises(ValueError, match=r"records are expected, the schema is"):
         avro_schema(io.BytesIO(avro(schema, [value])))
@@ -317,7 +319,7 @@ def test_damaged_avro_keeps_what_was_read_and_says_what_was_not(codec, how):
     assert "damaged after record" in messages[len(good)].error
 
 
-def test_no_avro_at_all_is_an_error():
+def test_file_that_is_not_avro_is_an_error():
     (only,) = read_avro(io.BytesIO(b"{}\n"), Part("a.avro"), 10)
     assert "after record 0" in (only.error or "")
     with pytest.raises(ValueError, match="header"):

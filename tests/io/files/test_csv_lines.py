@@ -1,3 +1,5 @@
+"""CSV files: names and types of columns, and lines below the header."""
+
 import gzip
 
 import apache_beam as beam

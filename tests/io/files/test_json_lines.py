@@ -1,3 +1,5 @@
+"""Files of lines, also compressed or damaged, and the schema of JSON lines."""
+
 import bz2
 import gzip
 import io
@@ -66,7 +68,7 @@ def test_damaged_bytes_end_with_an_error():
     assert last.error
 
 
-def test_no_gzip_at_all_is_an_error_and_nothing_else():
+def test_file_that_is_not_gzip_is_one_error():
     (only,) = read(b"{}\n", "a.jsonl.gz")
     assert only.error
     assert "after line 0" in only.error

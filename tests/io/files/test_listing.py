@@ -1,3 +1,5 @@
+"""Which files a path names, the columns of folders, and files that are not what they seem."""
+
 import gzip
 import json
 
@@ -39,7 +41,7 @@ def test_a_folder_is_its_data_at_any_depth_without_what_spark_leaves_beside_it(t
 
 
 @pytest.mark.parametrize("name", ["", "nowhere/", "no*.json"])
-def test_nothing_to_read_is_said(tmp_path, name):
+def test_path_that_matches_no_file_is_refused(tmp_path, name):
     with pytest.raises(FileNotFoundError, match="no file matches"):
         matching(f"{tmp_path}/{name}")
 

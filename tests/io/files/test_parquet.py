@@ -1,3 +1,5 @@
+"""Parquet files: types of columns, values, parts, and damage."""
+
 import io
 from datetime import UTC, datetime
 
@@ -41,7 +43,7 @@ def test_damaged_parquet_keeps_what_was_read_and_ends_with_an_error():
     assert last.positions == [1001]
 
 
-def test_no_parquet_at_all_is_an_error():
+def test_file_that_is_not_parquet_is_an_error():
     (only,) = read_parquet(io.BytesIO(b"{}\n"), Part("a.parquet"), 10)
     assert only.error
 

@@ -1,3 +1,5 @@
+"""The `file:` source: from a URI to messages."""
+
 import bz2
 import gzip
 import io
@@ -78,7 +80,7 @@ def test_uri_carries_the_ddl_and_the_format(tmp_path):
     check(source, [("a.log", 1, 1, True)])
 
 
-def test_relative_path(tmp_path, monkeypatch):
+def test_relative_path_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.jsonl").write_bytes(lines(1))
     check(open_source("file:a.jsonl"), [("a.jsonl", 1, 1, True)])

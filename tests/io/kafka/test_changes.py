@@ -24,7 +24,7 @@ def test_the_partitions_of_a_topic_go_round(number: int) -> None:
     assert max(owned) - min(owned) <= 1
 
 
-def test_known_partitions_are_no_change() -> None:
+def test_known_partitions_change_nothing() -> None:
     assert new_or_anew(Vector(True, (READ,)), [Found(P0, "old")], ALONE) == []
 
 
@@ -56,5 +56,5 @@ def test_a_log_that_has_become_shorter_is_said() -> None:
     assert change.lost.startswith("the log of t/0 ends at offset 5, before 7")
 
 
-def test_an_offset_in_range_is_no_change() -> None:
+def test_an_offset_in_range_changes_nothing() -> None:
     assert out_of_range(READ, OffsetRange(0, 7)) is None

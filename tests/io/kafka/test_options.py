@@ -15,7 +15,7 @@ def test_brokers_and_a_topic_are_enough() -> None:
     assert not parse_options(f"{BROKER}/orders").bounded
 
 
-def test_everything_can_be_said() -> None:
+def test_every_parameter_is_read() -> None:
     uri = (
         "kafka://a:1,b:2/orders,^clicks-.*?schema=id STRING, ts BIGINT&format=avro&subject=s"
         "&start=2023-11-14T22:13:20Z&stop=end&group=g&properties=/etc/k&discover=5s&readers=4"
@@ -47,7 +47,7 @@ def test_everything_can_be_said() -> None:
         ("t/0:15", Border("offsets", offsets={Place("t", 0): 15})),
     ],
 )
-def test_starts(text: str, border: Border) -> None:
+def test_start_is_a_word_a_time_or_offsets(text: str, border: Border) -> None:
     assert parse_options(f"{BROKER}/t?start={text}").start == border
 
 

@@ -50,7 +50,7 @@ def entered(
         (B, [], {"existing": "refuse"}, "not empty, and --existing=refuse"),
     ],
 )
-def test_what_would_harm_is_refused_with_the_way_out(
+def test_run_that_would_do_harm_is_refused_with_a_remedy(
     run: Run, there: list[Run], more: dict[str, bool], message: str
 ) -> None:
     with pytest.raises(EntryRefused, match=message):

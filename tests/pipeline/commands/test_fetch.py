@@ -70,7 +70,7 @@ def test_store_that_no_job_has_written_is_a_failed_check(chronon_beam: Cli, stor
     assert "run a job with --store=sqlite:" in ran.err
 
 
-def test_file_that_is_no_store_is_told(chronon_beam: Cli, tmp_path: Path) -> None:
+def test_file_that_is_not_a_store_is_refused(chronon_beam: Cli, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("this is a text of some length, and it is no database at all\n" * 50)
     ran = chronon_beam("fetch", ICE_CREAM, f"--store=sqlite:{text}", "--key=customer_id=Alice")

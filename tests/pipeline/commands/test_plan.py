@@ -24,7 +24,7 @@ def test_syntax_error_shows_the_place(chronon_beam: Cli, declared: Flag, events:
     assert "^^^" in ran.err
 
 
-def test_time_that_is_no_number_is_refused_with_the_remedy(
+def test_time_that_is_not_a_number_is_refused_with_the_remedy(
     chronon_beam: Cli, declared: Flag, events: Flag
 ) -> None:
     source = events(ANN, schema="user STRING, price DOUBLE, t TIMESTAMP")

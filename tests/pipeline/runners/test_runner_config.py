@@ -53,7 +53,7 @@ def test_unknown_name_lists_ours() -> None:
         config_flags("flnk")
 
 
-def test_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_a_mapping_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
     config.write_text("- runner\n")
     with pytest.raises(UsageError, match="`name: value`"):

@@ -71,7 +71,7 @@ def test_fields_that_are_not_columns_say_why_and_stop_no_other(schema: object, s
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"type": "string"}'])
-def test_what_describes_no_object_is_refused(text: str):
+def test_schema_that_does_not_describe_an_object_is_refused(text: str):
     with pytest.raises(ValueError, match="the JSON Schema"):
         json_schema_columns(text)
 

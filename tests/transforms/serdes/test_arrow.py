@@ -1,3 +1,5 @@
+"""The serde `arrow`: tables are cast to the columns of the job."""
+
 import json
 from decimal import Decimal
 

@@ -1,3 +1,5 @@
+"""The serde `csv`: lines become rows or reasons."""
+
 import csv
 import io
 import json
@@ -84,7 +86,7 @@ def test_values_have_the_types_of_their_columns():
         (b"1,\xff", "utf-8"),
     ],
 )
-def test_a_line_that_does_not_fit_is_told_alone(line, reason):
+def test_a_line_that_does_not_fit_is_refused_alone(line, reason):
     columns = pa.schema([("n", pa.int64())])
     batch, reasons, _ = decoded(serde("n", "m"), columns, b"1,a", line, b"2,b")
     assert batch.column("n").to_pylist() == [1, 2]
@@ -92,7 +94,7 @@ def test_a_line_that_does_not_fit_is_told_alone(line, reason):
     assert reason in reasons[1]
 
 
-def test_what_is_not_used_cannot_stop_it():
+def test_values_of_columns_that_are_not_read_cannot_stop_a_line():
     batch, reasons, _ = decoded(serde("n", "m"), pa.schema([("m", pa.int64())]), b"odd,1")
     assert (batch.to_pylist(), reasons) == ([{"m": 1}], {})
 

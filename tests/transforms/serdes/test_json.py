@@ -1,3 +1,5 @@
+"""The serde `json`: values of each type, and messages that are refused."""
+
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -93,7 +95,7 @@ def test_whole_float_is_an_integer_and_integer_is_a_double():
     assert column(pa.float64(), b"1", b"2.5", b"9007199254740993") == ([1.0, 2.5, 2.0**53], [])
 
 
-def test_boolean_is_no_double_and_number_no_boolean():
+def test_boolean_is_not_a_double_and_number_is_not_a_boolean():
     assert column(pa.float64(), b"true") == ([], ["column 'x': expected DOUBLE, found True"])
     assert column(pa.bool_(), b"1", b"false")[0] == [False]
 
@@ -265,7 +267,7 @@ def test_integers_are_exact(numbers):
 
 @pytest.mark.parametrize("value", ['"ab"', '{"a": 1}', "7"])
 @pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.struct({"x": pa.list_(pa.string())})])
-def test_what_is_no_list_is_refused_where_a_list_is_expected(value, kind):
+def test_value_that_is_not_a_list_is_refused_for_a_column_of_lists(value, kind):
     nested = value if pa.types.is_list(kind) else f'{{"x": {value}}}'
     line = f'{{"tags": {nested}}}'.encode()
     events, failures = read(pa.schema({"tags": kind}), line)

@@ -96,7 +96,7 @@ def test_a_where_cannot_break_out_of_its_parentheses():
     assert "[PARSE_SYNTAX_ERROR]" in refusal(query({"n": "n"}, "n > 1) OR (n < 0"))
 
 
-def test_a_where_that_is_no_condition_is_refused():
+def test_a_where_that_is_not_a_condition_is_refused():
     assert "is not a boolean" in refusal(query({"n": "n"}, "n"))
 
 
@@ -159,7 +159,7 @@ def test_names_and_types_are_checked(wanted, said):
         ("a INTERVAL", "column `a` has Spark type interval"),
     ],
 )
-def test_a_schema_that_is_none_is_refused(ddl, said):
+def test_text_that_is_not_a_schema_is_refused(ddl, said):
     with pytest.raises(QueryError, match=r"schema|column") as caught:
         parse_ddl(ddl)
     assert said in str(caught.value)
