@@ -23,7 +23,7 @@ with open(".venv/setup.log", "w") as log:
 endef
 export SHOW_PIP
 
-.PHONY: run test lint types bench clean
+.PHONY: run test test-services test-rest lint types bench clean
 
 run: $(READY)
 	@rm -f features.db features.db-wal features.db-shm
@@ -44,8 +44,18 @@ run: $(READY)
 	@echo "  $(BIN)/chronon-beam init YOUR_FILE"
 	@echo "README.md goes on from there."
 
+# Two processes: the tests with real services wait much, the others compute.
 test: $(READY)
-	$(BIN)/python -m pytest
+	@echo "Tests with services (Kafka, Flink, Bigtable) run beside all others; their report comes at the end"
+	@$(MAKE) --no-print-directory -j2 test-rest test-services
+
+test-rest: $(READY)
+	@$(BIN)/python -m pytest --ignore=tests/services
+
+test-services: $(READY)
+	@mkdir -p build
+	@$(BIN)/python -m pytest tests/services > build/test-services.log 2>&1; \
+	    status=$$?; cat build/test-services.log; exit $$status
 
 lint: $(READY)
 	$(BIN)/ruff check .
