@@ -69,5 +69,5 @@ setup(
         "chronon_beam.pipeline.runners": ["*.lock"],
         "chronon_beam.runner_configs": ["py.typed", "*.yaml"],
     },
-    entry_points={"console_scripts": ["chronon-beam=chronon_beam.pipeline.cli:main"]},
+    entry_points={"console_scripts": ["chronon-beam=chronon_beam.pipeline.entry:main"]},
 )

@@ -1,4 +1,3 @@
-# PYTHON_ARGCOMPLETE_OK: the shell may ask this command for completions.
 """The `chronon-beam` command: finds the command that is asked for, runs it, and ends with its code.
 
 Each command is a file of `pipeline/commands`. `pipeline/command.py` has the exit codes.
@@ -8,7 +7,6 @@ import argparse
 import logging
 import os
 import pkgutil
-import signal
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -19,7 +17,8 @@ import argcomplete
 
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.pipeline import commands
-from chronon_beam.pipeline.command import DONE, FAILED, STOPPED, WRONG_USE, Command
+from chronon_beam.pipeline.command import DONE, FAILED, WRONG_USE, Command
+from chronon_beam.pipeline.interrupt import MESSAGE, STOPPED, has_come
 from chronon_beam.pipeline.options import UsageError, nearest
 
 _LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
@@ -39,14 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        if argv is None:
-            # A second Ctrl-C must not stop this process from ending what it has started.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return _complain("stopped", STOPPED)
+        return _stopped()
     except (GroupByError, UsageError, ValueError, ImportError) as error:
-        return _complain(str(error), WRONG_USE)
+        return _stopped() if has_come() else _complain(str(error), WRONG_USE)
     except (RuntimeError, OSError, sqlite3.Error) as error:
-        return _complain(str(error), FAILED)
+        return _stopped() if has_come() else _complain(str(error), FAILED)
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -106,6 +102,11 @@ def _with_runner_config(argv: Sequence[str]) -> list[str]:
     from chronon_beam.pipeline.runners.runner_config import with_config
 
     return with_config(argv)
+
+
+def _stopped() -> int:
+    print(MESSAGE, file=sys.stderr)
+    return STOPPED
 
 
 def _complain(message: str, code: int) -> int:

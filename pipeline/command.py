@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
-DONE, FAILED, WRONG_USE, STOPPED = 0, 1, 2, 130
-"""Exit codes: done; the job or check failed; the command is used wrongly; stopped by Ctrl-C."""
+DONE, FAILED, WRONG_USE = 0, 1, 2
+"""Exit codes: done; the job or check failed; the command is used wrongly. See also `STOPPED`."""
 
 
 @dataclass(frozen=True)

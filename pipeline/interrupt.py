@@ -1,0 +1,54 @@
+"""What Ctrl-C does to the process of a command, at any moment: "stopped", and exit code 130.
+
+Only what Python has loaded anyway is imported here, so that this holds before anything else is.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+STOPPED = 130
+"""The exit code of a process that was stopped by Ctrl-C."""
+
+MESSAGE = "chronon-beam: stopped"
+
+_IMPORTING = "<frozen importlib._bootstrap>"
+
+Handler = Callable[[int, FrameType | None], None]
+
+_come = False
+
+
+def has_come() -> bool:
+    """Whether there was a Ctrl-C: errors that come after it may have been made of it."""
+    return _come
+
+
+def on_interrupt(handler: Handler | signal.Handlers) -> None:
+    """Set what Ctrl-C does, unless the process was started to ignore it, as by `nohup`."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)
+
+
+def leave(*_: object) -> None:
+    """End the process at once: for when there is nothing to tidy up."""
+    os.write(2, f"{MESSAGE}\n".encode())
+    os._exit(STOPPED)
+
+
+def interrupt(_: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; but a process that is importing a module ends at once.
+
+    Modules turn an exception in the middle of an import into one of theirs, or print it and go on.
+
+    Raises:
+        KeyboardInterrupt: in the main thread, as Python itself does.
+    """
+    global _come
+    _come = True
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            leave()
+        frame = frame.f_back
+    raise KeyboardInterrupt
