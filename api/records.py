@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # what only asks for help need not wait for it
 MIN_MS = -(1 << 62)
 """Before all times: a promise of it promises nothing."""
 
+MAX_MS = 1 << 50
+"""No value in a store has a later time."""
+
 
 Headers = Sequence[tuple[str, bytes | None]]
 """Names and values, in their order; a name may come again."""

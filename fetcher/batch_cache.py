@@ -19,10 +19,10 @@ class _Known(NamedTuple):
 
 
 class BatchCache:
-    """A store whose batch values are cached, by dataset, key and batch end.
+    """A store whose batch values are cached, by dataset, key and upload.
 
-    The least recently used values leave the cache first. A new batch has another end and is read at
-    once; a batch that is uploaded again with the same end is read after `max_age_s`.
+    The least recently used values leave the cache first. Each upload has values of its own, so
+    those of a new one are read at once.
 
     Args:
         store: the store to read; tiles and rows are always read from it.

@@ -1,19 +1,25 @@
 """The note on a GroupBy's batch values that a reader needs: until when they reach, and their types.
 
-An upload writes the note when all its values are in the store, so that readers change to the new
-batch at once. It also writes Chronon's `GroupByServingInfo`, where Chronon's Fetcher looks for it.
+Each upload writes its values beside those of the upload before, also if both are of one day: it has
+a number, and its values stand that many milliseconds after the batch's end. The note says where.
+It is written when all values are in the store, so that readers change to the new batch at once, and
+stay with the one they have where an upload fails.
+
+An upload also writes Chronon's `GroupByServingInfo`, where Chronon's Fetcher looks for it. That
+reader takes the latest value of a key from the batch's end on.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from chronon_beam.aggregator.avro import record_schema
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.data_types import DataType, from_json, struct_of, to_json
+from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.group_by import Accuracy, GroupBy, GroupByError
-from chronon_beam.api.records import GetRequest, PutRequest
-from chronon_beam.fetcher.readable_store import WritableStore
+from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, PutRequest
+from chronon_beam.fetcher.readable_store import ReadableStore, WritableStore
 
 METADATA = "CHRONON_METADATA"
 CHRONON_KEY = b"group_by_serving_info"
@@ -21,6 +27,9 @@ CHRONON_KEY = b"group_by_serving_info"
 
 VALUE_MS = 1
 """Tile size of values that a key has once: batch values and metadata."""
+
+_UPLOADS = DAY_MS
+"""So many uploads find a place before the end of the next day's batch."""
 
 _DECLARED = {
     "accuracy": "with another accuracy",
@@ -35,10 +44,17 @@ class BatchInfo:
 
     Attributes:
         end_ms: the end of the batch, which is not in it; tiles and rows count from there on.
+        upload: the number of the upload that made it.
     """
 
     plan: Plan
     end_ms: int
+    upload: int = 0
+
+    @property
+    def values_ms(self) -> int:
+        """The time under which its values stand in the store."""
+        return self.end_ms + self.upload % _UPLOADS
 
     @property
     def snapshot(self) -> bool:
@@ -61,6 +77,7 @@ class BatchInfo:
                 "types": {name: to_json(plan.types[name]) for name in _columns(plan.group_by)},
                 "schema": plan.outputs.schema if self.snapshot else plan.batch_irs.schema,
                 "batch_end_ms": self.end_ms,
+                "upload": self.upload,
             }
         ).encode()
 
@@ -92,6 +109,48 @@ def batch_key(group_by: GroupBy) -> GetRequest:
     return GetRequest(f"{group_by.name}#batch".encode(), METADATA, 0, 1, VALUE_MS)
 
 
+def begin_upload(store: WritableStore, info: BatchInfo) -> BatchInfo:
+    """`info` with the number of a new upload, which no earlier one has had.
+
+    Args:
+        store: has the batch dataset.
+        info: what is uploaded.
+
+    Raises:
+        GroupByError: the batch dataset is another GroupBy's, or the store cannot be written.
+    """
+    group_by = info.plan.group_by
+    store.create(METADATA)
+    _check_owner(store, group_by)
+    asked = GetRequest(f"{group_by.name}#uploads".encode(), METADATA, 0, 1, VALUE_MS)
+    found = store.multi_get([asked])[0]
+    number = int(found[0].value_bytes) if found else _noted_uploads(store, group_by)
+    next_one = str(number + 1).encode()
+    _put(store, group_by, [PutRequest(asked.key_bytes, next_one, METADATA, 0, 0, VALUE_MS)])
+    return replace(info, upload=number)
+
+
+def _noted_uploads(store: ReadableStore, group_by: GroupBy) -> int:
+    """How many uploads there have been before they were counted: what a note stands for."""
+    found = store.multi_get([batch_key(group_by)])[0]
+    return json.loads(found[0].value_bytes).get("upload", 0) + 1 if found else 0
+
+
+def _check_owner(store: ReadableStore, group_by: GroupBy) -> None:
+    """Refuse a dataset that another GroupBy has written: names may differ in punctuation only."""
+    dataset = group_by.batch_dataset
+    found = store.multi_get([GetRequest(CHRONON_KEY, dataset, MIN_MS, MAX_MS, VALUE_MS)])[0]
+    for value in found:
+        named = json.loads(value.value_bytes).get("groupBy", {}).get("metaData", {})
+        owner = named.get("name", group_by.name)
+        if owner != group_by.name:
+            raise GroupByError(
+                f"dataset {dataset} is that of GroupBy {owner!r}, which has written it: "
+                f"{group_by.name!r} differs only in what a dataset's name leaves out. Rename one "
+                "of them, or use another store"
+            )
+
+
 def save_batch(store: WritableStore, info: BatchInfo) -> None:
     """Write `info`: from then on readers take the values of this batch.
 
@@ -104,24 +163,31 @@ def save_batch(store: WritableStore, info: BatchInfo) -> None:
     group_by = info.plan.group_by
     noted = batch_key(group_by)
     store.create(METADATA)
+    _check_owner(store, group_by)
     found = store.multi_get([noted])[0]
-    last_ms = json.loads(found[0].value_bytes)["batch_end_ms"] if found else info.end_ms
-    reasons = store.multi_put(
-        [
-            batch_request(info, CHRONON_KEY, info.to_chronon()),
-            PutRequest(noted.key_bytes, info.to_bytes(), METADATA, info.end_ms, 0, VALUE_MS),
-        ]
-    )
-    reason = next((reason for reason in reasons if reason is not None), None)
+    before = _values_ms(json.loads(found[0].value_bytes)) if found else info.values_ms
+    puts = [
+        batch_request(info, CHRONON_KEY, info.to_chronon()),
+        PutRequest(noted.key_bytes, info.to_bytes(), METADATA, info.end_ms, 0, VALUE_MS),
+    ]
+    _put(store, group_by, puts)
+    store.drop_before(group_by.batch_dataset, min(before, info.values_ms))
+
+
+def _values_ms(noted: dict[str, int]) -> int:
+    return noted["batch_end_ms"] + noted.get("upload", 0) % _UPLOADS
+
+
+def _put(store: WritableStore, group_by: GroupBy, puts: list[PutRequest]) -> None:
+    reason = next((reason for reason in store.multi_put(puts) if reason is not None), None)
     if reason is not None:
         raise GroupByError(f"{group_by.name}: the store cannot be written: {reason}")
-    store.drop_before(group_by.batch_dataset, min(last_ms, info.end_ms))
 
 
 def batch_request(info: BatchInfo, key_bytes: bytes, value_bytes: bytes) -> PutRequest:
-    """The write of one batch value; each batch has its own values, by its end."""
+    """The write of one batch value; each upload has its own values."""
     dataset = info.plan.group_by.batch_dataset
-    return PutRequest(key_bytes, value_bytes, dataset, info.end_ms, info.end_ms, VALUE_MS)
+    return PutRequest(key_bytes, value_bytes, dataset, info.values_ms, info.values_ms, VALUE_MS)
 
 
 def read_batch(noted: bytes, group_by: GroupBy) -> BatchInfo:
@@ -133,7 +199,7 @@ def read_batch(noted: bytes, group_by: GroupBy) -> BatchInfo:
     found = json.loads(noted)
     types = {name: from_json(kind) for name, kind in found["types"].items()}
     missing = [name for name in _columns(group_by) if name not in types]
-    info = BatchInfo(Plan(group_by, types), found["batch_end_ms"])
+    info = BatchInfo(Plan(group_by, types), found["batch_end_ms"], found.get("upload", 0))
     now = {} if missing else json.loads(info.to_bytes())
     differs = (what for name, what in _DECLARED.items() if now.get(name) != found[name])
     different = f"without column {missing[0]!r}" if missing else next(differs, None)

@@ -181,7 +181,7 @@ class Fetcher:
                 f"({_minute(batch.end_ms)}): ask for a later time"
             )
         dataset = batch.plan.group_by.batch_dataset
-        return GetRequest(b"", dataset, batch.end_ms, batch.end_ms + 1, VALUE_MS)
+        return GetRequest(b"", dataset, batch.values_ms, batch.values_ms + 1, VALUE_MS)
 
     def _requests(self, at_ms: int) -> list[GetRequest]:
         """The requests for tiles or rows that each key needs, with an empty key."""

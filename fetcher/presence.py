@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from chronon_beam.api.records import MIN_MS, GetRequest, TimedValue
+from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, TimedValue
 from chronon_beam.fetcher.fetch import Features, Fetcher, Key
-
-_END_MS = 1 << 50
-"""No store has later times."""
 
 
 class Presence(StrEnum):
@@ -83,7 +80,7 @@ def _last_times(fetcher: Fetcher, keys: Sequence[Key]) -> list[int | None]:
     dataset = fetcher.plan.group_by.streaming_dataset
     sizes = [spec.size_ms for spec in fetcher.plan.specs] if fetcher.tiled else [0]
     requests = [
-        GetRequest(fetcher.key_bytes(key), dataset, MIN_MS, _END_MS, size_ms)
+        GetRequest(fetcher.key_bytes(key), dataset, MIN_MS, MAX_MS, size_ms)
         for key in keys
         for size_ms in sizes
     ]

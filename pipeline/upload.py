@@ -18,7 +18,7 @@ from apache_beam.pvalue import PBegin
 from chronon_beam.api.counts import Metric, dead
 from chronon_beam.api.serde import SerDe
 from chronon_beam.api.validation import require_all_keys
-from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo, save_batch
+from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo, begin_upload, save_batch
 from chronon_beam.fetcher.serving_info import check_batch
 from chronon_beam.io.dead_letters.letter import Origin
 from chronon_beam.io.dead_letters.sinks import open_dead_letters, sink_failures
@@ -99,12 +99,12 @@ def build_upload(
     dead_letters: beam.PTransform,
 ) -> beam.PCollection[int]:
     """Apply the upload to `root`; gives the numbers of values that were written at a time."""
-    plan, end_ms = job.info.plan, job.info.end_ms
+    plan, end_ms, values_ms = job.info.plan, job.info.end_ms, job.info.values_ms
     messages = root | "Read" >> source
     decoded: DecodedEvents = messages | "Decode" >> Decode(job.serde, job.columns, count)
     evaluated: Evaluated = decoded.events | "Evaluate" >> Evaluate(job.query, count=count)
     folded: Folded = evaluated.rows | "Fold" >> Fold(plan, end_ms, count)
-    united: United = folded.partials | "Unite" >> Unite(plan, end_ms, VALUE_MS, count)
+    united: United = folded.partials | "Unite" >> Unite(plan, end_ms, values_ms, VALUE_MS, count)
     write = Write(job.store_uri, plan.group_by.batch_dataset, count)
     written: Written = united.requests | "Write" >> write
     failures = [step.failures for step in (decoded, evaluated, folded, united, written)]
@@ -168,4 +168,5 @@ def prepare_upload(options: UploadOptions) -> tuple[Upload, Source]:
         info = BatchInfo(found.plan.checked(tiled=False), end_ms)
         store.create(group_by.batch_dataset)
         check_batch(store, info)
+        info = begin_upload(store, info)
     return Upload(info, found.query, options.store, found.serde), found.source

@@ -156,10 +156,17 @@ class United(NamedTuple):
 
 @dataclass
 class Unite(beam.PTransform):
-    """(key, packed partial) pairs to lists of PutRequests, one request per key."""
+    """(key, packed partial) pairs to lists of PutRequests, one request per key.
+
+    Attributes:
+        end_ms: the batch's end.
+        values_ms: the time under which its values are stored.
+        size_ms: the tile size under which they are.
+    """
 
     plan: Plan
     end_ms: int
+    values_ms: int
     size_ms: int
     count: Count = uncounted
 
@@ -193,8 +200,8 @@ class _UniteFn(beam.DoFn):
             yield from emitted(Result(None, [failure]), self._unite.count)
             return
         if value is not None:
-            end_ms, size_ms = self._unite.end_ms, self._unite.size_ms
-            self._requests.append(PutRequest(key, value, self._dataset, end_ms, end_ms, size_ms))
+            at_ms, size_ms = self._unite.values_ms, self._unite.size_ms
+            self._requests.append(PutRequest(key, value, self._dataset, at_ms, at_ms, size_ms))
             self._unite.count(Metric.VALUES, 1)
         if len(self._requests) >= _REQUESTS:
             yield self._requests

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import (
@@ -22,8 +24,17 @@ from chronon_beam.api import (
 )
 from chronon_beam.api.data_types import DOUBLE, INT, STRING
 from chronon_beam.api.dialect import DAY_MS, DIALECTS
-from chronon_beam.api.records import GetRequest, PutRequest
-from chronon_beam.fetcher.batch_info import BatchInfo, batch_request, save_batch
+from chronon_beam.api.records import MAX_MS, GetRequest, PutRequest
+from chronon_beam.fetcher.batch_info import (
+    METADATA,
+    VALUE_MS,
+    BatchInfo,
+    batch_key,
+    batch_request,
+    begin_upload,
+    save_batch,
+)
+from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, check_batch, load, save
 from chronon_beam.io.kv_store import MemoryStore, open_store
 
@@ -138,3 +149,86 @@ def test_of_older_batches_the_last_is_kept(scheme: str, tmp_path: Any) -> None:
     save_batch(store, replace(info(), end_ms=END_MS + 2 * DAY_MS))
     assert len(list(store.scan("TEAM_BATCH_V1_BATCH"))) == len(kept)
     store.close()
+
+
+def put(store: Any, made: BatchInfo, **values: str) -> None:
+    store.multi_put(
+        [batch_request(made, key.encode(), value.encode()) for key, value in values.items()]
+    )
+
+
+def read(store: Any, *keys: str) -> list[bytes | None]:
+    """What a fetcher that opens the store now reads of keys."""
+    found = load(store, group_by())
+    assert found.batch is not None
+    request = Fetcher.of(found, store)._batch_request(found.batch, END_MS + DAY_MS)
+    answers = store.multi_get([request._replace(key_bytes=key.encode()) for key in keys])
+    return [values[0].value_bytes if values else None for values in answers]
+
+
+@pytest.mark.parametrize("scheme", ["memory:again", "sqlite:{}/features.db"])
+def test_day_that_is_uploaded_again_changes_for_readers_once_and_at_the_end(
+    scheme: str, tmp_path: Any
+) -> None:
+    store = open_store(scheme.format(tmp_path))
+    first = begin_upload(store, info())
+    put(store, first, ann="1", bob="2")
+    save_batch(store, first)
+    failed = begin_upload(store, info())
+    put(store, failed, ann="half", cid="half")
+    assert read(store, "ann", "bob", "cid") == [b"1", b"2", None]
+    again = begin_upload(store, info())
+    put(store, again, ann="3")
+    assert read(store, "ann", "bob", "cid") == [b"1", b"2", None]
+    save_batch(store, again)
+    # Neither a key that only the first upload had, nor one that only the failed one had.
+    assert read(store, "ann", "bob", "cid") == [b"3", None, None]
+    assert [each.end_ms for each in (first, failed, again)] == [END_MS] * 3
+    assert len({each.values_ms for each in (first, failed, again)}) == 3
+
+    following = begin_upload(store, replace(info(), end_ms=END_MS + DAY_MS))
+    put(store, following, ann="4")
+    save_batch(store, following)
+    kept = {each.value.value_bytes for each in store.scan("TEAM_BATCH_V1_BATCH")}
+    assert not kept & {b"1", b"2", b"half"}
+    store.close()
+
+
+def test_chronons_reader_gets_the_latest_upload_of_a_day() -> None:
+    """It takes the newest value of a key that is not before the batch's end."""
+    store = MemoryStore("chronons")
+    for value in ("1", "2"):
+        made = begin_upload(store, info())
+        put(store, made, ann=value)
+        save_batch(store, made)
+    found = store.multi_get([GetRequest(b"ann", "TEAM_BATCH_V1_BATCH", END_MS, MAX_MS, VALUE_MS)])
+    assert max(found[0], key=lambda each: each.ts_ms).value_bytes == b"2"
+    MemoryStore.forget("chronons")
+
+
+@given(st.integers(0, 10 * DAY_MS))
+def test_values_stand_between_their_day_and_the_next(upload: int) -> None:
+    made = replace(info(), upload=upload)
+    assert END_MS <= made.values_ms < END_MS + DAY_MS
+
+
+def test_note_from_before_uploads_were_counted_is_understood(store: Any) -> None:
+    save_batch(store, info())
+    noted = batch_key(group_by())
+    old = json.loads(store.multi_get([noted])[0][0].value_bytes)
+    del old["upload"]
+    request = PutRequest(noted.key_bytes, json.dumps(old).encode(), METADATA, END_MS, 0, VALUE_MS)
+    store.multi_put([request])
+    put(store, info(), ann="old")
+    assert read(store, "ann") == [b"old"]
+    assert begin_upload(store, info()).upload == 1
+
+
+def test_names_that_make_one_dataset_do_not_share_it(store: Any) -> None:
+    save_batch(store, begin_upload(store, info()))
+    other = info(name="team.batch_v1")
+    assert other.plan.group_by.batch_dataset == info().plan.group_by.batch_dataset
+    for step in (begin_upload, save_batch):
+        with pytest.raises(GroupByError, match=r"is that of GroupBy 'team\.batch\.v1'.*Rename one"):
+            step(store, other)
+    assert begin_upload(store, info()).upload == 1

@@ -18,7 +18,7 @@ from chronon_beam.api import Accuracy, Aggregation, Operation, TimeUnit, Window
 from chronon_beam.api.data_types import LONG, STRING, list_of
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.records import Messages
-from chronon_beam.fetcher.batch_info import BatchInfo, save_batch
+from chronon_beam.fetcher.batch_info import BatchInfo, begin_upload, save_batch
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load, save
 from chronon_beam.io.kv_store import open_store
@@ -34,13 +34,14 @@ KEYS = [{"user": user, "shop": shop} for user in ("ann", "böb", None) for shop 
 
 def uploaded(job: Job, end_ms: int, batches: list[Messages]) -> dict[str, int]:
     """Upload what `job` is of into its store; the counts."""
-    info = BatchInfo(job.plan, end_ms)
+    store = open_store(job.store_uri)
+    info = begin_upload(store, BatchInfo(job.plan, end_ms))
     before = dict(tally)
     with beam.Pipeline(runner=FnApiRunner()) as root:
         source = beam.Create(batches, reshuffle=False)
         upload = Upload(info, job.query, job.store_uri)
         build_upload(root, upload, source, CollectDead(f"{job.store_uri}/upload"))
-    save_batch(open_store(job.store_uri), info)
+    save_batch(store, info)
     return tallied_since(before)
 
 

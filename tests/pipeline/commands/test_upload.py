@@ -100,6 +100,33 @@ def test_snapshot_features_are_uploaded_and_not_streamed(place: Place) -> None:
     assert "another accuracy" in err
 
 
+def test_day_that_readers_have_stays_as_it_is_until_all_of_it_is_uploaded_again(
+    place: Place,
+) -> None:
+    group_by = place.declare()
+    upload = ("upload", group_by, place.store, DS)
+    assert place.run(*upload, place.source)[0] == 0
+    half = place.folder / "half.jsonl"
+    half.write_text(f'{{"user": "ann", "price": 5, "t": {END_MS - 2}}}\nno JSON\n')
+    source = f"--source=file:{half}?schema=user STRING, price BIGINT, t BIGINT"
+    code, _, err = place.run(*upload, source, "--max_dead=0")
+    assert code == 1
+    assert "Readers stay with the batch they have" in err
+    assert place.price(group_by, END_MS)[0] == 21
+    assert place.run(*upload, source)[0] == 0
+    assert place.price(group_by, END_MS)[0] == 5
+
+
+def test_names_that_make_one_dataset_do_not_share_its_batch(place: Place) -> None:
+    file = place.declare()
+    assert place.run("upload", file, place.source, place.store, DS)[0] == 0
+    twin = place.folder / "own.py"
+    twin.write_text(twin.read_text().replace("'t.own'", "'t_own'"))
+    code, _, err = place.run("upload", file, place.source, place.store, DS)
+    assert code == 2
+    assert "dataset T_OWN_BATCH is that of GroupBy 't.own'" in err
+
+
 @pytest.mark.parametrize("ds", ["yesterday", "2026-02-30", ""])
 def test_ds_is_a_day(ds: str) -> None:
     with pytest.raises(UsageError, match=r"a day is expected, for example"):
