@@ -20,6 +20,7 @@ from chronon_beam.pipeline import commands
 from chronon_beam.pipeline.command import DONE, FAILED, WRONG_USE, Command
 from chronon_beam.pipeline.interrupt import MESSAGE, STOPPED, has_come
 from chronon_beam.pipeline.options import UsageError, nearest
+from chronon_beam.transforms.spark.quick_start import start
 
 _LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
@@ -52,6 +53,7 @@ def _run(argv: Sequence[str]) -> int:
     command: Command = arguments.command
     if unknown and not command.takes_beam_flags:
         arguments.parser.error(f"unknown argument {unknown[0]!r}")
+    start.short, start.makes_archive = command.short, True
     return command.run(arguments, unknown)
 
 

@@ -22,6 +22,7 @@ class Command:
         add_flags: declares the command's flags.
         run: takes the parsed flags and those that the parser does not know; returns an exit code.
         takes_beam_flags: whether flags that the parser does not know may be Beam's.
+        short: whether it works for seconds: then Spark starts quickly rather than running fast.
     """
 
     summary: str
@@ -29,6 +30,7 @@ class Command:
     add_flags: Callable[[ArgumentParser], None]
     run: Callable[[Namespace, list[str]], int]
     takes_beam_flags: bool = False
+    short: bool = False
 
 
 def next_steps(arguments: Namespace, keys: Sequence[str]) -> str:

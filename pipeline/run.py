@@ -18,6 +18,7 @@ from chronon_beam.io.dead_letters.sinks import DeadLetters, open_dead_letters
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.runs.entry import Entry
 from chronon_beam.io.sources import Source
+from chronon_beam.io.units import Unit
 from chronon_beam.pipeline.existing import (
     adding_of,
     continues,
@@ -44,6 +45,7 @@ from chronon_beam.pipeline.runners.job_server import root_cause
 from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
 from chronon_beam.pipeline.summary import Totals, summary
+from chronon_beam.transforms.spark import quick_start
 
 
 class JobFailed(RuntimeError):
@@ -94,6 +96,7 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
             say(f"{group_by.name}: {line}")
         if entry.idle:
             return Done(group_by, {})
+        quick_start.start.short = _is_little(entry.run.units)
         how = partial(carry_out, runner=runner, beam_flags=beam_flags, latency=options.latency)
         return Done(group_by, _run_entered(store, entry, options, group_by, dead_letters, how))
 
@@ -125,6 +128,14 @@ def _run_entered(
         raise JobFailed("; ".join([*found, *([_UNFINISHED] if source.bounded else [])]))
     return counts
 
+
+def _is_little(units: Sequence[Unit]) -> bool:
+    """Whether a run over these files ends before Java's best compiler has paid for itself."""
+    return 0 < sum(unit.stop - unit.start for unit in units) <= _LITTLE_BYTES
+
+
+_LITTLE_BYTES = 32 << 20
+"""About 400,000 events as JSON lines. Up to a million or more would gain: docs/performance.md."""
 
 _UNFINISHED = (
     "this run does not count as finished: run it again once that is mended, and it replaces what "

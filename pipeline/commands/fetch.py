@@ -172,4 +172,4 @@ def _keys(
         yield from read_keys(arguments.keys)
 
 
-COMMAND = Command("read the features of keys", _EXAMPLE, _add_flags, _run)
+COMMAND = Command("read the features of keys", _EXAMPLE, _add_flags, _run, short=True)

@@ -101,4 +101,6 @@ def _at(made: "Draft") -> str:
     return f" --at {moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-COMMAND = Command("write a first GroupBy for a file of events", _EXAMPLE, _add_flags, _run)
+COMMAND = Command(
+    "write a first GroupBy for a file of events", _EXAMPLE, _add_flags, _run, short=True
+)

@@ -47,5 +47,10 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
 
 
 COMMAND = Command(
-    "show tiles, schemas, cost and warnings", _EXAMPLE, _add_flags, _run, takes_beam_flags=True
+    "show tiles, schemas, cost and warnings",
+    _EXAMPLE,
+    _add_flags,
+    _run,
+    takes_beam_flags=True,
+    short=True,
 )

@@ -45,4 +45,4 @@ def _run(arguments: Namespace, _: list[str]) -> int:
     return DONE
 
 
-COMMAND = Command("follow each event through the operators", _EXAMPLE, _add_flags, _run)
+COMMAND = Command("follow each event through the operators", _EXAMPLE, _add_flags, _run, short=True)

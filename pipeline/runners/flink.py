@@ -16,12 +16,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from chronon_beam.pipeline.runners import latency, maven, worker_boot
+from chronon_beam.pipeline.runners import latency, worker_boot
 from chronon_beam.pipeline.runners.flink_jar import ASSEMBLED_VERSION, job_server_jar
 from chronon_beam.pipeline.runners.flink_state import check_savepoint
 from chronon_beam.pipeline.runners.job_server import JobServer
 from chronon_beam.pipeline.runners.latency import Latency
 from chronon_beam.pipeline.runners.own_metrics import stop_measuring
+from chronon_beam.transforms.spark.cache_directory import cache_directory
 
 LOCAL_MASTERS = ("[local]", "[auto]")
 CHECKPOINT_INTERVAL_MS = 30_000
@@ -122,7 +123,7 @@ def _environment(given: Flags, local: bool) -> dict[str, str | None]:
         return {"environment_type": "LOOPBACK"}
     if kind not in (None, "PROCESS"):
         return {}
-    command = worker_boot.write_command(maven.cache_directory())
+    command = worker_boot.write_command(cache_directory())
     inherited = {"PYTHONPATH": path} if (path := os.environ.get("PYTHONPATH")) else {}
     config = json.dumps({"command": str(command), "env": inherited})
     return {"environment_type": "PROCESS", "environment_config": config}

@@ -25,6 +25,7 @@ from apache_beam.utils.subprocess_server import JavaJarServer
 from apache_beam.version import __version__ as beam_version
 
 from chronon_beam.pipeline.runners import flink_state, maven
+from chronon_beam.transforms.spark.cache_directory import cache_directory
 
 ASSEMBLED_VERSION = "1.19"
 """The Flink version of the lock file."""
@@ -157,7 +158,7 @@ def _explicit(named: str, origin: str) -> tuple[str, str]:
 def _assembled_path() -> Path:
     """A new lock file or layout is a new name, so no stale jar is ever taken."""
     tag = hashlib.sha256(LOCK.read_bytes() + bytes([_LAYOUT])).hexdigest()[:12]
-    return maven.cache_directory() / f"flink-{ASSEMBLED_VERSION}-job-server-{tag}.jar"
+    return cache_directory() / f"flink-{ASSEMBLED_VERSION}-job-server-{tag}.jar"
 
 
 def _assembled_before(flink_version: str, _say: Say) -> tuple[str, str]:
@@ -198,7 +199,7 @@ def _assembled_now(flink_version: str, say: Say) -> tuple[str, str]:
         return "", f"only Flink {ASSEMBLED_VERSION} can be assembled"
     locked, began = maven.read_lock(LOCK), time.monotonic()
     say(f"Flink job server: assembling it from {len(locked)} jars (200 MB, once)")
-    jars = maven.fetch(locked, maven.cache_directory() / "jars", say)
+    jars = maven.fetch(locked, cache_directory() / "jars", say)
     fetched = time.monotonic()
     say(f"  fetched in {fetched - began:.0f} s, merging")
     target = _assembled_path()
@@ -210,7 +211,7 @@ def lock(coordinates: Path) -> None:
     """Rewrite the lock file from a file with one coordinate a line, by fetching every jar."""
     lines = [line.split()[:1] for line in coordinates.read_text(encoding="utf-8").splitlines()]
     jars = [maven.parse_coordinate(line[0]) for line in lines if line and line[0][0] != "#"]
-    paths = maven.fetch(jars, maven.cache_directory() / "jars")
+    paths = maven.fetch(jars, cache_directory() / "jars")
     sums = [maven.sha256_of(path) for path in paths]
     maven.write_lock(
         LOCK, [jar._replace(sha256=sha) for jar, sha in zip(jars, sums, strict=True)], _COMMENT

@@ -9,7 +9,6 @@ makes these found too.
 
 import hashlib
 import logging
-import os
 import re
 import sys
 import time
@@ -62,14 +61,6 @@ class Jar(NamedTuple):
             classifier=self.classifier,
         )
         return f"{jar.removesuffix('jar')}{self.extension}"
-
-
-def cache_directory() -> Path:
-    """$CHRONON_BEAM_CACHE, else `chronon_beam` in $XDG_CACHE_HOME or ~/.cache; made if new."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    path = Path(os.environ.get("CHRONON_BEAM_CACHE") or Path(home, "chronon_beam"))
-    path.mkdir(parents=True, exist_ok=True)
-    return path.absolute()
 
 
 def parse_coordinate(coordinate: str) -> Jar:

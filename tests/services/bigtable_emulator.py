@@ -19,6 +19,7 @@ from apache_beam.utils.subprocess_server import pick_port
 from service import Service, serve
 
 from chronon_beam.pipeline.runners import maven
+from chronon_beam.transforms.spark.cache_directory import cache_directory
 
 LOCK = Path(__file__).with_name("bigtable_emulator.lock")
 
@@ -29,7 +30,7 @@ _MACHINES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm", "arm64": "
 def emulator_binary() -> Path:
     """The emulator's executable for this machine: fetched once, and kept in the cache."""
     (jar,) = maven.read_lock(LOCK)
-    folder = maven.cache_directory()
+    folder = cache_directory()
     binary = folder / f"cbtemulator-{jar.version}"
     if not binary.exists():
         (archive,) = maven.fetch([jar], folder / "jars")

@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from service import Service, serve
 
 from chronon_beam.pipeline.runners import maven
+from chronon_beam.transforms.spark.cache_directory import cache_directory
 from chronon_beam.transforms.spark.java_runtime import java_environment
 
 LOCK = Path(__file__).with_name("kafka_broker.lock")
@@ -78,7 +79,7 @@ class KafkaBroker(Service):
         self.sasl_bootstrap = f"127.0.0.1:{sasl}"
         self._properties = directory / "server.properties"
         self._data = directory / "data"
-        jars = maven.fetch(maven.read_lock(LOCK), maven.cache_directory() / "jars")
+        jars = maven.fetch(maven.read_lock(LOCK), cache_directory() / "jars")
         self._java = ["java", *_JVM, "-cp", ":".join(map(str, jars))]
         text = _PROPERTIES.format(
             plain=plain, sasl=sasl, controller=controller, jaas=_JAAS, data=self._data

@@ -18,6 +18,7 @@ from apache_beam.utils.subprocess_server import pick_port
 from service import Service, serve
 
 from chronon_beam.pipeline.runners import maven
+from chronon_beam.transforms.spark.cache_directory import cache_directory
 from chronon_beam.transforms.spark.java_runtime import java_environment
 
 LOCK = Path(__file__).with_name("schema_registry.lock")
@@ -37,7 +38,7 @@ class SchemaRegistry(Service):
         (self._port,) = pick_port(None)
         self._root = f"http://127.0.0.1:{self._port}"
         self.url = f"{self._root}/apis/ccompat/v7"
-        (archive,) = maven.fetch(maven.read_lock(LOCK), maven.cache_directory() / "jars")
+        (archive,) = maven.fetch(maven.read_lock(LOCK), cache_directory() / "jars")
         with tarfile.open(archive) as packed:
             packed.extractall(directory / "registry", filter="data")
         (self._jar,) = (directory / "registry").glob("**/*-runner.jar")

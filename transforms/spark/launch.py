@@ -23,9 +23,14 @@ from py4j.java_gateway import JavaGateway
 from pyspark import java_gateway
 
 from chronon_beam.transforms.spark.java_runtime import java_home
+from chronon_beam.transforms.spark.quick_start import found_archive, make_later, start, start_flags
 
 HEAP = "512m"
 """Enough for batches of thousands of heavy events; Spark refuses to start below 450 MB."""
+
+JARS = Path(java_gateway.__file__).with_name("jars")
+CLASS_PATH = ("-cp", str(JARS / "*"))
+MEMORY = (f"-Xmx{HEAP}", "-XX:+UseSerialGC")
 
 _START_TIMEOUT_S = 240
 _END_TIMEOUT_S = 10
@@ -57,6 +62,10 @@ class JvmFailed(RuntimeError):
     """Spark's JVM did not start, or has ended; the message ends with what the JVM printed last."""
 
 
+class JvmEnded(JvmFailed):
+    """Spark's JVM has ended before it was ready."""
+
+
 class Jvm(NamedTuple):
     """A running JVM with py4j's server in it.
 
@@ -77,6 +86,10 @@ class Jvm(NamedTuple):
         """The end of what the JVM printed."""
         return _tail(self.log)
 
+    def end(self) -> None:
+        """End it as a crash of this process would, by its standard input, and wait for that."""
+        _end(self.process, os.getpid())
+
     def release_unused(self) -> None:
         """Let the JVM free the `unused` objects; call it only while the JVM runs."""
         while self.unused:
@@ -95,10 +108,23 @@ def launch(confs: Mapping[str, str], directory: Path) -> Jvm:
         JavaNotFound: if there is no Java to start.
         JvmFailed: if the JVM ends, or is not ready after some minutes.
     """
+    archive = found_archive(JARS)
+    if archive is None:
+        if start.makes_archive:
+            atexit.register(make_later, JARS)
+        return _launch(confs, directory, None)
+    try:
+        return _launch(confs, directory, archive)
+    except JvmEnded:
+        archive.unlink(missing_ok=True)
+        return _launch(confs, directory, None)
+
+
+def _launch(confs: Mapping[str, str], directory: Path, archive: Path | None) -> Jvm:
     log = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the JVM
     info = directory / "gateway"
     process = subprocess.Popen(
-        _command(confs, directory),
+        _command(confs, directory, archive),
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
@@ -130,7 +156,6 @@ def _remove(directory: Path, owner: int) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]", owner: int) -> None:
-    """Ends the JVM as a crash of this process would, by its standard input, and waits for that."""
     if os.getpid() != owner or process.stdin is None:
         return
     process.stdin.close()
@@ -140,13 +165,12 @@ def _end(process: "subprocess.Popen[bytes]", owner: int) -> None:
         process.kill()
 
 
-def _command(confs: Mapping[str, str], directory: Path) -> list[str]:
+def _command(confs: Mapping[str, str], directory: Path, archive: Path | None) -> list[str]:
     return [
         str(Path(java_home(), "bin", "java")),
-        "-cp",
-        str(Path(java_gateway.__file__).with_name("jars") / "*"),
-        f"-Xmx{HEAP}",
-        "-XX:+UseSerialGC",
+        *CLASS_PATH,
+        *MEMORY,
+        *start_flags(archive),
         "-XX:-UsePerfData",
         "-XX:+IgnoreUnrecognizedVMOptions",
         "--enable-native-access=ALL-UNNAMED",
@@ -169,7 +193,7 @@ def _await(info: Path, process: "subprocess.Popen[bytes]", log: IO[bytes]) -> No
     deadline = time.monotonic() + _START_TIMEOUT_S
     while not info.exists():
         if process.poll() is not None:
-            raise JvmFailed(
+            raise JvmEnded(
                 f"Spark's JVM ended with exit code {process.returncode} before it was ready "
                 f"(Java at {java_home()}). It said: {_tail(log)}"
             )

@@ -8,6 +8,7 @@ import pytest
 from apache_beam.utils.subprocess_server import JavaJarServer
 
 from chronon_beam.pipeline.runners import flink_jar, maven
+from chronon_beam.transforms.spark.cache_directory import cache_directory
 
 SHA = "0" * 64
 
@@ -179,4 +180,4 @@ def test_other_flink_version_without_a_published_jar_is_an_error_with_remedy():
 def test_cache_follows_xdg(tmp_path, monkeypatch):
     monkeypatch.delenv("CHRONON_BEAM_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert maven.cache_directory() == Path(tmp_path, "xdg", "chronon_beam")
+    assert cache_directory() == Path(tmp_path, "xdg", "chronon_beam")

@@ -1,0 +1,143 @@
+"""The archive of Spark's classes is made once, used where it can be, and never in the way."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chronon_beam.transforms.spark import launch, make_archive, quick_start
+from chronon_beam.transforms.spark.java_runtime import java_home
+from chronon_beam.transforms.spark.quick_start import Start, archive_path, given_up, start_flags
+
+MAKE = [
+    sys.executable,
+    "-c",
+    "import sys; from chronon_beam.transforms.spark.make_archive import main; sys.exit(main())",
+]
+UPPER = """
+import pyarrow as pa
+from chronon_beam.transforms.spark.compiled_query import SqlQuery, compile_query
+query = SqlQuery((("x", "upper(s)"),), (), (), pa.schema([("s", pa.string())]), ("x",))
+batch = pa.RecordBatch.from_pydict({"s": ["a"]})
+print(compile_query(query).evaluate(batch).rows.to_pydict())
+"""
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CHRONON_BEAM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / quick_start.FOLDER
+
+
+@pytest.fixture
+def archive(cache: Path) -> Path:
+    path = archive_path(launch.JARS)
+    assert path is not None
+    assert path.parent == cache
+    cache.mkdir(parents=True)
+    return path
+
+
+def can_start_from(archive: Path) -> bool:
+    java = Path(java_home(), "bin", "java")
+    flags = [*launch.MEMORY, *launch.CLASS_PATH, *start_flags(archive), "-Xshare:on"]
+    return subprocess.run([java, *flags, "-version"], capture_output=True).returncode == 0
+
+
+def run(program: str) -> tuple[str, str]:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    return done.stdout, done.stderr
+
+
+def test_two_processes_make_one_archive_and_a_damaged_one_is_left_alone(archive: Path) -> None:
+    (archive.parent / "left.part").write_text("an earlier process was killed")
+    both = [subprocess.Popen(MAKE), subprocess.Popen(MAKE)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert sorted(path.name for path in archive.parent.iterdir()) == [archive.name, "lock"]
+    assert can_start_from(archive)
+    assert run(UPPER) == ("{'x': ['A']}\n", "")
+
+    damaged = archive.with_name("damaged.jsa")
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 4096] = bytes(4096)
+    damaged.write_bytes(data)
+    assert not can_start_from(damaged)
+    damaged.replace(archive)
+    assert run(UPPER) == ("{'x': ['A']}\n", "")
+
+
+def test_what_is_no_archive_is_left_alone(archive: Path) -> None:
+    archive.write_text("no archive")
+    assert run(UPPER) == ("{'x': ['A']}\n", "")
+
+
+def test_archive_that_a_jvm_dies_of_is_removed(archive: Path) -> None:
+    archive.write_text("no archive")
+    deadly = (
+        "from chronon_beam.transforms.spark import launch\n"
+        "launch.start_flags = lambda found: ['-Xshare:on', f'-XX:SharedArchiveFile={found}'] "
+        "if found else []\n"
+    )
+    assert run(deadly + UPPER) == ("{'x': ['A']}\n", "")
+    assert not archive.exists()
+
+
+def test_without_a_place_to_keep_it_spark_starts_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHRONON_BEAM_CACHE", "/dev/null/cache")
+    assert archive_path(launch.JARS) is None
+    assert make_archive.main() == 1
+    commands = "from chronon_beam.transforms.spark.quick_start import start\n"
+    assert run(f"{commands}start.makes_archive = True\n{UPPER}") == ("{'x': ['A']}\n", "")
+
+
+def test_each_java_and_each_pyspark_has_its_own(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jars = tmp_path / "jars"
+    jars.mkdir()
+    found = [archive_path(jars)]
+    (jars / "spark-core.jar").write_text("4.2")
+    found.append(archive_path(jars))
+    os.utime(jars / "spark-core.jar", (1, 1))
+    found.append(archive_path(jars))
+    assert archive_path(jars) == found[-1]
+    monkeypatch.setattr(quick_start, "java_version", lambda: "another build")
+    found.append(archive_path(jars))
+    assert len(set(found)) == len(found)
+
+
+def test_failure_is_noted_and_not_repeated(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("this Java cannot")
+
+    monkeypatch.setattr(make_archive, "_write", fails)
+    assert make_archive.main() == 1
+    assert given_up(archive).read_text() == "this Java cannot\n"
+    monkeypatch.setattr(subprocess, "Popen", pytest.fail)
+    quick_start.make_later(launch.JARS)
+    assert make_archive.main() == 0
+
+
+def test_archives_that_nobody_uses_are_removed(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used, unused = archive.with_name("used.jsa"), archive.with_name("unused.jsa")
+    for path in (used, unused):
+        path.touch()
+    os.utime(unused, (1, 1))
+    monkeypatch.setattr(make_archive, "_write", lambda path, _: path.touch())
+    assert make_archive.main() == 0
+    names = {path.name for path in archive.parent.iterdir()}
+    assert names == {archive.name, used.name, "lock"}
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_short_commands_use_the_quick_compiler_alone(
+    short: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quick_start, "start", Start(short=short))
+    assert ("-XX:TieredStopAtLevel=1" in start_flags(None)) is short

@@ -1,0 +1,146 @@
+"""Makes the archive of Spark's classes from which JVMs start quickly: see `quick_start`.
+
+    python -m chronon_beam.transforms.spark.make_archive
+
+It runs Spark once to see which classes are loaded, and has Java write them to a file. That takes
+half a minute of CPU, at the lowest priority, and the file has 170 MB. Of two processes at once only
+one does it; the file is whole when it gets its name.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from chronon_beam.transforms.spark.compiled_query import compile_query
+from chronon_beam.transforms.spark.java_runtime import java_home
+from chronon_beam.transforms.spark.launch import CLASS_PATH, JARS, MEMORY
+from chronon_beam.transforms.spark.query import SqlQuery
+from chronon_beam.transforms.spark.quick_start import archive_path, given_up, start
+from chronon_beam.transforms.spark.session import local_spark, parse_ddl
+
+_NEEDED_BYTES = 1 << 30
+_UNUSED_S = 30 * 86_400
+_TIMEOUT_S = 1_800
+_UNFINISHED = ".part"
+
+
+def main() -> int:
+    """Make the archive, unless it is there, another process makes it or the disk is full."""
+    archive = archive_path(JARS)
+    if archive is None:
+        return 1
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(archive.parent) as alone:
+        if not alone or archive.exists() or given_up(archive).exists():
+            return 0
+        _clear(archive.parent)
+        if shutil.disk_usage(archive.parent).free < _NEEDED_BYTES:
+            return 1
+        return _make(archive)
+
+
+def _make(archive: Path) -> int:
+    part = archive.with_suffix(_UNFINISHED)
+    try:
+        _write(part, archive.with_suffix(f".list{_UNFINISHED}"))
+        part.replace(archive)
+    except Exception as error:  # whatever it is, it would be so the next time too
+        given_up(archive).write_text(f"{error}\n", encoding="utf-8")
+        return 1
+    finally:
+        _clear(archive.parent)
+    return 0
+
+
+def _write(archive: Path, classes: Path) -> None:
+    """Write the archive, and by the way a file of the names of the classes.
+
+    Raises:
+        RuntimeError: Java or Spark cannot do it.
+    """
+    start.class_list, start.short = classes, True
+    _use_spark()
+    done = subprocess.run(
+        [
+            str(Path(java_home(), "bin", "java")),
+            "-Xshare:dump",
+            f"-XX:SharedClassListFile={classes}",
+            f"-XX:SharedArchiveFile={archive}",
+            *MEMORY,
+            *CLASS_PATH,
+        ],
+        capture_output=True,
+        timeout=_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode or not archive.exists():
+        said = (done.stdout + done.stderr)[-2_000:].decode(errors="replace")
+        raise RuntimeError(f"Java ended with code {done.returncode}. It said: {said}")
+    _sync(archive)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Whether no other process makes an archive in the folder, as long as the context lasts."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier process has left unfinished, and archives that nobody uses."""
+    for path in folder.iterdir():
+        unused_s = time.time() - path.stat().st_mtime
+        if path.suffix == _UNFINISHED or (path.suffix != "" and unused_s > _UNUSED_S):
+            path.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold the file before its name says that it is whole."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+_SELECTS = {
+    "arithmetic": "round(price * 1.1, 2) + n % 7 - coalesce(n / 2, 0)",
+    "text": "upper(concat(s, substring(s, 1, 2), lpad(s, 5, '0')))",
+    "pattern": "regexp_replace(s, '[a-z]+', 'x') LIKE '%x' AND s RLIKE '^a'",
+    "time": "unix_millis(CAST(s AS TIMESTAMP)) + dayofweek(to_date(s)) + hour(t)",
+    "format": "date_format(t, 'yyyy-MM-dd')",
+    "json": "get_json_object(to_json(struct(*)), '$.s')",
+    "parsed": "from_json(s, 'a INT, b ARRAY<STRING>').b[0]",
+    "hash": "md5(s) || CAST(xxhash64(s, n) AS STRING)",
+    "many": "size(array_distinct(transform(items, x -> x + 1))) + element_at(map('a', n), 'a')",
+    "exact": "CAST(n AS DECIMAL(20, 2)) * CAST(price AS DECIMAL(10, 3))",
+    "cases": "CASE WHEN n IN (1, 2, 3) THEN 'a' WHEN n IS NULL THEN 'b' ELSE split(s, ',')[0] END",
+    "ts": "n",
+}
+"""What selects and derivations are made of, so that the classes for it are in the archive."""
+
+
+def _use_spark() -> None:
+    """Plan and evaluate a query, and end Spark, so that Java has seen all that a command needs."""
+    schema = parse_ddl("s STRING, n BIGINT, price DOUBLE, t TIMESTAMP, items ARRAY<INT>")
+    query = SqlQuery((*_SELECTS.items(),), ("n > 0 OR s = 'a'",), (), schema, (*_SELECTS,))
+    compiled = compile_query(query)
+    compiled.evaluate(pa.RecordBatch.from_pylist([{"s": "a", "n": 1}], schema=compiled.inputs))
+    jvm = local_spark().jvm
+    if jvm is not None:
+        jvm.end()
+
+
+if __name__ == "__main__":
+    os.nice(19)
+    sys.exit(main())
