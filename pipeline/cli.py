@@ -126,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="chronon-beam",
         description="Chronon GroupBys as a Beam pipeline: events in, fresh features out.",
+        epilog="Begin with your own file: chronon-beam init FILE",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version")

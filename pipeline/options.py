@@ -52,9 +52,20 @@ class JobOptions:
     existing: str | None = None
 
 
+Flags = argparse._ArgumentGroup
+"""Flags that have one title in the help."""
+
+
+def _flags(parser: argparse.ArgumentParser, title: str) -> Flags:
+    """The part of a command's help that has this title; made if it is new."""
+    titled = [part for part in parser._action_groups if part.title == title]
+    return titled[0] if titled else parser.add_argument_group(title)
+
+
 def add_group_by(parser: argparse.ArgumentParser) -> None:
     """Flags that say which GroupBy."""
-    parser.add_argument(
+    flags = _flags(parser, "GroupBy")
+    flags.add_argument(
         "--group_by",
         required=True,
         metavar="FILE",
@@ -65,7 +76,8 @@ def add_group_by(parser: argparse.ArgumentParser) -> None:
 
 def add_dialect(parser: argparse.ArgumentParser) -> None:
     """The flag that says whose Chronon a GroupBy is written for."""
-    parser.add_argument(
+    flags = _flags(parser, "GroupBy")
+    flags.add_argument(
         "--dialect",
         choices=sorted(DIALECTS),
         help="which Chronon compiled it; the two give some ids another meaning (default: airbnb)",
@@ -74,7 +86,8 @@ def add_dialect(parser: argparse.ArgumentParser) -> None:
 
 def add_source(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """The flag that says where events come from."""
-    parser.add_argument(
+    flags = _flags(parser, "events")
+    flags.add_argument(
         "--source",
         required=required,
         metavar="URI",
@@ -86,13 +99,14 @@ def add_source(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 def add_live(parser: argparse.ArgumentParser) -> None:
     """Flags for events that never end; their defaults are those of `Live`."""
-    parser.add_argument(
+    flags = _flags(parser, "events that never end")
+    flags.add_argument(
         "--kafka_bootstrap",
         metavar="HOST:PORT",
         help="the brokers of the GroupBy's own topic, which is read where --source is not given",
     )
-    _add_times(parser, Live())
-    parser.add_argument(
+    _add_times(flags, Live())
+    flags.add_argument(
         "--latency",
         type=_latency,
         default=DEFAULT,
@@ -109,8 +123,8 @@ def _latency(text: str) -> Latency:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _add_times(parser: argparse.ArgumentParser, default: Live) -> None:
-    parser.add_argument(
+def _add_times(flags: Flags, default: Live) -> None:
+    flags.add_argument(
         "--max_out_of_orderness_ms",
         type=int,
         default=default.disorder_ms,
@@ -118,7 +132,7 @@ def _add_times(parser: argparse.ArgumentParser, default: Live) -> None:
         help="how far events of a partition may be out of order before they are late "
         "(default: %(default)s)",
     )
-    parser.add_argument(
+    flags.add_argument(
         "--idle_ms",
         type=int,
         default=default.idle_ms,
@@ -130,7 +144,8 @@ def _add_times(parser: argparse.ArgumentParser, default: Live) -> None:
 
 def add_store(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """The flag that says where tiles are kept."""
-    parser.add_argument(
+    flags = _flags(parser, "store")
+    flags.add_argument(
         "--store",
         required=required,
         metavar="URI",
@@ -140,7 +155,8 @@ def add_store(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 def add_existing(parser: argparse.ArgumentParser) -> None:
     """The flag that says what is done about what earlier runs have left."""
-    parser.add_argument(
+    flags = _flags(parser, "store")
+    flags.add_argument(
         "--existing",
         choices=EXISTING,
         help="what earlier runs have left in the store: merge adds what is new to it, replace "
@@ -157,13 +173,14 @@ def add_tiling(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_kind(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    flags = _flags(parser, "tiles")
+    flags.add_argument(
         "--tiling",
         choices=("tiled", "untiled"),
         default="tiled",
         help="tiled: pre-aggregates; untiled: the rows as they are (default: tiled)",
     )
-    parser.add_argument(
+    flags.add_argument(
         "--layout",
         choices=LAYOUTS,
         default="tumbling",
@@ -173,13 +190,15 @@ def _add_kind(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_writes(parser: argparse.ArgumentParser, default: Tiling) -> None:
-    parser.add_argument(
+    flags = _flags(parser, "tiles")
+    flags.add_argument(
         "--trigger",
+        metavar="every_event|buffered:TIME",
         default=str(default.trigger),
-        help="every_event, or buffered:100ms for at most one write per tile in that time "
-        "(default: %(default)s)",
+        help="when a tile is written: for every event, or with buffered:100ms at most once in that "
+        "time (default: %(default)s)",
     )
-    parser.add_argument(
+    flags.add_argument(
         "--shards",
         type=int,
         metavar="N",
@@ -189,14 +208,15 @@ def _add_writes(parser: argparse.ArgumentParser, default: Tiling) -> None:
 
 
 def _add_lateness(parser: argparse.ArgumentParser, default: Tiling) -> None:
-    parser.add_argument(
+    flags = _flags(parser, "tiles")
+    flags.add_argument(
         "--allowed_lateness_ms",
         type=int,
         default=default.lateness_ms,
         metavar="MS",
         help="how long after its end a tile still takes events (default: %(default)s)",
     )
-    parser.add_argument(
+    flags.add_argument(
         "--late",
         choices=[choice.value for choice in Late],
         default=default.late.value,
@@ -207,7 +227,8 @@ def _add_lateness(parser: argparse.ArgumentParser, default: Tiling) -> None:
 
 def add_dead_letters(parser: argparse.ArgumentParser) -> None:
     """The flag that says where bad events go."""
-    parser.add_argument(
+    flags = _flags(parser, "events that cannot be used")
+    flags.add_argument(
         "--dead_letters",
         metavar="URI",
         help="where events that cannot be used go, for example file:dead.jsonl (JSON lines), "
@@ -217,7 +238,8 @@ def add_dead_letters(parser: argparse.ArgumentParser) -> None:
 
 def add_losses(parser: argparse.ArgumentParser) -> None:
     """Flags that say how much may be lost before a job counts as failed."""
-    parser.add_argument(
+    flags = _flags(parser, "events that cannot be used")
+    flags.add_argument(
         "--max_dead",
         type=_max_dead,
         default=MaxDead(),
@@ -225,7 +247,7 @@ def add_losses(parser: argparse.ArgumentParser) -> None:
         help="how many events, or how much of them, may be dead letters before the job has failed "
         "(default: 50 %% of 100 or more events)",
     )
-    parser.add_argument(
+    flags.add_argument(
         "--allow_unread",
         action="store_true",
         help="take what could be read where a file is damaged (default: what was read counts, but "
@@ -242,7 +264,8 @@ def _max_dead(text: str) -> MaxDead:
 
 def add_day(parser: argparse.ArgumentParser) -> None:
     """The flag that says where a batch ends."""
-    parser.add_argument(
+    flags = _flags(parser, "events")
+    flags.add_argument(
         "--ds",
         "--end_date",
         required=True,
@@ -253,10 +276,11 @@ def add_day(parser: argparse.ArgumentParser) -> None:
 
 def add_runner(parser: argparse.ArgumentParser) -> None:
     """Flags that say where a job runs."""
-    parser.add_argument(
+    flags = _flags(parser, "where the job runs")
+    flags.add_argument(
         "--runner", default="DirectRunner", help="Beam runner (default: DirectRunner)"
     )
-    parser.add_argument(
+    flags.add_argument(
         "--runner_config",
         metavar="NAME_OR_PATH",
         help="flags from a YAML file: direct, prism, flink_local, flink_cluster or a path; "

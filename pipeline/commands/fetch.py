@@ -45,7 +45,8 @@ STATUS = "__status"
 def _add_flags(parser: ArgumentParser) -> None:
     flags.add_group_by(parser)
     flags.add_store(parser)
-    keys = parser.add_mutually_exclusive_group(required=True)
+    asked = parser.add_argument_group("what is asked for")
+    keys = asked.add_mutually_exclusive_group(required=True)
     keys.add_argument(
         "--key",
         action="append",
@@ -55,13 +56,8 @@ def _add_flags(parser: ArgumentParser) -> None:
     keys.add_argument(
         "--keys", metavar="FILE", help="one JSON object of key columns a line; - for stdin"
     )
-    parser.add_argument(
-        "--at",
-        type=parse_moment,
-        metavar="TIME",
-        help=_AT,
-    )
-    parser.add_argument(
+    asked.add_argument("--at", type=parse_moment, metavar="TIME", help=_AT)
+    asked.add_argument(
         "--status",
         action="store_true",
         help=f"add the field {STATUS}: found, outside_window (the store has the key, but nothing "
