@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 FOLDERS = ["api", "aggregator", "transforms", "io", "fetcher", "pipeline", "runner_configs"]
 
 BIGTABLE = ["google-cloud-bigtable>=2.30,<3"]
-KAFKA = ["confluent-kafka[schemaregistry]>=2.6,<3"]
+KAFKA = ["confluent-kafka[schemaregistry]>=2.6,<3", "mmh3>=4.1,<6"]
 PUBSUB = ["google-cloud-pubsub>=2.23,<3"]
 PROTOBUF = ["protobuf>=6.31,<7", "grpcio-tools>=1.71,<2"]
 # The parser of .thrift files, and the library that reads messages.

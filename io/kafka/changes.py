@@ -12,7 +12,7 @@ class Readers(NamedTuple):
     """One of the readers that share the partitions of a source.
 
     Attributes:
-        index: the reader's number, from 0.
+        index: the reader's number; its remainder by `number` says what it reads, see `placement`.
         number: how many readers there are; fixed for the life of the job's state.
     """
 
@@ -21,7 +21,8 @@ class Readers(NamedTuple):
 
     def owns(self, place: Place) -> bool:
         """Whether this reader reads the partition: readers take a topic's partitions in turn."""
-        return (crc32(place.topic.encode()) + place.partition) % self.number == self.index
+        turn = crc32(place.topic.encode()) + place.partition
+        return (turn - self.index) % self.number == 0
 
 
 class Change(NamedTuple):

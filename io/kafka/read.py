@@ -25,6 +25,7 @@ from chronon_beam.api.records import MIN_MS, Messages
 from chronon_beam.io.kafka.changes import Readers
 from chronon_beam.io.kafka.cluster import Cluster
 from chronon_beam.io.kafka.options import KafkaOptions
+from chronon_beam.io.kafka.placement import spread
 from chronon_beam.io.kafka.progress import Vector, VectorCoder, VectorTracker
 from chronon_beam.io.kafka.session import Session, Step
 from chronon_beam.io.live import Live
@@ -62,8 +63,8 @@ class ReadFromKafka(beam.PTransform):
 
     def expand(self, root: PBegin) -> beam.PCollection[Messages]:
         """Partitions are found by the readers, so that those found later need no other graph."""
-        number = self.options.readers or _parallelism(root)
-        readers = [(index, number) for index in range(number)]
+        number = self.options.readers or _option(root, "parallelism") or 1
+        readers = [tuple(each) for each in spread(number, _option(root, "max_parallelism"))]
         kind = _ReadFn if self.options.bounded else _LiveReadFn
         return (
             root
@@ -73,9 +74,10 @@ class ReadFromKafka(beam.PTransform):
         )
 
 
-def _parallelism(root: PBegin) -> int:
+def _option(root: PBegin, name: str) -> int:
+    """A number among the runner's options; 0 if it is left to the runner."""
     options = root.pipeline.options.get_all_options(retain_unknown_options=True)
-    return max(int(options.get("parallelism") or 1), 1)
+    return max(int(options.get(name) or 0), 0)
 
 
 class _Watermarks(WatermarkEstimatorProvider):
