@@ -5,7 +5,7 @@ A tile takes late events after it has closed; `transforms.tiling.life` draws its
 
     CLOSED           all events of the tile: the correction replaces the stored tile
     CLOSED_FOR_GOOD  the late events since then: they are merged into the stored tile
-    EXPIRED          one late event: it is merged into the stored tile
+    EXPIRED          one late event: it is merged into the stored tile; so is a dead letter's event
 
 A bundle that failed is done again, so a correction may come twice, or come when the job has just
 written an older tile over the corrected one. A merge must not count an event twice then. So a
@@ -44,21 +44,22 @@ class RepairNote(NamedTuple):
         before: the tile before it was repaired; None if there was none.
         events: the late events that were merged one by one, see `Correction.event`.
         added: the tile of these events alone; None if there are none.
+        late: the tile of the late events that the job keeps in its state; None if there are none.
     """
 
     before: bytes | None
     events: tuple[str, ...] = ()
     added: bytes | None = None
+    late: bytes | None = None
 
     @staticmethod
     def pack(note: "RepairNote | None") -> bytes:
         """As JSON, with bytes in base64; `null` says that the tile is not repaired."""
         if note is None:
             return b"null"
-        before, added = (
-            tile and base64.b64encode(tile).decode() for tile in (note.before, note.added)
-        )
-        return json.dumps({"before": before, "events": note.events, "added": added}).encode()
+        tiles = {"before": note.before, "added": note.added, "late": note.late}
+        texts = {name: tile and base64.b64encode(tile).decode() for name, tile in tiles.items()}
+        return json.dumps({**texts, "events": note.events}).encode()
 
     @staticmethod
     def unpack(blob: bytes | None) -> "RepairNote | None":
@@ -66,19 +67,22 @@ class RepairNote(NamedTuple):
         found = blob and json.loads(blob)
         if not found:
             return None
-        before, added = (
-            tile and base64.b64decode(tile) for tile in (found["before"], found["added"])
+        before, added, late = (
+            tile and base64.b64decode(tile)
+            for tile in (found["before"], found["added"], found.get("late"))
         )
-        return RepairNote(before, tuple(found["events"]), added)
+        return RepairNote(before, tuple(found["events"]), added, late)
 
 
 @dataclass
-class _StoredTile:
+class StoredTile:
     """One tile and its note, as they are in the store."""
 
     plan: Plan
     tile: bytes | None
     note: RepairNote | None
+    corrected: bool = False
+    """Whether the job itself has written the tile, with all its late events, since it closed."""
 
     def correct(self, correction: Correction) -> None:
         """Merge the events of `correction` into the tile, unless they are in it.
@@ -90,26 +94,55 @@ class _StoredTile:
         if correction.phase is Phase.CLOSED:
             self.tile, self.note = value, None
         elif correction.phase is Phase.CLOSED_FOR_GOOD:
-            note = self._valid_note()
-            before = note.before if note else self.tile
-            self.tile, self.note = self._merged(before, value), RepairNote(before)
+            self._repair((self._valid_note() or RepairNote(self.tile))._replace(late=value))
         else:
             self._add_event(correction.event, value)
 
+    def close(self, tile: bytes) -> None:
+        """Take the job's closing tile, whose write had failed, unless what is stored is newer.
+
+        Raises:
+            ValueError: the tiles cannot be merged.
+        """
+        if not self.is_closed:
+            self._repair((self.note or RepairNote(None))._replace(before=tile))
+
+    @property
+    def has_late_events(self) -> bool:
+        """Whether corrections of the job are in what is stored."""
+        return self.corrected or self.note not in (None, RepairNote(self.tile))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the job's closing tile, or a newer one, is in what is stored."""
+        before = self.note.before if self.note else self.tile
+        # Notes of earlier versions may have nothing but `before`, and late events in the tile.
+        is_old = self.note is not None and self.note == RepairNote(self.note.before)
+        complete = self._is_complete(self.tile) or self._is_complete(before)
+        return self.corrected or is_old or complete
+
+    def _is_complete(self, tile: bytes | None) -> bool:
+        return tile is not None and self.plan.tiles.decode(tile)[1]
+
     def _valid_note(self) -> RepairNote | None:
         """The note, unless the job has written its closing tile since: that one is complete."""
-        is_complete = self.tile is not None and self.plan.tiles.decode(self.tile)[1]
-        return None if self.tile is None or is_complete else self.note
+        return None if self.tile is None or self._is_complete(self.tile) else self.note
 
     def _add_event(self, event: str, value: bytes) -> None:
         note = self._valid_note()
-        if note is None or note.added is None:
-            # Events that were merged before the job's state expired stay part of the tile.
+        if note is None or (note.added is None and note.late is None):
             note = RepairNote(self.tile)
         if event not in note.events:
             added = self._merged(note.added, value)
-            note = RepairNote(note.before, (*note.events, event), added)
-        self.tile, self.note = self._merged(note.before, note.added or value), note
+            note = note._replace(events=(*note.events, event), added=added)
+        self._repair(note)
+
+    def _repair(self, note: RepairNote) -> None:
+        """Make the tile anew, of what the note holds."""
+        tile = note.before
+        for part in (note.late, note.added):
+            tile = tile if part is None else self._merged(tile, part)
+        self.tile, self.note = tile, note
 
     def _merged(self, tile: bytes | None, value: bytes) -> bytes:
         if tile is None:
@@ -121,8 +154,8 @@ class _StoredTile:
 
 def correct(store: KVStore, plan: Plan, corrections: list[Correction]) -> list[str | None]:
     """Correct stored tiles; for each correction None, or the reason why it is not stored."""
-    tiles = [_tile_of(each.request) for each in corrections]
-    stored = _read(store, plan, list(dict.fromkeys(tiles)))
+    tiles = [tile_of(each.request) for each in corrections]
+    stored = read_tiles(store, plan, list(dict.fromkeys(tiles)))
     unfit: dict[int, str] = {}
     for index, (correction, tile) in enumerate(zip(corrections, tiles, strict=True)):
         try:
@@ -130,11 +163,11 @@ def correct(store: KVStore, plan: Plan, corrections: list[Correction]) -> list[s
         except ValueError as error:
             unfit[index] = str(error)
     fit = [index for index in range(len(tiles)) if index not in unfit]
-    failed = _write(store, {tiles[i]: (corrections[i].request, stored[tiles[i]]) for i in fit})
+    failed = write_tiles(store, {tiles[i]: (corrections[i].request, stored[tiles[i]]) for i in fit})
     return [unfit.get(index, failed.get(tile)) for index, tile in enumerate(tiles)]
 
 
-def _tile_of(request: PutRequest) -> GetRequest:
+def tile_of(request: PutRequest) -> GetRequest:
     """The read of exactly the tile that `request` writes."""
     start_ms = request.tile_start_ms
     return GetRequest(
@@ -142,15 +175,19 @@ def _tile_of(request: PutRequest) -> GetRequest:
     )
 
 
-def _read(store: KVStore, plan: Plan, tiles: list[GetRequest]) -> dict[GetRequest, _StoredTile]:
+def read_tiles(store: KVStore, plan: Plan, tiles: list[GetRequest]) -> dict[GetRequest, StoredTile]:
+    """Tiles with their notes, as they are stored; a tile that is not there is None."""
     notes = [each._replace(dataset=NOTES_DATASET.format(each.dataset)) for each in tiles]
     found = [values[0].value_bytes if values else None for values in store.multi_get(tiles + notes)]
     read = zip(tiles, found[: len(tiles)], found[len(tiles) :], strict=True)
-    return {tile: _StoredTile(plan, value, RepairNote.unpack(note)) for tile, value, note in read}
+    return {
+        tile: StoredTile(plan, value, RepairNote.unpack(note), note == RepairNote.pack(None))
+        for tile, value, note in read
+    }
 
 
-def _write(
-    store: KVStore, corrected: dict[GetRequest, tuple[PutRequest, _StoredTile]]
+def write_tiles(
+    store: KVStore, corrected: dict[GetRequest, tuple[PutRequest, StoredTile]]
 ) -> dict[GetRequest, str]:
     """Write notes first, then their tiles; the reason by tile for those that are not written."""
     notes = [
@@ -228,5 +265,5 @@ class WriteTilesFn(WriteFn):
 def _correction_failure(correction: Correction, reason: str) -> Failure:
     source, _, position = correction.event.rpartition("@")
     said = f"late event could not be merged into its tile: {reason}"
-    failure = request_failure(correction.request, said)
+    failure = request_failure(correction.request, said, correction)
     return failure._replace(source=source, position=int(position.partition("#")[0]))

@@ -13,13 +13,14 @@ The life of a source:
 The commands that look at a source without a job call `head`.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import pyarrow as pa
 
-from chronon_beam.api.records import Messages
+from chronon_beam.api.records import Failure, Messages
 from chronon_beam.api.serde import Format
 from chronon_beam.io.live import Live
 from chronon_beam.io.units import Unit
@@ -115,6 +116,21 @@ class Source(ABC):
             ValueError: the source cannot be read without a job.
         """
         raise ValueError(f"{type(self).__name__} cannot be looked into: give a file of its events")
+
+    def attributes_again(self, failures: Sequence[Failure]) -> pa.RecordBatch | None:
+        """`Messages.attributes` of messages that have become dead letters, one row each.
+
+        By default of what the letters hold as `attributes`, as texts.
+        """
+        names = self.attributes().names
+        if not names:
+            return None
+        known = [json.loads(each.attributes or "{}") for each in failures]
+        texts = {
+            name: [None if each.get(name) is None else str(each[name]) for each in known]
+            for name in names
+        }
+        return pa.RecordBatch.from_pydict(texts, pa.schema([(name, pa.string()) for name in names]))
 
     def attributes(self) -> pa.Schema:
         """The columns of `Messages.attributes`: what the source knows of each message.

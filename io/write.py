@@ -20,7 +20,7 @@ from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from chronon_beam.api.counts import Count, Metric, dead
-from chronon_beam.api.records import FAILURES, Failure, Form, PutRequest
+from chronon_beam.api.records import FAILURES, Correction, Failure, Form, Phase, PutRequest
 from chronon_beam.io.kv_store import Bounds, KVStore, open_store
 from chronon_beam.io.metrics import count
 
@@ -158,14 +158,31 @@ def _attempted(
     return {i: reason for i, reason in zip(indices, reasons, strict=True) if reason is not None}
 
 
-def request_failure(request: PutRequest, reason: str) -> Failure:
-    """The request as a Failure; its payload is JSON with the bytes in base64."""
+def request_failure(
+    request: PutRequest, reason: str, correction: Correction | None = None
+) -> Failure:
+    """The request as a Failure; its payload is JSON with the bytes in base64.
+
+    Of a `correction` it has the phase and the event as well.
+    """
     payload = request._asdict()
     for name in ("key_bytes", "value_bytes"):
         payload[name] = base64.b64encode(payload[name]).decode()
+    if correction is not None:
+        payload |= {"phase": correction.phase.name, "event": correction.event}
     whole = json.dumps(payload).encode()
     time_ms = request.ts_ms
     return Failure(STEP, reason, whole, request.dataset, -1, Form.REQUEST, event_time_ms=time_ms)
+
+
+def failed_write(payload: bytes) -> PutRequest | Correction:
+    """What `request_failure` made a payload of."""
+    found = json.loads(payload)
+    phase, event = found.pop("phase", None), found.pop("event", "")
+    for name in ("key_bytes", "value_bytes"):
+        found[name] = base64.b64decode(found[name])
+    request = PutRequest(**found)
+    return request if phase is None else Correction(request, Phase[phase], event)
 
 
 class Pending:

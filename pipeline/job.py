@@ -100,7 +100,7 @@ class GroupByJob(beam.PTransform):
         decoded: DecodedEvents = messages | "Decode" >> Decode(job.serde, job.columns, count)
         evaluate = Evaluate(job.query, job.changes is not None, count)
         evaluated: Evaluated = decoded.events | "Evaluate" >> evaluate
-        stored: list[Stored] = [evaluated.rows | name >> step for name, step in _stores(job)]
+        stored: list[Stored] = [evaluated.rows | name >> step for name, step in stores_of(job)]
         failures = [decoded.failures, evaluated.failures]
         failures += [failed for each in stored for failed in each.failures]
         if job.plan.group_by.is_entities:
@@ -124,7 +124,7 @@ class Stored(NamedTuple):
     failures: tuple[Failures, ...]
 
 
-def _stores(job: Job) -> list[tuple[str, beam.PTransform]]:
+def stores_of(job: Job) -> list[tuple[str, beam.PTransform]]:
     """The stages that store what the job is told to store, and their names.
 
     Each family of tiles has a stage of its own, so that its tiles keep their order.

@@ -165,6 +165,16 @@ def add_existing(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_ended(parser: argparse.ArgumentParser) -> None:
+    """The flag that says that live jobs will not overwrite what is added to their tiles."""
+    parser.add_argument(
+        "--existing",
+        choices=("merge",),
+        help="merge: live jobs of this store have ended for good, so letters may be added to any "
+        "of their tiles (default: only to tiles that are closed)",
+    )
+
+
 def add_tiling(parser: argparse.ArgumentParser) -> None:
     """Flags that say what is written, and when; their defaults are those of `Tiling`."""
     _add_kind(parser)

@@ -14,6 +14,7 @@ tokens in reasons. The payload is kept as it is: keep letters as safe as the sou
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -81,17 +82,25 @@ def letter_of(
     """The failure as it is kept; see above for what is left out."""
     beside = sum(len(name) + len(value or b"") for name, value in failure.headers)
     beside += len(failure.key or b"")
-    reason = without_secrets(failure.reason)
+    reason, error = _said(failure.reason, failure.step)
     kept = failure._replace(
-        reason=reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]} ...",
+        reason=reason,
         payload=failure.payload[:most_bytes],
-        headers=_without_secret_values(failure.headers),
+        headers=_without_secret_values(failure.headers) if failure.headers else (),
     )
     if is_heavy := beside > _MOST_BESIDE:
         kept = kept._replace(key=None, headers=())
     cut = is_heavy or len(failure.payload) > most_bytes
     size = len(failure.payload) + beside
-    return Letter(kept, error_class(reason, failure.step), origin, fell_ms, size, cut)
+    return Letter(kept, error, origin, fell_ms, size, cut)
+
+
+@lru_cache(maxsize=1024)
+def _said(reason: str, step: str) -> tuple[str, str]:
+    """The reason as it is kept, and the class of the error; a reason that repeats costs once."""
+    kept = without_secrets(reason)
+    short = kept if len(kept) <= _MOST_REASON else f"{kept[:_MOST_REASON]} ..."
+    return short, error_class(kept, step)
 
 
 def error_class(reason: str, step: str) -> str:

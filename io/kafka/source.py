@@ -1,10 +1,12 @@
 """The `kafka:` source: what a URI means to a job; `ReadFromKafka` reads the topics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
 import pyarrow as pa
 
+from chronon_beam.api.records import Failure
 from chronon_beam.api.serde import Format
 from chronon_beam.io.kafka.attributes import COLUMNS
 from chronon_beam.io.kafka.cluster import Cluster
@@ -68,6 +70,18 @@ class KafkaSource(Source):
     def attributes(self) -> pa.Schema:
         """The key, the headers and the timestamp of a record."""
         return COLUMNS
+
+    def attributes_again(self, failures: Sequence[Failure]) -> pa.RecordBatch:
+        """Key, headers and timestamp, as the letters hold them."""
+        rows = [
+            {
+                "__key": each.key,
+                "__headers": list(dict(each.headers).items()),
+                "__kafka_timestamp": each.event_time_ms,
+            }
+            for each in failures
+        ]
+        return pa.RecordBatch.from_pylist(rows, COLUMNS)
 
     def transform(self, columns: pa.Schema) -> beam.PTransform:
         """See `Source.transform`."""

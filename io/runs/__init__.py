@@ -28,6 +28,9 @@ A run over the same files, or over more files, replaces a run that has not finis
 takes that run back, so its files have to be run again. A run that was alone in the dataset has no
 images; to take it back, the dataset is emptied.
 
+Dead letters that enter the dataset again are a run, too; `DATASET_REDRIVEN` names the run of each
+letter (`redriven`).
+
 A file is read on from where a finished run stopped (`chronon_beam.io.units`). One run at a time
 writes to a dataset: the one that holds the lease (`lease`). Rows of untiled jobs have no images: a
 row has an identity (file and line), so writing it again changes nothing.

@@ -109,7 +109,8 @@ def _continued(run: Run, runs: Sequence[Run]) -> Run:
     former = [each for each in runs if each.live == run.live and each.state is State.STARTED][-1:]
     if not former:
         return replace(run, alone=True)  # its state is all that is known of the tiles
-    units, alone = former[0].units, former[0].alone
+    units, alone, continued = former[0].units, former[0].alone, former[0].continued
+    run = replace(run, continued=continued | {former[0].id})
     return replace(_replacing(run, former), units=units, alone=alone)
 
 

@@ -40,6 +40,8 @@ class Run:
         units: what the run reads.
         alone: whether the dataset held nothing, so that tiles are written without images.
         replaces: ids of earlier runs of which nothing is to stay. The ledger no longer lists them.
+        continued: ids of those among them whose state the run goes on with: what they read counts.
+        redrives: whether the run reads dead letters.
     """
 
     id: str
@@ -50,6 +52,8 @@ class Run:
     units: tuple[Unit, ...] = ()
     alone: bool = False
     replaces: frozenset[str] = field(default=frozenset())
+    continued: frozenset[str] = field(default=frozenset())
+    redrives: bool = False
 
     @property
     def standing(self) -> bool:
@@ -58,7 +62,8 @@ class Run:
 
     def to_bytes(self) -> bytes:
         """As JSON."""
-        found = {**asdict(self), "state": self.state.value, "replaces": sorted(self.replaces)}
+        found = {**asdict(self), "state": self.state.value}
+        found |= {"replaces": sorted(self.replaces), "continued": sorted(self.continued)}
         return json.dumps({**found, "units": [list(unit) for unit in self.units]}).encode()
 
     @staticmethod
@@ -67,7 +72,8 @@ class Run:
         found = json.loads(value)
         units = tuple(Unit(*each) for each in found.pop("units"))
         state, replaces = State(found.pop("state")), frozenset(found.pop("replaces"))
-        return Run(**found, state=state, units=units, replaces=replaces)
+        continued = frozenset(found.pop("continued", ()))
+        return Run(**found, state=state, units=units, replaces=replaces, continued=continued)
 
 
 def new_id() -> str:

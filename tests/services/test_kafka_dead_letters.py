@@ -1,6 +1,7 @@
 """Dead letters in a topic of a real broker: whole, acknowledged, and the messages as they were."""
 
 import json
+import random
 from contextlib import closing
 from pathlib import Path
 
@@ -108,6 +109,6 @@ def test_an_account_comes_from_a_file_and_is_not_in_the_pipeline(
 def test_letters_that_a_broker_refuses_fail_the_bundle(kafka_broker: KafkaBroker) -> None:
     topic = kafka_broker.create_topic("dead-small", settings={"max.message.bytes": "2000"})
     writer = open_dead_letters(f"kafka://{kafka_broker.bootstrap}/{topic}").opener()()
-    incompressible = bytes(range(256)) * 20
+    incompressible = random.Random(1).randbytes(5000)
     with closing(writer), pytest.raises(ConnectionError, match=rf"1 of 2 .*{topic}: .*large"):
         writer.write([letter(), letter(BAD._replace(payload=incompressible))])

@@ -153,7 +153,9 @@ class EveryEventFn(beam.DoFn):
         keys = zip(self._plan.group_by.keys, self._plan.keys.decode(row[0]), strict=True)
         inputs = zip(self._plan.row_columns, row[INPUTS_FROM:], strict=True)
         payload = as_json({**dict(keys), **dict(inputs), "ts": row[1]})
-        failure = Failure("Tile", reason, payload, source, row[2], Form.ROW)
+        # Where a row has several tiles of one size, others may have taken it.
+        form = Form.ROW if self._spec.tiles_per_event == 1 else Form.OTHER
+        failure = Failure("Tile", reason, payload, source, row[2], form)
         return failure._replace(event_time_ms=row[1], tile_size_ms=self._spec.size_ms)
 
 

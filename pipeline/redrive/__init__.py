@@ -1,0 +1,1 @@
+"""Redriving: dead letters enter their job again at the stage where they fell; see `redriving`."""

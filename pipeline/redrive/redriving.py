@@ -1,0 +1,201 @@
+"""Redrives dead letters: from what is read of them to what is told of them.
+
+A redrive is a run over letters (`chronon_beam.io.runs`): it holds the dataset's lease, is noted in
+its ledger, keeps before-images of tiles, and is taken back if it does not finish. Letters that it
+has redriven are marked (`io.runs.redriven`), and the marks count from the instant when the ledger
+says that the run has finished. So each letter counts once, wherever a redrive is cut short.
+
+Where a live job may go on with its state, there are no before-images, since the job's own
+corrections do not know them. Letters are merged as late events then: the note beside a tile names
+the events in it (`io.repair`), and what waits is said by `open_tiles`.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from chronon_beam.api.records import Form
+from chronon_beam.io.dead_letters.file import FileDeadLetters
+from chronon_beam.io.dead_letters.letter import Letter, Origin
+from chronon_beam.io.dead_letters.sinks import DeadLetters, open_dead_letters
+from chronon_beam.io.kv_store import KVStore
+from chronon_beam.io.repair import NOTES_DATASET
+from chronon_beam.io.runs.before_images import Adding
+from chronon_beam.io.runs.lease import require_free
+from chronon_beam.io.runs.redriven import mark
+from chronon_beam.io.settle import settle
+from chronon_beam.io.write import failed_write
+from chronon_beam.pipeline.existing import definition_of, opened
+from chronon_beam.pipeline.options import JobOptions
+from chronon_beam.pipeline.prepare import Prepared, prepare, reached_store, streamed_group_by
+from chronon_beam.pipeline.redrive.admission import Admission, admission, admitted, runs_of
+from chronon_beam.pipeline.redrive.open_tiles import closed_ms, waiting
+from chronon_beam.pipeline.redrive.page import StoreAgain
+from chronon_beam.pipeline.redrive.replay import Replay, Replayed, position_of
+from chronon_beam.pipeline.redrive.report import Fate, Report, Verdict
+from chronon_beam.pipeline.run import JobFailed, carry_out, say
+
+
+@dataclass(frozen=True)
+class RedriveOptions:
+    """What a redrive is told.
+
+    Attributes:
+        job: the flags of the job; `existing` of `merge` says that live jobs have ended for good.
+        dead_letters: where the letters are.
+        steps: only letters of these; empty for all.
+        dry_run: whether nothing is written.
+    """
+
+    job: JobOptions
+    dead_letters: str
+    steps: frozenset[str] = frozenset()
+    dry_run: bool = False
+
+
+def redrive(options: RedriveOptions) -> Report:
+    """Put letters through the job's stages from where they fell, each at most once.
+
+    Raises:
+        EntryRefused, DatasetInUse: the letters must not enter the dataset.
+        JobFailed: the store has refused writes; then no letter counts as redriven.
+        GroupByError, QueryError, UsageError: as `prepare`.
+    """
+    sink = open_dead_letters(options.dead_letters)
+    group_by = streamed_group_by(options.job)
+    with closing(reached_store(options.job.store)) as store:
+        dataset, tiled = group_by.streaming_dataset, options.job.tiling is not None
+        require_free(store, dataset)
+        definition = definition_of(group_by, tiled, options.job.layout)
+        ended = options.job.existing == "merge"
+        entering = admission(dataset, runs_of(store, dataset), definition, ended)
+        letters = list(sink.read())
+        ours = [each for each in letters if each.origin.group_by in ("", group_by.name)]
+        able, verdicts = admitted(ours, store, dataset, entering.counting, options.steps)
+        report = Report(options.dry_run, verdicts, elsewhere=len(letters) - len(ours))
+        if able:
+            say(f"{group_by.name}: {len(able):,} letters; planning the query with Spark")
+            prepared = prepare(options.job, group_by)
+            report.verdicts += Redrive(prepared, store, sink, entering, options).verdicts(able)
+    return report
+
+
+class Redrive:
+    """One redrive of letters that may enter."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        store: KVStore,
+        sink: DeadLetters,
+        entering: Admission,
+        options: RedriveOptions,
+    ) -> None:
+        self._prepared, self._store, self._sink = prepared, store, sink
+        self._entering, self._options = entering, options
+        self._plan = prepared.info.plan
+
+    def verdicts(self, letters: Sequence[Letter]) -> list[Verdict]:
+        """Redrive them, or say what would become of them."""
+        requests = [each for each in letters if each.failure.form is Form.REQUEST]
+        others = [each for each in letters if each.failure.form is not Form.REQUEST]
+        with closing(Replay(self._prepared.job, self._prepared.source)) as replay:
+            replayed, verdicts = replay.replayed(others)
+        waits = self._waiting(replayed)
+        waiting_ids = {each.letter.id for each in waits}
+        ready = [each.without(waiting_ids) for each in replayed]
+        if self._options.dry_run:
+            rows = {letter.id: letter for each in ready for letter in each.letters}
+            would = [Verdict(each, Fate.REDRIVEN) for each in (*rows.values(), *requests)]
+            return verdicts + waits + would
+        idle = all(each.fate is Fate.REMAINING for each in verdicts)
+        if idle and not requests and not any(each.letters for each in ready):
+            return verdicts + waits
+        return waits + self._done(ready, requests, verdicts)
+
+    def _waiting(self, replayed: Sequence[Replayed]) -> list[Verdict]:
+        tiling = self._prepared.job.tiling
+        if tiling is None or not self._entering.live or not replayed:
+            return []
+        closed = {} if self._entering.mixed else closed_ms(self._store, self._plan)
+        return waiting(replayed, self._plan, closed, tiling.lateness_ms)
+
+    def _done(
+        self, ready: list[Replayed], requests: list[Letter], verdicts: list[Verdict]
+    ) -> list[Verdict]:
+        """Store what is ready, and mark what then counts as redriven."""
+        info, entry = self._prepared.info, self._entering.entry
+        dataset = info.plan.group_by.streaming_dataset
+        with opened(self._store, entry, info, self._prepared.source) as begun:
+            found = verdicts + self._settled(requests)
+            found += self._stored([each for each in ready if each.letters], begun.run.id)
+            counted = [
+                each.letter.id for each in found if each.fate in (Fate.REDRIVEN, Fate.FILTERED)
+            ]
+            mark(self._store, dataset, counted, begun.run.id)
+            begun.complete = True
+        return found
+
+    def _settled(self, letters: list[Letter]) -> list[Verdict]:
+        """Requests that could not be written; rows are stored under identities of their own."""
+        if not letters:
+            return []
+        self._store.create(NOTES_DATASET.format(self._plan.group_by.streaming_dataset))
+        writes = [failed_write(each.failure.payload) for each in letters]
+        reasons = settle(self._store, self._plan, writes)
+        return list(map(_verdict, letters, reasons))
+
+    def _stored(self, ready: list[Replayed], run: str) -> list[Verdict]:
+        """Store rows; a letter of which a row falls at the stage that it came from remains."""
+        letters = {letter.id: letter for each in ready for letter in each.letters}
+        if not letters:
+            return []
+        again = self._run(ready, run)
+        by_place = {(each.failure.source, position_of(each)): each for each in letters.values()}
+        remaining: dict[str, str] = {}
+        fallen: list[Letter] = []
+        for each in again:
+            came = by_place.get((each.failure.source, each.failure.position))
+            if came is not None and came.failure.form is Form.ROW:
+                remaining[came.id] = each.failure.reason
+            else:
+                fallen.append(each)
+        if fallen:
+            with closing(self._sink.opener()()) as writer:
+                writer.write(fallen)
+        return [_verdict(letter, remaining.get(name)) for name, letter in letters.items()]
+
+    def _run(self, ready: list[Replayed], run: str) -> list[Letter]:
+        """Run the stages that store; the letters that fall there."""
+        late = self._entering.live and self._prepared.job.tiled
+        adding = None if late else Adding(run)
+        job = replace(self._prepared.job, adding=adding)
+        with tempfile.TemporaryDirectory() as folder:
+            fallen = FileDeadLetters(str(Path(folder) / "fallen.jsonl"), self._sink.most_bytes)
+            fallen.origin = Origin(self._plan.group_by.name, run)
+            lay = partial(_lay, page=StoreAgain(job, ready, late, fallen))
+            carry_out(lay, "DirectRunner", [])
+            letters = list(fallen.read())
+        lost = [each for each in letters if each.failure.form is Form.REQUEST]
+        if lost:
+            raise JobFailed(
+                f"{len(lost):,} writes failed: {lost[0].failure.reason}. No letter counts as "
+                "redriven: mend that and redrive again"
+            )
+        return letters
+
+
+def _lay(root: beam.Pipeline, page: StoreAgain) -> Any:
+    return root | page.job.plan.group_by.name >> page
+
+
+def _verdict(letter: Letter, reason: str | None) -> Verdict:
+    if reason is None:
+        return Verdict(letter, Fate.REDRIVEN)
+    return Verdict(letter, Fate.REMAINING, reason)

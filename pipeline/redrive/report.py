@@ -1,0 +1,87 @@
+"""What becomes of each letter when it is redriven, and how that is told."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from chronon_beam.io.dead_letters.letter import Letter
+from chronon_beam.pipeline.json_lines import to_json
+
+
+class Fate(StrEnum):
+    """What became of a letter, or would become of it."""
+
+    REDRIVEN = "redriven"
+    FILTERED = "filtered out"
+    BEFORE = "redriven before"
+    REMAINING = "remaining"  # for now: to be tried again
+    LASTING = "not replayable"  # no redrive will ever take it
+
+
+class Verdict(NamedTuple):
+    """The fate of a letter.
+
+    Attributes:
+        why: for letters that remain.
+    """
+
+    letter: Letter
+    fate: Fate
+    why: str = ""
+
+
+@dataclass
+class Report:
+    """The verdicts of one redrive.
+
+    Attributes:
+        dry_run: whether nothing was done.
+        elsewhere: how many letters are those of other GroupBys.
+    """
+
+    dry_run: bool
+    verdicts: list[Verdict] = field(default_factory=list)
+    elsewhere: int = 0
+
+    @property
+    def remaining(self) -> int:
+        """How many letters are to be tried again."""
+        return sum(each.fate is Fate.REMAINING for each in self.verdicts)
+
+    def lines(self) -> Iterator[str]:
+        """A line per fate, step and cause, and how many letters there are in all."""
+        for (fate, step, why), number in self._numbers():
+            said = "would be redriven" if self.dry_run and fate is Fate.REDRIVEN else fate
+            yield f"{said}: {number:,} of {step}{f': {why}' if why else ''}"
+        by_fate = Counter(each.fate for each in self.verdicts)
+        told = ", ".join(f"{by_fate[fate]:,} {fate}" for fate in Fate if by_fate[fate])
+        more = f"; {self.elsewhere:,} of other GroupBys" if self.elsewhere else ""
+        yield f"{len(self.verdicts):,} letters{f': {told}' if told else ''}{more}"
+
+    def json(self) -> str:
+        """The same as one JSON object."""
+        letters = [
+            {"fate": fate, "step": step, "why": why, "letters": number}
+            for (fate, step, why), number in self._numbers()
+        ]
+        return to_json(
+            {"dry_run": self.dry_run, "letters": letters, "of_other_group_bys": self.elsewhere}
+        )
+
+    def _numbers(self) -> Sequence[tuple[tuple[Fate, str, str], int]]:
+        """By cause: letters with one class of error count under the first one's reason."""
+        first: dict[tuple[Fate, str, str], str] = {}
+        numbers: Counter[tuple[Fate, str, str]] = Counter()
+        for letter, fate, why in self.verdicts:
+            cause = letter.error if why == letter.failure.reason else why
+            key = fate, letter.failure.step, cause
+            first.setdefault(key, why)
+            numbers[key] += 1
+        order = list(Fate)
+        ordered = sorted(numbers, key=lambda key: (order.index(key[0]), *key[1:]))
+        return [
+            ((fate, step, first[fate, step, cause]), numbers[fate, step, cause])
+            for fate, step, cause in ordered
+        ]
