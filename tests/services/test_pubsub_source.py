@@ -9,7 +9,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud.pubsub_v1 import SubscriberClient
 from pubsub_server import PubsubServer, Topic
-from test_survival import eventually
+from waiting import eventually
 
 from chronon_beam.api.records import Messages
 from chronon_beam.io.live import Live
