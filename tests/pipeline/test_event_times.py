@@ -26,13 +26,21 @@ def test_range_is_told_and_a_warning_only_where_something_is_odd(first: int, len
     [
         (NOON_S // 1000, NOON_S // 1000 + 50, "they look like seconds (write TIME * 1000)"),
         (NOON_S * 1000, NOON_S * 1000, "they look like microseconds (write TIME DIV 1000)"),
-        (1, 2, "the time column is in milliseconds since the epoch"),
+        (1, 86_400, "warning: not all of them are between 1971 and 2099"),
+        (-1, 2, "the time column is in milliseconds since the epoch"),
         (NOW_S, NOW_S + 200_000, "the latest is 2 days in the future"),
     ],
 )
 def test_what_is_odd_is_named(first_s: int, last_s: int, warning: str) -> None:
     (found,) = list(event_times(first_s, last_s, NOW_S))[1:]
     assert warning in found
+
+
+@pytest.mark.parametrize(("first_s", "last_s"), [(0, 0), (1, 2), (0, 86_399)])
+def test_times_that_count_from_0_are_told_and_not_warned_of(first_s: int, last_s: int) -> None:
+    (found,) = list(event_times(first_s, last_s, NOW_S))[1:]
+    assert "they count from 0, as in examples" in found
+    assert "warning" not in found
 
 
 @pytest.mark.parametrize(
