@@ -1,11 +1,12 @@
-"""What it costs that runs add up: a run into an empty dataset, and one that adds to its tiles.
+"""What it costs that runs add up: a run into an empty dataset, and runs that come to its tiles.
 
     python benchmarks/runs.py --events 100000
 
-Two files of as many events each, of the same keys and tiles, are run over one after the other, into
-a new SQLite file each time. The first run is alone in its dataset; the second adds to every tile.
-Then both files are run over again, where nothing is new. In the end every count is compared with
-what was generated. CPU of all processes counts. The last line is one JSON object.
+Three files of as many events each are run over one after the other, into a new SQLite file each
+time. The first run is alone in its dataset. The second has the same keys and tiles, and adds to
+every tile. The third has the same keys in the next hour, so that its tiles are new. Then all files
+are run over again, where nothing is new. In the end every count is compared with what was
+generated. CPU of all processes counts. The last line is one JSON object.
 """
 
 import argparse
@@ -51,23 +52,23 @@ runs = GroupBy(
 
 
 class Bench:
-    """A folder with the GroupBy and two files of events within an hour."""
+    """A folder with the GroupBy and three files of events: two of one hour, one of the next."""
 
     def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
         self.folder, self.keys = folder, arguments.keys
         self.group_by = folder / "group_by.py"
         self.group_by.write_text(GROUP_BY)
         self.tiling = Tiling(parse_trigger(arguments.trigger), shards=1)
-        self.counts = np.zeros(self.keys, dtype=int)
-        for number in (0, 1):
+        self.counts = np.zeros((2, self.keys), dtype=int)
+        for number, hour in enumerate((0, 0, 1)):
             users = np.random.default_rng(number).integers(0, self.keys, arguments.events)
-            self.counts += np.bincount(users, minlength=self.keys)
-            self._write(number, users)
+            self.counts[hour] += np.bincount(users, minlength=self.keys)
+            self._write(number, users, BEGIN_MS + hour * HOUR_MS)
 
-    def _write(self, number: int, users: Any) -> None:
+    def _write(self, number: int, users: Any, begin_ms: int) -> None:
         with (self.folder / f"{number}.jsonl").open("w") as file:
             for at, user in enumerate(users.tolist()):
-                created = BEGIN_MS + at * HOUR_MS // len(users)
+                created = begin_ms + at * HOUR_MS // len(users)
                 file.write(f'{{"user": {user}, "amount": {at % 97}, "created": {created}}}\n')
 
     def run(self, files: str, store: str) -> tuple[float, float]:
@@ -88,19 +89,24 @@ class Bench:
         with closing(open_store(store_uri)) as store:
             fetcher = Fetcher.of(load(store, group_by), store)
             keys = [{"user": user} for user in range(self.keys)]
-            found = [each["amount_count_1h"] for each in fetcher.fetch(keys, BEGIN_MS + HOUR_MS)]
-        if found != [number or None for number in self.counts.tolist()]:
+            found = [
+                [each["amount_count_1h"] for each in fetcher.fetch(keys, BEGIN_MS + end * HOUR_MS)]
+                for end in (1, 2)
+            ]
+        if found != [[number or None for number in hour] for hour in self.counts.tolist()]:
             raise SystemExit("counts are not those of the events that were generated")
 
 
 def measured(bench: Bench, rounds: int) -> dict[str, list[float]]:
-    """Seconds of CPU for each round: alone and adding; and of time where nothing is new."""
-    seconds: dict[str, list[float]] = {"alone": [], "adding": [], "nothing_new_s": []}
+    """Seconds of CPU for each round, by kind of run; and of time where nothing is new."""
+    kinds = ("alone", "adding", "new_tiles", "nothing_new_s")
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     bench.run("0", f"sqlite:{bench.folder}/warm_up.db")
     for number in range(rounds):
         store = f"sqlite:{bench.folder}/{number}.db"
         seconds["alone"].append(bench.run("0", store)[0])
         seconds["adding"].append(bench.run("1", store)[0])
+        seconds["new_tiles"].append(bench.run("2", store)[0])
         seconds["nothing_new_s"].append(bench.run("*", store)[1])
         bench.check(store)
     return seconds
@@ -116,14 +122,16 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         seconds = measured(Bench(Path(name), arguments), arguments.rounds)
-    alone, adding = (
-        round(median(seconds[name]) * 1e6 / arguments.events, 2) for name in ("alone", "adding")
+    alone, adding, new_tiles = (
+        round(median(seconds[name]) * 1e6 / arguments.events, 2)
+        for name in ("alone", "adding", "new_tiles")
     )
     result = {
         "benchmark": "runs",
         "settings": vars(arguments),
         "events": arguments.events,
         "cpu_us_per_event": adding,
+        "cpu_us_per_event_of_new_tiles": new_tiles,
         "peer": {"name": "a run into an empty dataset", "cpu_us_per_event": alone},
         "ratio": round(adding / alone, 3),
         "seconds": seconds,

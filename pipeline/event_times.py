@@ -23,7 +23,7 @@ def event_times(earliest_s: int, latest_s: int, now_s: float) -> Iterator[str]:
         now_s: the time now.
     """
     yield f"  event times from {_text(earliest_s)} to {_text(latest_s)}"
-    if 0 <= earliest_s and latest_s < _DAY_S:  # no real moments, in whatever unit they are
+    if earliest_s >= 0 and latest_s < _DAY_S:  # no real moments, in whatever unit they are
         yield "  they count from 0, as in examples: real times are milliseconds since the epoch"
     elif earliest_s < _FIRST_S or latest_s >= _END_S:
         yield (

@@ -73,8 +73,7 @@ class AddingWriter:
     def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
         """As `KVStore.multi_put`; of several writes of one tile only the last is made."""
         tiles = [_tile(each) for each in requests]
-        newest = dict(zip(tiles, requests, strict=True))
-        merged = dict(zip(newest, self.merged(list(newest.values())), strict=True))
+        merged = self._merged_all(dict(zip(tiles, requests, strict=True)))
         failed = {tile: each for tile, each in merged.items() if isinstance(each, str)}
         puts = {tile: each for tile, each in merged.items() if not isinstance(each, str)}
         failed |= _failures(list(puts), self._store.multi_put(list(puts.values())))
@@ -92,7 +91,7 @@ class AddingWriter:
         whole = {
             _tile(each.request): each.request for each in corrections if each.phase is Phase.CLOSED
         }
-        merged = dict(zip(whole, self.merged(list(whole.values())), strict=True))
+        merged = self._merged_all(whole)
         failed = {tile: each for tile, each in merged.items() if isinstance(each, str)}
         fit = [each for each in corrections if _tile(each.request) not in failed]
         ready = [
@@ -104,14 +103,12 @@ class AddingWriter:
         reasons = iter(correct(ready))
         return [failed.get(_tile(each.request)) or next(reasons) for each in corrections]
 
-    def merged(self, requests: list[PutRequest]) -> list[PutRequest | str]:
-        """Each request with its tile as it is to be stored, or why there is none.
-
-        Of one tile there must be one request only.
-        """
-        newest = {_tile(each): each for each in requests}
+    def _merged_all(
+        self, newest: dict[GetRequest, PutRequest]
+    ) -> dict[GetRequest, PutRequest | str]:
+        """By tile, the request with the tile as it is to be stored, or why there is none."""
         failed = self._look_up(newest)
-        return [failed.get(tile) or self._merged(tile, each) for tile, each in newest.items()]
+        return {tile: failed.get(tile) or self._merged(tile, each) for tile, each in newest.items()}
 
     def _merged(self, tile: GetRequest, request: PutRequest) -> PutRequest | str:
         image = self._images[tile]
@@ -134,11 +131,20 @@ class AddingWriter:
         failed: dict[GetRequest, str] = {}
         for at in range(0, len(unknown), _BATCH):
             tiles = unknown[at : at + _BATCH]
-            noted = [each._replace(dataset=IMAGES.format(each.dataset)) for each in tiles]
-            found = [_only(values) for values in self._store.multi_get(tiles + noted)]
-            images = self._images_of(tiles, found[: len(tiles)], found[len(tiles) :])
+            images = self._images_of(tiles, *self._read(tiles))
             failed |= self._note({tile: newest[tile] for tile in images}, images)
         return failed
+
+    def _read(self, tiles: list[GetRequest]) -> tuple[list[bytes | None], list[bytes | None]]:
+        """Tiles and their notes; where there is no tile, there was none when a note was made."""
+        stored = [_only(values) for values in self._store.multi_get(tiles)]
+        asked = [
+            tile._replace(dataset=IMAGES.format(tile.dataset))
+            for tile, value in zip(tiles, stored, strict=True)
+            if value is not None
+        ]
+        notes = iter(self._store.multi_get(asked) if asked else [])
+        return stored, [None if value is None else _only(next(notes)) for value in stored]
 
     def _images_of(
         self, tiles: list[GetRequest], stored: list[bytes | None], noted: list[bytes | None]
