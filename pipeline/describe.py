@@ -1,5 +1,6 @@
 """What `chronon-beam plan` says: what a GroupBy becomes, and what to consider before it runs."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -167,7 +168,8 @@ def as_text(found: Mapping[str, Any]) -> str:
     if found["schemas"]:
         columns = ", ".join(f"{name} {kind}" for name, kind in found["schemas"]["columns"].items())
         lines.append(f"  types     {columns}")
-        lines += [f"  {name} schema  {found['schemas'][name]}" for name in ("key", "tile", "row")]
+        avro = {name: json.dumps(found["schemas"][name]) for name in ("key", "tile", "row")}
+        lines += [f"  {name} schema  {text}" for name, text in avro.items()]
     else:
         lines.append("  schemas   add --source to see the types and Avro schemas")
     lines += [f"  warning: {warning}" for warning in found["warnings"]]

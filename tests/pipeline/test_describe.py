@@ -88,6 +88,11 @@ def test_schemas_are_shown_once_types_are_known() -> None:
     assert described["schemas"]["key"]["name"] == "Key"
     assert json.loads(json.dumps(described)) == described
     assert "  types     user string, n double, ts long" in as_text(described)
+    lines = [line for line in as_text(described).splitlines() if " schema  " in line]
+    shown = dict(line.split(" schema  ") for line in lines)
+    assert {name.strip(): json.loads(text) for name, text in shown.items()} == {
+        name: described["schemas"][name] for name in ("key", "tile", "row")
+    }
     assert "add --source to see the types" in as_text(describe(declared, None))
 
 

@@ -35,6 +35,11 @@ def test_printed_commands_give_the_features(chronon_beam: Cli, folder: Path, nam
     assert (made.code, made.out) == (0, "")
     printed = [shlex.split(line)[1:] for line in made.err.splitlines() if "  chronon-beam" in line]
     run, fetch = printed
+    source = run[1:5]
+    planned, traced = chronon_beam("plan", *source), chronon_beam("trace", *source)
+    assert (planned.code, traced.code) == (0, 0)
+    assert "user_count_1d" in planned.out
+    assert len(traced.objects) == len(LINES)
     assert chronon_beam(*run).code == 0
     fetched = chronon_beam(*fetch)
     assert fetched.err == ""
