@@ -1,4 +1,4 @@
-"""The bytes in front of a message that say with which schema it was written: Confluent's framing.
+"""Reads Confluent's framing: the bytes in front of a message that name the schema it has.
 
     0x00 | schema id, 4 bytes, big endian | Protobuf only: message indexes | the message
 
@@ -13,15 +13,15 @@ _HEADER = struct.Struct(">bI")
 _MAX_INDEXES = 64
 
 FRAME_SIZE = _HEADER.size
-"""Bytes in front of each message, where no message indexes follow."""
+"""How many bytes a frame has without message indexes."""
 
 
 class Framed(NamedTuple):
     """A message without its frame.
 
     Attributes:
-        schema_id: of the writer's schema, in the registry.
-        body: what follows.
+        schema_id: the id of the writer's schema in the registry.
+        body: the message.
     """
 
     schema_id: int
@@ -29,7 +29,7 @@ class Framed(NamedTuple):
 
 
 def unframe(payload: bytes) -> Framed:
-    """The schema id and the rest of a payload.
+    """The schema id of a payload, and the message after its frame.
 
     >>> unframe(bytes([0, 0, 0, 0, 7]) + b"rest")
     Framed(schema_id=7, body=b'rest')
@@ -47,10 +47,10 @@ def unframe(payload: bytes) -> Framed:
 
 
 def split_indexes(body: bytes) -> tuple[tuple[int, ...], bytes]:
-    """Which message of a Protobuf schema follows, and its bytes.
+    """The message indexes of a Protobuf frame, and the message after them.
 
-    The indexes lead from the schema's messages down to a nested one: (1, 0) is the first message
-    within the second. The one byte 0 stands for (0,).
+    The indexes name a message of the schema: (1, 0) is the first message inside of the second one.
+    A single byte 0 stands for (0,).
 
     >>> split_indexes(bytes([0]) + b"rest")
     ((0,), b'rest')

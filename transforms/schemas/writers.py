@@ -1,4 +1,4 @@
-"""The schemas that messages were written with, by the id that they carry."""
+"""Finds the schema with which a message was written, by the id that the message carries."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -9,15 +9,15 @@ Schema = TypeVar("Schema")
 
 
 class WriterSchemas(Generic[Schema]):
-    """What a decoder makes of each schema of a registry, once per schema.
+    """The writers' schemas of a registry, each compiled once, for one decoder.
 
-    The registry is asked when the first message needs it. A schema that nothing can be made of has
-    its reason remembered, so that damaged ids do not have it compiled again and again.
+    The registry is asked when a message first needs a schema. If a schema cannot be compiled, the
+    reason is kept, so that damaged ids do not cost a compilation each time.
 
     Args:
         registry: where schemas are.
-        kind: of the schemas that can be read, for example `AVRO`.
-        make: makes of a schema what the decoder needs; raises ValueError where it cannot.
+        kind: the kind of schemas that can be read, for example `AVRO`.
+        make: compiles a schema for the decoder; raises ValueError if it cannot.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class WriterSchemas(Generic[Schema]):
         self._client: SchemaRegistry | None = None
 
     def by_id(self, schema_id: int) -> Schema:
-        """What was made of the schema with that id.
+        """The compiled schema with that id.
 
         Raises:
-            ValueError: the registry has no such schema, it is of another kind, or nothing can be
-                made of it.
+            ValueError: the registry does not have the schema, or the schema is of another kind or
+                cannot be compiled.
             RegistryDown: the registry does not answer.
         """
         if schema_id in self._refused:
@@ -51,7 +51,7 @@ class WriterSchemas(Generic[Schema]):
         return self._made[schema_id]
 
     def close(self) -> None:
-        """Let go of the registry."""
+        """Close the connection to the registry."""
         if self._client is not None:
             self._client.close()
 

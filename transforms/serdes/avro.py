@@ -3,18 +3,18 @@
 Parameters:
 
 - `avro_schema`: a file with the schema (.avsc); or
-- `registry`: the URL of a schema registry, and `subject`, whose latest schema is read (of a Kafka
-  topic: `TOPIC-value`, if nothing else is said);
+- `registry`: the URL of a schema registry, and `subject`, whose latest schema is read (default for
+  a Kafka topic: `TOPIC-value`);
   `registry_config`: a properties file (see `transforms.schemas.registry_client`);
 - `framing`: `confluent` (default with a registry), `single_object` (Avro's own: two bytes and the
   schema's fingerprint), or `none`.
 
-Every message is read with the schema that it was written with, and resolved into the one that the
-job knows, as Avro has it: a field that the writer lacks has its default, aliases are followed, and
-an int may become a long. A field that both versions know by two logical types (millis and micros,
-decimals of two scales) would be read wrong by these rules: such messages are dead letters. So are
-those in whose schema a union of several types has other types than in the job's. Types: see
-`api.formats.avro_columns`.
+Every message is read with the schema that it was written with, and resolved into the schema that
+the job knows, by Avro's rules: a field that the writer does not have gets its default, aliases are
+followed, and an int may become a long. These rules would misread a field that has two logical types
+in the two schemas (millis and micros, decimals of two scales), so such messages are dead letters.
+So are messages whose schema has a union of other types than the job's. `api.formats.avro_columns`
+has the types of the columns.
 """
 
 import struct
@@ -75,18 +75,19 @@ def open_serde(parameters: Mapping[str, str]) -> "AvroSerDe":
 
 
 def _complete(schema: RegisteredSchema) -> str:
-    """One document with the schema and all that it refers to, as a union whose last is the schema.
+    """One document with a schema and all that it refers to: a union whose last type is the schema.
 
-    Avro lets a type be defined once and then named: what is referred to stands in front.
+    In Avro a type is defined once and then named, so definitions come before the schemas that refer
+    to them.
     """
     return f"[{', '.join([*schema.references.values(), schema.text])}]"
 
 
 def _record(text: str) -> Avro:
-    """The record that a schema document defines: the last one, if it is a union of several.
+    """The record that a schema document defines; of a union, the last type.
 
     Raises:
-        ValueError: it is not a schema.
+        ValueError: the text is not a schema.
     """
     try:
         parsed = parsed_schema(text)
@@ -126,7 +127,7 @@ class AvroSerDe:
     Attributes:
         text: the schema that records are read into, as JSON.
         framing: `confluent`, `single_object` or `none`.
-        registry: where writers' schemas are; None where all records are written with `text`.
+        registry: where writers' schemas are; None if all records are written with `text`.
     """
 
     text: str
@@ -162,7 +163,7 @@ class AvroDecoder:
         self._writers = registry and WriterSchemas(registry, "AVRO", self._reader_of)
 
     def decode(self, messages: Messages) -> Decoded:
-        """See `Decoder.decode`: messages of one frame, and so of one schema, are read at once."""
+        """See `Decoder.decode`; messages of the same frame, and so the same schema, go together."""
         size, payloads = self._frames.size, messages.payloads
         framed: dict[bytes, list[int]] = {}
         for index, payload in enumerate(payloads):
@@ -206,10 +207,10 @@ class AvroDecoder:
             self._writers.close()
 
     def _written_with(self, frame: bytes) -> RecordReader:
-        """What reads the messages that begin with `frame`.
+        """The reader of the messages that begin with `frame`.
 
         Raises:
-            ValueError: it is not a frame, or its schema is not known.
+            ValueError: the bytes are not a frame, or the schema is not known.
             RegistryDown: the registry does not answer.
         """
         schema_id = self._frames.schema_id(frame)
@@ -218,7 +219,7 @@ class AvroDecoder:
         return self._writers.by_id(schema_id)
 
     def _reader_of(self, schema: RegisteredSchema) -> RecordReader:
-        """What reads records of a schema of the registry into the columns."""
+        """The reader of records of a registry's schema into the columns."""
         record = _record(_complete(schema))
         refuse_other_meanings(record, self._record)
         writer = AvroColumns(record, ()).writer
