@@ -6,7 +6,7 @@ time of the last batch, which tells one attempt from another (see `PubsubSession
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,8 +56,14 @@ class ReadFromPubsub(beam.PTransform):
         super().__init__()
 
     def expand(self, root: PBegin) -> beam.PCollection[Messages]:
-        """Any reader may get a message that another one has counted: its id tells."""
-        readers = self.options.readers or _parallelism(root)
+        """Any reader may get a message that another one has counted: its id tells.
+
+        Raises:
+            ValueError: on Flink without checkpoints, no message would ever be acknowledged.
+        """
+        options = root.pipeline.options.get_all_options(retain_unknown_options=True)
+        _check_checkpoints(options)
+        readers = self.options.readers or max(int(options.get("parallelism") or 1), 1)
         return (
             root
             | "Readers" >> beam.Create(list(range(readers)), reshuffle=False)
@@ -67,9 +73,13 @@ class ReadFromPubsub(beam.PTransform):
         )
 
 
-def _parallelism(root: PBegin) -> int:
-    options = root.pipeline.options.get_all_options(retain_unknown_options=True)
-    return max(int(options.get("parallelism") or 1), 1)
+def _check_checkpoints(options: Mapping[str, object]) -> None:
+    if "flink" in str(options.get("runner")).lower() and not options.get("checkpointing_interval"):
+        raise ValueError(
+            "pubsub: on Flink without checkpoints, no message is ever acknowledged, and all come "
+            "again: add --checkpointing_interval=10000 and, for state of more than 5 MB, "
+            "--state_backend=filesystem --state_backend_storage_path=file:///PATH"
+        )
 
 
 class _Watermarks(WatermarkEstimatorProvider):
