@@ -23,7 +23,7 @@ class Metric(StrEnum):
     TOMBSTONES = "tombstones"
     """Kafka records without a value, which are not messages."""
     AHEAD = "ahead"
-    """Kafka records whose time is too far ahead of now to promise anything."""
+    """Kafka records with an event time too far ahead of theirs, or of now, to promise anything."""
     LOST = "lost"
     """Ranges of Kafka offsets that were deleted before they were read, each with a dead letter."""
     EXTRA_ROWS = "extra_rows"

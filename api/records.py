@@ -54,7 +54,8 @@ class Messages(NamedTuple):
     - The promise before a message depends on the log before the message alone (for example the
       running maximum of its times, in the order of offsets, less a bound). It does not depend on
       when the log was polled, or where a batch begins. What it is computed from is kept with the
-      offset, so that a source that is restored goes on with the same number.
+      offset, so that a source that is restored goes on with the same number. The times that only
+      the job's query tells are known in the reading step by `api.evaluation`.
     - Promises of a partition never fall.
     - The watermark that the source gives to the runner is at most the lowest promise of its
       partitions. A partition that the watermark passes over because it is idle promises the

@@ -205,7 +205,7 @@ def running(bootstrap: str, topic: str, latency: Latency) -> Iterator[None]:
         flags += [f"--state_backend_storage_path=file://{folder}"]
         with runner_of("FlinkRunner", False, flags, live=True, latency=latency) as chosen:
             root = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
-            build(root, job, source.transform(job.columns), open_dead_letters(None))
+            build(root, job, source, open_dead_letters(None))
             result = root.run()
             try:
                 yield

@@ -68,6 +68,13 @@ WAY = """
 6. **Write** (`io/write.py`) puts them into the store, again and again while the store is down; a
    late event is merged into its stored tile (`io/repair.py`).
 
+A live source closes tiles by event time, so it needs the times of rows before it gives them out:
+they are part of how far it has come, in the runner's checkpoint. Its Read does what Decode and
+Evaluate do, by the same functions (`transforms/evaluation.py`), and gives rows
+(`pipeline/reading.py`). Two other ways were left: later steps could tell the source what they saw,
+but it hears them only where a runner fuses the steps, and may be split before it does; or the time
+column could be evaluated once more for the source alone, which costs twice.
+
 Every stage takes a batch and gives a batch, failures and counts (`transforms/stage.py`). The
 failures of all stages meet in one sink (`io/dead_letters/`). No message disappears: the counts
 add up, as `api/counts.py` says.

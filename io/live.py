@@ -10,7 +10,8 @@ class Live:
     Attributes:
         reader: who reads, for those who look at the source; for example a consumer group's name.
         disorder_ms: how far events of one partition may be out of order.
-        idle_ms: after how long without events a partition no longer holds back the watermark.
+        idle_ms: after how long without an event that counts a partition no longer holds back the
+            watermark.
         linger_ms: how long the first message of a batch waits for company.
     """
 

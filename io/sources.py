@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 import pyarrow as pa
 
+from chronon_beam.api.evaluation import StartEvaluation
 from chronon_beam.api.records import Failure, Messages
 from chronon_beam.api.serde import Format
 from chronon_beam.io.live import Live
@@ -49,9 +50,11 @@ class Source(ABC):
         bounded: whether reading ends.
         attributes_first: of an attribute and a column of the payload with one name, whether the
             attribute is taken.
-        live: what the job says to a source that never ends; set before `transform`.
+        live: what the job says to a source that never ends; set before `transform` or `rows`.
         inferred: where `schema` is a guess that may be another one tomorrow: what it was made of,
             a sentence for the user; set by `schema`.
+        evaluates: whether the promises of the source are made of the rows' times: then a job with
+            tiles calls `rows` instead of `transform`.
     """
 
     ddl: str | None = None
@@ -60,6 +63,7 @@ class Source(ABC):
     attributes_first: bool = False
     live: Live = Live()
     inferred: str | None = None
+    evaluates: bool = False
 
     @abstractmethod
     def transform(self, columns: pa.Schema) -> beam.PTransform:
@@ -69,6 +73,18 @@ class Source(ABC):
             columns: what the job reads. A source of tables converts no other column, so that those
                 cannot stop the job; a source of payloads need not look at it.
         """
+
+    def rows(self, columns: pa.Schema, evaluation: StartEvaluation) -> beam.PTransform:
+        """The reading step of a source that `evaluates`, from the root to rows and `FAILURES`.
+
+        It calls an `Evaluation` for all that it reads, in the order of each partition, and yields
+        the `outputs`. The promises before a message are made of the times of the rows before it.
+
+        Args:
+            columns: see `transform`.
+            evaluation: starts the job's `Evaluation` in a worker.
+        """
+        raise NotImplementedError
 
     def reach(self) -> None:
         """Find out whether there is anything to read: called when a job is built, before Spark.

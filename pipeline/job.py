@@ -20,11 +20,12 @@ from chronon_beam.api.serde import SerDe
 from chronon_beam.io.dead_letters.sinks import sink_failures
 from chronon_beam.io.repair import WriteTiles
 from chronon_beam.io.runs.before_images import Adding
+from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write, Written
 from chronon_beam.pipeline.metrics import count
+from chronon_beam.pipeline.reading import ReadRows, RowReading
 from chronon_beam.transforms.convert import Converted, ConvertRows, ConvertTiles
-from chronon_beam.transforms.decode import Decode, DecodedEvents
-from chronon_beam.transforms.evaluate import Evaluate, Evaluated, columns_read
+from chronon_beam.transforms.evaluate import columns_read
 from chronon_beam.transforms.mutations import ReportDeletes
 from chronon_beam.transforms.rows import Rows
 from chronon_beam.transforms.serdes.json import JsonSerDe
@@ -61,6 +62,13 @@ class Job:
         return columns_read(self.query, self.changes)
 
     @property
+    def reading(self) -> RowReading:
+        """What becomes of messages before they are stored."""
+        return RowReading(
+            self.serde, self.columns, self.query, self.changes is not None, self.tiled
+        )
+
+    @property
     def tiled(self) -> bool:
         """Whether tiles are stored, and not rows."""
         return self.tiling is not None
@@ -82,12 +90,12 @@ class GroupByJob(beam.PTransform):
 
     Attributes:
         job: what to compute, and where to store it.
-        source: gives Messages.
+        source: where events come from, or a transform that gives Messages.
         dead_letters: takes the Failures of all stages.
     """
 
     job: Job
-    source: beam.PTransform
+    source: Source | beam.PTransform
     dead_letters: beam.PTransform
 
     def __post_init__(self) -> None:
@@ -96,22 +104,21 @@ class GroupByJob(beam.PTransform):
     def expand(self, root: PBegin) -> beam.PCollection[int]:
         """Read, Decode, Evaluate, and what stores; names of steps are part of a job's state."""
         job = self.job
-        messages = root | "Read" >> self.source
-        decoded: DecodedEvents = messages | "Decode" >> Decode(job.serde, job.columns, count)
-        evaluate = Evaluate(job.query, job.changes is not None, count)
-        evaluated: Evaluated = decoded.events | "Evaluate" >> evaluate
-        stored: list[Stored] = [evaluated.rows | name >> step for name, step in stores_of(job)]
-        failures = [decoded.failures, evaluated.failures]
-        failures += [failed for each in stored for failed in each.failures]
+        read: ReadRows = root | "Rows" >> job.reading.of(self.source)
+        stored: list[Stored] = [read.rows | name >> step for name, step in stores_of(job)]
+        failures = [failed for each in (read, *stored) for failed in each.failures]
         if job.plan.group_by.is_entities:
-            deletes: Failures = evaluated.rows | "Deletes" >> ReportDeletes(job.plan, count)
+            deletes: Failures = read.rows | "Deletes" >> ReportDeletes(job.plan, count)
             failures.append(deletes)
         sink_failures(failures, self.dead_letters)
         return [each.written for each in stored] | "Written" >> beam.Flatten()
 
 
 def build(
-    root: PBegin | beam.Pipeline, job: Job, source: beam.PTransform, dead_letters: beam.PTransform
+    root: PBegin | beam.Pipeline,
+    job: Job,
+    source: Source | beam.PTransform,
+    dead_letters: beam.PTransform,
 ) -> beam.PCollection[int]:
     """Apply the job to `root` under the GroupBy's name; see `GroupByJob`."""
     return root | job.plan.group_by.name >> GroupByJob(job, source, dead_letters)

@@ -144,7 +144,7 @@ _UNFINISHED = (
 
 
 def _lay(root: beam.Pipeline, job: Job, source: Source, to: beam.PTransform) -> Any:
-    return build(root, job, source.transform(job.columns), to)
+    return build(root, job, source, to)
 
 
 def carry_out(

@@ -6,6 +6,7 @@ every event needs on its way: position, payload and its partition's promise.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -113,26 +114,46 @@ class Decode(beam.PTransform):
         return DecodedEvents(*outputs_of(messages | "Decode" >> decode))
 
 
-class _DecodeFn(beam.DoFn):
-    def __init__(self, decode: Decode) -> None:
-        self._decode = decode.serde, decode.schema
-        self._count = decode.count
+class Decoding:
+    """`decode_messages` with a decoder of its own, for one thread.
+
+    Args:
+        serde, schema: see `Decode`.
+    """
+
+    def __init__(self, serde: SerDe, schema: pa.Schema) -> None:
+        self._decoder = serde.decoder(schema)
         self._told = 0
 
+    def __call__(self, messages: Messages) -> Result[Events]:
+        """See `decode_messages`; of inputs that could not be read, the first are told by name."""
+        result = decode_messages(messages, self._decoder)
+        if messages.error is None:
+            return result
+        self._told += 1
+        return result if self._told <= _MOST_TOLD else result._replace(counts={})
+
+    def close(self) -> None:
+        """Let go of the decoder."""
+        self._decoder.close()
+
+
+class _DecodeFn(beam.DoFn):
+    def __init__(self, decode: Decode) -> None:
+        self._start = partial(Decoding, decode.serde, decode.schema)
+        self._count = decode.count
+
     def setup(self) -> None:
-        serde, schema = self._decode
-        self._decoder = serde.decoder(schema)
+        self._decode = self._start()
 
     def process(self, messages: Messages) -> Iterator[Any]:
-        events, failures, counts = decode_messages(messages, self._decoder)
-        if messages.error is not None:
-            self._told += 1
-            counts = counts if self._told <= _MOST_TOLD else {}
-        result = Result(events if events.positions else None, failures, counts)
+        result = self._decode(messages)
+        if not result.batch.positions:
+            result = result._replace(batch=None)
         return emitted(result, self._count)
 
     def teardown(self) -> None:
-        self._decoder.close()
+        self._decode.close()
 
 
 def _decoded(messages: Messages, decoder: Decoder) -> Decoded:

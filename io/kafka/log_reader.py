@@ -62,6 +62,7 @@ class LogReader:
         self._down_since: float | None = None
         self._said_at = self._probed_at = 0.0
         self._at: dict[Place, int] = {}
+        self._at_end: set[Place] = set()
         self._quiet_since: dict[Place, float] = {}
 
         self._consumer = opened(Consumer, settings)
@@ -75,6 +76,7 @@ class LogReader:
                 for place, since in self._quiet_since.items()
                 if self._at.get(place) == wanted.get(place)
             }
+            self._at_end &= self._quiet_since.keys()
             self._consumer.assign([TopicPartition(*at, offset) for at, offset in wanted.items()])
             self._at = wanted
 
@@ -100,11 +102,19 @@ class LogReader:
         return self._sorted(self._consumer.consume(most, within_s))
 
     def idle(self, idle_s: float) -> Collection[Place]:
-        """Partitions that had no new record for `idle_s`; no partition while brokers are down."""
+        """Partitions read to their end that had no record that counts for `idle_s`, see `heard`.
+
+        No partition while brokers are down.
+        """
         if self._down_since is not None:
             return ()
         now = time.monotonic()
-        return {place for place, since in self._quiet_since.items() if now - since >= idle_s}
+        return {place for place in self._at_end if now - self._quiet_since[place] >= idle_s}
+
+    def heard(self, place: Place) -> None:
+        """A record of the partition counts: it has not been quiet until now."""
+        if place in self._quiet_since:
+            self._quiet_since[place] = time.monotonic()
 
     def commit(self, partitions: Iterable[Progress]) -> None:
         """Commit offsets to the consumer group, for tools that show its lag; never fails.
@@ -139,10 +149,11 @@ class LogReader:
     def _moved(self, found: Polled) -> None:
         for place, messages in found.records.items():
             self._at[place] = (messages[-1].offset() or 0) + 1
-            self._quiet_since.pop(place, None)
+            self._at_end.discard(place)
         # Records after an end, in the same poll, move the end.
         for place, end in found.ends.items():
             self._at[place] = max(end, self._at.get(place, 0))
+            self._at_end.add(place)
             self._quiet_since.setdefault(place, time.monotonic())
         if found.records or found.ends:
             self._back()

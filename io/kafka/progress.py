@@ -10,7 +10,7 @@ from chronon_beam.api.records import MIN_MS
 FOR_EVER = 1 << 62
 """The `stop` of a partition that is read as long as the job runs."""
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Place(NamedTuple):
@@ -31,7 +31,7 @@ class Progress(NamedTuple):
         topic_id: the broker's id of the topic; a topic that is made anew has another.
         next_offset: the first offset that has not been read.
         stop: the first offset that is not to be read, or `FOR_EVER`.
-        newest_ms: the latest record time so far, or `MIN_MS`.
+        newest_ms: the latest time so far that counts, see `promises`; or `MIN_MS`.
     """
 
     place: Place

@@ -1,10 +1,15 @@
 """What a partition promises of event time, as a function of its log; and the reader's watermark.
 
-Before each record, a partition promises that no record to come is as old as the latest record time
-so far, less the bound on disorder and 1 ms (as Flink's bounded out-of-orderness). The times are
-Kafka's record timestamps in the order of offsets, from a value that the runner's checkpoint holds:
-however a log is cut into batches, and however often it is read again, each record meets the same
-promise.
+Before each record, a partition promises that no event to come is as old as the latest event so
+far, less the bound on disorder and 1 ms (as Flink's bounded out-of-orderness). The times are those
+of the job's rows, after Evaluate, in the order of offsets, from a value that the checkpoint of the
+runner holds: however a log is cut into batches, and however often it is read again, each record
+meets the same promise. All rows of a record meet the promise before it. A record without a row
+moves no promise: a tombstone, a dead letter, or an event that a where lets go. Where no rows are
+made, the times are those of the records.
+
+A time that is more than a minute ahead of its record's own time, or of this machine's clock, moves
+no promise either: one event of a wrong clock must not close all tiles.
 
 The promise is never below the watermark that the runner has been given: when a partition is silent
 for so long that the watermark passes it over, what it brings afterwards is measured by that.
@@ -16,48 +21,90 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chronon_beam.api.evaluation import TimedRows
 from chronon_beam.api.records import MIN_MS
 from chronon_beam.io.kafka.progress import Progress
 
 AHEAD_MS = 60_000
-"""How far a record's time may be ahead of this machine's clock; a time beyond moves no promise."""
+"""How far a time may be ahead of its record's time and of this machine's clock."""
+
+Ints = NDArray[np.int64]
+
+
+class LogPart(NamedTuple):
+    """Records of one partition, as they follow one another in its log.
+
+    Attributes:
+        offsets: rising, with gaps.
+        times_ms: the records' own times; negative where a record has none.
+    """
+
+    offsets: Ints
+    times_ms: Ints
+
+    def indices(self, positions: Sequence[int]) -> Ints:
+        """Which of the records have these offsets."""
+        return np.searchsorted(self.offsets, np.asarray(positions, np.int64)).astype(np.int64)
+
+    def bounds_ms(self, now_ms: int) -> Ints:
+        """The latest time that a row of each record may have and still move the promise.
+
+        >>> LogPart(np.array([0, 1, 2]), np.array([70, -1, 90])).bounds_ms(80) - AHEAD_MS
+        array([70, 80, 80])
+        """
+        known = np.where(self.times_ms < 0, now_ms, self.times_ms)
+        return np.minimum(known, now_ms) + AHEAD_MS
 
 
 class Promises(NamedTuple):
-    """What a partition promised before each record of a batch.
+    """What a partition promised before each record of a part of its log.
 
     Attributes:
         before_ms: one per record, int64.
-        newest_ms: the latest record time after the batch.
-        ahead: how many records have a time too far ahead of the clock.
+        newest_ms: the latest time after the part.
+        ahead: how many records have a time too far ahead.
+        counted: whether any time counts; it need not be a new latest one.
     """
 
-    before_ms: NDArray[np.int64]
+    before_ms: Ints
     newest_ms: int
     ahead: int
+    counted: bool
 
 
-def promises(
-    times_ms: Sequence[int], newest_ms: int, floor_ms: int, disorder_ms: int, now_ms: int
-) -> Promises:
-    """The promises of a batch of records.
+class Limits(NamedTuple):
+    """What does not come from the log.
+
+    Attributes:
+        floor_ms: the watermark that the runner has been given.
+        disorder_ms: how far events may be out of order.
+        now_ms: this machine's clock.
+    """
+
+    floor_ms: int
+    disorder_ms: int
+    now_ms: int
+
+
+def promises(part: LogPart, rows: Sequence[TimedRows], newest_ms: int, limits: Limits) -> Promises:
+    """The promises before the records of a part.
 
     Args:
-        times_ms: the records' times in the order of their offsets; negative where one has none.
-        newest_ms: the latest record time before the batch; `MIN_MS` if there was none.
-        floor_ms: the watermark that the runner has been given.
-        disorder_ms: how far records may be out of order.
-        now_ms: this machine's clock.
-
-    >>> promises([50, 70, 60], MIN_MS, 0, 10, 1000).before_ms.tolist()
-    [0, 39, 59]
+        part: the records.
+        rows: what was made of them.
+        newest_ms: the latest time before the part; `MIN_MS` if there was none.
+        limits: see there.
     """
-    bound_ms = now_ms + AHEAD_MS
-    times = np.asarray(times_ms, np.int64)
-    counted = np.where((times < 0) | (times > bound_ms), MIN_MS, times)
-    newest = np.maximum.accumulate(np.concatenate(([newest_ms], counted)))
-    before = np.maximum(newest[:-1] - disorder_ms - 1, floor_ms)
-    return Promises(before, int(newest[-1]), int((times > bound_ms).sum()))
+    of = [part.indices(each.positions) for each in rows]
+    records = np.concatenate([np.empty(0, np.int64), *of])
+    times = np.concatenate([np.empty(0, np.int64), *(each.times_ms for each in rows)])
+    ahead = times > part.bounds_ms(limits.now_ms)[records]
+    counted = ~ahead & (times > MIN_MS)
+    latest = np.full(len(part.offsets), MIN_MS, np.int64)
+    np.maximum.at(latest, records[counted], times[counted])
+    newest = np.maximum.accumulate(np.concatenate(([newest_ms], latest)))
+    before = np.maximum(newest[:-1] - limits.disorder_ms - 1, limits.floor_ms)
+    return Promises(before, int(newest[-1]), len(np.unique(records[ahead])), bool(counted.any()))
 
 
 def watermark_ms(active: Iterable[Progress], disorder_ms: int, now_ms: int) -> int:
@@ -65,12 +112,12 @@ def watermark_ms(active: Iterable[Progress], disorder_ms: int, now_ms: int) -> i
 
     Args:
         active: the partitions that are not passed over as idle.
-        disorder_ms: how far records may be out of order.
-        now_ms: this machine's clock; what is promised when all partitions are idle is that records
+        disorder_ms: how far events may be out of order.
+        now_ms: this machine's clock; what is promised when all partitions are idle is that events
             to come are not older than this, less the bound on disorder.
 
     Returns:
-        `MIN_MS` while a partition that may have records has shown none.
+        `MIN_MS` while a partition that may have events has shown none.
     """
     newest = [each.newest_ms for each in active]
     if MIN_MS in newest:

@@ -1,4 +1,4 @@
-"""Kafka's records to Messages: a splittable DoFn with one element per reader.
+"""Kafka's records to Messages or rows: a splittable DoFn with one element per reader.
 
 A reader is one consumer on many partitions: several elements on one worker thread would wait for
 one another. How far it has come is the element's restriction, which the runner keeps and restores;
@@ -15,13 +15,14 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.coders import Coder, NullableCoder, TimestampCoder
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
-from apache_beam.pvalue import PBegin
+from apache_beam.pvalue import PBegin, PValue, TaggedOutput
 from apache_beam.transforms.core import RestrictionProvider, WatermarkEstimatorProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
 from chronon_beam.api.counts import Count
-from chronon_beam.api.records import MIN_MS, Messages
+from chronon_beam.api.evaluation import Evaluation, StartEvaluation
+from chronon_beam.api.records import FAILURES, MIN_MS, Messages
 from chronon_beam.io.kafka.changes import Readers
 from chronon_beam.io.kafka.cluster import Cluster
 from chronon_beam.io.kafka.options import KafkaOptions
@@ -63,15 +64,30 @@ class ReadFromKafka(beam.PTransform):
 
     def expand(self, root: PBegin) -> beam.PCollection[Messages]:
         """Partitions are found by the readers, so that those found later need no other graph."""
-        number = self.options.readers or _option(root, "parallelism") or 1
-        readers = [tuple(each) for each in spread(number, _option(root, "max_parallelism"))]
         kind = _ReadFn if self.options.bounded else _LiveReadFn
-        return (
-            root
-            | "Readers" >> beam.Create(readers, reshuffle=False)
-            | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(kind(self))
-        )
+        return _readers(root, self.options) | "Read" >> beam.ParDo(kind(self))
+
+
+@dataclass
+class ReadRowsFromKafka(ReadFromKafka):
+    """Live records to rows, whose times the promises are made of; failures on `FAILURES`.
+
+    Attributes:
+        evaluation: starts what makes the rows.
+    """
+
+    evaluation: StartEvaluation = field(kw_only=True)
+
+    def expand(self, root: PBegin) -> PValue:
+        """See `Source.rows`."""
+        read = beam.ParDo(_LiveReadFn(self, self.evaluation))
+        return _readers(root, self.options) | "Read" >> read.with_outputs(FAILURES, main="rows")
+
+
+def _readers(root: PBegin, options: KafkaOptions) -> beam.PCollection[tuple[int, int]]:
+    number = options.readers or _option(root, "parallelism") or 1
+    readers = [tuple(each) for each in spread(number, _option(root, "max_parallelism"))]
+    return root | "Readers" >> beam.Create(readers, reshuffle=False) | "Spread" >> beam.Reshuffle()
 
 
 def _option(root: PBegin, name: str) -> int:
@@ -158,12 +174,33 @@ class _ReadFn(beam.DoFn, RestrictionProvider):
     def _given(self, step: Step, at: Timestamp) -> Iterator[Any]:
         for name, number in step.counts.items():
             self._count(name, number)
-        for messages in step.messages:
-            yield TimestampedValue(messages, at)
+        for output in step.outputs:
+            if isinstance(output, TaggedOutput):
+                yield TaggedOutput(output.tag, TimestampedValue(output.value, at))
+            else:
+                yield TimestampedValue(output, at)
 
 
 class _LiveReadFn(_ReadFn):
-    """Reads for ever, and tells the consumer group how far it has come."""
+    """Reads for ever, and tells the consumer group how far it has come.
+
+    Args:
+        evaluation: makes rows; None gives Messages.
+    """
+
+    def __init__(self, read: ReadFromKafka, evaluation: StartEvaluation | None = None) -> None:
+        super().__init__(read)
+        self._evaluation = evaluation
+        self._evaluate: Evaluation | None = None
+
+    def setup(self) -> None:
+        if self._evaluation:
+            self._evaluate = self._evaluation()
+
+    def teardown(self) -> None:
+        if self._evaluate:
+            self._evaluate.close()
+        super().teardown()
 
     @beam.DoFn.unbounded_per_element()
     def process(
@@ -178,7 +215,7 @@ class _LiveReadFn(_ReadFn):
         floor_ms = MIN_MS if given is None else given.micros // 1000
         vector = tracker.current_restriction()
         with self._session(element) as session:
-            for step in session.read(vector, floor_ms, WAIT_S, BUNDLE_S):
+            for step in session.read(vector, floor_ms, WAIT_S, BUNDLE_S, self._evaluate):
                 if not tracker.try_claim(step.progress):
                     return
                 yield from self._given(step, given or MIN_TIMESTAMP)

@@ -49,7 +49,7 @@ def _payloads(options: KafkaOptions, vector: Vector) -> Iterator[bytes]:
     session = Session(bounded, Live(), options.group or _GROUP, Readers(0, 1), pa.schema([]))
     with closing(session):
         for step in session.read(vector, MIN_MS, _WAIT_S, WITHIN_S):
-            for messages in step.messages:
+            for messages in step.outputs:
                 yield from messages.payloads
 
 

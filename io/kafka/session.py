@@ -1,15 +1,16 @@
-"""Reads partitions within a bundle: polls, looks for new partitions, and makes Messages."""
+"""Reads partitions within a bundle: polls, looks for new partitions, and makes promises."""
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from confluent_kafka import Message
-from numpy.typing import NDArray
 
+from chronon_beam.api.evaluation import Evaluation
 from chronon_beam.api.records import Envelopes, Messages
 from chronon_beam.io.batches import ROWS, cuts
 from chronon_beam.io.kafka.attributes import attributes_of, headers_of
@@ -18,7 +19,8 @@ from chronon_beam.io.kafka.cluster import Cluster, Unreachable
 from chronon_beam.io.kafka.log_reader import LogReader, Polled
 from chronon_beam.io.kafka.options import KafkaOptions
 from chronon_beam.io.kafka.progress import Place, Progress, Vector
-from chronon_beam.io.kafka.promises import promises, watermark_ms
+from chronon_beam.io.kafka.promises import Limits, LogPart, promises, watermark_ms
+from chronon_beam.io.kafka.timed_messages import letter_outputs, timed
 from chronon_beam.io.live import Live
 
 _log = logging.getLogger(__name__)
@@ -35,13 +37,13 @@ class Step(NamedTuple):
     """One partition has been read further.
 
     Attributes:
-        progress: how far; must be claimed from the tracker before `messages` are given out.
-        messages: what was read.
+        progress: how far; must be claimed from the tracker before `outputs` are given out.
+        outputs: Messages, or what the job has made of them.
         counts: the metrics `tombstones`, `ahead` and `lost`.
     """
 
     progress: Progress
-    messages: Sequence[Messages] = ()
+    outputs: Iterable[Any] = ()
     counts: Mapping[str, int] = {}
 
 
@@ -67,12 +69,20 @@ class Session:
         self._consumer = LogReader(options, group)
         self._cluster = Cluster(options, _ASK_S)
         self._partitions: dict[Place, Progress] = {}
+        self._evaluate: Evaluation | None = None
         self._unreadable: set[Place] = set()
         self._missing: set[Place] = set()
         self._asked_at = float("-inf")
         self._commits_at: float | None = None
 
-    def read(self, vector: Vector, floor_ms: int, wait_s: float, within_s: float) -> Iterator[Step]:
+    def read(
+        self,
+        vector: Vector,
+        floor_ms: int,
+        wait_s: float,
+        within_s: float,
+        evaluate: Evaluation | None = None,
+    ) -> Iterator[Step]:
         """Read the partitions on, in steps that the caller claims one by one.
 
         Reading goes on until `within_s` have passed, or all is read. If the source never ends, a
@@ -83,7 +93,10 @@ class Session:
             floor_ms: the watermark that the runner has been given.
             wait_s: how long to wait for a first record.
             within_s: the most seconds to read.
+            evaluate: makes rows of Messages, whose times the promises are made of; None gives
+                Messages as they are, and promises are made of the records' own times.
         """
+        self._evaluate = evaluate
         deadline = time.monotonic() + within_s
         self._partitions = {each.place: each for each in vector.partitions}
         if self._unreadable or self._has_to_discover():
@@ -161,26 +174,32 @@ class Session:
             records = [each for each in records if _offset(each) < before.stop]
         if not records:
             return Step(before._replace(next_offset=before.stop))
-        times = [each.timestamp()[1] for each in records]
-        made = promises(times, before.newest_ms, floor_ms, self._live.disorder_ms, _now_ms())
-        progress = before._replace(next_offset=_offset(records[-1]) + 1, newest_ms=made.newest_ms)
-        messages = list(self._messages(str(before.place), records, times, made.before_ms))
-        tombstones = len(records) - sum(len(each.positions) for each in messages)
-        return Step(progress, messages, {"tombstones": tombstones, "ahead": made.ahead})
+        progress = before._replace(next_offset=_offset(records[-1]) + 1)
+        messages = list(self._messages(str(before.place), records))
+        counts = {"tombstones": len(records) - sum(len(each.positions) for each in messages)}
+        if self._bounded:
+            return Step(progress, messages, counts)
+        return self._promised(Step(progress, messages, counts), messages, _part(records), floor_ms)
 
-    def _messages(
-        self,
-        source: str,
-        records: list[Message],
-        times_ms: list[int],
-        before_ms: NDArray[np.int64],
-    ) -> Iterator[Messages]:
+    def _promised(self, step: Step, messages: list[Messages], part: LogPart, floor_ms: int) -> Step:
+        """The step with promises: by the rows that the job makes, before it is claimed."""
+        rows = [timed(each, part, self._evaluate) for each in messages]
+        limits = Limits(floor_ms, self._live.disorder_ms, _now_ms())
+        made = promises(part, rows, step.progress.newest_ms, limits)
+        if made.counted:
+            self._consumer.heard(step.progress.place)
+        outputs = chain.from_iterable(
+            each.outputs(pa.array(made.before_ms[part.indices(each.positions)])) for each in rows
+        )
+        progress = step.progress._replace(newest_ms=made.newest_ms)
+        return Step(progress, outputs, {**step.counts, "ahead": made.ahead})
+
+    def _messages(self, source: str, records: list[Message]) -> Iterator[Messages]:
         """The records that have a value, in batches of at most `BYTES`."""
         values = [each.value() for each in records]
         if None in values:
-            kept = [index for index, value in enumerate(values) if value is not None]
-            records, before_ms = [records[index] for index in kept], before_ms[kept]
-            times_ms = [times_ms[index] for index in kept]
+            pairs = zip(records, values, strict=True)
+            records = [each for each, value in pairs if value is not None]
         payloads = [value for value in values if value is not None]
         for start, stop in cuts(list(map(len, payloads))):
             part = records[start:stop]
@@ -188,12 +207,11 @@ class Session:
                 source,
                 list(map(_offset, part)),
                 payloads[start:stop],
-                promised_ms=None if self._bounded else pa.array(before_ms[start:stop]),
                 attributes=attributes_of(part, self._columns),
                 envelopes=Envelopes(
                     [each.key() for each in part],
                     list(map(headers_of, part)),
-                    times_ms[start:stop],
+                    [each.timestamp()[1] for each in part],
                 ),
             )
 
@@ -230,7 +248,8 @@ class Session:
         _log.error("%s", lost)
         at = self._partitions[progress.place].next_offset
         letter = Messages(str(progress.place), [at], [b""], error=lost)
-        return self._moved(Step(progress, [letter], {"lost": 1}))
+        outputs = letter_outputs(letter, self._evaluate)
+        return self._moved(Step(progress, outputs, {"lost": 1}))
 
     def _moved(self, step: Step) -> Step:
         self._partitions[step.progress.place] = step.progress
@@ -239,6 +258,11 @@ class Session:
 
 def _offset(record: Message) -> int:
     return record.offset() or 0
+
+
+def _part(records: list[Message]) -> LogPart:
+    offsets, times = list(map(_offset, records)), [each.timestamp()[1] for each in records]
+    return LogPart(np.array(offsets, np.int64), np.array(times, np.int64))
 
 
 def _now_ms() -> int:

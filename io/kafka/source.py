@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import apache_beam as beam
 import pyarrow as pa
 
+from chronon_beam.api.evaluation import StartEvaluation
 from chronon_beam.api.records import Failure
 from chronon_beam.api.serde import Format
 from chronon_beam.io.kafka.attributes import COLUMNS
 from chronon_beam.io.kafka.cluster import Cluster
 from chronon_beam.io.kafka.options import KafkaOptions, parse_options
-from chronon_beam.io.kafka.read import ReadFromKafka
+from chronon_beam.io.kafka.read import ReadFromKafka, ReadRowsFromKafka
 from chronon_beam.io.kafka.sample import sampled_columns
 from chronon_beam.io.live import Live
 from chronon_beam.io.sources import JSON, Source
@@ -51,6 +52,11 @@ class KafkaSource(Source):
         """Whether the URI has a `stop`."""
         return self.options.bounded
 
+    @property
+    def evaluates(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether reading never ends: only then is anything promised."""
+        return not self.options.bounded
+
     def reach(self) -> None:
         """Ask the brokers; raises ConnectionError within ten seconds, ValueError for no topic."""
         Cluster(self.options).check()
@@ -86,3 +92,7 @@ class KafkaSource(Source):
     def transform(self, columns: pa.Schema) -> beam.PTransform:
         """See `Source.transform`."""
         return ReadFromKafka(self.options, columns, self.live)
+
+    def rows(self, columns: pa.Schema, evaluation: StartEvaluation) -> beam.PTransform:
+        """See `Source.rows`."""
+        return ReadRowsFromKafka(self.options, columns, self.live, evaluation=evaluation)

@@ -26,14 +26,14 @@ def steps(tiled: bool) -> list[str]:
         for transform in page
         # Of the source only its place is ours, and of a step only its own name.
         if transform.spec.urn == "beam:transform:pardo:v1"
-        and not transform.unique_name.startswith("t.named/Read/")
+        and not transform.unique_name.startswith("t.named/Rows/Read/")
     )
 
 
 COMMON = [
     *(f"DeadLetters{number}/Keep" for number in range(4)),
-    "Decode/Decode/ParDo(_DecodeFn)",
-    "Evaluate/Sql/Batch/ParDo(BatchFn)",
+    "Rows/Decode/Decode/ParDo(_DecodeFn)",
+    "Rows/Evaluate/Sql/Batch/ParDo(BatchFn)",
 ]
 
 

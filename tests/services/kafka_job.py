@@ -66,7 +66,7 @@ class KafkaJob:
         source = open_source(uri)
         source.live = Live(reader=READER, idle_ms=IDLE_MS)
         dead = open_dead_letters(f"file:{self.folder}/dead.jsonl")
-        build(root, self._job, source.transform(self._job.columns), dead)
+        build(root, self._job, source, dead)
         return root.run()
 
     def counted(self) -> int:

@@ -49,7 +49,7 @@ class Reader:
             assert tracker.try_claim(step.progress)
             for name, number in step.counts.items():
                 self.counts[name] = self.counts.get(name, 0) + number
-            for messages in step.messages:
+            for messages in step.outputs:
                 if messages.error is None:
                     self.payloads += messages.payloads
                 else:

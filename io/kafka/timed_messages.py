@@ -1,0 +1,48 @@
+"""Messages as they are, with the records' own times: for jobs that need no rows' times."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from chronon_beam.api.evaluation import Evaluation, TimedRows
+from chronon_beam.api.records import MIN_MS, Messages
+from chronon_beam.io.kafka.promises import Ints, LogPart
+
+_NONE = pa.array([], pa.int64())
+
+
+@dataclass(frozen=True)
+class TimedMessages:
+    """Messages in the place of `TimedRows`: each message is a row with its record's time."""
+
+    messages: Messages
+    record_ms: Ints
+
+    @property
+    def positions(self) -> list[int]:
+        """The offsets."""
+        return self.messages.positions
+
+    @property
+    def times_ms(self) -> pa.Array:
+        """The records' times; `MIN_MS` where one has none."""
+        return pa.array(np.where(self.record_ms < 0, MIN_MS, self.record_ms))
+
+    def outputs(self, promised_ms: pa.Array) -> Iterator[Messages]:
+        """The messages, with what was promised before each."""
+        yield self.messages._replace(promised_ms=promised_ms)
+
+
+def timed(messages: Messages, part: LogPart, evaluate: Evaluation | None) -> TimedRows:
+    """What the job makes of messages, or the messages where it asks for them as they are."""
+    if evaluate is not None:
+        return evaluate(messages)
+    return TimedMessages(messages, part.times_ms[part.indices(messages.positions)])
+
+
+def letter_outputs(letter: Messages, evaluate: Evaluation | None) -> Iterator[Any]:
+    """What the reading step yields for Messages that say what could not be read."""
+    return iter([letter]) if evaluate is None else evaluate(letter).outputs(_NONE)
