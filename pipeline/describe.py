@@ -24,6 +24,7 @@ def describe(group_by: GroupBy, plan: Plan | None) -> dict[str, Any]:
         "tile": _tile(group_by),
         "layouts": {layout: _layout(group_by, layout) for layout in LAYOUTS},
         "row_layout": _row_layout(group_by),
+        "closing": None,
         "schemas": _schemas(plan) if plan else None,
         "warnings": warnings(group_by),
     }
@@ -165,6 +166,8 @@ def as_text(found: Mapping[str, Any]) -> str:
     lines += [_layout_as_text(name, each) for name, each in found["layouts"].items() if each]
     lines += [f"  row in {store:<9} {text}" for store, text in found["row_layout"].items()]
     lines.append(f"  Chronon's Fetcher {found['chronons_fetcher']}")
+    if found["closing"]:
+        lines.append(f"  closing   {found['closing']}")
     if found["schemas"]:
         columns = ", ".join(f"{name} {kind}" for name, kind in found["schemas"]["columns"].items())
         lines.append(f"  types     {columns}")

@@ -19,6 +19,7 @@ from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.runs.entry import Entry
 from chronon_beam.io.sources import Source
 from chronon_beam.io.units import Unit
+from chronon_beam.pipeline.closing import closes_by
 from chronon_beam.pipeline.existing import (
     adding_of,
     continues,
@@ -119,6 +120,8 @@ def _run_entered(
         say(f"{group_by.name}: {source.inferred}")
     with opened(store, entry, prepared.info, source) as begun:
         say(f"{group_by.name}: running on {how.keywords['runner']}")
+        if not source.bounded:
+            say(f"{group_by.name}: {closes_by(group_by, source, options.live, job.tiled)}")
         lay = partial(_lay, job=job, source=source_of(source, entry), to=dead_letters)
         counts = how(lay, buffered=job.buffered, live=not source.bounded)
         say(summary(counts, time.monotonic() - began, options.max_dead))

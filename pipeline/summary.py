@@ -120,6 +120,8 @@ def _times(totals: Totals) -> Iterator[str]:
 def _others(totals: Totals) -> Iterator[str]:
     if totals[Metric.DEAD_REPEATED]:
         yield f"  {totals[Metric.DEAD_REPEATED]:,} more dead letters, of further tiles of such rows"
+    if totals[Metric.AHEAD]:
+        yield f"  {totals[Metric.AHEAD]:,} records with a time too far ahead to close any tile"
     for step, what in _OTHERS.items():
         if totals[dead(step)]:
             yield f"  {totals[dead(step)]:,} {what}"

@@ -29,6 +29,8 @@ def _add_flags(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, beam_flags: list[str]) -> int:
+    from chronon_beam.io.live import Live
+    from chronon_beam.pipeline.closing import closes_by
     from chronon_beam.pipeline.describe import as_text, describe
     from chronon_beam.pipeline.prepare import loaded_group_by, planned
     from chronon_beam.pipeline.runners import beam_flags as beams
@@ -38,6 +40,10 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
     group_by = loaded_group_by(arguments.group_by, arguments.dialect)
     over = planned(group_by, arguments.source) if arguments.source else None
     found = describe(group_by, over.plan if over else None)
+    if over:
+        told = Live(disorder_ms=arguments.max_out_of_orderness_ms, idle_ms=arguments.idle_ms)
+        tiled = arguments.tiling == "tiled"
+        found["closing"] = closes_by(group_by, over.source, told, tiled)
     live = not over.source.bounded if over else None
     found["warnings"] += warnings_of(arguments.runner, beam_flags, live)
     if over and over.source.inferred is not None:

@@ -38,6 +38,7 @@ def test_events_of_several_rows_are_told() -> None:
         ("dead_write", "  2 requests that could not be written"),
         ("dead_delete", "  2 rows that were taken back from some columns only"),
         ("dead_unite", "  2 batch values that could not be made"),
+        ("ahead", "  2 records with a time too far ahead to close any tile"),
         ("dead_repeated", "  2 more dead letters, of further tiles of such rows"),
     ],
 )

@@ -42,6 +42,11 @@ def test_plan_for_people(chronon_beam: Cli) -> None:
     assert "add --source to see the types" in ran.out
 
 
+def test_plan_says_what_closes_tiles(chronon_beam: Cli) -> None:
+    ran = chronon_beam("plan", ICE_CREAM, EVENTS)
+    assert "  closing   tiles close when all is read: no event is late" in ran.out.splitlines()
+
+
 @pytest.mark.parametrize(
     ("flags", "warning"),
     [
