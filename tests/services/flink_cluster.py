@@ -1,6 +1,6 @@
-"""A Flink cluster of one JobManager and one TaskManager, as processes of the test session.
+"""A Flink cluster of one JobManager and TaskManagers, as processes of the test session.
 
-Both run from the job server's jar, which holds all of Flink: neither a Flink distribution nor
+They run from the job server's jar, which holds all of Flink: neither a Flink distribution nor
 Docker is needed.
 """
 
@@ -11,17 +11,19 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from apache_beam.utils.subprocess_server import pick_port
+from processes import processes_with
 
 from chronon_beam.pipeline.runners import guard
 from chronon_beam.pipeline.runners.job_server import module_options
 from chronon_beam.transforms.spark.java_runtime import java_environment
 
 SLOTS = 4
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 240.0
 
 _MIB = 1 << 20
 _RUNTIME = "org.apache.flink.runtime"
@@ -42,7 +44,7 @@ _MEMORY = {
 
 
 class FlinkCluster:
-    """Started by the constructor; `stop` ends all of it.
+    """Started with one TaskManager by the constructor; `stop` ends all of it.
 
     Attributes:
         master: `localhost:port`, for `--flink_master`.
@@ -60,7 +62,7 @@ class FlinkCluster:
         self._write_configuration(rest_port, rpc_port, blob_port)
         entry = f"{_RUNTIME}.entrypoint.StandaloneSessionClusterEntrypoint"
         self._job_manager = self._start("job_manager", ["-Xmx512m"], entry, {})
-        self._task_manager: subprocess.Popen[bytes] | None = None
+        self._task_managers: list[subprocess.Popen[bytes]] = []
         try:
             self.start_task_manager()
         except BaseException:
@@ -68,19 +70,29 @@ class FlinkCluster:
             raise
 
     def start_task_manager(self) -> None:
-        """Start a TaskManager and wait until the JobManager knows it."""
+        """Start one more TaskManager and wait until the JobManager knows it."""
         jvm = ["-Xmx768m", "-XX:MaxDirectMemorySize=400m", "-XX:MaxMetaspaceSize=256m"]
         entry = f"{_RUNTIME}.taskexecutor.TaskManagerRunner"
-        before = self._task_managers()
-        self._task_manager = self._start("task_manager", jvm, entry, _MEMORY)
+        before = self._known()
+        self._task_managers.append(self._start("task_manager", jvm, entry, _MEMORY))
         # The one killed last is counted until its heartbeat times out.
-        self._wait(lambda: self._task_managers() - before)
+        self._wait(lambda: self._known() - before)
 
     def kill_task_manager(self) -> None:
-        """Kill -9 the TaskManager, as a machine that fails would."""
-        assert self._task_manager
-        os.kill(guard.wait_for_child(self._task_manager), signal.SIGKILL)
-        self._task_manager.wait()
+        """Kill -9 the TaskManager that was started first, as a machine that fails would."""
+        task_manager = self._task_managers.pop(0)
+        os.kill(guard.wait_for_child(task_manager), signal.SIGKILL)
+        task_manager.wait()
+
+    def stop_task_manager(self) -> None:
+        """End the TaskManager that was started last, and wait until the JobManager knows."""
+        known = self._known()
+        guard.stop(self._task_managers.pop())
+        self._wait(lambda: known - self._known())
+
+    def workers(self) -> list[int]:
+        """The process ids of the Python workers."""
+        return [each for each in processes_with(str(self._directory)) if _is_worker(each)]
 
     def jobs(self) -> dict[str, str]:
         """The status of every job by its id."""
@@ -106,11 +118,21 @@ class FlinkCluster:
         self._wait(lambda: self._call(path)["status"]["id"] == "COMPLETED")
         return self._call(path)["operation"]["location"]
 
+    def outputs_of(self, job_id: str, step: str) -> dict[tuple[str, int], int]:
+        """How many records the subtasks of a step have given, by TaskManager and number."""
+        found = {}
+        for vertex in self._call(f"/jobs/{job_id}")["vertices"]:
+            if step in vertex["name"]:
+                subtasks = self._call(f"/jobs/{job_id}/vertices/{vertex['id']}")["subtasks"]
+                for each in subtasks:
+                    place = each["taskmanager-id"], each["subtask"]
+                    found[place] = each["metrics"]["write-records"]
+        return found
+
     def stop(self) -> None:
-        """End both processes and all that they started."""
-        for process in (self._task_manager, self._job_manager):
-            if process is not None:
-                guard.stop(process)
+        """End all processes and all that they started."""
+        for process in (*self._task_managers, self._job_manager):
+            guard.stop(process)
 
     def _start(
         self, name: str, jvm: list[str], entry: str, options: dict[str, Any]
@@ -121,7 +143,9 @@ class FlinkCluster:
         command += [*module_options(), "-cp", self._jar, entry, "--configDir", str(self._directory)]
         for key, value in options.items():
             command += ["-D", f"{key}={value}" + ("b" if "memory" in key else "")]
-        return guard.start(command, self._directory / f"{name}.log", java_environment())
+        # By this text its workers are found.
+        environment = {**java_environment(), "CHRONON_BEAM_TEST_CLUSTER": str(self._directory)}
+        return guard.start(command, self._directory / f"{name}.log", environment)
 
     def _write_configuration(self, rest_port: int, rpc_port: int, blob_port: int) -> None:
         lines = {
@@ -133,6 +157,7 @@ class FlinkCluster:
             "rest.port": rest_port,
             "taskmanager.host": "localhost",
             "taskmanager.numberOfTaskSlots": SLOTS,
+            "cluster.evenly-spread-out-slots": "true",
             "io.tmp.dirs": self._directory / "tmp",
             "state.checkpoints.dir": self.checkpoints.as_uri(),
             "state.savepoints.dir": (self._directory / "savepoints").as_uri(),
@@ -145,7 +170,7 @@ class FlinkCluster:
         text = "".join(f"{key}: {value}\n" for key, value in lines.items())
         (self._directory / "flink-conf.yaml").write_text(text, encoding="utf-8")
 
-    def _task_managers(self) -> set[str]:
+    def _known(self) -> set[str]:
         try:
             return {one["id"] for one in self._call("/taskmanagers")["taskmanagers"]}
         except OSError:
@@ -155,7 +180,7 @@ class FlinkCluster:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.rest_url + path, data, method=method)
         request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 
     def _wait(self, reached: Any) -> None:
@@ -164,3 +189,9 @@ class FlinkCluster:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the Flink cluster is not ready: see {self._directory}/*.log")
             time.sleep(0.2)
+
+
+def _is_worker(pid: int) -> bool:
+    with suppress(OSError):
+        return b"sdk_worker_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False

@@ -17,7 +17,7 @@ def processes_with(text: str) -> list[int]:
     return found
 
 
-def eventually_none(text: str, within_s: float = 15.0) -> bool:
+def eventually_none(text: str, within_s: float = 120.0) -> bool:
     deadline = time.monotonic() + within_s
     while processes_with(text):
         if time.monotonic() > deadline:

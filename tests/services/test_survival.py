@@ -1,25 +1,22 @@
 """What Flink does to a running job: it breaks bundles, takes checkpoints, restarts from them.
 
+`test_kafka_on_cluster` has what dies on a cluster.
+
 State is exact each time; writes may be repeated. The jobs are the product's, on a source that
 never ends; what is stored must become what a plain fold over the events gives, and stay it.
 """
 
-import os
 import random
-import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 from drawing import alike
-from flink_cluster import FlinkCluster
 from live import Break, Live
 from out_of_order import AFTER_ALL_MS, AT_MS, KEYS, Log, drawn, job_of, without_ties
-from processes import processes_with
 from replay import save
 from waiting import eventually
 
@@ -95,29 +92,3 @@ def test_two_jobs_in_one_process_survive_broken_bundles_and_checkpoints(tmp_path
                 running.result.cancel()
     for running in jobs:
         assert running.is_right()
-
-
-@pytest.mark.usefixtures("modules_on_workers")
-def test_killed_worker_and_savepoint_resume_where_they_were(
-    tmp_path: Path, flink_cluster: FlinkCluster
-) -> None:
-    flags = [f"--flink_master={flink_cluster.master}", "--parallelism=1", *FLAGS]
-    log = drawn(4_800, 3, batch=120)
-    with runner_of("FlinkRunner", False, flags, live=True) as chosen:
-        known = set(flink_cluster.jobs())
-        first = Running(chosen, tmp_path, log)
-        assert eventually(lambda: first.passed() > 10)
-        (job_id,) = set(flink_cluster.jobs()) - known
-        assert eventually(lambda: flink_cluster.checkpoints_of(job_id)["completed"] > 0)
-        for worker in processes_with("sdk_worker_main"):
-            os.kill(worker, signal.SIGKILL)
-        killed_at = first.passed()
-        assert eventually(lambda: flink_cluster.checkpoints_of(job_id)["restored"] > 0)
-        assert eventually(lambda: first.passed() > killed_at + 10)
-        savepoint = flink_cluster.stop_with_savepoint(job_id)
-        assert not first.is_right()
-    with runner_of("FlinkRunner", False, [*flags, f"--savepoint_path={savepoint}"], True) as chosen:
-        second = Running(chosen, tmp_path, log)
-        assert eventually(second.is_right), second.features()
-        second.result.cancel()
-    assert second.is_right()
