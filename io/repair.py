@@ -106,6 +106,8 @@ class StoredTile:
         """
         if not self.is_closed:
             self._repair((self.note or RepairNote(None))._replace(before=tile))
+        elif self.note is not None and not self._is_complete(self.tile):
+            self._repair(self.note)  # the note may have been written, and its tile not
 
     @property
     def has_late_events(self) -> bool:

@@ -87,12 +87,10 @@ def _is_correction(write: FailedWrite) -> bool:
 
 
 def _settle_open(tile: StoredTile, request: PutRequest) -> str | None:
-    if tile.is_closed:
-        return None
-    if not tile.plan.tiles.decode(request.value_bytes)[1]:
-        return OPEN_TILE
-    tile.close(request.value_bytes)
-    return None
+    is_closing = tile.plan.tiles.decode(request.value_bytes)[1]
+    if is_closing:
+        tile.close(request.value_bytes)
+    return None if tile.is_closed else OPEN_TILE
 
 
 def _settle_late(tile: StoredTile, correction: Correction) -> str | None:
@@ -102,9 +100,7 @@ def _settle_late(tile: StoredTile, correction: Correction) -> str | None:
     else:
         late = note.late if note else None
         is_there, is_known = late == value, late is None
-    if is_there:
-        return None
-    return _corrected(tile, correction) if is_known else UNTOLD
+    return _corrected(tile, correction) if is_there or is_known else UNTOLD
 
 
 def _corrected(tile: StoredTile, correction: Correction) -> str | None:

@@ -23,16 +23,17 @@ def _add_flags(parser: ArgumentParser) -> None:
     flags.add_source(parser, required=False)
     flags.add_live(parser)
     flags.add_store(parser)
-    parser.add_argument(
+    letters = parser.add_argument_group("letters")
+    letters.add_argument(
         "--dead_letters",
         required=True,
         metavar="URI",
         help="where the letters are: file:PATH, sqlite:PATH or kafka://HOST:PORT/TOPIC",
     )
-    parser.add_argument(
+    letters.add_argument(
         "--step", choices=STEPS, action="append", help="only letters of this step; may be repeated"
     )
-    parser.add_argument(
+    letters.add_argument(
         "--dry_run", action="store_true", help="say what would become of the letters"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
