@@ -61,7 +61,7 @@ class FileDeadLetters(DeadLetters):
         return partial(FileWriter, self._path)
 
     def read(self) -> Iterator[Letter]:
-        """Line by line, without lines that are not whole; raises FileNotFoundError."""
+        """The letter of each line that is whole; raises FileNotFoundError."""
         with open(self._path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
@@ -101,7 +101,7 @@ def _holds_dead_letters(path: str) -> bool:
 
 
 def _ends_with_a_line(path: str) -> bool:
-    """Whether the next line can be added; not where a job was killed while it wrote a line."""
+    """Whether the file ends with a whole line; not if a job was killed while it wrote one."""
     if not Path(path).is_file() or not os.path.getsize(path):
         return True
     with open(path, "rb") as file:
@@ -110,7 +110,7 @@ def _ends_with_a_line(path: str) -> bool:
 
 
 def append_lines(path: str, lines: Iterable[bytes]) -> None:
-    """Add to the file in one write, so that lines of several writers never mix."""
+    """Append lines in one write, so that lines of several writers never mix."""
     data = memoryview(b"".join(lines))
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:

@@ -12,7 +12,7 @@ Record = dict[str, Any]
 
 
 def to_line(letter: Letter) -> bytes:
-    """One JSON object and a line feed; bytes that are not UTF-8 are in `..._base64`."""
+    """A JSON object and a line feed; bytes that are not UTF-8 are in `..._base64`."""
     failure = letter.failure
     record: Record = {"step": failure.step, "error": letter.error, "reason": failure.reason}
     record |= _text("payload", failure.payload)
@@ -28,7 +28,7 @@ def to_line(letter: Letter) -> bytes:
 
 
 def as_text(value: Any) -> str:
-    """As JSON; a lone surrogate, of an odd file name, has yet to be made an escape."""
+    """A value as JSON; a lone surrogate, which a file name may have, is not yet an escape."""
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -57,7 +57,7 @@ def from_line(line: bytes) -> Letter:
 
 
 def rest_of(letter: Letter) -> Record:
-    """What a machine needs of a letter beside what people read; without what is not there."""
+    """The fields of a letter that `redrive` needs and people do not; empty ones are left out."""
     failure, origin = letter.failure, letter.origin
     found: Record = {
         "form": str(failure.form),
@@ -72,7 +72,7 @@ def rest_of(letter: Letter) -> Record:
 
 
 def with_rest(failure: Failure, error: str, fell_ms: int, rest: Record) -> Letter:
-    """The letter of a failure and of what `rest_of` gave; letters of earlier versions have none."""
+    """The letter of a failure and of the fields that `rest_of` gave, if any."""
     failure = failure._replace(
         form=Form(rest.get("form", Form.OTHER)),
         attributes=rest.get("attributes", ""),
@@ -84,7 +84,7 @@ def with_rest(failure: Failure, error: str, fell_ms: int, rest: Record) -> Lette
 
 
 def headers_record(failure: Failure) -> list[Record]:
-    """The headers as JSON has them: a list, since a name may come again."""
+    """The headers for JSON: a list, since several headers may have one name."""
     return [
         {"name": name, **({"value": None} if value is None else _text("value", value))}
         for name, value in failure.headers
@@ -92,7 +92,7 @@ def headers_record(failure: Failure) -> list[Record]:
 
 
 def headers_of(records: list[Record] | tuple[()]) -> tuple[tuple[str, bytes | None], ...]:
-    """What `headers_record` was made of."""
+    """The headers of which `headers_record` made these records."""
     return tuple((each["name"], _bytes(each, "value")) for each in records)
 
 

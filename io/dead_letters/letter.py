@@ -4,11 +4,11 @@ A stage gives a `Failure` (`api.records`). The failures of all stages reach a si
 makes a `Letter` of each: bounded in size, without secrets, and with the job and run that it fell
 in. `redrive` reads letters, and has the job's stages take them again.
 
-What is bounded: a letter holds at most `MOST_BYTES` of the payload (a sink may say another number),
-64 KiB of key and headers, and 2,000 characters of the reason. A letter that was cut says so; it
-is for people to read, and cannot enter a job again.
+A letter holds at most `MOST_BYTES` of the payload (or the number that the sink gives), 64 KiB of
+key and headers, and 2,000 characters of the reason. A letter that was cut says so; people can read
+it, but it cannot enter a job again.
 
-What is left out: the values of headers whose names say that they are secret, and passwords and
+A letter does not hold the values of headers whose names say that they are secret, nor passwords and
 tokens in reasons. The payload is kept as it is: keep letters as safe as the source.
 """
 
@@ -37,11 +37,11 @@ _CLASS = re.compile(r"(\w+(?:Error|Exception|Failed))\b|^\[?([A-Z][A-Z_.]{3,})\b
 
 @dataclass(frozen=True)
 class Origin:
-    """Where letters fall.
+    """The job in which letters fall.
 
     Attributes:
-        group_by: name of the GroupBy.
-        run: id of the run in the dataset's ledger; empty where there is none.
+        group_by: the name of the GroupBy.
+        run: the id of the run in the dataset's ledger; empty if there is no ledger.
     """
 
     group_by: str = ""
@@ -52,12 +52,12 @@ class Letter(NamedTuple):
     """A failure as it is kept.
 
     Attributes:
-        failure: bounded, and without secrets.
+        failure: the failure, bounded and without secrets.
         error: the class of the error, the same for all letters with one cause.
-        origin: where it fell.
-        fell_ms: when it fell.
+        origin: the job in which the letter fell.
+        fell_ms: when the letter fell.
         size: how many bytes key, headers and payload had.
-        cut: whether some of them are missing.
+        cut: whether some of these bytes are missing.
     """
 
     failure: Failure
@@ -79,7 +79,7 @@ class Letter(NamedTuple):
 def letter_of(
     failure: Failure, origin: Origin, fell_ms: int, most_bytes: int = MOST_BYTES
 ) -> Letter:
-    """The failure as it is kept; see above for what is left out."""
+    """The letter of a failure; the docstring of this module says what it leaves out."""
     beside = sum(len(name) + len(value or b"") for name, value in failure.headers)
     beside += len(failure.key or b"")
     reason, error = _said(failure.reason, failure.step)
@@ -97,7 +97,7 @@ def letter_of(
 
 @lru_cache(maxsize=1024)
 def _said(reason: str, step: str) -> tuple[str, str]:
-    """The reason as it is kept, and the class of the error; a reason that repeats costs once."""
+    """The reason as it is kept, and the class of the error; cached, since reasons repeat."""
     kept = without_secrets(reason)
     short = kept if len(kept) <= _MOST_REASON else f"{kept[:_MOST_REASON]} ..."
     return short, error_class(kept, step)

@@ -1,7 +1,7 @@
-"""Dead letters that are only counted and logged, where no place for them is given.
+"""Logs dead letters, for jobs that are not given a place to keep them.
 
-The log tells one line per batch for all letters with one cause (step and class of the error): what
-the first of them says, and how many there are. Of a cause that goes on, it tells a line a minute.
+The log has one line per batch and cause (step and class of the error): what the first letter says,
+and how many letters there are. If a cause goes on, the log has one line per minute for it.
 """
 
 import logging
@@ -54,10 +54,10 @@ class LogWriter:
 
 @dataclass
 class RateLimit:
-    """Limits the log: the first batches with a cause, then at most one line per period.
+    """Limits the log: a line for each of the first batches with a cause, then one per period.
 
     Attributes:
-        first: how many batches are told at once.
+        first: how many batches are logged at once.
         period_s: seconds between two further lines.
         clock: gives seconds.
     """

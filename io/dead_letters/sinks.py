@@ -1,8 +1,8 @@
-"""The seam for dead letters: where they are kept, opened by the scheme of a URI.
+"""The seam for sinks of dead letters, which are opened by the scheme of a URI.
 
-A sink subclasses `DeadLetters` and gets a scheme in `BUILT_IN`, or an entry point. It says how to
-open a writer in a worker, and reads what was written. Making letters of failures, collecting them
-and writing them in batches is done here, for all sinks alike.
+A sink subclasses `DeadLetters` and gets a scheme in `BUILT_IN`, or an entry point. The sink says
+how to open a writer in a worker, and reads the letters that were written. This module makes letters
+of failures, collects them and writes them in batches, for all sinks alike.
 """
 
 import time
@@ -36,7 +36,7 @@ class LetterWriter(Protocol):
     """Writes letters, in one thread of a worker."""
 
     def write(self, letters: Sequence[Letter]) -> None:
-        """Write all of them, durably; whatever it raises fails the bundle.
+        """Write all letters durably; an error fails the bundle.
 
         A bundle that failed is done again, so a letter may be written more than once.
         """
@@ -51,28 +51,28 @@ class DeadLetters(beam.PTransform, ABC):
     """A place for dead letters; as a transform, it takes Failures and gives nothing.
 
     Attributes:
-        origin: what the job says of itself; set before the transform is applied.
-        most_bytes: of a payload; see `letter`.
+        origin: the job in which letters fall; set before the transform is applied.
+        most_bytes: the most bytes of a payload that a letter keeps; see `letter`.
     """
 
     origin: Origin = Origin()
     most_bytes: int = MOST_BYTES
 
     def files(self) -> list[str]:
-        """The local files that are written, there or to be made."""
+        """The local files that the sink writes, which need not exist yet."""
         return []
 
     def reach(self) -> None:
         """Find out whether letters can be written: called when a job is built.
 
         Raises:
-            OSError: what is written to does not answer.
-            ValueError: it does not have the place.
+            OSError: the service that keeps letters does not answer.
+            ValueError: the service does not have the place, for example the topic.
         """
 
     @abstractmethod
     def opener(self) -> Callable[[], LetterWriter]:
-        """What opens a writer in a worker; it must pickle."""
+        """A function that opens a writer in a worker; it must pickle."""
 
     @abstractmethod
     def read(self) -> Iterator[Letter]:
@@ -163,7 +163,7 @@ def most_bytes_of(parameters: dict[str, str]) -> int:
     """The parameter `max_bytes`.
 
     Raises:
-        ValueError: it is no positive number.
+        ValueError: the value is not a positive number.
     """
     text = parameters.get("max_bytes", str(MOST_BYTES))
     if not text.isdecimal() or not int(text):

@@ -72,7 +72,7 @@ class SqliteDeadLetters(DeadLetters):
         return [f"{self._path}{end}" for end in ("", "-wal", "-shm", "-journal")]
 
     def reach(self) -> None:
-        """Make the table; raises ValueError if the file is no SQLite file."""
+        """Make the table; raises ValueError if the file is not of SQLite."""
         try:
             SqliteWriter(self._path).close()
         except sqlite3.DatabaseError as error:

@@ -155,14 +155,14 @@ def batches(draw: st.DrawFn, promised_ms: int, first: int, most: int) -> list[li
     return found
 
 
-FAILURES = st.lists(
+ATTEMPTS = st.lists(
     st.builds(Failing, st.integers(0, 12), st.integers(0, 5), st.booleans()), max_size=4
 )
 LATE_MS = SPEC.size_ms + 2 * DAY_MS
 
 
 @settings(max_examples=300)
-@given(batches(MIN_MS, 1, 3), batches(LATE_MS, 100, 4), FAILURES, st.booleans())
+@given(batches(MIN_MS, 1, 3), batches(LATE_MS, 100, 4), ATTEMPTS, st.booleans())
 def test_late_events_are_in_the_tile_once_whatever_fails(
     open_: list[list[Step]], late: list[list[Step]], failing: list[Failing], in_one: bool
 ) -> None:
@@ -177,7 +177,7 @@ def test_late_events_are_in_the_tile_once_whatever_fails(
     batches(MIN_MS, 1, 2),
     batches(SPEC.size_ms, 100, 3),
     batches(LATE_MS, 200, 3),
-    FAILURES,
+    ATTEMPTS,
 )
 def test_events_within_the_lateness_and_later_ones_are_in_the_tile_once(
     open_: list[list[Step]],
@@ -190,7 +190,7 @@ def test_events_within_the_lateness_and_later_ones_are_in_the_tile_once(
 
 
 @settings(max_examples=200)
-@given(batches(LATE_MS, 1, 5), FAILURES)
+@given(batches(LATE_MS, 1, 5), ATTEMPTS)
 def test_events_of_a_window_that_nothing_is_known_of_are_added_to_the_stored_tile_once(
     late: list[list[Step]], failing: list[Failing]
 ) -> None:
