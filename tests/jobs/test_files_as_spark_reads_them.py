@@ -9,12 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from readers import by_spark, by_the_product
 
-from chronon_beam.io.files.parquet import parquet_schema, read_parquet
-from chronon_beam.io.files.parts import Part
-from chronon_beam.transforms.serdes.arrow import ArrowSerDe
-from chronon_beam.transforms.spark.compiled_query import compile_query
-from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.spark.session import local_spark
 
 UTC = dt.UTC
@@ -72,31 +68,5 @@ def test_values_are_those_of_sparks_reader_for_any_columns_that_are_used(columns
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.parquet"
         pq.write_table(pa.table(arrays), path, use_deprecated_int96_timestamps=int96)
-        assert by_the_product(path, used) == by_spark(path, used)
-
-
-def texts_of(used: list[str]) -> dict[str, str]:
-    """Each column as text, so that types and values count and Python's forms do not."""
-    return {name: f"concat(typeof({name}), to_json(struct({name})))" for name in used}
-
-
-def by_spark(path: Path, used: list[str]) -> list[dict]:
-    frame = local_spark().session.read.parquet(str(path))
-    wanted = [f"{text} AS {name}" for name, text in texts_of(used).items()]
-    return [row.asDict() for row in frame.selectExpr(*wanted).collect()]
-
-
-def by_the_product(path: Path, used: list[str]) -> list[dict]:
-    with path.open("rb") as file:
-        schema = parquet_schema(file)
-    query = SqlQuery(tuple(texts_of(used).items()), (), (), schema, tuple(used))
-    compiled = compile_query(query)
-    assert compiled.inputs.names == used
-    decoder = ArrowSerDe().decoder(compiled.inputs)
-    rows: list[dict] = []
-    with path.open("rb") as file:
-        for messages in read_parquet(file, Part(str(path)), 2, used):
-            evaluated = compiled.evaluate(decoder.decode(messages).batch)
-            assert evaluated.failures == []
-            rows += evaluated.rows.to_pylist()
-    return rows
+        frame = local_spark().session.read.parquet(str(path))
+        assert by_the_product(path, used) == by_spark(frame, used)
