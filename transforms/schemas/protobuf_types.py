@@ -70,6 +70,22 @@ def protobuf_fields(
             yield RecursiveField(str(error), field.name)
 
 
+def has_required(message: Descriptor, seen: set[str] | None = None) -> bool:
+    """Whether the message, or one within it, has a required field, as proto2 knows them.
+
+    Args:
+        message: the message's schema.
+        seen: names of messages that have been looked at; they may hold each other.
+    """
+    seen = set() if seen is None else seen
+    if message.full_name in seen:
+        return False
+    seen.add(message.full_name)
+    inner = [field.message_type for field in message.fields if field.message_type is not None]
+    required = any(field.is_required for field in message.fields)
+    return required or any(has_required(each, seen) for each in inner)
+
+
 class _Types:
     """Compiles fields; `inside` are the names of the messages around a field."""
 

@@ -16,7 +16,7 @@ A message that was written with another version of the schema is read by the num
 as Protobuf does it. Types: see `transforms.schemas.protobuf_types`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -37,7 +37,7 @@ from chronon_beam.transforms.schemas.protobuf_files import (
     read_descriptors,
     registered_schema,
 )
-from chronon_beam.transforms.schemas.protobuf_types import protobuf_fields
+from chronon_beam.transforms.schemas.protobuf_types import has_required, protobuf_fields
 from chronon_beam.transforms.schemas.registry import RegisteredSchema, Registry
 from chronon_beam.transforms.schemas.writers import WriterSchemas
 
@@ -122,7 +122,7 @@ class ProtobufDecoder:
 
     def __init__(self, serde: ProtobufSerDe, columns: pa.Schema) -> None:
         descriptor = serde.descriptor()
-        self._parse = GetMessageClass(descriptor).FromString
+        self._parse = _parser(descriptor)
         self._columns = fields_columns(protobuf_fields(descriptor, serde.null_defaults), columns)
         self._frames = _Frames(serde) if serde.framed else None
 
@@ -149,6 +149,21 @@ class ProtobufDecoder:
 
     def _body(self, payload: bytes) -> bytes:
         return self._frames.body(payload) if self._frames else payload
+
+
+def _parser(descriptor: Descriptor) -> Callable[[bytes], Message]:
+    """Parses a message, as Java does: one that lacks a required field of proto2 is damaged."""
+    parse = GetMessageClass(descriptor).FromString
+    if not has_required(descriptor):
+        return parse
+
+    def parse_whole(body: bytes) -> Message:
+        message = parse(body)
+        if not message.IsInitialized():
+            raise DecodeError("a required field is missing")
+        return message
+
+    return parse_whole
 
 
 class _Frames:

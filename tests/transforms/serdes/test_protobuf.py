@@ -182,3 +182,18 @@ def test_any_damage_gives_a_row_or_a_reason(serde: ProtobufSerDe, data: st.DataO
     found = decoded(serde, whole, whole[:at] + damage + whole[at + skipped :], whole)
     assert found.batch.num_rows + len(found.reasons) == 3
     assert not {0, 2} & set(found.reasons)
+
+
+def test_message_without_a_required_field_is_damaged(tmp_path: Path):
+    (tmp_path / "old.proto").write_text(
+        'syntax = "proto2"; package old; message Inner { required int32 x = 1; } '
+        "message Outer { optional Inner inner = 1; optional Outer outer = 2; "
+        "optional int32 y = 3; }"
+    )
+    serde = open_serde(
+        Format("protobuf", {"proto": str(tmp_path / "old.proto"), "message": "old.Outer"})
+    )
+    columns = pa.schema([("y", pa.int32())])
+    found = decoded(serde, b"\x18\x07", b"\x18\x07\x0a\x00", b"\x0a\x02\x08\x01", columns=columns)
+    assert found.batch.to_pylist() == [{"y": 7}, {"y": None}]
+    assert "a required field is missing" in found.reasons[1]
