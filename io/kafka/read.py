@@ -16,6 +16,8 @@ import pyarrow as pa
 from apache_beam.coders import Coder, NullableCoder, TimestampCoder
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.pvalue import PBegin, PValue, TaggedOutput
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.core import RestrictionProvider, WatermarkEstimatorProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
@@ -40,6 +42,7 @@ BUNDLE_S = 0.25
 """How long a bundle goes on while there is a backlog."""
 
 _BOUNDED_BUNDLE_S = 5.0
+_FOR_EVER_S = float("inf")
 _pool: Pool[Session] = Pool()
 
 
@@ -64,8 +67,8 @@ class ReadFromKafka(beam.PTransform):
 
     def expand(self, root: PBegin) -> beam.PCollection[Messages]:
         """Partitions are found by the readers, so that those found later need no other graph."""
-        kind = _ReadFn if self.options.bounded else _LiveReadFn
-        return _readers(root, self.options) | "Read" >> beam.ParDo(kind(self))
+        read = _ReadFn(self, _bundle_s(root)) if self.options.bounded else _LiveReadFn(self)
+        return _readers(root, self.options) | "Read" >> beam.ParDo(read)
 
 
 @dataclass
@@ -96,6 +99,17 @@ def _option(root: PBegin, name: str) -> int:
     return max(int(options.get(name) or 0), 0)
 
 
+def _bundle_s(root: PBegin) -> float:
+    """How long a bundle of what has an end may take.
+
+    Beam's embedded runners take all of time to have passed once a first bundle is done, although
+    its source has deferred the rest (seen in Beam 2.77): tiles would be closed and forgotten in the
+    middle, and begun anew by what is read later. There, all is read in one bundle.
+    """
+    embedded = isinstance(root.pipeline.runner, FnApiRunner | BundleBasedDirectRunner)
+    return _FOR_EVER_S if embedded else _BOUNDED_BUNDLE_S
+
+
 class _Watermarks(WatermarkEstimatorProvider):
     """What the runner has been given, kept with the restriction."""
 
@@ -118,8 +132,9 @@ _WATERMARK = beam.DoFn.WatermarkEstimatorParam(_Watermarks())
 class _ReadFn(beam.DoFn, RestrictionProvider):
     """Reads what has an end; its element is (index, number) of `Readers`."""
 
-    def __init__(self, read: ReadFromKafka) -> None:
+    def __init__(self, read: ReadFromKafka, bundle_s: float = BUNDLE_S) -> None:
         self._options = read.options
+        self._bundle_s = bundle_s
         self._columns = read.columns
         self._live = read.live
         self._count = read.count
@@ -157,7 +172,7 @@ class _ReadFn(beam.DoFn, RestrictionProvider):
     ) -> Iterator[Any]:
         vector = tracker.current_restriction()
         with self._session(element) as session:
-            for step in session.read(vector, MIN_MS, WAIT_S, _BOUNDED_BUNDLE_S):
+            for step in session.read(vector, MIN_MS, WAIT_S, self._bundle_s):
                 if not tracker.try_claim(step.progress):
                     return
                 yield from self._given(step, MIN_TIMESTAMP)
