@@ -78,7 +78,7 @@ def test_flink_says_what_the_embedded_runner_says(
     cluster = found[f"dead_letters {flink_cluster.master}"]
     direct = found["dead_letters direct"]
     assert alike(cluster) == [line for line in alike(direct) if LOG not in line]
-    assert f"{LOG}0/Keep: dead letter from Decode" in flink_cluster.worker_log()
+    assert "t.words/DeadLetters0/Keep: dead letter from Decode" in flink_cluster.worker_log()
     told = "".join(line for lines in found.values() for line in lines)
     assert "Traceback" not in told
     assert "java." not in told
