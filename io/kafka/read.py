@@ -13,12 +13,11 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.coders import Coder, NullableCoder, TimestampCoder
-from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.coders import Coder
 from apache_beam.pvalue import PBegin, PValue, TaggedOutput
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.core import RestrictionProvider, WatermarkEstimatorProvider
+from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
@@ -34,6 +33,7 @@ from chronon_beam.io.kafka.session import Session, Step
 from chronon_beam.io.live import Live
 from chronon_beam.io.metrics import count
 from chronon_beam.io.pool import Pool
+from chronon_beam.io.watermark import GivenWatermark
 
 WAIT_S = 0.25
 """How long a bundle waits for a first record."""
@@ -110,23 +110,8 @@ def _bundle_s(root: PBegin) -> float:
     return _FOR_EVER_S if embedded else _BOUNDED_BUNDLE_S
 
 
-class _Watermarks(WatermarkEstimatorProvider):
-    """What the runner has been given, kept with the restriction."""
-
-    def initial_estimator_state(self, element: Any, restriction: Any) -> Timestamp | None:
-        return None
-
-    def create_watermark_estimator(
-        self, estimator_state: Timestamp | None
-    ) -> ManualWatermarkEstimator:
-        return ManualWatermarkEstimator(estimator_state)
-
-    def estimator_state_coder(self) -> Coder:
-        return NullableCoder(TimestampCoder())
-
-
 _TRACKER = beam.DoFn.RestrictionParam()
-_WATERMARK = beam.DoFn.WatermarkEstimatorParam(_Watermarks())
+_WATERMARK = beam.DoFn.WatermarkEstimatorParam(GivenWatermark())
 
 
 class _ReadFn(beam.DoFn, RestrictionProvider):

@@ -12,11 +12,9 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.coders import Coder, NullableCoder, TimestampCoder
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
-from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.pvalue import PBegin
-from apache_beam.transforms.core import RestrictionProvider, WatermarkEstimatorProvider
+from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
@@ -29,6 +27,7 @@ from chronon_beam.io.pubsub.distinct import Distinct
 from chronon_beam.io.pubsub.options import PubsubOptions
 from chronon_beam.io.pubsub.session import PubsubSession
 from chronon_beam.io.pubsub.subscription import Subscription
+from chronon_beam.io.watermark import GivenWatermark
 
 _WAIT_S = 0.25
 _BUNDLE_S = 0.25
@@ -82,21 +81,6 @@ def _check_checkpoints(options: Mapping[str, object]) -> None:
         )
 
 
-class _Watermarks(WatermarkEstimatorProvider):
-    """What the runner has been given, kept with the restriction."""
-
-    def initial_estimator_state(self, element: Any, restriction: Any) -> Timestamp | None:
-        return None
-
-    def create_watermark_estimator(
-        self, estimator_state: Timestamp | None
-    ) -> ManualWatermarkEstimator:
-        return ManualWatermarkEstimator(estimator_state)
-
-    def estimator_state_coder(self) -> Coder:
-        return NullableCoder(TimestampCoder())
-
-
 class _Moments(RestrictionProvider):
     def initial_restriction(self, element: int) -> OffsetRange:
         return OffsetRange(0, _FOR_EVER)
@@ -115,7 +99,7 @@ class _Moments(RestrictionProvider):
 
 
 _TRACKER = beam.DoFn.RestrictionParam(_Moments())
-_WATERMARK = beam.DoFn.WatermarkEstimatorParam(_Watermarks())
+_WATERMARK = beam.DoFn.WatermarkEstimatorParam(GivenWatermark())
 
 
 class _ReadFn(beam.DoFn):
