@@ -32,7 +32,6 @@ run: $(READY)
 	    --source file:examples/ice_cream/events.jsonl \
 	    --store sqlite:features.db \
 	    --dead_letters file:dead_letters.jsonl
-	@echo "(The events are those of Chronon's documentation, from the first minute of 1970.)"
 	@echo
 	@echo "The features five minutes into the example, read back from features.db:"
 	@for customer in Alice Bob; do \

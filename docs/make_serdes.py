@@ -196,17 +196,26 @@ def rows(sample: Sample) -> Iterator[str]:
 
 def section(sample: Sample) -> str:
     """What one serde takes, and its table."""
-    module = import_module(f"chronon_beam.transforms.serdes.{sample.format}")
+    table = ["", "| type of the message | column |", "|---|---|", *rows(sample)]
+    return "\n".join([introduction(sample.format), *table])
+
+
+def introduction(name: str) -> str:
+    """What one serde takes, by its docstring."""
+    module = import_module(f"chronon_beam.transforms.serdes.{name}")
     head, _, rest = (module.__doc__ or "").partition("\n\n")
     what = head.partition(": ")[2]
-    lines = [f"## `{sample.format}`", "", what[0].upper() + what[1:], "", rest.strip()]
-    table = ["", "| type of the message | column |", "|---|---|", *rows(sample)]
-    return "\n".join([*lines, *table])
+    return "\n".join([f"## `{name}`", "", what[0].upper() + what[1:], "", rest.strip()])
 
 
 def page() -> str:
     """The whole page."""
-    return "\n\n".join([HEAD.strip(), *map(section, samples()), TAIL.strip()]) + "\n"
+    return (
+        "\n\n".join(
+            [HEAD.strip(), *map(section, samples()), introduction("registry"), TAIL.strip()]
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

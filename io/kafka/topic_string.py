@@ -2,7 +2,7 @@
 
 Source: `TopicInfo.parse` of `ai.chronon.online.DataStreamBuilder`, and zipline's
 `KafkaFlinkSource`, which starts at committed offsets, else at the latest, or at the time that
-`start_offset` gives.
+`start_offset` gives. Its serdes are named by `FlinkSerDeProvider`.
 """
 
 import re
@@ -15,6 +15,11 @@ _RENAMED = {"start_offset": "start", "serde": "format"}
 _BROKERS = ("bootstrap", "host", "port")
 _ESCAPED = "\0"
 
+_REGISTRY = "schema_registry"
+_REGISTRY_PLACE = ("registry_scheme", "registry_host", "registry_port")
+_OF_JVM = ("custom", "pubsub_schema", "glue_registry", "apicurio_registry")
+"""Zipline's other serdes."""
+
 
 def uri_of(topic: str, bootstrap: str | None) -> str:
     """The `kafka:` URI of a GroupBy's topic.
@@ -25,9 +30,11 @@ def uri_of(topic: str, bootstrap: str | None) -> str:
 
     >>> uri_of("bus://orders/serde=avro/start_offset=1700000000000", "broker:9092")
     'kafka://broker:9092/orders?format=avro&start=1700000000000'
+    >>> uri_of("kafka://orders/serde=schema_registry/registry_host=registry", "broker:9092")
+    'kafka://broker:9092/orders?registry=http://registry&format=registry'
 
     Raises:
-        ValueError: the bus is not Kafka, or there are no brokers.
+        ValueError: the bus is not Kafka, there are no brokers, or the serde is none of ours.
     """
     found = re.match(r"(\w+)://", topic)
     bus, rest = (found[1], topic[found.end() :]) if found else (BUSES[0], topic)
@@ -38,7 +45,8 @@ def uri_of(topic: str, bootstrap: str | None) -> str:
         )
     name, *parts = re.sub("//", _ESCAPED, rest).split("/")
     pairs = [part.replace(_ESCAPED, "/").partition("=") for part in filter(None, parts)]
-    given = {_RENAMED.get(key, key): value for key, _, value in pairs if value}
+    given = _with_registry({key: value for key, _, value in pairs if value}, topic)
+    given = {_RENAMED.get(key, key): value for key, value in given.items()}
     brokers = _brokers(given) or bootstrap
     if not brokers:
         raise ValueError(
@@ -49,6 +57,30 @@ def uri_of(topic: str, bootstrap: str | None) -> str:
         f"{key}={quote(value, safe=':/,')}" for key, value in given.items() if key not in _BROKERS
     )
     return f"kafka://{brokers}/{name}" + (f"?{query}" if query else "")
+
+
+def _with_registry(given: dict[str, str], topic: str) -> dict[str, str]:
+    """The parameters, with zipline's ones of a schema registry in our words."""
+    if given.get("serde") in _OF_JVM:
+        raise ValueError(
+            f"topic {topic!r}: serde={given['serde']} is not known here: give "
+            "--source=kafka://HOST:PORT/TOPIC?format=..., see docs/serdes.md"
+        )
+    if "registry_host" not in given:
+        return given
+    if given.get("proto3_default_as_null", "false") != "false":
+        raise ValueError(
+            f"topic {topic!r}: proto3_default_as_null is not known here: a field of proto3 that is "
+            "not set has its default; write NULLIF(field, 0) in the selects"
+        )
+    read = ("serde", "schema_registry_wire_format", "proto3_default_as_null", *_REGISTRY_PLACE)
+    port = f":{given['registry_port']}" if "registry_port" in given else ""
+    found = {key: value for key, value in given.items() if key not in read}
+    found["registry"] = f"{given.get('registry_scheme', 'http')}://{given['registry_host']}{port}"
+    if given.get("schema_registry_wire_format", "true") != "true":
+        found["framing"] = "none"
+    serde = given.get("serde", _REGISTRY)
+    return {**found, "serde": "registry" if serde == _REGISTRY else serde}
 
 
 def _brokers(given: dict[str, str]) -> str:

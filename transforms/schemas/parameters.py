@@ -47,15 +47,29 @@ def registry_of(parameters: Mapping[str, str]) -> Registry:
 
 
 def latest_schema(parameters: Mapping[str, str], kind: str) -> RegisteredSchema:
+    """The newest schema of a subject, which must be of one kind, for example `AVRO`.
+
+    Raises:
+        ValueError: as `newest_schema`, or the schema is of another kind.
+        RegistryDown: the registry does not answer.
+    """
+    found = newest_schema(parameters)
+    if found.kind != kind:
+        raise ValueError(
+            f"subject={parameters['subject']}: its schema is of the kind {found.kind}: give "
+            f"format={found.kind.lower()}"
+        )
+    return found
+
+
+def newest_schema(parameters: Mapping[str, str]) -> RegisteredSchema:
     """The newest schema of the subject that `subject=` names; for the build of a job.
 
     Args:
         parameters: hold `registry` and `subject`.
-        kind: the kind that the schema must have, for example `AVRO`.
 
     Raises:
-        ValueError: no subject is given, the registry does not have it, or its schema is of another
-            kind.
+        ValueError: no subject is given, or the registry does not have it.
         RegistryDown: the registry does not answer.
     """
     registry = registry_of(parameters)
@@ -67,12 +81,6 @@ def latest_schema(parameters: Mapping[str, str], kind: str) -> RegisteredSchema:
         )
     client = registry.connect(BUILD_WAIT_S)
     try:
-        found = client.latest(subject)
+        return client.latest(subject)
     finally:
         client.close()
-    if found.kind != kind:
-        raise ValueError(
-            f"subject={subject}: its schema is of the kind {found.kind}: give "
-            f"format={found.kind.lower()}"
-        )
-    return found

@@ -104,11 +104,36 @@ def test_a_password_in_a_uri_is_refused_without_being_repeated() -> None:
             "kafka://orders/registry_url=http:////registry:8081//v1",
             "kafka://broker:9092/orders?registry_url=http://registry:8081/v1",
         ),
+        (
+            "kafka://orders/registry_host=r/registry_port=8081/subject=sales",
+            "kafka://broker:9092/orders?subject=sales&registry=http://r:8081&format=registry",
+        ),
+        (
+            "kafka://orders/serde=schema_registry/registry_scheme=https/registry_host=r"
+            "/schema_registry_wire_format=false",
+            "kafka://broker:9092/orders?registry=https://r&framing=none&format=registry",
+        ),
+        (
+            "kafka://orders/serde=avro/registry_host=r",
+            "kafka://broker:9092/orders?registry=http://r&format=avro",
+        ),
     ],
 )
 def test_topic_strings(topic: str, uri: str) -> None:
     assert uri_of(topic, "broker:9092") == uri
     parse_options(uri)
+
+
+@pytest.mark.parametrize("serde", ["custom", "pubsub_schema", "glue_registry", "apicurio_registry"])
+def test_serdes_of_a_topic_string_that_are_not_ours_are_refused(serde: str) -> None:
+    with pytest.raises(ValueError, match=f"serde={serde} is not known here: give --source="):
+        uri_of(f"kafka://orders/serde={serde}", "broker:9092")
+
+
+def test_a_parameter_that_would_change_values_is_refused() -> None:
+    topic = "kafka://orders/registry_host=r/proto3_default_as_null=true"
+    with pytest.raises(ValueError, match="proto3_default_as_null is not known here"):
+        uri_of(topic, "broker:9092")
 
 
 def test_a_topic_string_needs_brokers() -> None:
