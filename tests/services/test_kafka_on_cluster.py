@@ -83,7 +83,7 @@ def started(job: KafkaJob, cluster: FlinkCluster, chosen: Chosen) -> str:
 
 def both_read(cluster: FlinkCluster, job_id: str) -> bool:
     """Whether each of the two readers has a TaskManager of its own, and has read."""
-    given = cluster.outputs_of(job_id, "{Read")
+    given = cluster.outputs_of(job_id, "{Rows")
     return len({task_manager for task_manager, _ in given}) == 2 and all(given.values())
 
 

@@ -14,6 +14,9 @@ from chronon_beam.io.kafka import read
 SERDES = ("json", "avro_registered", "protobuf_registered", "thrift_compact", "debezium", "csv")
 """One of each serde, on a full topic; the others differ by what stands in front of a message."""
 
+ON_FLINK = ("avro_registered", "protobuf_registered", "thrift_compact")
+"""Serdes that connect to a registry or compile a schema in the worker."""
+
 TOLD = ("json", "csv")
 """Formats whose columns the user tells."""
 
@@ -31,6 +34,16 @@ def test_every_record_counts_once(
     row = "after." if name == "debezium" else ""
     run_job(job_options(topic, format_, tmp_path, row)).assert_exact(topic)
     assert topic.letters == number // 1000
+
+
+@pytest.mark.parametrize("name", ON_FLINK)
+def test_every_record_counts_once_on_flink(
+    kafka_broker: KafkaBroker, schema_registry: SchemaRegistry, tmp_path: Path, name: str
+) -> None:
+    topic = Topic(kafka_broker, f"sales-flink-{name}")
+    written = FORMATS[name](Place(tmp_path, schema_registry.url, topic.name))
+    topic.produce(written, range(200_000), 200_000)
+    run_job(job_options(topic, written.format, tmp_path), "FlinkRunner").assert_exact(topic)
 
 
 def test_tiles_are_open_until_all_is_read(
