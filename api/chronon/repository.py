@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from traceback import extract_tb
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from chronon_beam.api.chronon import modules, tables
 from chronon_beam.api.chronon.structs import Struct
@@ -91,10 +92,22 @@ def _module_name(file: Path, root: Path | None) -> str:
     return ".".join(parts).removesuffix(".py")
 
 
+class _AsItStands(SourceFileLoader):
+    """Runs a file without Python's cache: it misses changes within a second that keep the size."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 @contextmanager
 def _importable(file: Path, root: Path | None) -> Iterator[None]:
-    """Files of the repository can be imported inside, and are forgotten afterwards."""
+    """Files of the repository can be imported inside, and are forgotten afterwards.
+
+    Nothing is written beside them: a folder of definitions may be under version control.
+    """
     before, paths = dict(sys.modules), list(sys.path)
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     token = tables.ROOT.set(root)
     if root is None:
         # So that the file can import its neighbours by relative names.
@@ -106,6 +119,7 @@ def _importable(file: Path, root: Path | None) -> Iterator[None]:
         yield
     finally:
         tables.ROOT.reset(token)
+        sys.dont_write_bytecode = writes_none
         sys.path[:] = paths
         added = [name for name, module in sys.modules.items() if before.get(name) is not module]
         # By name: folders without `__init__.py` are modules that have no file.
@@ -135,14 +149,15 @@ def _run(path: Path, file: Path, root: Path | None, dialect: Dialect) -> Iterato
     with _importable(file, root), modules.chronon(dialect) as is_installed:
         if is_installed and root:
             _tell_installed(root)
-        spec = spec_from_file_location(_module_name(file, root), file)
+        name = _module_name(file, root)
+        loader = _AsItStands(name, str(file))
+        spec = spec_from_loader(name, loader)
         assert spec is not None
-        assert spec.loader is not None
         module = module_from_spec(spec)
         # As Python does it: the file may look itself up while it runs.
         sys.modules[module.__name__] = module
         try:
-            spec.loader.exec_module(module)
+            loader.exec_module(module)
         except GroupByError as error:
             raise GroupByError(f"{_place(path, file, error)}: {error}") from error
         except Exception as error:  # whatever the user's own code raises

@@ -15,8 +15,7 @@ class Ring:
 
 def test_only_objects_of_the_start_up_are_exempt() -> None:
     freeze_start_up()
-    frozen = gc.get_freeze_count()
-    assert frozen > len(gc.get_objects())
+    assert gc.get_freeze_count() > 0
     later = weakref.ref(Ring())
     gc.collect()
     assert later() is None

@@ -63,6 +63,24 @@ def test_what_is_compiled_loads_as_what_is_declared(
     assert declared.streaming_dataset == f"{dataset}_STREAMING"
 
 
+def test_files_are_read_as_they_stand_and_nothing_is_written_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    root = write(tmp_path, AIRBNB_FILES)
+    before = sorted(root.rglob("*"))
+    at = place(root, "shop.orders.v1")
+    keys = load_group_by(at).keys
+    file = Path(at.rpartition(":")[0])
+    # Of the same size, and very likely within the same second.
+    changed = file.read_text().replace(f'"{keys[0]}"', f'"{keys[0][::-1]}"')
+    assert changed != file.read_text()
+    file.write_text(changed)
+    assert load_group_by(at).keys == (keys[0][::-1], *keys[1:])
+    assert sorted(root.rglob("*")) == before
+    assert sys.dont_write_bytecode is False
+
+
 def test_loading_leaves_nothing_behind(tmp_path: Path) -> None:
     root = write(tmp_path, AIRBNB_FILES)
     before = set(sys.modules), list(sys.meta_path), list(sys.path)
