@@ -1,6 +1,7 @@
 """Options and settings that all tests share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("chronon_beam.io.testing")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # as the command does; before gRPC is imported
+
+# Tests send Ctrl-C to commands, which would ignore it as these tests do if a shell has started them
+# in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GOLDEN = Path(__file__).parent / "golden" / "vectors"
 
