@@ -1,5 +1,6 @@
-"""What a job tells a source that never ends."""
+"""What a job tells a source that never ends, and how many readers the source has."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -19,3 +20,15 @@ class Live:
     disorder_ms: int = 300_000
     idle_ms: int = 30_000
     linger_ms: int = 20
+
+
+def readers_of(parameters: Mapping[str, str]) -> int | None:
+    """The parameter `readers` of a live source; None means the parallelism of the job.
+
+    Raises:
+        ValueError: the value is not a number from 1 to 1024.
+    """
+    text = parameters.get("readers", "1")
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise ValueError(f"readers={text!r}: a number from 1 to 1024 is expected")
+    return int(text) if "readers" in parameters else None

@@ -73,9 +73,7 @@ def summary(counts: Mapping[str, int], elapsed_s: float, max_dead: MaxDead = _DE
         f"  {totals[Metric.TILES]:,} tiles, {totals[Metric.LATE]:,} late events, "
         f"{totals[Metric.WRITTEN]:,} writes"
     )
-    lines = [*_taken(totals, elapsed_s), stored, *_others(totals), *_limit(totals, max_dead)]
-    lines += _times(totals)
-    return "\n".join(lines)
+    return _told(totals, stored, elapsed_s, max_dead)
 
 
 def upload_summary(
@@ -87,9 +85,12 @@ def upload_summary(
         f"  {totals[Metric.OUTSIDE]:,} rows in no window or after the batch's end, "
         f"{totals[Metric.WRITTEN]:,} keys written"
     )
+    return _told(totals, stored, elapsed_s, max_dead)
+
+
+def _told(totals: Totals, stored: str, elapsed_s: float, max_dead: MaxDead) -> str:
     lines = [*_taken(totals, elapsed_s), stored, *_others(totals), *_limit(totals, max_dead)]
-    lines += _times(totals)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_times(totals)])
 
 
 def _taken(totals: Totals, elapsed_s: float) -> Iterator[str]:

@@ -8,17 +8,15 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Failure
 from chronon_beam.io.dead_letters.json_line import from_line, to_line
 from chronon_beam.io.dead_letters.letter import MOST_BYTES, Letter
-from chronon_beam.io.dead_letters.sinks import DeadLetters, most_bytes_of
-from chronon_beam.io.uri import local_path, parse_uri
+from chronon_beam.io.dead_letters.local import LocalDeadLetters
 
 _log = logging.getLogger(__name__)
 
 
-class FileDeadLetters(DeadLetters):
+class FileDeadLetters(LocalDeadLetters):
     """Adds letters to a local file, one JSON object per line, at the end of each bundle.
 
     What the file holds stays there: jobs add to the dead letters of earlier jobs, and `time` and
@@ -26,31 +24,17 @@ class FileDeadLetters(DeadLetters):
     machines write to a file of this path there.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        IsADirectoryError: the path is a folder.
+        FileNotFoundError, IsADirectoryError: see `LocalDeadLetters`.
         ValueError: the file holds other things than dead letters.
     """
 
     def __init__(self, path: str, most_bytes: int = MOST_BYTES) -> None:
-        super().__init__()
-        self._path, self.most_bytes = path, most_bytes
-        folder = Path(path).resolve().parent
-        if not folder.is_dir():
-            raise FileNotFoundError(f"dead letters: there is no folder {folder}: make it first")
-        if Path(path).is_dir():
-            raise IsADirectoryError(f"dead letters: {path} is a folder: name a file in it")
+        super().__init__(path, most_bytes)
         if Path(path).is_file() and not _holds_dead_letters(path):
             raise ValueError(
                 f"dead letters: {path} holds other things than dead letters, which are added "
                 "to what a file holds: name another file"
             )
-
-    @classmethod
-    def from_uri(cls, uri: str) -> "FileDeadLetters":
-        """For `file:PATH`."""
-        parsed = parse_uri(uri)
-        refuse_unknown(parsed.parameters, ("max_bytes",), "file: dead letters")
-        return cls(local_path(parsed.location, uri), most_bytes_of(parsed.parameters))
 
     def files(self) -> list[str]:
         """The one file."""

@@ -6,10 +6,8 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import Failure
 from chronon_beam.io.dead_letters.json_line import (
     as_text,
@@ -20,9 +18,8 @@ from chronon_beam.io.dead_letters.json_line import (
     rest_of,
     with_rest,
 )
-from chronon_beam.io.dead_letters.letter import MOST_BYTES, Letter
-from chronon_beam.io.dead_letters.sinks import DeadLetters, most_bytes_of
-from chronon_beam.io.uri import local_path, parse_uri
+from chronon_beam.io.dead_letters.letter import Letter
+from chronon_beam.io.dead_letters.local import LocalDeadLetters
 
 _WAIT_S = 15.0
 """How long a writer waits for its turn."""
@@ -40,32 +37,15 @@ SELECT step, reason, payload, source, position, key, headers, event_time_ms, err
 FROM dead_letters ORDER BY rowid"""
 
 
-class SqliteDeadLetters(DeadLetters):
+class SqliteDeadLetters(LocalDeadLetters):
     """Adds letters to the table `dead_letters` of a file, in one transaction per batch.
 
     A letter that comes again, because a bundle was done again, is not added again. Key and payload
     are TEXT where they are UTF-8, else BLOB.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        IsADirectoryError: the path is a folder.
+        FileNotFoundError, IsADirectoryError: see `LocalDeadLetters`.
     """
-
-    def __init__(self, path: str, most_bytes: int = MOST_BYTES) -> None:
-        super().__init__()
-        self._path, self.most_bytes = path, most_bytes
-        folder = Path(path).resolve().parent
-        if not folder.is_dir():
-            raise FileNotFoundError(f"dead letters: there is no folder {folder}: make it first")
-        if Path(path).is_dir():
-            raise IsADirectoryError(f"dead letters: {path} is a folder: name a file in it")
-
-    @classmethod
-    def from_uri(cls, uri: str) -> "SqliteDeadLetters":
-        """For `sqlite:PATH`."""
-        parsed = parse_uri(uri)
-        refuse_unknown(parsed.parameters, ("max_bytes",), "sqlite: dead letters")
-        return cls(local_path(parsed.location, uri), most_bytes_of(parsed.parameters))
 
     def files(self) -> list[str]:
         """The file, and those that SQLite keeps beside it."""

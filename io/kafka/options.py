@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from chronon_beam.api.serde import Format
 from chronon_beam.io.kafka.progress import Place
+from chronon_beam.io.live import readers_of
 from chronon_beam.io.uri import duration_ms, parse_uri
 
 KNOWN = ("schema", "format", "start", "stop", "group", "properties", "discover", "readers")
@@ -90,7 +91,7 @@ def parse_options(uri: str) -> KafkaOptions:
         given.get("group"),
         given.get("properties"),
         duration_ms(given.get("discover", "30s")),
-        _readers(given["readers"]) if "readers" in given else None,
+        readers_of(given),
     )
 
 
@@ -134,12 +135,6 @@ def _checked_patterns(names: tuple[str, ...]) -> tuple[str, ...]:
             except re.error as error:
                 raise ValueError(f"the topic pattern {name!r} is not regular: {error}") from None
     return names
-
-
-def _readers(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise ValueError(f"readers={text!r}: a number from 1 to 1024 is expected")
-    return int(text)
 
 
 def _start(text: str, topics: tuple[str, ...]) -> Border:

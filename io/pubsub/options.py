@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from chronon_beam.api.serde import Format
+from chronon_beam.io.live import readers_of
 from chronon_beam.io.uri import duration_ms, parse_uri
 
 KNOWN = ("schema", "format", "readers", "remember")
@@ -69,15 +70,9 @@ def parse_options(uri: str) -> PubsubOptions:
         place["name"] if place["kind"] == "topics" else None,
         Format(given.get("format", "json"), others),
         given.get("schema"),
-        _readers(given["readers"]) if "readers" in given else None,
+        readers_of(given),
         _remember_ms(given.get("remember", "10m")),
     )
-
-
-def _readers(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise ValueError(f"readers={text!r}: a number from 1 to 1024 is expected")
-    return int(text)
 
 
 def _remember_ms(text: str) -> int:
