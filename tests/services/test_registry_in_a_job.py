@@ -3,7 +3,6 @@
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from gateway import Gateway
 from kafka_broker import KafkaBroker
 from sales import PARTITIONS, Topic, job_options, run_job
 from schema_registry import SchemaRegistry
+from waiting import eventually
 from written import Sale, Written
 
 from chronon_beam.api.counts import Metric
@@ -95,13 +95,6 @@ class Operator(threading.Thread):
             self._topic.flush()
 
 
-def eventually(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not what():
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.1)
-
-
 class Outage:
     """The registry is killed while the job runs, and is back with what it had.
 
@@ -130,7 +123,7 @@ class Outage:
 
     def meanwhile(self) -> None:
         """Write on, kill the registry, and start it again once the job waits for it."""
-        eventually(lambda: tally[Metric.MESSAGES] - self._counted >= 2 * PART)
+        assert eventually(lambda: tally[Metric.MESSAGES] - self._counted >= 2 * PART, WITHIN_S)
         ids = self._ids + self._sales.register(THIRD)
         third = self._sales.written(THIRD)
         third.write({"user": "", "id": 0, "at": 0, "price": 0.0})
@@ -140,7 +133,7 @@ class Outage:
         for _ in range(UNKNOWN):
             self._topic.send_letter(b"\0" + (999_999).to_bytes(4, "big") + b"\0")
         self._topic.flush()
-        eventually(lambda: "does not answer" in self._said())
+        assert eventually(lambda: "does not answer" in self._said(), WITHIN_S)
         self._registry.start()
         assert self._sales.register(FIRST, SECOND, THIRD) == ids
         self.gateway.open = True

@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 from py4j.clientserver import FinalizerWorker
+from waiting import eventually
 
 from chronon_beam.transforms.spark.session import local_spark
 from chronon_beam.transforms.spark.setups import local_jars, needs_hive
@@ -89,15 +89,6 @@ def running(pid: int) -> bool:
     return not stat.exists() or ") Z" not in stat.read_text()
 
 
-def within(seconds: float, condition) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
 def test_a_jvm_that_ends_is_replaced_and_none_outlives_its_process():
     process = subprocess.Popen(
         [sys.executable, "-c", BEGIN + A_LONG_LIFE],
@@ -115,8 +106,8 @@ def test_a_jvm_that_ends_is_replaced_and_none_outlives_its_process():
         process.send_signal(signal.SIGKILL)
         process.wait()
         # The forked child still holds the JVM's standard input.
-        assert within(20, lambda: not running(jvm))
-        assert within(5, lambda: not directory.exists())
+        assert eventually(lambda: not running(jvm), 20)
+        assert eventually(lambda: not directory.exists(), 5)
     finally:
         os.kill(child, signal.SIGKILL)
         process.kill()
@@ -129,7 +120,7 @@ def test_a_jvm_that_ends_is_replaced_and_none_outlives_its_process():
 def test_java_objects_are_freed_only_while_the_jvm_is_known_to_run():
     spark = local_spark()
     freeing = [each for each in threading.enumerate() if isinstance(each, FinalizerWorker)]
-    assert within(60, lambda: not any(thread.is_alive() for thread in freeing))
+    assert eventually(lambda: not any(thread.is_alive() for thread in freeing), 60)
     java = spark.gateway.jvm.java.util.ArrayList()
     java_id, client = java._target_id, spark.gateway._gateway_client
     del java
