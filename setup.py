@@ -66,6 +66,7 @@ setup(
     package_data={
         **{f"chronon_beam.{folder}": ["py.typed"] for folder in FOLDERS},
         "chronon_beam.transforms.spark": ["*.java"],
+        "chronon_beam.pipeline.demo": ["*.lock"],
         "chronon_beam.pipeline.runners": ["*.lock"],
         "chronon_beam.runner_configs": ["py.typed", "*.yaml"],
     },

@@ -34,10 +34,12 @@ MAY_IMPORT_INSIDE = {
     "io/runs": {"io"},
     "pipeline/commands": {
         "pipeline",
+        "pipeline/demo",
         "pipeline/drafting",
         "pipeline/redrive",
         "pipeline/runners",
     },
+    "pipeline/demo": {"pipeline", "pipeline/runners"},
     "pipeline/drafting": {"pipeline"},
     "pipeline/redrive": {"pipeline"},
     "pipeline/runners": {"pipeline"},

@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from apache_beam.options.pipeline_options import FlinkRunnerOptions
@@ -52,15 +52,13 @@ The job server of Beam's Flink 1.19 runner: beam-runners-flink-1.19:2.70.0,
 flink-statebackend-rocksdb:1.19.0, slf4j-simple, and all they need.
 Rewrite it with: python -m chronon_beam.pipeline.runners.flink_jar --lock FILE"""
 
-Say = Callable[[str], None]
-
 
 class NoJobServerJar(RuntimeError):
     """No way led to a job server jar; the message lists the ways and what to do."""
 
 
 def job_server_jar(
-    explicit: str | None, flink_version: str = ASSEMBLED_VERSION, say: Say = maven.to_stderr
+    explicit: str | None, flink_version: str = ASSEMBLED_VERSION, say: maven.Say = maven.to_stderr
 ) -> tuple[str, str]:
     """Find, download or assemble the job server jar: (its path or URL, how it was come by).
 
@@ -161,7 +159,7 @@ def _assembled_path() -> Path:
     return cache_directory() / f"flink-{ASSEMBLED_VERSION}-job-server-{tag}.jar"
 
 
-def _assembled_before(flink_version: str, _say: Say) -> tuple[str, str]:
+def _assembled_before(flink_version: str, _say: maven.Say) -> tuple[str, str]:
     path = _assembled_path()
     if flink_version == ASSEMBLED_VERSION and path.is_file():
         return str(path), "assembled earlier"
@@ -172,14 +170,14 @@ def _beam_url(flink_version: str) -> str:
     return JavaJarServer.path_to_beam_jar(f":runners:flink:{flink_version}:job-server:shadowJar")
 
 
-def _cached_by_beam(flink_version: str, _say: Say) -> tuple[str, str]:
+def _cached_by_beam(flink_version: str, _say: maven.Say) -> tuple[str, str]:
     path = Path(JavaJarServer.JAR_CACHE, _beam_url(flink_version).rsplit("/", 1)[-1])
     if path.is_file():
         return str(path), "in Beam's jar cache"
     return "", "none in Beam's jar cache"
 
 
-def _published(flink_version: str, say: Say) -> tuple[str, str]:
+def _published(flink_version: str, say: maven.Say) -> tuple[str, str]:
     """Ask first: Beam's fetcher takes long to find out that there is nothing to fetch."""
     if flink_version not in FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS:
         return "", f"Beam {beam_version} publishes none for Flink {flink_version}"
@@ -194,7 +192,7 @@ def _published(flink_version: str, say: Say) -> tuple[str, str]:
         return "", f"{url} cannot be downloaded ({error})"
 
 
-def _assembled_now(flink_version: str, say: Say) -> tuple[str, str]:
+def _assembled_now(flink_version: str, say: maven.Say) -> tuple[str, str]:
     if flink_version != ASSEMBLED_VERSION:
         return "", f"only Flink {ASSEMBLED_VERSION} can be assembled"
     locked, began = maven.read_lock(LOCK), time.monotonic()

@@ -30,6 +30,10 @@ _LINE = re.compile(
 )
 
 
+Say = Callable[[str], None]
+"""Takes a line of progress."""
+
+
 class FetchError(RuntimeError):
     """A jar cannot be had, or is not the one that the lock file names."""
 
@@ -109,9 +113,7 @@ def write_lock(path: Path, jars: Iterable[Jar], comment: str) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def fetch(
-    jars: Sequence[Jar], directory: Path, say: Callable[[str], None] | None = None
-) -> list[Path]:
+def fetch(jars: Sequence[Jar], directory: Path, say: Say | None = None) -> list[Path]:
     """Bring the jars into `directory`, in their order; those already there are only checked.
 
     Args:

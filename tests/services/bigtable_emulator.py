@@ -16,9 +16,10 @@ if __name__ == "__main__":
     logging.basicConfig(level="ERROR")  # Beam warns of what is not needed here
 
 from apache_beam.utils.subprocess_server import pick_port
-from service import Service, serve
+from service import serve
 
 from chronon_beam.pipeline.runners import maven
+from chronon_beam.pipeline.runners.service import Service
 from chronon_beam.transforms.spark.cache_directory import cache_directory
 
 LOCK = Path(__file__).with_name("bigtable_emulator.lock")

@@ -1,0 +1,1 @@
+"""A live shop on one machine: Kafka, orders, the job on Flink, and how fresh features are."""
