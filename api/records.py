@@ -4,9 +4,10 @@ Plain tuples, so that they pickle small and need no coder of their own. All time
 milliseconds since the epoch, UTC.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # what only asks for help need not wait for it
     import pyarrow as pa
@@ -22,26 +23,47 @@ Headers = Sequence[tuple[str, bytes | None]]
 """Names and values, in their order; a name may come again."""
 
 
-class Envelopes(NamedTuple):
-    """What a broker knows of messages beside their payloads, for their dead letters.
+class Envelope(NamedTuple):
+    """What a broker knows of a message beside its payload, for a dead letter.
 
     Attributes:
-        keys: one per message.
-        headers: one per message.
-        times_ms: when each message was made, as its broker says.
+        key: the message's key.
+        headers: the message's headers.
+        time_ms: when the message was made, as its broker says.
     """
 
-    keys: list[bytes | None]
-    headers: list[Headers]
-    times_ms: list[int]
+    key: bytes | None
+    headers: Headers
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class Envelopes:
+    """The envelopes of messages, made one at a time: most messages never become a dead letter.
+
+    Attributes:
+        messages: as the broker's client gives them.
+        envelope_of: makes the envelope of one of them.
+    """
+
+    messages: Sequence[Any]
+    envelope_of: Callable[[Any], Envelope]
+
+    def at(self, index: int) -> Envelope:
+        """The envelope of one message."""
+        return self.envelope_of(self.messages[index])
 
     def taken(self, indices: Sequence[int]) -> "Envelopes":
         """Those of some of the messages."""
-        return Envelopes(
-            [self.keys[index] for index in indices],
-            [self.headers[index] for index in indices],
-            [self.times_ms[index] for index in indices],
-        )
+        return Envelopes([self.messages[index] for index in indices], self.envelope_of)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between steps travel envelopes, and not the messages of a client's own type."""
+        return Envelopes, (list(map(self.envelope_of, self.messages)), _made)
+
+
+def _made(envelope: Envelope) -> Envelope:
+    return envelope
 
 
 class Messages(NamedTuple):

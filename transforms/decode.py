@@ -231,7 +231,7 @@ def with_envelope(failure: Failure, batch: Messages | Events, index: int) -> Fai
     """The failure of the message at `index`, with what its source knows of the message."""
     envelopes, attributes = batch.envelopes, batch.attributes
     if envelopes is not None:
-        key, headers, time_ms = (each[index] for each in envelopes)
+        key, headers, time_ms = envelopes.at(index)
         return failure._replace(key=key, headers=headers, event_time_ms=time_ms)
     if attributes is not None:
         return failure._replace(attributes=row_json(attributes, index).decode())

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 from confluent_kafka import Message
 
-from chronon_beam.api.records import Headers
+from chronon_beam.api.records import Envelope, Headers
 
 COLUMNS = pa.schema(
     [
@@ -27,6 +27,11 @@ def attributes_of(records: Sequence[Message], columns: pa.Schema) -> pa.RecordBa
         pa.array([_READ[each.name](record) for record in records], each.type) for each in wanted
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(wanted))
+
+
+def envelope_of(record: Message) -> Envelope:
+    """What a dead letter tells of a record: its key, its headers and its timestamp."""
+    return Envelope(record.key(), headers_of(record), record.timestamp()[1])
 
 
 def headers_of(record: Message) -> Headers:

@@ -2,9 +2,10 @@
 
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from confluent_kafka import Message
 from chronon_beam.api.evaluation import Evaluation
 from chronon_beam.api.records import Envelopes, Messages
 from chronon_beam.io.batches import ROWS, cuts
-from chronon_beam.io.kafka.attributes import attributes_of, headers_of
+from chronon_beam.io.kafka.attributes import attributes_of, envelope_of
 from chronon_beam.io.kafka.changes import Change, Readers, changed, new_or_anew, out_of_range
 from chronon_beam.io.kafka.cluster import Cluster, Unreachable
 from chronon_beam.io.kafka.log_reader import LogReader, Polled
@@ -170,16 +171,19 @@ class Session:
         self._missing = missing
 
     def _step(self, before: Progress, records: list[Message], floor_ms: int) -> Step:
-        if _offset(records[-1]) >= before.stop:
-            records = [each for each in records if _offset(each) < before.stop]
+        offsets = _offsets(records)
+        if offsets[-1] >= before.stop:
+            offsets = offsets[: bisect_left(offsets, before.stop)]
+            records = records[: len(offsets)]
         if not records:
             return Step(before._replace(next_offset=before.stop))
-        progress = before._replace(next_offset=_offset(records[-1]) + 1)
-        messages = list(self._messages(str(before.place), records))
+        progress = before._replace(next_offset=offsets[-1] + 1)
+        messages = list(self._messages(str(before.place), records, offsets))
         counts = {"tombstones": len(records) - sum(len(each.positions) for each in messages)}
+        step = Step(progress, messages, counts)
         if self._bounded:
-            return Step(progress, messages, counts)
-        return self._promised(Step(progress, messages, counts), messages, _part(records), floor_ms)
+            return step
+        return self._promised(step, messages, _part(records, offsets), floor_ms)
 
     def _promised(self, step: Step, messages: list[Messages], part: LogPart, floor_ms: int) -> Step:
         """The step with promises: by the rows that the job makes, before it is claimed."""
@@ -194,25 +198,23 @@ class Session:
         progress = step.progress._replace(newest_ms=made.newest_ms)
         return Step(progress, outputs, {**step.counts, "ahead": made.ahead})
 
-    def _messages(self, source: str, records: list[Message]) -> Iterator[Messages]:
+    def _messages(
+        self, source: str, records: list[Message], offsets: list[int]
+    ) -> Iterator[Messages]:
         """The records that have a value, in batches of at most `BYTES`."""
-        values = [each.value() for each in records]
-        if None in values:
-            pairs = zip(records, values, strict=True)
-            records = [each for each, value in pairs if value is not None]
+        values = list(map(Message.value, records))
         payloads = [value for value in values if value is not None]
+        if len(payloads) < len(values):
+            records = [each for each in records if each.value() is not None]
+            offsets = _offsets(records)
         for start, stop in cuts(list(map(len, payloads))):
             part = records[start:stop]
             yield Messages(
                 source,
-                list(map(_offset, part)),
+                offsets[start:stop],
                 payloads[start:stop],
                 attributes=attributes_of(part, self._columns),
-                envelopes=Envelopes(
-                    [each.key() for each in part],
-                    list(map(headers_of, part)),
-                    [each.timestamp()[1] for each in part],
-                ),
+                envelopes=Envelopes(part, envelope_of),
             )
 
     def _look(self) -> Iterator[Step]:
@@ -256,12 +258,13 @@ class Session:
         return step
 
 
-def _offset(record: Message) -> int:
-    return record.offset() or 0
+def _offsets(records: list[Message]) -> list[int]:
+    """The offsets of records, which the brokers have given one each."""
+    return cast(list[int], list(map(Message.offset, records)))
 
 
-def _part(records: list[Message]) -> LogPart:
-    offsets, times = list(map(_offset, records)), [each.timestamp()[1] for each in records]
+def _part(records: list[Message], offsets: list[int]) -> LogPart:
+    times = [time_ms for _, time_ms in map(Message.timestamp, records)]
     return LogPart(np.array(offsets, np.int64), np.array(times, np.int64))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from chronon_beam.api.records import Envelopes
+from chronon_beam.api.records import Envelope
 
 COLUMNS = pa.schema(
     [
@@ -35,12 +35,12 @@ def attributes_of(messages: Sequence[Any], columns: pa.Schema) -> pa.RecordBatch
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(wanted))
 
 
-def envelopes_of(messages: Sequence[Any]) -> Envelopes:
-    """What dead letters tell of Google's PubsubMessages: ordering keys, attributes and times."""
-    return Envelopes(
-        [each.ordering_key.encode() or None for each in messages],
-        [[(name, value.encode()) for name, value in each.attributes.items()] for each in messages],
-        list(map(publish_time_ms, messages)),
+def envelope_of(message: Any) -> Envelope:
+    """What a dead letter tells of a PubsubMessage: its ordering key, its attributes, its time."""
+    return Envelope(
+        message.ordering_key.encode() or None,
+        [(name, value.encode()) for name, value in message.attributes.items()],
+        publish_time_ms(message),
     )
 
 

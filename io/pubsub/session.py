@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from chronon_beam.api.records import Messages
+from chronon_beam.api.records import Envelopes, Messages
 from chronon_beam.io.batches import ROWS, cuts
 from chronon_beam.io.live import Live
 from chronon_beam.io.pubsub.attributes import (
     attributes_of,
-    envelopes_of,
+    envelope_of,
     position_of,
     publish_time_ms,
 )
@@ -154,7 +154,7 @@ class PubsubSession:
                 payloads[start:stop],
                 promised_ms=pa.array([promised_ms] * (stop - start), pa.int64()),
                 attributes=attributes_of(part, self._columns),
-                envelopes=envelopes_of(part),
+                envelopes=Envelopes(part, envelope_of),
             )
 
     def _give_back(self, leases: Sequence[Held]) -> None:

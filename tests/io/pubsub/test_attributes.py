@@ -5,8 +5,8 @@ from google.pubsub_v1.types import PubsubMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chronon_beam.api.records import Envelopes
-from chronon_beam.io.pubsub.attributes import COLUMNS, attributes_of, envelopes_of, position_of
+from chronon_beam.api.records import Envelope
+from chronon_beam.io.pubsub.attributes import COLUMNS, attributes_of, envelope_of, position_of
 
 
 def test_a_query_has_what_it_asks_for() -> None:
@@ -29,7 +29,8 @@ def test_a_query_has_what_it_asks_for() -> None:
         {"__attributes": [], "__message_id": "8", "__ordering_key": None, "__publish_time": 0},
     ]
     assert attributes_of(messages, pa.schema([("other", pa.int64())])) is None
-    assert envelopes_of(messages) == Envelopes([b"k", None], [[("a", b"1")], []], [2005, 0])
+    assert envelope_of(messages[0]) == Envelope(b"k", [("a", b"1")], 2005)
+    assert envelope_of(messages[1]) == Envelope(None, [], 0)
 
 
 @given(st.integers(0, 2**63 - 1))
