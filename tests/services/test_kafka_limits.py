@@ -106,9 +106,7 @@ def test_a_store_that_stands_still_holds_back_the_source(
     source.live = Live(reader="chronon-t.held-back")
     with runner_of("FlinkRunner", False, [], live=True) as chosen:
         root = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
-        build(
-            root, users.job, source.transform(users.job.columns), open_dead_letters(f"file:{dead}")
-        )
+        build(root, users.job, source, open_dead_letters(f"file:{dead}"))
         result = root.run()
         try:
             assert gate.reached.wait(300)
