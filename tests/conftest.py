@@ -1,7 +1,10 @@
 """Options and settings that all tests share."""
 
 import os
+import random
+import secrets
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,11 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # as the command does; before 
 # Tests send Ctrl-C to commands, which would ignore it as these tests do if a shell has started them
 # in the background.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+SEED = "CHRONON_BEAM_TEST_SEED"
+"""The variable with the seed of all that tests draw; without it each run draws something else."""
+
+_seed = os.environ.get(SEED) or str(secrets.randbits(32))
 
 GOLDEN = Path(__file__).parent / "golden" / "vectors"
 
@@ -28,3 +36,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=str(GOLDEN),
         help="folder of vectors made by the real Chronon (subfolders airbnb, zipline, ...)",
     )
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Draws when and where a test breaks something; a test that fails tells how to draw it again.
+
+    What is broken may be drawn from a fixed seed.
+    """
+    return random.Random(f"{_seed} {request.node.nodeid}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.failed and "chance" in getattr(item, "fixturenames", ()):
+        report.sections.append(("Drawn", f"{SEED}={_seed} draws the same again"))
+    return report

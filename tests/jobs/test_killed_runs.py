@@ -17,21 +17,21 @@ from chronon_beam.io.kv_store import open_store
 
 WITHIN_S = 300.0
 EVENTS = 8
-WRITTEN = 5
 TILES = "T_KILLED_STREAMING"
 
 
 def test_a_run_that_kill_9_ended_amid_its_tiles_counts_once_when_it_is_run_again(
-    tmp_path: Path,
+    tmp_path: Path, chance: random.Random
 ) -> None:
     place = Place(tmp_path, f"sqlite:{tmp_path}/f.db", MODES["tiled"], "t.killed")
     events, mark = day(random.Random(0), 2 * EVENTS), uuid.uuid4().hex
+    written = chance.randrange(1, EVENTS - 1)
     place.write("first", events[:EVENTS])
     place.write("second", events[EVENTS:])
     assert place.run("first") == EVENTS
     before = tiles(place)
-    with halting_process(place, mark) as process:
-        wait_until_it_halts(process, place, before)
+    with halting_process(place, mark, written) as process:
+        wait_until_it_halts(process, place, before, written)
         process.kill()
         assert process.wait() == -signal.SIGKILL
     assert eventually_none(mark, WITHIN_S)  # Spark's JVM has gone with it
@@ -43,8 +43,8 @@ def test_a_run_that_kill_9_ended_amid_its_tiles_counts_once_when_it_is_run_again
     assert before != killed != tiles(place)
 
 
-def halting_process(place: Place, mark: str) -> subprocess.Popen[bytes]:
-    """The command, run over the second file, which halts once it has written some of its tiles.
+def halting_process(place: Place, mark: str, written: int) -> subprocess.Popen[bytes]:
+    """The command, run over the second file, which halts once it has written so many of its tiles.
 
     First it notes what each tile was before, one cell for each; `mark` is in its environment.
     """
@@ -54,7 +54,7 @@ def halting_process(place: Place, mark: str) -> subprocess.Popen[bytes]:
     (plugin / "entry_points.txt").write_text(
         "[chronon_beam.stores]\nhalting = killable:open_halting\n"
     )
-    options = place.options("second", f"halting:{EVENTS + WRITTEN}:{place.store}")
+    options = place.options("second", f"halting:{EVENTS + written}:{place.store}")
     flags = [f"--{name}={getattr(options, name)}" for name in ("group_by", "source", "store")]
     path = os.pathsep.join([str(place.folder), str(Path(__file__).parent)])
     with (place.folder / "log").open("wb") as log:
@@ -66,10 +66,13 @@ def halting_process(place: Place, mark: str) -> subprocess.Popen[bytes]:
 
 
 def wait_until_it_halts(
-    process: subprocess.Popen[bytes], place: Place, before: dict[tuple[bytes, int], bytes]
+    process: subprocess.Popen[bytes],
+    place: Place,
+    before: dict[tuple[bytes, int], bytes],
+    written: int,
 ) -> None:
     deadline = time.monotonic() + WITHIN_S
-    while len(tiles(place).items() - before.items()) < WRITTEN:
+    while len(tiles(place).items() - before.items()) < written:
         log = (place.folder / "log").read_text()
         assert process.poll() is None, log
         assert time.monotonic() < deadline, log

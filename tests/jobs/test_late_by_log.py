@@ -129,15 +129,14 @@ def day_with_everything(chance: random.Random) -> list[Event]:
 
 
 @pytest.mark.parametrize("late", list(Late))
-def test_ten_replays_of_one_log_decide_alike(late: Late) -> None:
-    chance = random.Random(11)
-    log = day_with_everything(chance)
+def test_ten_replays_of_one_log_decide_alike(late: Late, chance: random.Random) -> None:
+    log = day_with_everything(random.Random(11))
     expected = late_positions(log, 0)
     assert 50 < len(expected) < 200
     outcomes = []
-    for seed in range(10):
+    for _ in range(10):
         crashes = [Crash(chance.randrange(80), chance.randrange(6)) for _ in range(5)]
-        reading = read(log, Tiling(late=late, shards=2), crashes, seed)
+        reading = read(log, Tiling(late=late, shards=2), crashes, chance.random())
         outcomes.append((reading.dead, stored(reading)))
     dead = expected if late is Late.DEAD_LETTER else set()
     kept = [event for at, event in enumerate(log) if at not in dead]

@@ -14,8 +14,10 @@ DATASET = "T_OWN_STREAMING"
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_ten_runs_over_parts_of_a_day_are_as_one_over_the_whole(tmp_path: Path, mode: str) -> None:
-    check_that_parts_add_up(tmp_path, f"sqlite:{tmp_path}/f.db", MODES[mode], random.Random(mode))
+def test_ten_runs_over_parts_of_a_day_are_as_one_over_the_whole(
+    tmp_path: Path, mode: str, chance: random.Random
+) -> None:
+    check_that_parts_add_up(tmp_path, f"sqlite:{tmp_path}/f.db", MODES[mode], chance)
 
 
 @pytest.fixture

@@ -100,9 +100,11 @@ class Seen:
 class Weather:
     """Which call meets with what; `killed_at` is set when the emulator has been killed."""
 
-    def __init__(self, proxy: BigtableProxy, emulator: BigtableEmulator) -> None:
+    def __init__(
+        self, proxy: BigtableProxy, emulator: BigtableEmulator, chance: random.Random
+    ) -> None:
         self.killed_at: int | None = None
-        self._chance = random.Random(7)
+        self._chance = chance
         self._proxy, self._emulator = proxy, emulator
         rpc = [Fault(code) for code in (*PASSING, *LASTING)]
         entries = [Fault(entries=self._some(code)) for code in (*PASSING, *LASTING)]
@@ -136,9 +138,9 @@ class Weather:
 
 
 def test_200_000_tile_writes_end_as_they_should_but_for_the_dead_letters(
-    proxy: BigtableProxy, bigtable_emulator: BigtableEmulator
+    proxy: BigtableProxy, bigtable_emulator: BigtableEmulator, chance: random.Random
 ) -> None:
-    proxy.fault = weather = Weather(proxy, bigtable_emulator)
+    proxy.fault = weather = Weather(proxy, bigtable_emulator, chance)
     lists = range(KEYS * ROUNDS // LIST)
     uri = "bigtable://test-project/faults?max_age=none&attempt=3s&wait=1m&rows=500"
     with beam.Pipeline(runner=FnApiRunner()) as root:

@@ -27,7 +27,6 @@ from chronon_beam.pipeline.runners.flink_jar import LOCK
 from chronon_beam.transforms.spark.cache_directory import cache_directory
 
 EVENTS = 40_000
-SEED = 1914
 
 
 @dataclass
@@ -87,9 +86,8 @@ def both_read(cluster: FlinkCluster, job_id: str) -> bool:
     return len({task_manager for task_manager, _ in given}) == 2 and all(given.values())
 
 
-def until_savepoint(job: KafkaJob, cluster: FlinkCluster) -> str:
+def until_savepoint(job: KafkaJob, cluster: FlinkCluster, chance: random.Random) -> str:
     """Two thirds of the day with all accidents, in an order and at moments that are drawn."""
-    chance = random.Random(SEED)
     with runner_of("FlinkRunner", False, flags(cluster, 2), live=True) as chosen:
         job_id = started(job, cluster, chosen)
         assert eventually(lambda: both_read(cluster, job_id))
@@ -138,13 +136,13 @@ HOLDS_NAMES = "beam-runners-java-fn-execution"
 
 @pytest.mark.usefixtures("modules_on_workers")
 def test_every_record_counts_once_whatever_dies(
-    kafka_broker: KafkaBroker, flink_cluster: FlinkCluster, tmp_path: Path
+    kafka_broker: KafkaBroker, flink_cluster: FlinkCluster, tmp_path: Path, chance: random.Random
 ) -> None:
     topic = kafka_broker.create_topic("cluster", 3)
-    job = KafkaJob(kafka_broker, topic, Day(kafka_broker, topic, EVENTS, SEED), tmp_path)
+    job = KafkaJob(kafka_broker, topic, Day(kafka_broker, topic, EVENTS, seed=1914), tmp_path)
     job.day.produce_until(2, [0, 1])
     flink_cluster.start_task_manager()
-    savepoint = until_savepoint(job, flink_cluster)
+    savepoint = until_savepoint(job, flink_cluster, chance)
     check_that_others_are_refused(flink_cluster, savepoint)
     go_on(job, flink_cluster, savepoint)
     flink_cluster.stop_task_manager()

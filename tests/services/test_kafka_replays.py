@@ -50,6 +50,8 @@ NEVER_IDLE = Live(disorder_ms=DISORDER_MS, idle_ms=1 << 40)
 
 Tiles = dict[tuple[bytes, int], tuple[int, float]]
 
+_numbers = count()
+
 
 class Event(NamedTuple):
     """A record of one partition."""
@@ -150,11 +152,11 @@ class Replay:
         reached_ms: the watermark at the end of the log.
     """
 
-    def __init__(self, topic: Topic, job: Job, late: Late, seed: int) -> None:
+    def __init__(self, topic: Topic, job: Job, late: Late, chance: random.Random) -> None:
         self._topic, self._job = topic, job
         self._tiling = Tiling(late=late, shards=2)
-        self._chance = random.Random(seed)
-        self.store_uri = f"fragile:{topic.name}-{late.value}-{seed}"
+        self._chance = chance
+        self.store_uri = f"fragile:{topic.name}-{late.value}-{next(_numbers)}"
         self.late: set[tuple[int, int]] = set()
         self.reached_ms = MIN_MS
 
@@ -235,24 +237,28 @@ def day(kafka_broker: KafkaBroker) -> tuple[Topic, list[list[Event]]]:
 
 @pytest.mark.parametrize("late", list(Late))
 def test_ten_replays_of_a_day_decide_alike(
-    day: tuple[Topic, list[list[Event]]], job: Job, late: Late, monkeypatch: pytest.MonkeyPatch
+    day: tuple[Topic, list[list[Event]]],
+    job: Job,
+    late: Late,
+    chance: random.Random,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     topic, logs = day
     expected = {(at, offset) for at, log in enumerate(logs) for offset in late_offsets(log)}
     assert 100 < len(expected) < 400
     dead = expected if late is Late.DEAD_LETTER else set()
     ahead = sum(event.at_ms == YEAR_2099_MS and bool(event.rows) for log in logs for event in log)
-    total, chance = sum(map(len, logs)), random.Random(5)
-    for seed in range(10):
+    total = sum(map(len, logs))
+    for _ in range(10):
         crashes = [Crash(chance.randrange(150), chance.randrange(4)) for _ in range(4)]
-        replay = Replay(topic, job, late, seed).run(total, crashes, monkeypatch)
+        replay = Replay(topic, job, late, chance).run(total, crashes, monkeypatch)
         assert replay.late == dead
         assert replay.stored() == brute_force(job, logs, dead)
         assert replay.ahead == ahead
 
 
 def test_a_backfill_closes_its_tiles_and_none_of_its_events_is_late(
-    kafka_broker: KafkaBroker, job: Job, monkeypatch: pytest.MonkeyPatch
+    kafka_broker: KafkaBroker, job: Job, chance: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = Topic(kafka_broker, "backfill", 1)
     log = [
@@ -261,7 +267,7 @@ def test_a_backfill_closes_its_tiles_and_none_of_its_events_is_late(
     ]
     log.insert(150, Event("a", YEAR_2099_MS, BEGIN_MS + 30 * DAY_MS))
     topic.send(0, log)
-    replay = Replay(topic, job, Late.DEAD_LETTER, 0).run(len(log), [], monkeypatch)
+    replay = Replay(topic, job, Late.DEAD_LETTER, chance).run(len(log), [], monkeypatch)
     assert (replay.late, replay.ahead) == (set(), 1)
     assert replay.stored() == brute_force(job, [log], set())
     assert replay.reached_ms == log[-1].at_ms - DISORDER_MS - 1

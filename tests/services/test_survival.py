@@ -72,8 +72,9 @@ class Running:
         )
 
 
-def test_two_jobs_in_one_process_survive_broken_bundles_and_checkpoints(tmp_path: Path) -> None:
-    chance = random.Random(3)
+def test_two_jobs_in_one_process_survive_broken_bundles_and_checkpoints(
+    tmp_path: Path, chance: random.Random
+) -> None:
     with runner_of("FlinkRunner", False, FLAGS, live=True) as chosen:
         jobs = [
             Running(
