@@ -37,6 +37,7 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "apache-beam>=2.70,<3",
+        "objsize>=0.7,<0.8",
         "argcomplete>=3.4,<4",
         "datasketches>=5.1,<6",
         "fastavro[codecs]>=1.12,<2",
