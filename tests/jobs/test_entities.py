@@ -107,7 +107,7 @@ def value(part: Any, seen: list[dict[str, Any]]) -> Any:
 
 
 @settings(max_examples=3)
-@given(histories(), st.sampled_from(["airbnb", "zipline"]), st.randoms(use_true_random=False))
+@given(histories(), st.sampled_from(["airbnb", "zipline"]), st.randoms(use_true_random=True))
 def test_rows_that_are_taken_back_do_not_count_any_more(
     changes: list[dict[str, Any]], dialect: str, chance: random.Random
 ) -> None:

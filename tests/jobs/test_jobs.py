@@ -65,7 +65,7 @@ def test_every_event_writes_a_cumulative_tile_and_one_write_is_complete(ice_crea
 
 
 @settings(max_examples=50)
-@given(aggregations(), events(most=25), st.randoms(use_true_random=False))
+@given(aggregations(), events(most=25), st.randoms(use_true_random=True))
 def test_whole_jobs_give_the_same_features_as_brute_force(
     made: list[Any], drawn: list[dict[str, Any]], chance: random.Random
 ) -> None:

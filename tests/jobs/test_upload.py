@@ -50,7 +50,7 @@ def known(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @settings(max_examples=4)
-@given(aggregations(), events(most=25), st.randoms(use_true_random=False))
+@given(aggregations(), events(most=25), st.randoms(use_true_random=True))
 def test_upload_and_stream_give_the_same_features_as_brute_force(
     made: list[Any], drawn: list[dict[str, Any]], chance: random.Random
 ) -> None:

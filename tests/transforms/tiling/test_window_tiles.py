@@ -211,7 +211,7 @@ def by_key(effects: Effects) -> dict[bytes, bytes]:
     )
 
 
-@given(st.lists(rows, max_size=10), st.randoms(use_true_random=False), st.booleans())
+@given(st.lists(rows, max_size=10), st.randoms(use_true_random=True), st.booleans())
 def test_failed_lost_and_moved_batches_change_nothing(
     batches: list[list[Any]], chance: random.Random, buffered: bool
 ) -> None:
