@@ -40,6 +40,10 @@ waited for, and the log says so. An id that it does not know is a dead letter. N
 registered. Without `subject=`, the schema of a Kafka topic is that of the subject `TOPIC-value`; of
 several topics, or a pattern, `subject=` must name one that has the columns of all.
 
+A registry is asked by Confluent's API, which Apicurio and Karapace speak as well. A URL with
+`/apis/registry/v2` is Apicurio's own API: schemas are then found by the global ids that Apicurio's
+serializers write, and a subject is `GROUP/ARTIFACT`, or the artifact alone in the group `default`.
+
 Accounts and TLS of a registry come from a properties file (`registry_config=`, the same path on
 every worker) and from the environment, the file first; never from a URI, which is printed and
 stored. Names are those of Confluent's client for Python:
@@ -50,7 +54,7 @@ stored. Names are those of Confluent's client for Python:
 - `ssl.ca.location`, `SCHEMA_REGISTRY_SSL_CA_LOCATION`: the certificates that are trusted (PEM);
 - `ssl.certificate.location`, `ssl.key.location`, `ssl.key.password`, `SCHEMA_REGISTRY_SSL_...`: a
   certificate of our own;
-- any other that the client has, for example for OAuth.
+- any other that Confluent's client has, for example for OAuth; not with Apicurio's own API.
 """
 
 TAIL = """

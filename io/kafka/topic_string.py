@@ -17,7 +17,8 @@ _ESCAPED = "\0"
 
 _REGISTRY = "schema_registry"
 _REGISTRY_PLACE = ("registry_scheme", "registry_host", "registry_port")
-_OF_JVM = ("custom", "pubsub_schema", "glue_registry", "apicurio_registry")
+_APICURIO = "apicurio_registry"
+_OF_JVM = ("custom", "pubsub_schema", "glue_registry")
 """Zipline's other serdes."""
 
 
@@ -45,7 +46,7 @@ def uri_of(topic: str, bootstrap: str | None) -> str:
         )
     name, *parts = re.sub("//", _ESCAPED, rest).split("/")
     pairs = [part.replace(_ESCAPED, "/").partition("=") for part in filter(None, parts)]
-    given = _with_registry({key: value for key, _, value in pairs if value}, topic)
+    given = _with_registry({key: value for key, _, value in pairs if value}, name, topic)
     given = {_RENAMED.get(key, key): value for key, value in given.items()}
     brokers = _brokers(given) or bootstrap
     if not brokers:
@@ -59,7 +60,7 @@ def uri_of(topic: str, bootstrap: str | None) -> str:
     return f"kafka://{brokers}/{name}" + (f"?{query}" if query else "")
 
 
-def _with_registry(given: dict[str, str], topic: str) -> dict[str, str]:
+def _with_registry(given: dict[str, str], name: str, topic: str) -> dict[str, str]:
     """The parameters, with zipline's ones of a schema registry in our words."""
     if given.get("serde") in _OF_JVM:
         raise ValueError(
@@ -67,20 +68,49 @@ def _with_registry(given: dict[str, str], topic: str) -> dict[str, str]:
             "--source=kafka://HOST:PORT/TOPIC?format=..., see docs/serdes.md"
         )
     if "registry_host" not in given:
+        if given.get("serde") == _APICURIO:
+            raise ValueError(f"topic {topic!r}: serde={_APICURIO} needs registry_host=")
         return given
+    _refuse_nulls(given, topic)
+    url = _registry_url(given)
+    given = {key: value for key, value in given.items() if key not in _REGISTRY_PLACE}
+    if given.get("serde") == _APICURIO:
+        return _of_apicurio(given, url, name)
+    return _of_confluent(given, url)
+
+
+def _refuse_nulls(given: dict[str, str], topic: str) -> None:
     if given.get("proto3_default_as_null", "false") != "false":
         raise ValueError(
             f"topic {topic!r}: proto3_default_as_null is not known here: a field of proto3 that is "
             "not set has its default; write NULLIF(field, 0) in the selects"
         )
-    read = ("serde", "schema_registry_wire_format", "proto3_default_as_null", *_REGISTRY_PLACE)
+
+
+def _registry_url(given: dict[str, str]) -> str:
     port = f":{given['registry_port']}" if "registry_port" in given else ""
+    return f"{given.get('registry_scheme', 'http')}://{given['registry_host']}{port}"
+
+
+def _of_confluent(given: dict[str, str], url: str) -> dict[str, str]:
+    read = ("serde", "schema_registry_wire_format", "proto3_default_as_null")
     found = {key: value for key, value in given.items() if key not in read}
-    found["registry"] = f"{given.get('registry_scheme', 'http')}://{given['registry_host']}{port}"
+    found["registry"] = url
     if given.get("schema_registry_wire_format", "true") != "true":
         found["framing"] = "none"
     serde = given.get("serde", _REGISTRY)
     return {**found, "serde": "registry" if serde == _REGISTRY else serde}
+
+
+def _of_apicurio(given: dict[str, str], url: str, name: str) -> dict[str, str]:
+    """An artifact of Apicurio's own API; without a wire format messages stand alone."""
+    read = ("group_id", "artifact_id", "wire_format", "proto3_default_as_null")
+    found = {key: value for key, value in given.items() if key not in read}
+    wire_format = given.get("wire_format", "none").lower()
+    framing = wire_format if wire_format in ("apicurio", "confluent") else "none"
+    subject = f"{given.get('group_id', 'default')}/{given.get('artifact_id', name)}"
+    place = {"registry": f"{url}/apis/registry/v2", "subject": subject, "framing": framing}
+    return {**found, **place, "serde": "registry"}
 
 
 def _brokers(given: dict[str, str]) -> str:

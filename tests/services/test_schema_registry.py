@@ -1,8 +1,12 @@
 """Messages whose schemas are in a registry: written by Confluent's serializers, read by ours."""
 
+import io
 import json
 import pickle
+import urllib.request
+from typing import Any
 
+import fastavro
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
@@ -156,3 +160,54 @@ def test_json_has_the_columns_of_its_registered_schema(schema_registry: SchemaRe
     found = decode(serde.decoder(serde.schema()), payload, b'{"id": 7}')
     assert found.batch.to_pylist() == [{"id": 7}]
     assert "not in Confluent's framing" in found.reasons[1]
+
+
+class Artifacts:
+    """Apicurio's own API."""
+
+    def __init__(self, registry: SchemaRegistry) -> None:
+        self.url = registry.url.replace("ccompat/v7", "registry/v2")
+
+    def register(self, artifact: str, schema: Any, references: list[dict[str, str]]) -> int:
+        """The global id of a new version of an artifact in the group `shop`."""
+        body = {"content": json.dumps(schema), "references": references}
+        request = urllib.request.Request(
+            f"{self.url}/groups/shop/artifacts?ifExists=UPDATE", json.dumps(body).encode()
+        )
+        request.add_header("Content-Type", "application/create.extended+json")
+        request.add_header("X-Registry-ArtifactId", artifact)
+        request.add_header("X-Registry-ArtifactType", "AVRO")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["globalId"]
+
+
+def avro_bytes(schema: Any, record: Any) -> bytes:
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(schema), record)
+    return out.getvalue()
+
+
+def test_avro_with_global_ids_is_read_by_the_own_api_of_apicurio(schema_registry: SchemaRegistry):
+    artifacts = Artifacts(schema_registry)
+    # From here on the ids of Confluent's API, which count texts, are others than the global ones.
+    for name in ("cost", "cost-again"):
+        artifacts.register(name, COST, [])
+    place = {"groupId": "shop", "artifactId": "cost"}
+    reference = {**place, "version": "1", "name": "shop.Cost"}
+    who = {"name": "who", "type": "string", "default": "nobody"}
+    later = {**ORDER, "fields": [*ORDER["fields"], who]}
+    ids = [artifacts.register("order", each, [reference]) for each in (ORDER, later)]
+    parameters = {"registry": artifacts.url, "subject": "shop/order", "framing": "apicurio"}
+    serde = pickle.loads(pickle.dumps(open_serde(Format("registry", parameters))))
+    decoder = serde.decoder(serde.schema())
+    order = {"id": 1, "cost": {"cents": 250}}
+    whole = {**ORDER, "fields": [ORDER["fields"][0], {"name": "cost", "type": COST}]}
+    body = avro_bytes(whole, order)
+    frames = [b"\0" + number.to_bytes(8, "big") for number in (ids[0], 999_999)]
+    found = decode(decoder, *(frame + body for frame in frames), body)
+    assert found.batch.to_pylist() == [{**order, "who": "nobody"}]
+    assert "has no schema 999999" in found.reasons[1]
+    assert "not in Apicurio's framing" in found.reasons[2]
+    decoder.close()
+    with pytest.raises(UnknownSchema, match="did you mean shop/order"):
+        open_serde(Format("avro", {**parameters, "subject": "shop/orders"}))

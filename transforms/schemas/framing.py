@@ -1,19 +1,19 @@
-"""Reads Confluent's framing: the bytes in front of a message that name the schema it has.
+"""Reads framings: the bytes in front of a message that name the schema it has.
 
-    0x00 | schema id, 4 bytes, big endian | Protobuf only: message indexes | the message
+    confluent  0x00 | schema id, 4 bytes, big endian | Protobuf: message indexes | the message
+    apicurio   0x00 | global id, 8 bytes, big endian | the message
 
-Source: `ai.chronon.flink.deser.SchemaRegistrySerDe`, and the wire format of Confluent's Schema
-Registry.
+Source: `SchemaRegistrySerDe` and `ApicurioSchemaSerDe` of `ai.chronon.flink.deser`, and the wire
+format of Confluent's Schema Registry.
 """
 
 import struct
 from typing import NamedTuple
 
-_HEADER = struct.Struct(">bI")
-_MAX_INDEXES = 64
+FRAMES = {"confluent": struct.Struct(">bI"), "apicurio": struct.Struct(">bq")}
+"""The frames by name, without message indexes."""
 
-FRAME_SIZE = _HEADER.size
-"""How many bytes a frame has without message indexes."""
+_MAX_INDEXES = 64
 
 
 class Framed(NamedTuple):
@@ -28,8 +28,12 @@ class Framed(NamedTuple):
     body: bytes
 
 
-def unframe(payload: bytes) -> Framed:
+def unframe(payload: bytes, framing: str = "confluent") -> Framed:
     """The schema id of a payload, and the message after its frame.
+
+    Args:
+        payload: the frame and the message.
+        framing: one of `FRAMES`.
 
     >>> unframe(bytes([0, 0, 0, 0, 7]) + b"rest")
     Framed(schema_id=7, body=b'rest')
@@ -37,13 +41,14 @@ def unframe(payload: bytes) -> Framed:
     Raises:
         ValueError: the payload does not begin as framed messages do.
     """
-    if len(payload) < _HEADER.size or payload[0] != 0:
+    frame = FRAMES[framing]
+    if len(payload) < frame.size or payload[0] != 0:
         raise ValueError(
-            "not in Confluent's framing (a zero byte and a schema id of 4 bytes); for messages "
-            "without it give framing=none"
+            f"not in {framing.capitalize()}'s framing (a zero byte and a schema id of "
+            f"{frame.size - 1} bytes); for messages without it give framing=none"
         )
-    _, schema_id = _HEADER.unpack_from(payload)
-    return Framed(schema_id, payload[_HEADER.size :])
+    _, schema_id = frame.unpack_from(payload)
+    return Framed(schema_id, payload[frame.size :])
 
 
 def split_indexes(body: bytes) -> tuple[tuple[int, ...], bytes]:

@@ -1,4 +1,4 @@
-"""The schemas of a registry that speaks Confluent's API: Confluent's own, Apicurio, Karapace.
+"""The schemas of a registry that speaks Confluent's API (Confluent's own, Karapace) or Apicurio's.
 
 A job only reads: the latest schema of a subject when it is built, and the schema of an id that a
 message carries while it runs. Nothing is ever registered.

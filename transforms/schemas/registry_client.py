@@ -1,6 +1,7 @@
 """Opens a client of a schema registry, with settings that may be secret and are not in a URI.
 
-The settings have the names of Confluent's client. Each process that connects reads them from the
+A URL with `/apis/registry/` in it is asked by Apicurio's own API, any other by Confluent's. The
+settings have the names of Confluent's client. Each process that connects reads them from the
 properties file that `registry_config=` names. What is not in the file is read from the environment:
 `SCHEMA_REGISTRY_BASIC_AUTH_...`, `SCHEMA_REGISTRY_BEARER_AUTH_...` and `SCHEMA_REGISTRY_SSL_...`,
 where for example SCHEMA_REGISTRY_SSL_CA_LOCATION is `ssl.ca.location`.
@@ -20,13 +21,14 @@ REMEDY = (
 
 _VARIABLES = re.compile(r"SCHEMA_REGISTRY_((?:BASIC_AUTH|BEARER_AUTH|SSL)_\w+)")
 _OURS = ("url", "timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms")
+_APICURIO = "/apis/registry/"
 _TIMEOUT_S = 10.0
 _TOKEN = {"bearer.auth.credentials.source": "STATIC_TOKEN", "bearer.auth.logical.cluster": ""}
 """Settings that the client needs besides a token; the user's own go before them."""
 
 
 def registry_client(url: str, config: str | None) -> Any:
-    """Confluent's client of the registry at `url`, which tries each question once.
+    """The client of the registry at `url`, which tries each question once.
 
     Args:
         url: the root of the API.
@@ -38,6 +40,8 @@ def registry_client(url: str, config: str | None) -> Any:
     """
     try:
         from confluent_kafka.schema_registry import SchemaRegistryClient
+
+        from chronon_beam.transforms.schemas.apicurio_client import ApicurioClient
     except ImportError as error:
         raise ImportError(
             f"registry=: its client library is missing ({error}): install it with: "
@@ -45,6 +49,8 @@ def registry_client(url: str, config: str | None) -> Any:
         ) from error
     settings = _users(config)
     try:
+        if _APICURIO in url:
+            return ApicurioClient(url, settings, _TIMEOUT_S)
         return SchemaRegistryClient(
             {"url": url, "max.retries": 0, "timeout": _TIMEOUT_S, **settings}
         )

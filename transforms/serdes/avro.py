@@ -6,7 +6,8 @@ Parameters:
 - `registry`: the URL of a schema registry, and `subject`, whose latest schema is read (default for
   a Kafka topic: `TOPIC-value`);
   `registry_config`: a properties file (see `transforms.schemas.registry_client`);
-- `framing`: `confluent` (default with a registry), `single_object` (Avro's own: two bytes and the
+- `framing`: `confluent` (default with a registry), `apicurio` (global ids of 8 bytes, for a
+  `registry` with `/apis/registry/v2` in its URL), `single_object` (Avro's own: two bytes and the
   schema's fingerprint), or `none`.
 
 Every message is read with the schema that it was written with, and resolved into the schema that
@@ -40,13 +41,13 @@ from chronon_beam.api.records import Messages
 from chronon_beam.api.serde import Decoded, Reasons
 from chronon_beam.transforms.schemas.avro_records import AvroRecord, RecordReader
 from chronon_beam.transforms.schemas.avro_versions import refuse_other_meanings
-from chronon_beam.transforms.schemas.framing import FRAME_SIZE, unframe
+from chronon_beam.transforms.schemas.framing import FRAMES, unframe
 from chronon_beam.transforms.schemas.parameters import choice, latest_schema, one_of, registry_of
 from chronon_beam.transforms.schemas.registry import RegisteredSchema, Registry
 from chronon_beam.transforms.schemas.writers import WriterSchemas
 
 _PLACES = ("avro_schema", "registry")
-_FRAMINGS = ("confluent", "single_object", "none")
+_FRAMINGS = (*FRAMES, "single_object", "none")
 _SINGLE_OBJECT = struct.Struct("<2sQ")
 _MARKER = b"\xc3\x01"
 
@@ -126,7 +127,7 @@ class AvroSerDe:
 
     Attributes:
         text: the schema that records are read into, as JSON.
-        framing: `confluent`, `single_object` or `none`.
+        framing: one of `FRAMES`, `single_object` or `none`.
         registry: where writers' schemas are; None if all records are written with `text`.
     """
 
@@ -241,8 +242,9 @@ class _Frames(NamedTuple):
 
 
 def _frames_of(serde: AvroSerDe, record: Avro) -> _Frames:
-    if serde.framing == "confluent":
-        return _Frames(FRAME_SIZE, lambda frame: unframe(frame).schema_id)
+    if serde.framing in FRAMES:
+        size = FRAMES[serde.framing].size
+        return _Frames(size, lambda frame: unframe(frame, serde.framing).schema_id)
     if serde.framing == "none":
         return _Frames(0, lambda _: None)
     expected = _fingerprint(record)

@@ -117,6 +117,17 @@ def test_a_password_in_a_uri_is_refused_without_being_repeated() -> None:
             "kafka://orders/serde=avro/registry_host=r",
             "kafka://broker:9092/orders?registry=http://r&format=avro",
         ),
+        (
+            "kafka://orders/serde=apicurio_registry/registry_host=r/registry_port=80",
+            "kafka://broker:9092/orders?format=registry&registry=http://r:80/apis/registry/v2"
+            "&subject=default/orders&framing=none",
+        ),
+        (
+            "kafka://orders/serde=apicurio_registry/registry_host=r/group_id=shop"
+            "/artifact_id=sale/wire_format=Apicurio",
+            "kafka://broker:9092/orders?format=registry&registry=http://r/apis/registry/v2"
+            "&subject=shop/sale&framing=apicurio",
+        ),
     ],
 )
 def test_topic_strings(topic: str, uri: str) -> None:
@@ -124,7 +135,7 @@ def test_topic_strings(topic: str, uri: str) -> None:
     parse_options(uri)
 
 
-@pytest.mark.parametrize("serde", ["custom", "pubsub_schema", "glue_registry", "apicurio_registry"])
+@pytest.mark.parametrize("serde", ["custom", "pubsub_schema", "glue_registry"])
 def test_serdes_of_a_topic_string_that_are_not_ours_are_refused(serde: str) -> None:
     with pytest.raises(ValueError, match=f"serde={serde} is not known here: give --source="):
         uri_of(f"kafka://orders/serde={serde}", "broker:9092")
@@ -134,6 +145,11 @@ def test_a_parameter_that_would_change_values_is_refused() -> None:
     topic = "kafka://orders/registry_host=r/proto3_default_as_null=true"
     with pytest.raises(ValueError, match="proto3_default_as_null is not known here"):
         uri_of(topic, "broker:9092")
+
+
+def test_a_registry_needs_a_host() -> None:
+    with pytest.raises(ValueError, match="serde=apicurio_registry needs registry_host="):
+        uri_of("kafka://orders/serde=apicurio_registry", "broker:9092")
 
 
 def test_a_topic_string_needs_brokers() -> None:
