@@ -5,8 +5,9 @@
 1. The source alone beside a bare loop of confluent-kafka's consume(1000), both over the same topic:
    CPU per record of this process, librdkafka's threads included.
 2. The light job on local Flink with a checkpoint every 10 s and a store that notes when it is
-   written to: the time from an event's creation to its write, by rate; CPU when idle; and how fast
-   a backlog is worked off. No tile closes meanwhile.
+   written to: how long tiles take to be written once an event closes them; and then, while no tile
+   closes, the time from an event's creation to its write, by rate; CPU when idle; and how fast a
+   backlog is worked off.
 
 A broker is started, and its CPU and the producer's do not count. The last line is one JSON object.
 """
@@ -16,7 +17,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +48,12 @@ HERE = Path(__file__).parent
 BROKER = HERE.parent / "tests" / "services" / "kafka_broker.py"
 PARTITIONS = 2
 BACKLOG = 200_000
+CLOSING = 30_000
+"""Events in the tiles that are closed."""
+
+AGE_S = 3600
+"""How old they are: older than events may be out of order."""
+
 _WITHIN_S = 300.0
 _SETTLE_S = 1.0
 
@@ -65,7 +72,11 @@ def kafka_broker() -> Iterator[str]:
 
 
 class Producing:
-    """The producer, as a process of its own on a topic of its own."""
+    """The producer, as a process of its own on a topic of its own.
+
+    Attributes:
+        sent: how many events it has produced.
+    """
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         admin = AdminClient({"bootstrap.servers": bootstrap})
@@ -77,14 +88,17 @@ class Producing:
         self._process = subprocess.Popen(
             script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self.sent = 0
 
-    def __call__(self, rate: float, amount: float) -> int:
+    def __call__(self, rate: float, amount: float, age_s: float = 0) -> int:
         """See `kafka_load`."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(f"{rate} {amount}\n")
+        self._process.stdin.write(f"{rate} {amount} {age_s}\n")
         self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        sent = int(self._process.stdout.readline())
+        self.sent += sent
+        return sent
 
     def end(self) -> None:
         """Let it end."""
@@ -170,20 +184,42 @@ class Measuring:
         wanted = self._waits.number() + number
         before, began = cpu_s(), time.time()
         self._producing(0, number)
-        while self._waits.number() < wanted and time.time() < began + _WITHIN_S:
-            time.sleep(0.05)
+        _until(lambda: self._waits.number() >= wanted)
         rate = number / (time.time() - began)
         return {
             "max_events_per_s": round(rate),
             "cpu_us_per_event": round(spent_s(before) / number * 1e6, 1),
         }
 
+    def closing(self) -> dict[str, float]:
+        """How long tiles wait to be written once each partition has an event that closes them."""
+        self._producing(0, CLOSING, AGE_S)
+        _until(lambda: self._waits.number() >= self._producing.sent)
+        tiles, self._waits.tiles = self._waits.tiles or set(), None
+        before, closed_ms = cpu_s(), time.time() * 1000
+        self._producing(0, PARTITIONS)
+        _until(lambda: len(self._waits.closings_ms(closed_ms)) >= len(tiles))
+        return {
+            **percentiles(self._waits.closings_ms(closed_ms)),
+            "tiles": len(tiles),
+            "cpu_us_per_tile": round(spent_s(before) / len(tiles) * 1e6, 1),
+        }
+
     def until_it_runs(self) -> None:
-        """Events until the first is written."""
-        deadline = time.time() + _WITHIN_S
-        while not self._waits.number():
-            self._producing(100, 0.5)
-            assert time.time() < deadline, "the job does not start"
+        """Old events until the first is written."""
+
+        def runs() -> bool:
+            self._producing(100, 0.5, AGE_S)
+            return self._waits.number() > 0
+
+        _until(runs)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.time() + _WITHIN_S
+    while not holds():
+        assert time.time() < deadline, "the job stands still"
+        time.sleep(0.05)
 
 
 def light_job() -> Job:
@@ -237,8 +273,10 @@ def job_figures(
     with running(bootstrap, "job", latency):
         measuring = Measuring(producing, waits)
         measuring.until_it_runs()
+        closing = measuring.closing()
         measuring.rate(1000, 5)
         found = {
+            "closing_ms": closing,
             "idle_cores": measuring.idle_cores(8),
             "latency_ms": {f"{rate:g}": measuring.rate(rate, seconds) for rate in rates},
             **measuring.backlog(BACKLOG),

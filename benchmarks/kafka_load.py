@@ -2,7 +2,8 @@
 
     python benchmarks/kafka_load.py BOOTSTRAP TOPIC PARTITIONS
 
-Each line on stdin is `RATE SECONDS` (RATE 0: NUMBER events at once); the answer is how many.
+Each line on stdin is `RATE SECONDS AGE_S` (RATE 0: NUMBER events at once), where the age is how
+long ago the events claim to have been created; the answer is how many.
 """
 
 import random
@@ -16,11 +17,11 @@ CHANCE = random.Random(1)
 _PAUSE_S = 0.002
 
 
-def event() -> bytes:
-    """One event of now."""
+def event(age_s: float) -> bytes:
+    """One event of so many seconds ago."""
     user, flavor = CHANCE.randrange(10_000), CHANCE.choice(FLAVORS)
     text = '{"customer_id":"user%06d","ice_cream_flavor":"%s","created":%d}'
-    return (text % (user, flavor, int(time.time() * 1000))).encode()
+    return (text % (user, flavor, int((time.time() - age_s) * 1000))).encode()
 
 
 class Load:
@@ -33,11 +34,13 @@ class Load:
         self._topic = topic
         self._partitions = partitions
         self._sent = 0
+        self.age_s = 0.0
 
     def send(self) -> None:
         """One event, to the next partition."""
         try:
-            self._producer.produce(self._topic, event(), partition=self._sent % self._partitions)
+            partition = self._sent % self._partitions
+            self._producer.produce(self._topic, event(self.age_s), partition=partition)
         except BufferError:
             self._producer.poll(0.1)
             return
@@ -69,7 +72,7 @@ def main() -> None:
     """See the module."""
     load = Load(sys.argv[1], sys.argv[2], int(sys.argv[3]))
     for line in sys.stdin:
-        rate, amount = map(float, line.split())
+        rate, amount, load.age_s = map(float, line.split())
         print(load.at_rate(rate, amount) if rate else load.at_once(int(amount)), flush=True)
 
 

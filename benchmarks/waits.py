@@ -28,10 +28,16 @@ class Seen(NamedTuple):
 
 
 class Waits:
-    """What is noted, from `watch` on."""
+    """What is noted, from `watch` on.
+
+    Attributes:
+        writes: when, and the times of the events or tiles that were written then.
+        tiles: which tiles were written, by key and start; None notes them no more.
+    """
 
     def __init__(self) -> None:
         self.writes: list[tuple[float, list[int]]] = []
+        self.tiles: set[tuple[bytes, int]] | None = set()
         self._appended: list[tuple[int, float]] = []
         self._polled: list[Seen] = []
         self._tiled: list[Seen] = []
@@ -56,12 +62,17 @@ class Waits:
             return step
 
         def noted(_: NullStore, requests: list[PutRequest]) -> list[str | None]:
-            self.writes.append((_now_ms(), [each.ts_ms for each in requests]))
+            self._note(requests)
             return [None] * len(requests)
 
         _put(LogReader, "_sorted", sorted_records)
         _put(WindowTiles, "receive", received)
         _put(NullStore, "multi_put", noted)
+
+    def _note(self, requests: list[PutRequest]) -> None:
+        self.writes.append((_now_ms(), [each.ts_ms for each in requests]))
+        if self.tiles is not None:
+            self.tiles.update((each.key_bytes, each.tile_start_ms) for each in requests)
 
     def number(self) -> int:
         """How many writes there were."""
@@ -74,6 +85,16 @@ class Waits:
             for at_ms, times in self.writes
             for created in times
             if begin_ms <= created < end_ms
+        ]
+
+    def closings_ms(self, closed_ms: float) -> list[float]:
+        """How long after `closed_ms` tiles were written whose events are all older."""
+        return [
+            at_ms - closed_ms
+            for at_ms, times in self.writes
+            if at_ms >= closed_ms
+            for last_ms in times
+            if last_ms < closed_ms
         ]
 
     def by_stage(self, begin_ms: float, end_ms: float) -> dict[str, dict[str, float]]:
