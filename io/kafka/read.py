@@ -67,7 +67,7 @@ class ReadFromKafka(beam.PTransform):
 
     def expand(self, root: PBegin) -> beam.PCollection[Messages]:
         """Partitions are found by the readers, so that those found later need no other graph."""
-        read = _ReadFn(self, _bundle_s(root)) if self.options.bounded else _LiveReadFn(self)
+        read = _ReadRecordsFn(self, _bundle_s(root)) if self.options.bounded else _LiveReadFn(self)
         return _readers(root, self.options) | "Read" >> beam.ParDo(read)
 
 
@@ -114,7 +114,7 @@ _TRACKER = beam.DoFn.RestrictionParam()
 _WATERMARK = beam.DoFn.WatermarkEstimatorParam(GivenWatermark())
 
 
-class _ReadFn(beam.DoFn, RestrictionProvider):
+class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
     """Reads what has an end; its element is (index, number) of `Readers`."""
 
     def __init__(self, read: ReadFromKafka, bundle_s: float = BUNDLE_S) -> None:
@@ -181,7 +181,7 @@ class _ReadFn(beam.DoFn, RestrictionProvider):
                 yield TimestampedValue(output, at)
 
 
-class _LiveReadFn(_ReadFn):
+class _LiveReadFn(_ReadRecordsFn):
     """Reads for ever, and tells the consumer group how far it has come.
 
     Args:

@@ -48,7 +48,7 @@ class Distinct(beam.PTransform):
         shards = 1 if self.readers == 1 else 4 * self.readers
         return (
             messages
-            | "Divide" >> beam.ParDo(_DivideFn(shards))
+            | "Divide" >> beam.ParDo(_ShardFn(shards))
             | "Remember" >> beam.ParDo(_RememberFn(self.remember_ms, self.count))
         )
 
@@ -72,7 +72,7 @@ def some_of(messages: Messages, indices: NDArray[np.intp]) -> Messages:
 
 
 @beam.typehints.with_output_types(Tuple[bytes, bytes])
-class _DivideFn(beam.DoFn):
+class _ShardFn(beam.DoFn):
     def __init__(self, shards: int) -> None:
         self._shards = shards
 
@@ -83,7 +83,7 @@ class _DivideFn(beam.DoFn):
             yield b"%d" % shard, pickle.dumps(part, pickle.HIGHEST_PROTOCOL)
 
 
-class _Caches:
+class _PositionCaches:
     """The Remembered of this process; each is checked against Beam's state at every use."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class _Caches:
             return self._found.setdefault((step, shard), Remembered(remember_ms))
 
 
-_caches = _Caches()
+_caches = _PositionCaches()
 
 
 @beam.typehints.with_input_types(Tuple[bytes, bytes])

@@ -67,7 +67,7 @@ class ReadFromPubsub(beam.PTransform):
             root
             | "Readers" >> beam.Create(list(range(readers)), reshuffle=False)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadFn(self))
+            | "Read" >> beam.ParDo(_PullFn(self))
             | "Distinct" >> Distinct(self.options.remember_ms, readers, self.count)
         )
 
@@ -102,7 +102,7 @@ _TRACKER = beam.DoFn.RestrictionParam(_Moments())
 _WATERMARK = beam.DoFn.WatermarkEstimatorParam(GivenWatermark())
 
 
-class _ReadFn(beam.DoFn):
+class _PullFn(beam.DoFn):
     def __init__(self, read: ReadFromPubsub) -> None:
         self._options = read.options
         self._columns = read.columns

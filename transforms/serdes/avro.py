@@ -228,7 +228,7 @@ class AvroDecoder:
         return self._reader if same else RecordReader(writer, self._records.target)
 
 
-class _Frames(NamedTuple):
+class _RecordFrames(NamedTuple):
     """What stands in front of each record.
 
     Attributes:
@@ -241,12 +241,12 @@ class _Frames(NamedTuple):
     schema_id: Callable[[bytes], int | None]
 
 
-def _frames_of(serde: AvroSerDe, record: Avro) -> _Frames:
+def _frames_of(serde: AvroSerDe, record: Avro) -> _RecordFrames:
     if serde.framing in FRAMES:
         size = FRAMES[serde.framing].size
-        return _Frames(size, lambda frame: unframe(frame, serde.framing).schema_id)
+        return _RecordFrames(size, lambda frame: unframe(frame, serde.framing).schema_id)
     if serde.framing == "none":
-        return _Frames(0, lambda _: None)
+        return _RecordFrames(0, lambda _: None)
     expected = _fingerprint(record)
 
     def check(frame: bytes) -> None:
@@ -256,7 +256,7 @@ def _frames_of(serde: AvroSerDe, record: Avro) -> _Frames:
         if found != expected:
             raise ValueError(f"it is written with another schema, of fingerprint {found:016x}")
 
-    return _Frames(_SINGLE_OBJECT.size, check)
+    return _RecordFrames(_SINGLE_OBJECT.size, check)
 
 
 def _fingerprint(record: Avro) -> int:

@@ -124,7 +124,7 @@ class ProtobufDecoder:
         descriptor = serde.descriptor()
         self._parse = _parser(descriptor)
         self._columns = fields_columns(protobuf_fields(descriptor, serde.null_defaults), columns)
-        self._frames = _Frames(serde) if serde.framed else None
+        self._frames = _MessageFrames(serde) if serde.framed else None
 
     def decode(self, messages: Messages) -> Decoded:
         """See `Decoder.decode`."""
@@ -166,7 +166,7 @@ def _parser(descriptor: Descriptor) -> Callable[[bytes], Message]:
     return parse_whole
 
 
-class _Frames:
+class _MessageFrames:
     """What stands in front of messages in Confluent's framing."""
 
     def __init__(self, serde: ProtobufSerDe) -> None:

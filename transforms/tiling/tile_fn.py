@@ -38,7 +38,7 @@ REFUSED = "refused"
 _Param: Any = beam.DoFn
 
 
-class _Caches:
+class _TileCaches:
     """The WindowTiles of this process; each is checked against Beam's state at every use."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class _Caches:
             self._tiles.pop((job, shard, start_ms), None)
 
 
-_caches = _Caches()
+_caches = _TileCaches()
 
 
 @beam.typehints.with_input_types(Tuple[bytes, bytes])
