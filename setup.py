@@ -62,6 +62,7 @@ setup(
         "argcomplete>=3.4,<4",
         "datasketches>=5.1,<6",
         "fastavro[codecs]>=1.12,<2",
+        "msgspec>=0.19,<1",
         "numpy>=1.26,<3",
         "orjson>=3.10,<4",
         "pyarrow>=16,<26",

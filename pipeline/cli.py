@@ -9,7 +9,7 @@ import os
 import pkgutil
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -17,7 +17,7 @@ import argcomplete
 
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.pipeline import commands
-from chronon_beam.pipeline.command import DONE, FAILED, WRONG_USE, Command
+from chronon_beam.pipeline.command import DONE, FAILED, WRONG_USE, Command, CommandGroup
 from chronon_beam.pipeline.interrupt import MESSAGE, STOPPED, has_come
 from chronon_beam.pipeline.options import UsageError, nearest
 from chronon_beam.transforms.spark.quick_start import start
@@ -116,7 +116,7 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
-def commands_by_name() -> dict[str, Command]:
+def commands_by_name() -> dict[str, Command | CommandGroup]:
     """The commands that the files of `pipeline/commands` hold, by the name of the file."""
     names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
     return {name: import_module(f"{commands.__name__}.{name}").COMMAND for name in names}
@@ -130,8 +130,14 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version")
+    _add(parser, commands_by_name())
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, commands: Mapping[str, Command | CommandGroup]) -> None:
+    """Add commands to the parser of the words before them."""
     added = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, command in commands_by_name().items():
+    for name, command in commands.items():
         one = added.add_parser(
             name,
             help=command.summary,
@@ -140,9 +146,11 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        command.add_flags(one)
-        one.set_defaults(command=command, parser=one)
-    return parser
+        if isinstance(command, CommandGroup):
+            _add(one, command.commands)
+        else:
+            command.add_flags(one)
+            one.set_defaults(command=command, parser=one)
 
 
 class _PrintVersion(argparse.Action):

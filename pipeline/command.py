@@ -1,7 +1,7 @@
 """What a command of `chronon-beam` consists of; each file of `pipeline/commands` holds one."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
@@ -31,6 +31,21 @@ class Command:
     run: Callable[[Namespace, list[str]], int]
     takes_beam_flags: bool = False
     short: bool = False
+
+
+@dataclass(frozen=True)
+class CommandGroup:
+    """Several commands under one name, as `chronon-beam jobs list` is one of `jobs`.
+
+    Attributes:
+        summary: what the commands are for, for the list of all commands.
+        example: what `--help` shows below their list.
+        commands: the commands by their names.
+    """
+
+    summary: str
+    example: str
+    commands: Mapping[str, Command]
 
 
 def next_steps(arguments: Namespace, keys: Sequence[str]) -> str:

@@ -42,9 +42,9 @@ from chronon_beam.pipeline.prepare import (
 from chronon_beam.pipeline.progress import ProgressLine
 from chronon_beam.pipeline.runners import worker_logs
 from chronon_beam.pipeline.runners.choose import Chosen, check_runner, runner_of
-from chronon_beam.pipeline.runners.job_server import root_cause
 from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
+from chronon_beam.pipeline.runners.root_cause import root_cause
 from chronon_beam.pipeline.summary import Totals, summary
 from chronon_beam.transforms.spark import quick_start
 

@@ -6,7 +6,6 @@
 With `[local]` the job server is all of Flink; with an address it only submits jobs.
 """
 
-import re
 import shutil
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from types import TracebackType
 from apache_beam.utils.subprocess_server import pick_port
 
 from chronon_beam.pipeline.runners import guard
+from chronon_beam.pipeline.runners.root_cause import root_cause
 from chronon_beam.transforms.spark.java_runtime import java_environment
 
 JVM_OPTIONS = (
@@ -136,40 +136,3 @@ class JobServer:
             f"the Flink job server does not answer at {self.endpoint} after {_START_TIMEOUT_S:.0f} "
             f"s: {self.failure() or 'it printed no error; is the machine very busy?'}"
         )
-
-
-_PYTHON_TRACE = re.compile(
-    r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(?P<error>[A-Za-z_][\w.]*(?:: .*)?)"
-)
-_ERROR_LINE = re.compile(r"^(?:Error: |.*\bERROR |Error occurred .*\n)(?P<error>.+)", re.MULTILINE)
-_RUNNING = "[while running"
-_JAVA_CAUSE = re.compile(
-    r"^(?:Caused by: |Exception in thread \"[^\"]*\" )?(?P<error>(?:[a-z]\w*\.)+[A-Z][\w$]*"
-    r"(?:Exception|Error|Throwable|Failure)\b(?:: .*)?)$",
-    re.MULTILINE,
-)
-
-
-def root_cause(text: str) -> str:
-    r"""The one line of a Java or Python failure that tells what went wrong.
-
-    A Python error that a worker sent is the cause of every Java exception around it, and the one
-    that names its step is the user's; else it is the last `Caused by`; else the last ERROR line.
-
-    >>> root_cause('java.lang.RuntimeException: failed\n\tat a.B.c(B.java:1)\n'
-    ...            'Caused by: java.net.ConnectException: Connection refused')
-    'ConnectException: Connection refused'
-    """
-    python = [found["error"] for found in _PYTHON_TRACE.finditer(text)]
-    if python:
-        return _without_module(max(python, key=lambda error: _RUNNING in error))
-    java = [found["error"] for found in _JAVA_CAUSE.finditer(text)]
-    if java:
-        return _without_module(java[-1])
-    errors = [found["error"] for found in _ERROR_LINE.finditer(text)]
-    return errors[-1].strip() if errors else ""
-
-
-def _without_module(error: str) -> str:
-    name, colon, message = error.partition(":")
-    return f"{name.rpartition('.')[2]}{colon}{message}".strip()

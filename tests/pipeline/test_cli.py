@@ -10,6 +10,7 @@ import pytest
 from command_line import EVENTS, ICE_CREAM, Cli
 
 from chronon_beam.pipeline.cli import commands_by_name
+from chronon_beam.pipeline.command import CommandGroup
 
 
 def test_no_command_and_a_wrong_one_are_wrong_use(chronon_beam: Cli) -> None:
@@ -26,6 +27,29 @@ def test_help_shows_an_example(chronon_beam: Cli, command: str) -> None:
     assert f"example:\n  chronon-beam {command} " in ran.out
     assert "examples/" in ran.out
     assert all(len(line) <= 100 for line in ran.out.splitlines() if "usage" not in line)
+
+
+GROUPS = [
+    (group, name)
+    for group, command in commands_by_name().items()
+    if isinstance(command, CommandGroup)
+    for name in command.commands
+]
+
+
+@pytest.mark.parametrize(("group", "name"), GROUPS)
+def test_help_of_a_command_in_a_group_shows_an_example(
+    chronon_beam: Cli, group: str, name: str
+) -> None:
+    ran = chronon_beam(group, name, "--help")
+    assert (ran.code, f"example:\n  chronon-beam {group} {name} " in ran.out) == (0, True)
+    ran = chronon_beam(group, name, "--jsno", "x")
+    assert (ran.code, "--jsno: did you mean --json?" in ran.err) == (2, True)
+
+
+def test_group_without_a_command_is_wrong_use(chronon_beam: Cli) -> None:
+    ran = chronon_beam("jobs")
+    assert (ran.code, "the following arguments are required: COMMAND" in ran.err) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["fetch", "trace"])
@@ -56,6 +80,7 @@ NO_STORE = ["fetch", ICE_CREAM, "--store=memory:none", "--key=customer_id=Alice"
     [
         (["run", "--help"], {"apache_beam", "pyspark", "pyarrow", "numpy", "fastavro"}),
         (NO_STORE, {"apache_beam", "pyspark"}),
+        (["jobs", "list", "--flink_master=127.0.0.1:1"], {"apache_beam", "pyspark", "pyarrow"}),
     ],
 )
 def test_command_starts_without_modules_that_it_does_not_need(

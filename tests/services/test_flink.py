@@ -15,7 +15,8 @@ from processes import eventually_none, processes_with
 from waiting import eventually
 
 from chronon_beam.pipeline.runners.flink import flink
-from chronon_beam.pipeline.runners.job_server import JobServerFailed, root_cause
+from chronon_beam.pipeline.runners.job_server import JobServerFailed
+from chronon_beam.pipeline.runners.root_cause import root_cause
 
 WORDS = ["to be or", "not to be"]
 COUNTS = [("be", 2), ("not", 1), ("or", 1), ("to", 2)]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.pipeline.runners.flink import dangers, flink_arguments, parse_flags
-from chronon_beam.pipeline.runners.job_server import root_cause
 from chronon_beam.pipeline.runners.latency import LEVELS
+from chronon_beam.pipeline.runners.root_cause import root_cause
 
 CLUSTER = "--flink_master=localhost:8081"
 

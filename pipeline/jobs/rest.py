@@ -1,0 +1,159 @@
+"""A client of Flink's REST API: one method per question; answers are records, errors sentences.
+
+Each call of a method is one request over HTTP:
+
+    for job in FlinkRest("localhost:8081").jobs():
+        print(job.name, job.state)
+"""
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from chronon_beam.pipeline.jobs import answers
+from chronon_beam.pipeline.runners.root_cause import root_cause
+
+ANSWER_WITHIN_S = 10.0
+"""How long a cluster that is well takes at most for a question."""
+
+_Json = Mapping[str, object]
+_T = TypeVar("_T")
+
+
+class FlinkUnreachable(RuntimeError):
+    """No Flink answers at the address."""
+
+
+class FlinkRefused(RuntimeError):
+    """Flink's answer is an error.
+
+    Attributes:
+        status: of HTTP.
+        cause: the root cause of the stack trace that Flink has sent, in one line.
+    """
+
+    def __init__(self, question: str, status: int, cause: str) -> None:
+        super().__init__(f"Flink answers {status} to {question}: {cause}")
+        self.status = status
+        self.cause = cause
+
+
+class FlinkRest:
+    """The REST API of one cluster.
+
+    Every method raises `FlinkUnreachable`, or `FlinkRefused` if the answer is an error.
+
+    Args:
+        address: `HOST:PORT`, or a URL where a proxy stands before Flink.
+        within_s: how long the cluster may take for an answer.
+    """
+
+    def __init__(self, address: str, within_s: float = ANSWER_WITHIN_S) -> None:
+        self.url = (address if "://" in address else f"http://{address}").rstrip("/")
+        self._within_s = within_s
+
+    def jobs(self) -> list[answers.ListedJob]:
+        """All jobs that Flink knows; for some time (an hour by default) those that have ended."""
+        return self._get("/jobs/overview", answers.ListedJobs).jobs
+
+    def job(self, job_id: str) -> answers.RunningJob:
+        """What a job consists of."""
+        return self._get(f"/jobs/{job_id}", answers.RunningJob)
+
+    def checkpoints(self, job_id: str) -> answers.Checkpoints:
+        """What is known of a job's checkpoints; nothing where it takes none."""
+        try:
+            return self._get(f"/jobs/{job_id}/checkpoints", answers.Checkpoints)
+        except FlinkRefused as refused:
+            if "Checkpointing was not enabled" not in refused.cause:
+                raise
+            return answers.Checkpoints()
+
+    def failures(self, job_id: str) -> list[answers.TaskFailure]:
+        """When and why a job has failed, newest first; Flink keeps the last 16 by default."""
+        return self._get(f"/jobs/{job_id}/exceptions", answers.Failures).history.entries
+
+    def measurements(self, job_id: str, names: Sequence[str]) -> dict[str, str]:
+        """Flink's own metrics of a job; those that it does not have just now are left out."""
+        path = f"/jobs/{job_id}/metrics?get={','.join(names)}"
+        return {each.name: each.value for each in self._get(path, list[answers.Measurement])}
+
+    def cancel(self, job_id: str) -> None:
+        """Ask for the end of a job."""
+        self._ask("PATCH", f"/jobs/{job_id}?mode=cancel")
+
+    def stop(self, job_id: str, directory: str | None) -> str:
+        """Ask a job to stop with a savepoint; the number of the request."""
+        body = {"drain": False, **({"targetDirectory": directory} if directory else {})}
+        asked = self._ask("POST", f"/jobs/{job_id}/stop", body)
+        return self._read(asked, answers.Triggered).request_id
+
+    def savepoint(self, job_id: str, request_id: str) -> answers.SavepointProgress:
+        """How far a savepoint is that was asked for."""
+        return self._get(f"/jobs/{job_id}/savepoints/{request_id}", answers.SavepointProgress)
+
+    def _get(self, path: str, answer: type[_T]) -> _T:
+        return self._read(self._ask("GET", path), answer)
+
+    def _read(self, body: bytes, answer: type[_T]) -> _T:
+        try:
+            return msgspec.json.decode(body, type=answer)
+        except msgspec.MsgspecError as error:
+            raise FlinkUnreachable(
+                f"what answers at {self.url} is not the REST API of a Flink from 1.19 on: {error}"
+            ) from None
+
+    def _ask(
+        self, method: str, path: str, body: _Json | None = None, within_s: float = 0.0
+    ) -> bytes:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        return self._send(method, path, data, headers, within_s)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        data: bytes | Iterator[bytes] | None,
+        headers: Mapping[str, str],
+        within_s: float,
+    ) -> bytes:
+        request = urllib.request.Request(self.url + path, data, dict(headers), method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=within_s or self._within_s) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            cause = _cause(error.read(), error.reason)
+            raise FlinkRefused(f"{method} {path}", error.code, cause) from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise FlinkUnreachable(
+                f"no Flink answers at {self.url}: {_reason(error)}. Name the REST API of the "
+                "JobManager with --flink_master=HOST:PORT"
+            ) from None
+
+
+def _cause(body: bytes, reason: str) -> str:
+    """Flink's errors are a list: a sentence, and perhaps a stack trace."""
+    try:
+        errors = msgspec.json.decode(body, type=_Errors).errors
+    except msgspec.MsgspecError:
+        return reason
+    return root_cause("\n".join(errors)) or next((each for each in errors if each), reason)
+
+
+class _Errors(msgspec.Struct):
+    errors: list[str]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it takes too long"
+    inner = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(inner, TimeoutError):
+        return "it takes too long"
+    return str(getattr(inner, "strerror", None) or inner)
