@@ -90,8 +90,13 @@ setup(
         **{f"chronon_beam.{folder}": ["py.typed"] for folder in FOLDERS},
         "chronon_beam.transforms.spark": ["*.java"],
         "chronon_beam.pipeline.demo": ["*.lock"],
-        "chronon_beam.pipeline.runners": ["*.lock"],
+        "chronon_beam.pipeline.runners": ["*.lock", "*.java"],
         "chronon_beam.runner_configs": ["py.typed", "*.yaml"],
     },
-    entry_points={"console_scripts": ["chronon-beam=chronon_beam.pipeline.entry:main"]},
+    entry_points={
+        "console_scripts": [
+            "chronon-beam=chronon_beam.pipeline.entry:main",
+            "chronon-beam-worker=chronon_beam.pipeline.runners.worker_boot:main_of_command",
+        ]
+    },
 )

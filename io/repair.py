@@ -18,7 +18,7 @@ tile.
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ import apache_beam as beam
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count
 from chronon_beam.api.records import FAILURES, Correction, Failure, GetRequest, Phase, PutRequest
+from chronon_beam.io.at_launch import Given
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.metrics import count
 from chronon_beam.io.runs.before_images import IMAGES, Adding, AddingWriter
@@ -211,6 +212,10 @@ def _failures(tiles: list[GetRequest], reasons: list[str | None]) -> dict[GetReq
     return {tile: reason for tile, reason in zip(tiles, reasons, strict=True) if reason is not None}
 
 
+Enter = Callable[[KVStore], Adding | None]
+"""Enters a dataset; see `Write.enter`."""
+
+
 @dataclass
 class WriteTiles(beam.PTransform):
     """Lists of PutRequests and lists of Corrections to the store, in the order in which they come.
@@ -220,12 +225,14 @@ class WriteTiles(beam.PTransform):
         store_uri: see `open_store`.
         count: see `Write.count`.
         adding: the run, if it adds to tiles of earlier runs; None where it is alone.
+        enter: see `Write.enter`; gives `adding`, which is then known in workers only.
     """
 
     plan: Plan
-    store_uri: str
+    store_uri: Given
     count: Count = count
     adding: Adding | None = None
+    enter: Enter | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -241,7 +248,8 @@ class WriteTilesFn(WriteFn):
     """PutRequests are collected; a correction reads the store, so they are written before it."""
 
     def __init__(self, write: WriteTiles) -> None:
-        super().__init__(write.store_uri, write.plan.group_by.streaming_dataset, write.count)
+        dataset = write.plan.group_by.streaming_dataset
+        super().__init__(write.store_uri, dataset, write.count, write.enter)
         self._plan, self._adding = write.plan, write.adding
 
     def setup(self) -> None:
@@ -250,9 +258,9 @@ class WriteTilesFn(WriteFn):
         dataset = self._plan.group_by.streaming_dataset
         create_dataset(self._store, NOTES_DATASET.format(dataset))
         self._correct = partial(correct, self._store, self._plan)
-        if self._adding is not None:
+        if (adding := self._adding or self._entered) is not None:
             create_dataset(self._store, IMAGES.format(dataset))
-            writer = AddingWriter(self._store, self._plan, self._adding)
+            writer = AddingWriter(self._store, self._plan, adding)
             self._multi_put = writer.multi_put
             self._correct = partial(writer.correct, self._correct)
 

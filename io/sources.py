@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.options.value_provider import ValueProvider
 
 from chronon_beam.api.evaluation import StartEvaluation
 from chronon_beam.api.records import Failure, Messages
@@ -85,6 +86,19 @@ class Source(ABC):
             evaluation: starts the job's `Evaluation` in a worker.
         """
         raise NotImplementedError
+
+    def launched(self, uri: ValueProvider) -> "Source":
+        """The source for a template: each launch gives the URI that its workers open.
+
+        What decides the meaning of the events stays as it is here: their schema and format.
+
+        Raises:
+            ValueError: the source needs its URI when a job is built.
+        """
+        raise ValueError(
+            f"{type(self).__name__} cannot be given to a template, whose launches say what is "
+            "read: give a source that never ends, for example kafka://broker:9092/orders"
+        )
 
     def reach(self) -> None:
         """Find out whether there is anything to read: called when a job is built, before Spark.

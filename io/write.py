@@ -21,6 +21,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from chronon_beam.api.counts import Count, Metric, dead
 from chronon_beam.api.records import FAILURES, Correction, Failure, Form, Phase, PutRequest
+from chronon_beam.io.at_launch import Given, value_of
 from chronon_beam.io.kv_store import Bounds, KVStore, open_store
 from chronon_beam.io.metrics import count
 
@@ -54,11 +55,14 @@ class Write(beam.PTransform):
         store_uri: see `open_store`.
         dataset: created if it does not exist; None leaves that to the store.
         count: counts what is written, retried and dead; by default in Beam's metrics.
+        enter: called with the store before a worker writes to it, in a job that nobody has entered
+            into its dataset before; an error of it fails the job.
     """
 
-    store_uri: str
+    store_uri: Given
     dataset: str | None = None
     count: Count = count
+    enter: Callable[[KVStore], Any] | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -68,7 +72,7 @@ class Write(beam.PTransform):
         unwindowed: Any = requests
         if not isinstance(requests.windowing.windowfn, GlobalWindows):
             unwindowed = requests | "Global" >> beam.WindowInto(GlobalWindows())
-        write = beam.ParDo(WriteFn(self.store_uri, self.dataset, self.count))
+        write = beam.ParDo(WriteFn(self.store_uri, self.dataset, self.count, self.enter))
         return Written(*(unwindowed | "Write" >> write.with_outputs(FAILURES, main="written")))
 
 
@@ -220,16 +224,24 @@ class Pending:
 class WriteFn(beam.DoFn):
     """Writes PutRequests, or lists of them, to the store; see `Write`."""
 
-    def __init__(self, store_uri: str, dataset: str | None, count: Count) -> None:
+    def __init__(
+        self,
+        store_uri: Given,
+        dataset: str | None,
+        count: Count,
+        enter: Callable[[KVStore], Any] | None = None,
+    ) -> None:
         self._store_uri = store_uri
         self._dataset = dataset
         self._count = count
+        self._enter = enter
 
     def setup(self) -> None:
-        self._store = open_store(self._store_uri)
+        self._store = open_store(value_of(self._store_uri))
         self._multi_put = self._store.multi_put
         if self._dataset is not None:
             create_dataset(self._store, self._dataset)
+        self._entered = self._enter(self._store) if self._enter else None
         self._pending = Pending(self._store.bounds)
 
     def teardown(self) -> None:

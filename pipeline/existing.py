@@ -112,7 +112,7 @@ def opened(store: KVStore, entry: Entry, info: ServingInfo, source: Source) -> I
     Ledger(store, name).create()
     check(store, info, anew)
     with Lease(store, name, entry.run.id):
-        run = open_run(store, name, entry, _nothing(info))
+        run = open_run(store, name, entry, nothing_of(info))
         save(store, info, anew)
         begun = OpenRun(run)
         yield begun
@@ -121,7 +121,7 @@ def opened(store: KVStore, entry: Entry, info: ServingInfo, source: Source) -> I
             Ledger(store, name).finish(run)
 
 
-def _nothing(info: ServingInfo) -> bytes:
+def nothing_of(info: ServingInfo) -> bytes:
     """The value of a tile without events, for tiles that are taken back; rows never are."""
     return info.plan.tiles.encode(info.plan.aggregator.zero()) if info.tiled else b""
 

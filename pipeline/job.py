@@ -17,8 +17,9 @@ from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.records import Failure
 from chronon_beam.api.serde import SerDe
+from chronon_beam.io.at_launch import Given
 from chronon_beam.io.dead_letters.sinks import sink_failures
-from chronon_beam.io.repair import WriteTiles
+from chronon_beam.io.repair import Enter, WriteTiles
 from chronon_beam.io.runs.before_images import Adding
 from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write, Written
@@ -46,15 +47,17 @@ class Job:
         changes: the schema of events that are changes with `before` and `after`.
         serde: decodes the messages of the source.
         adding: see `WriteTiles.adding`.
+        enter: see `WriteTiles.enter`.
     """
 
     plan: Plan
     query: SqlQuery
-    store_uri: str
+    store_uri: Given
     tiling: Tiling | None = field(default_factory=Tiling)
     changes: pa.Schema | None = None
     serde: SerDe = field(default_factory=JsonSerDe)
     adding: Adding | None = None
+    enter: Enter | None = None
 
     @property
     def columns(self) -> pa.Schema:
@@ -137,11 +140,11 @@ def stores_of(job: Job) -> list[tuple[str, beam.PTransform]]:
     Each family of tiles has a stage of its own, so that its tiles keep their order.
     """
     if job.tiling is None:
-        return [("StoreRows", StoreRows(job.plan, job.store_uri))]
+        return [("StoreRows", StoreRows(job.plan, job.store_uri, job.enter))]
     return [
         (
             f"StoreTiles{spec.size_ms}",
-            StoreTiles(job.plan, job.store_uri, job.tiling, spec, job.adding),
+            StoreTiles(job.plan, job.store_uri, job.tiling, spec, job.adding, job.enter),
         )
         for spec in job.plan.specs
     ]
@@ -152,10 +155,11 @@ class StoreTiles(beam.PTransform):
     """Aggregates rows to one family of tiles, and writes the tiles to the store."""
 
     plan: Plan
-    store_uri: str
+    store_uri: Given
     tiling: Tiling
     spec: TileSpec
     adding: Adding | None = None
+    enter: Enter | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -164,7 +168,7 @@ class StoreTiles(beam.PTransform):
         """Tile, Convert, Write: writes of a tile keep their order."""
         tiled: Tiled = rows | "Tile" >> Tile(self.plan, self.spec, self.tiling, count)
         requests = tiled.tiles | "Convert" >> ConvertTiles(self.plan)
-        write = WriteTiles(self.plan, self.store_uri, count, self.adding)
+        write = WriteTiles(self.plan, self.store_uri, count, self.adding, self.enter)
         written: Written = requests | "Write" >> write
         return Stored(written.written, (tiled.failures, written.failures))
 
@@ -174,7 +178,8 @@ class StoreRows(beam.PTransform):
     """Writes rows to the store as they are."""
 
     plan: Plan
-    store_uri: str
+    store_uri: Given
+    enter: Enter | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -183,5 +188,6 @@ class StoreRows(beam.PTransform):
         """Convert, Write: one request per row."""
         dataset = self.plan.group_by.streaming_dataset
         converted: Converted = rows | "Convert" >> ConvertRows(self.plan, count)
-        written: Written = converted.requests | "Write" >> Write(self.store_uri, dataset, count)
+        write = Write(self.store_uri, dataset, count, self.enter)
+        written: Written = converted.requests | "Write" >> write
         return Stored(written.written, (converted.failures, written.failures))

@@ -109,14 +109,20 @@ def loaded_group_by(place: str, dialect: str | None) -> GroupBy:
 
 
 def planned(
-    group_by: GroupBy, uri: str, layout: str = "tumbling", mutations: bool = True
+    group_by: GroupBy,
+    uri: str,
+    layout: str = "tumbling",
+    mutations: bool = True,
+    reach: bool = True,
 ) -> Planned:
     """A GroupBy over a source's events, planned by Spark; raises as `prepare` does.
 
-    With `mutations`, the rows of an entity source are changes; otherwise they are a snapshot.
+    With `mutations`, the rows of an entity source are changes; otherwise they are a snapshot. With
+    `reach`, the source must be there; otherwise it is only asked for a schema that is not given.
     """
     source = open_source(uri)
-    source.reach()
+    if reach:
+        source.reach()
     serde, schema = source_serde(source, uri)
     changes = schema if group_by.is_entities and mutations and is_envelope(schema) else None
     query = sql_query(group_by, unfolded_schema(changes) if changes else schema, mutations)
@@ -146,8 +152,8 @@ def refuse_outputs_that_are_inputs(options: JobOptions, store: KVStore) -> None:
     )
 
 
-def prepare(options: JobOptions, group_by: GroupBy) -> Prepared:
-    """Compile and check a job; nothing is written.
+def prepare(options: JobOptions, group_by: GroupBy, reach: bool = True) -> Prepared:
+    """Compile and check a job; nothing is written. For `reach`, see `planned`.
 
     Raises:
         GroupByError: the GroupBy cannot be run.
@@ -155,7 +161,7 @@ def prepare(options: JobOptions, group_by: GroupBy) -> Prepared:
         UsageError, ValueError: the value of a flag is wrong.
     """
     uri = source_uri(group_by, options.source, options.kafka_bootstrap)
-    found = planned(group_by, uri, options.layout)
+    found = planned(group_by, uri, options.layout, reach=reach)
     found.source.live = replace(options.live, reader=f"chronon-{group_by.name}")
     tiled = options.tiling is not None
     info = ServingInfo(found.plan.checked(tiled), tiled)

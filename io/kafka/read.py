@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.coders import Coder
+from apache_beam.options.value_provider import ValueProvider
 from apache_beam.pvalue import PBegin, PValue, TaggedOutput
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -24,8 +25,10 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 from chronon_beam.api.counts import Count
 from chronon_beam.api.evaluation import Evaluation, StartEvaluation
 from chronon_beam.api.records import FAILURES, MIN_MS, Messages
+from chronon_beam.io.at_launch import number_of
 from chronon_beam.io.kafka.changes import Readers
 from chronon_beam.io.kafka.cluster import Cluster
+from chronon_beam.io.kafka.launched import launched_options
 from chronon_beam.io.kafka.options import KafkaOptions
 from chronon_beam.io.kafka.placement import spread
 from chronon_beam.io.kafka.progress import Vector, VectorCoder, VectorTracker
@@ -55,12 +58,14 @@ class ReadFromKafka(beam.PTransform):
         columns: what the job reads of it.
         live: what the job says of time and latency.
         count: takes `tombstones`, `ahead` and `lost`; see docs/kafka.md.
+        uri: see `Source.launched`; None reads what `options` say.
     """
 
     options: KafkaOptions
     columns: pa.Schema
     live: Live = field(default_factory=Live)
     count: Count = count
+    uri: ValueProvider | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -68,7 +73,7 @@ class ReadFromKafka(beam.PTransform):
     def expand(self, root: PBegin) -> beam.PCollection[Messages]:
         """Partitions are found by the readers, so that those found later need no other graph."""
         read = _ReadRecordsFn(self, _bundle_s(root)) if self.options.bounded else _LiveReadFn(self)
-        return _readers(root, self.options) | "Read" >> beam.ParDo(read)
+        return _readers(root, self) | "Read" >> beam.ParDo(read)
 
 
 @dataclass
@@ -84,13 +89,30 @@ class ReadRowsFromKafka(ReadFromKafka):
     def expand(self, root: PBegin) -> PValue:
         """See `Source.rows`."""
         read = beam.ParDo(_LiveReadFn(self, self.evaluation))
-        return _readers(root, self.options) | "Read" >> read.with_outputs(FAILURES, main="rows")
+        return _readers(root, self) | "Read" >> read.with_outputs(FAILURES, main="rows")
 
 
-def _readers(root: PBegin, options: KafkaOptions) -> beam.PCollection[tuple[int, int]]:
-    number = options.readers or _option(root, "parallelism") or 1
-    readers = [tuple(each) for each in spread(number, _option(root, "max_parallelism"))]
-    return root | "Readers" >> beam.Create(readers, reshuffle=False) | "Spread" >> beam.Reshuffle()
+def _readers(root: PBegin, read: ReadFromKafka) -> beam.PCollection[tuple[int, int]]:
+    if read.uri is not None:
+        number = beam.ParDo(_LaunchedReadersFn(read.options, read.uri))
+        readers = root | beam.Impulse() | "Readers" >> number
+    else:
+        number = read.options.readers or _option(root, "parallelism") or 1
+        each = [tuple(each) for each in spread(number, _option(root, "max_parallelism"))]
+        readers = root | "Readers" >> beam.Create(each, reshuffle=False)
+    return readers | "Spread" >> beam.Reshuffle()
+
+
+class _LaunchedReadersFn(beam.DoFn):
+    """The readers of a launch; see `launched_options` for the arguments."""
+
+    def __init__(self, built: KafkaOptions, uri: ValueProvider) -> None:
+        self._built, self._uri = built, uri
+
+    def process(self, _: bytes) -> Iterator[tuple[int, int]]:
+        readers = launched_options(self._built, self._uri.get()).readers
+        number = readers or number_of("parallelism") or 1
+        yield from map(tuple, spread(number, number_of("max_parallelism")))
 
 
 def _option(root: PBegin, name: str) -> int:
@@ -118,20 +140,23 @@ class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
     """Reads what has an end; its element is (index, number) of `Readers`."""
 
     def __init__(self, read: ReadFromKafka, bundle_s: float = BUNDLE_S) -> None:
-        self._options = read.options
+        self._built, self._uri = read.options, read.uri
         self._bundle_s = bundle_s
         self._columns = read.columns
         self._live = read.live
         self._count = read.count
-        self._group = read.options.group or read.live.reader
         # Consumers are shared by all copies of this step in a process, and by no other step.
         self._step = uuid.uuid4().hex
 
+    def _options(self) -> KafkaOptions:
+        return self._built if self._uri is None else launched_options(self._built, self._uri.get())
+
     def initial_restriction(self, element: tuple[int, int]) -> Vector:
         """Where the partitions begin that exist when the job starts."""
-        cluster = Cluster(self._options)
+        options = self._options()
+        cluster = Cluster(options)
         owned = [each for each in cluster.partitions() if Readers(*element).owns(each.place)]
-        return cluster.beginning(owned, self._group)
+        return cluster.beginning(owned, self._group(options))
 
     def create_tracker(self, restriction: Vector) -> VectorTracker:
         return VectorTracker(restriction)
@@ -166,10 +191,14 @@ class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
 
     def _session(self, element: tuple[int, int]) -> AbstractContextManager[Session]:
         reader = Readers(*element)
-        return _pool.session(
-            (self._step, reader),
-            lambda: Session(self._options, self._live, self._group, reader, self._columns),
-        )
+        return _pool.session((self._step, reader), lambda: self._opened(reader))
+
+    def _opened(self, reader: Readers) -> Session:
+        options = self._options()
+        return Session(options, self._live, self._group(options), reader, self._columns)
+
+    def _group(self, options: KafkaOptions) -> str:
+        return options.group or self._live.reader
 
     def _given(self, step: Step, at: Timestamp) -> Iterator[Any]:
         for name, number in step.counts.items():

@@ -1,16 +1,18 @@
 """The `kafka:` source: what a URI means to a job; `ReadFromKafka` reads the topics."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.options.value_provider import ValueProvider
 
 from chronon_beam.api.evaluation import StartEvaluation
 from chronon_beam.api.records import Failure
 from chronon_beam.api.serde import Format
 from chronon_beam.io.kafka.attributes import COLUMNS
 from chronon_beam.io.kafka.cluster import Cluster
+from chronon_beam.io.kafka.launched import without_place
 from chronon_beam.io.kafka.options import KafkaOptions, parse_options
 from chronon_beam.io.kafka.read import ReadFromKafka, ReadRowsFromKafka
 from chronon_beam.io.kafka.sample import sampled_columns
@@ -26,11 +28,13 @@ class KafkaSource(Source):
         options: which topics, and from where to where.
         live: see `Source.live`.
         inferred: see `Source.inferred`.
+        uri: see `Source.launched`; None reads what `options` say.
     """
 
     options: KafkaOptions
     live: Live = Live()
     inferred: str | None = None
+    uri: ValueProvider | None = None
 
     @classmethod
     def from_uri(cls, uri: str) -> "KafkaSource":
@@ -56,6 +60,10 @@ class KafkaSource(Source):
     def evaluates(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether reading never ends: only then is anything promised."""
         return not self.options.bounded
+
+    def launched(self, uri: ValueProvider) -> "KafkaSource":
+        """See `Source.launched`; raises ValueError for a source with a `stop`."""
+        return replace(self, options=without_place(self.options), uri=uri)
 
     def reach(self) -> None:
         """Ask the brokers; raises ConnectionError within ten seconds, ValueError for no topic."""
@@ -91,8 +99,10 @@ class KafkaSource(Source):
 
     def transform(self, columns: pa.Schema) -> beam.PTransform:
         """See `Source.transform`."""
-        return ReadFromKafka(self.options, columns, self.live)
+        return ReadFromKafka(self.options, columns, self.live, uri=self.uri)
 
     def rows(self, columns: pa.Schema, evaluation: StartEvaluation) -> beam.PTransform:
         """See `Source.rows`."""
-        return ReadRowsFromKafka(self.options, columns, self.live, evaluation=evaluation)
+        return ReadRowsFromKafka(
+            self.options, columns, self.live, uri=self.uri, evaluation=evaluation
+        )

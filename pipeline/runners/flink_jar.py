@@ -17,7 +17,8 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from apache_beam.options.pipeline_options import FlinkRunnerOptions
@@ -42,7 +43,8 @@ _LENGTHS_OFFSET = 26
 """Where a local zip header holds the lengths of the name and the extra field after it."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_MANIFEST = f"Manifest-Version: 1.0\r\nMain-Class: {MAIN_CLASS}\r\nMulti-Release: true\r\n\r\n"
+_MANIFEST_NAME = "META-INF/MANIFEST.MF"
+_MANIFEST = "Manifest-Version: 1.0\r\nMain-Class: {}\r\nMulti-Release: true\r\n\r\n"
 _DROPPED = re.compile(
     r"META-INF/(MANIFEST\.MF|INDEX\.LIST|[^/]*\.(SF|DSA|RSA|EC))|(.*/)?module-info\.class"
 )
@@ -97,14 +99,33 @@ def assemble(jars: Sequence[Path], target: Path) -> None:
     `flink_state`).
     """
     joined: dict[str, list[bytes]] = {}
+    with _new_jar(target, MAIN_CLASS) as merged:
+        for jar in jars:
+            _merge(jar, merged, joined)
+        for name, contents in sorted(joined.items()):
+            merged.writestr(zipfile.ZipInfo(name, _EPOCH), b"\n".join(contents) + b"\n")
+
+
+def extend(jar: Path, target: Path, main_class: str, entries: Mapping[str, bytes]) -> None:
+    """Write a jar with all that `jar` has, another main class, and more entries."""
+    with _new_jar(target, main_class) as extended, zipfile.ZipFile(jar) as archive:
+        for entry in archive.infolist():
+            if entry.filename != _MANIFEST_NAME and entry.filename not in entries:
+                _copy(archive, entry, extended)
+        for name, content in entries.items():
+            named = zipfile.ZipInfo(name, _EPOCH)
+            named.compress_type = zipfile.ZIP_DEFLATED
+            extended.writestr(named, content)
+
+
+@contextmanager
+def _new_jar(target: Path, main_class: str) -> Iterator[zipfile.ZipFile]:
+    """A jar that is at `target` once it is whole; it begins with its manifest."""
     partial = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        with zipfile.ZipFile(partial, "w") as merged:
-            merged.writestr(zipfile.ZipInfo("META-INF/MANIFEST.MF", _EPOCH), _MANIFEST)
-            for jar in jars:
-                _merge(jar, merged, joined)
-            for name, contents in sorted(joined.items()):
-                merged.writestr(zipfile.ZipInfo(name, _EPOCH), b"\n".join(contents) + b"\n")
+        with zipfile.ZipFile(partial, "w") as jar:
+            jar.writestr(zipfile.ZipInfo(_MANIFEST_NAME, _EPOCH), _MANIFEST.format(main_class))
+            yield jar
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

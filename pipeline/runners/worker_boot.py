@@ -48,6 +48,16 @@ def write_command(directory: Path) -> Path:
     return partial.replace(path)
 
 
+def main_of_command() -> None:
+    """The `chronon-beam-worker` command, which the PROCESS environment of a template names.
+
+    The worker that it becomes is guarded: it ends with the TaskManager that started it.
+    """
+    boot = [sys.executable, "-P", "-m", "chronon_beam.pipeline.runners.worker_boot"]
+    command = guard.command_line([*boot, *sys.argv[1:]], str(os.getppid()), _GRACE_S)
+    os.execv(sys.executable, command)
+
+
 def main(argv: Sequence[str]) -> None:
     """Become the SDK worker that `argv` (the runner's flags) asks for."""
     parser = argparse.ArgumentParser()

@@ -1,0 +1,137 @@
+"""The jar of a template: Flink's job server, a pipeline, and a main class that takes arguments.
+
+Beam's own executable jars hold the pipeline's options as they were when the jar was built, and
+their main class takes no arguments. `Launch.java` puts the arguments of a launch over the options
+of the jar; the runner then gives them to the workers.
+
+Nothing of the machine and the moment of a build is in the jar: the same job gives the same bytes.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path, PurePath
+from typing import Any
+from unittest.mock import patch
+
+import apache_beam as beam
+from apache_beam.internal import cloudpickle_pickler
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability import common_urns
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.portability.python_urns import GENERIC_COMPOSITE_TRANSFORM
+from apache_beam.runners.portability.portable_runner import JobServiceHandle, PortableRunner
+from google.protobuf import json_format
+
+from chronon_beam.pipeline.runners import worker_logs
+from chronon_beam.pipeline.runners.flink import flink_arguments
+from chronon_beam.pipeline.runners.flink_jar import extend
+from chronon_beam.pipeline.runners.latency import Latency
+from chronon_beam.transforms.spark.java_source import class_files
+
+MAIN_CLASS = "chrononbeam.Launch"
+_SOURCE = Path(__file__).with_name("Launch.java")
+_FOLDER = "BEAM-PIPELINE"
+_OF_THE_BUILDER = ("runner", "flink_version", "flink_master", "parallelism", "environment_config")
+"""Options that mean something on the machine of the builder only, or that a launch decides."""
+
+
+@dataclass(frozen=True)
+class LaunchJar:
+    """What is in the jar of a template besides Flink's job server.
+
+    Attributes:
+        job: the name of the job.
+        about: what `--help` says first.
+        parameters: what a launch may give, as JSON objects; see `Launch.java`.
+        lay: applies the job to the root of a pipeline.
+        latency: how long events may wait.
+    """
+
+    job: str
+    about: str
+    parameters: Sequence[dict[str, object]]
+    lay: Callable[[beam.Pipeline], Any]
+    latency: Latency
+
+    def write(self, job_server: Path, target: Path) -> None:
+        """Write the jar; `job_server` is that of the Flink version that launches it."""
+        extend(job_server, target, MAIN_CLASS, self.entries(job_server))
+
+    def entries(self, job_server: Path) -> dict[str, bytes]:
+        """What the jar has besides what is in `job_server`, by name."""
+        options = pipeline_options(self.latency)
+        with _repeatable(self.job):
+            root = beam.Pipeline(options=options)
+            self.lay(root)
+            pipeline = PortableRunner.get_proto_pipeline(root, options)
+        strip(pipeline)
+        launch = {
+            "job": self.job,
+            "about": self.about,
+            "buffer_timeout_ms": self.latency.buffer_ms,
+            "parameters": list(self.parameters),
+        }
+        return {
+            **class_files(_SOURCE.read_text(encoding="utf-8"), [job_server]),
+            f"{_FOLDER}/pipeline-manifest.json": _json({"defaultJobName": self.job}),
+            f"{_FOLDER}/launch.json": _json(launch),
+            f"{_FOLDER}/{self.job}/pipeline.json": _json(json_format.MessageToDict(pipeline)),
+            f"{_FOLDER}/{self.job}/pipeline-options.json": _json(self._options(options)),
+        }
+
+    def _options(self, options: PipelineOptions) -> dict[str, Any]:
+        known = options.get_all_options(drop_default=True, retain_unknown_options=True)
+        kept = {name: value for name, value in known.items() if name not in _OF_THE_BUILDER}
+        kept |= {"flink_master": "[auto]", "job_name": self.job}
+        return json_format.MessageToDict(JobServiceHandle.encode_pipeline_options(kept))
+
+
+def pipeline_options(latency: Latency) -> PipelineOptions:
+    """The options of a live job on a cluster, with workers that are processes."""
+    workers = ["--environment_type=PROCESS", '--environment_config={"command": "set at launch"}']
+    flags = flink_arguments(["--flink_master=set at launch", *workers], live=True, latency=latency)
+    return PipelineOptions([*flags, worker_logs.FLAG])
+
+
+def strip(pipeline: beam_runner_api_pb2.Pipeline) -> None:
+    """Take from a pipeline what differs from build to build: what people read, and some orders."""
+    for environment in pipeline.components.environments.values():
+        del environment.dependencies[:]
+        del environment.display_data[:]
+    for transform in pipeline.components.transforms.values():
+        del transform.display_data[:]
+        if transform.spec.urn == GENERIC_COMPOSITE_TRANSFORM:
+            transform.spec.payload = b""
+        elif transform.spec.urn == common_urns.primitives.PAR_DO.urn:
+            par_do = beam_runner_api_pb2.ParDoPayload.FromString(transform.spec.payload)
+            transform.spec.payload = par_do.SerializeToString(deterministic=True)
+    del pipeline.display_data[:]
+    pipeline.requirements.sort()
+
+
+@contextmanager
+def _repeatable(job: str) -> Iterator[None]:
+    """Until the end of the context, what is pickled has no random ids and no paths of this machine.
+
+    Steps have ids so that those of several jobs in one process do not share what they keep; the
+    workers of a launch are processes of its own. Pickled lambdas name the file that they are in.
+    """
+    ids = (uuid.uuid5(uuid.NAMESPACE_URL, f"{job}/{number}") for number in count())
+    with (
+        patch.object(uuid, "uuid4", lambda: next(ids)),
+        patch.object(cloudpickle_pickler.DEFAULT_CONFIG, "filepath_interceptor", _file_name),
+    ):
+        yield
+
+
+def _file_name(path: str) -> str:
+    """The last part of a path, by which traces still tell where they are."""
+    return PurePath(path).name
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content, indent=1, sort_keys=True).encode()

@@ -1,0 +1,90 @@
+"""Enters the dataset of a launched job, in its workers: a launch has no Python of its own.
+
+`run` does the same in the launcher, before the job: what does not fit what the store holds is
+refused, the types of the columns are noted for fetchers, and the run is noted in the ledger. Here
+it is done when a worker opens the store, before anything is written. All workers do it, and again
+after each restart, so it is done by the id that the launch gives its run: the first one enters, and
+all others find that the run is there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from apache_beam.options.value_provider import ValueProvider
+
+from chronon_beam.fetcher.serving_info import ServingInfo, save
+from chronon_beam.io.at_launch import at_launch
+from chronon_beam.io.dead_letters.launched import launched_sink
+from chronon_beam.io.kv_store import KVStore
+from chronon_beam.io.runs.before_images import Adding
+from chronon_beam.io.runs.entry import Arrival, Dataset, EntryRefused, enter
+from chronon_beam.io.runs.lease import require_free
+from chronon_beam.io.runs.ledger import Ledger, Run
+from chronon_beam.io.runs.opening import open_run
+from chronon_beam.io.units import Unit
+from chronon_beam.pipeline.existing import nothing_of
+
+RUN = "chronon_run"
+"""The pipeline option with the id of the launch's run."""
+
+RESTORED = "chronon_restored"
+"""The pipeline option that says that the launch starts from a savepoint; empty otherwise."""
+
+
+@dataclass(frozen=True)
+class EnterAtLaunch:
+    """Enters the dataset of a job that is launched from a template; called with the store.
+
+    Attributes:
+        info: what the job writes.
+        definition: fingerprints of the GroupBy's parts, see `Run.definition`.
+        dead_letters: the sink of the launch, which is asked whether it is there.
+    """
+
+    info: ServingInfo
+    definition: Mapping[str, str]
+    dead_letters: ValueProvider
+
+    def __call__(self, store: KVStore) -> Adding | None:
+        """What the writer of tiles must know of earlier runs.
+
+        Raises:
+            GroupByError, EntryRefused, DatasetInUse: the job must not write to the dataset.
+            ValueError, OSError: dead letters cannot be written.
+        """
+        launched_sink(self.dead_letters.get())
+        ledger = Ledger(store, self.info.plan.group_by.streaming_dataset)
+        ledger.create()
+        run = _noted(ledger) or self._entered(store, ledger)
+        return None if run.alone else Adding(run.id, run.replaces)
+
+    def _entered(self, store: KVStore, ledger: Ledger) -> Run:
+        name = self.info.plan.group_by.streaming_dataset
+        require_free(store, name)
+        dataset = Dataset(name, ledger.runs(), store.is_empty(name))
+        try:
+            entry = enter(self._arrival(), dataset, _goes_on)
+        except EntryRefused:
+            if other := _noted(ledger):
+                return other
+            raise
+        if other := _noted(ledger):  # what it has written may be in `dataset`
+            return other
+        save(store, self.info, entry.run.alone)
+        return open_run(store, name, entry, nothing_of(self.info))
+
+    def _arrival(self) -> Arrival:
+        run = Run(at_launch(RUN).get(), self.info.plan.group_by.name, self.definition, live=True)
+        existing, restored = at_launch("existing").get(), at_launch(RESTORED).get()
+        return Arrival(run, existing or None, False, self.info.tiled, bool(restored))
+
+
+def _noted(ledger: Ledger) -> Run | None:
+    """The run of this launch, if a worker has entered it."""
+    id_ = at_launch(RUN).get()
+    return next((each for each in ledger.runs() if each.id == id_), None)
+
+
+def _goes_on(read: Unit, now: Unit) -> bool:
+    """A source that never ends has no units, so nothing of them goes on."""
+    return False
