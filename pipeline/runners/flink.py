@@ -34,6 +34,18 @@ MAX_PARALLELISM = 128
 CLUSTER_PARALLELISM = 2
 """At least: Flink does not rescale a job with a live source from 1 to more."""
 
+_BACKOFF = "restart-strategy.exponential-delay"
+RESTARTS = {
+    "restart-strategy.type": "exponential-delay",
+    f"{_BACKOFF}.initial-backoff": "1 s",
+    f"{_BACKOFF}.backoff-multiplier": "2.0",
+    f"{_BACKOFF}.max-backoff": "1 min",
+    f"{_BACKOFF}.reset-backoff-threshold": "10 min",
+    f"{_BACKOFF}.attempts-before-reset-backoff": "12",
+}
+"""When Flink restarts a live job: at once after one failure, and no more after about ten minutes of
+failures. By Flink's own default it would restart it for ever, and nobody would see the reason."""
+
 Flags = Mapping[str, str | None]
 
 _LATENCY = latency.LEVELS[latency.DEFAULT]
@@ -62,7 +74,8 @@ def flink(
             stop_measuring()
             if "flink_conf_dir" not in flags and "output_executable_path" not in flags:
                 folder = opened.enter_context(TemporaryDirectory(prefix="chronon_beam-flink-"))
-                complete.append(f"--flink_conf_dir={_configuration(Path(folder), latency)}")
+                configuration(latency, "checkpointing_interval" in flags, Path(folder))
+                complete.append(f"--flink_conf_dir={folder}")
         if flags.get("job_endpoint"):
             yield complete
             return
@@ -74,11 +87,19 @@ def flink(
         yield [*complete, f"--job_endpoint={server.endpoint}"]
 
 
-def _configuration(folder: Path, latency: Latency) -> Path:
-    """Flink's settings that no option of Beam has, in `folder`."""
-    line = f"execution.buffer-timeout.interval: {latency.buffer_ms} ms\n"
-    (folder / "flink-conf.yaml").write_text(line, encoding="utf-8")
-    return folder
+def configuration(latency: Latency, checkpointed: bool, folder: Path) -> None:
+    """Write Flink's settings that no option of Beam has into `folder`.
+
+    Args:
+        latency: how long rows may wait in Flink's buffers.
+        checkpointed: whether the job has checkpoints. Without them it must not be restarted: it
+            would begin with empty tiles, and overwrite those in the store.
+        folder: for `--flink_conf_dir`.
+    """
+    lines = {"execution.buffer-timeout.interval": f"{latency.buffer_ms} ms"}
+    lines |= RESTARTS if checkpointed else {"restart-strategy.type": "none"}
+    text = "".join(f"{name}: {value}\n" for name, value in lines.items())
+    (folder / "flink-conf.yaml").write_text(text, encoding="utf-8")
 
 
 def flink_arguments(

@@ -4,10 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chronon_beam.pipeline.runners.flink import dangers, flink_arguments, parse_flags
+from chronon_beam.pipeline.runners.flink import (
+    configuration,
+    dangers,
+    flink_arguments,
+    parse_flags,
+)
 from chronon_beam.pipeline.runners.latency import LEVELS
 from chronon_beam.pipeline.runners.root_cause import root_cause
 
@@ -31,6 +37,18 @@ def test_local_flink_runs_workers_in_the_launcher():
     assert flags["flink_master"] == "[local]"
     assert flags["flink_version"] == "1.19"
     assert flags["environment_type"] == "LOOPBACK"
+
+
+@pytest.mark.parametrize(("checkpointed", "type_"), [(True, "exponential-delay"), (False, "none")])
+def test_live_job_is_restarted_from_checkpoints_only_and_not_for_ever(
+    checkpointed, type_, tmp_path
+):
+    configuration(LEVELS["low"], checkpointed, tmp_path)
+    found = yaml.safe_load((tmp_path / "flink-conf.yaml").read_text())
+    assert found["execution.buffer-timeout.interval"] == "5 ms"
+    assert found["restart-strategy.type"] == type_
+    limit = "restart-strategy.exponential-delay.attempts-before-reset-backoff"
+    assert found.get(limit) == (12 if checkpointed else None)
 
 
 def test_cluster_runs_workers_as_processes_by_an_executable_command(cache):
