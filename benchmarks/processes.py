@@ -47,6 +47,8 @@ def _kind(pid: int) -> str:
         return "other"
     signs = {
         "emulator": b"emulator",
+        "broker": b"kafka.Kafka",
+        "producer": b"kafka_load",
         "spark": b"spark",
         "flink": b"flink",
         "workers": b"sdk_worker",
@@ -81,12 +83,13 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._over.wait(self._interval_s):
-            now = _rss_mb(self._pid)
+            now = resident_mb(self._pid)
             for kind, megabytes in {**now, "all": sum(now.values())}.items():
                 self.by_kind_mb[kind] = max(self.by_kind_mb[kind], round(megabytes, 1))
 
 
-def _rss_mb(root: int) -> dict[str, float]:
+def resident_mb(root: int = os.getpid()) -> dict[str, float]:
+    """Resident memory of a process and of all that it has started, by kind."""
     parents: dict[int, int] = {}
     pages: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
