@@ -6,10 +6,12 @@
 import logging
 import os
 import platform
+import signal
 import socket
 import sys
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -18,7 +20,7 @@ if __name__ == "__main__":
 from apache_beam.utils.subprocess_server import pick_port
 from service import serve
 
-from chronon_beam.pipeline.runners import maven
+from chronon_beam.pipeline.runners import guard, maven
 from chronon_beam.pipeline.runners.service import Service
 from chronon_beam.transforms.spark.cache_directory import cache_directory
 
@@ -65,6 +67,16 @@ class BigtableEmulator(Service):
         with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
             return True
         return False
+
+    @contextmanager
+    def halted(self) -> Iterator[None]:
+        """Within the context the emulator answers no call, and its connections stay open."""
+        emulator = guard.wait_for_child(self._process)
+        os.kill(emulator, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(emulator, signal.SIGCONT)
 
 
 if __name__ == "__main__":

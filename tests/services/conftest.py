@@ -63,9 +63,12 @@ def pubsub(pubsub_server: PubsubServer, monkeypatch: pytest.MonkeyPatch) -> Pubs
 
 
 @pytest.fixture(scope="session")
-def flink_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+def flink_cluster(
+    bigtable_emulator: BigtableEmulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FlinkCluster]:
     jar, _ = job_server_jar(None)
-    cluster = FlinkCluster(jar, tmp_path_factory.mktemp("flink"))
+    environment = {"BIGTABLE_EMULATOR_HOST": bigtable_emulator.host}
+    cluster = FlinkCluster(jar, tmp_path_factory.mktemp("flink"), environment)
     yield cluster
     cluster.stop()
 

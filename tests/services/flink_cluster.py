@@ -11,6 +11,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,17 @@ from chronon_beam.transforms.spark.java_runtime import java_environment
 
 SLOTS = 4
 START_TIMEOUT_S = 240.0
+STOP_ATTEMPTS = 5
+"""A savepoint fails if a task of the job fails meanwhile."""
 
 _MIB = 1 << 20
 _RUNTIME = "org.apache.flink.runtime"
+_JVM = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+)
 # Without Flink's shell scripts nobody derives these from one another, so all must be given.
 _MEMORY = {
     "taskmanager.cpu.cores": "2.0",
@@ -50,11 +59,18 @@ class FlinkCluster:
         master: `localhost:port`, for `--flink_master`.
         rest_url: where the REST API answers.
         checkpoints: the directory of checkpoints and savepoints.
+        configuration: the directory of its configuration file.
+
+    Args:
+        jar: the job server's.
+        directory: where the processes keep logs, configuration and state.
+        environment: what workers find in theirs, as those of a user's cluster.
     """
 
-    def __init__(self, jar: str, directory: Path) -> None:
+    def __init__(self, jar: str, directory: Path, environment: Mapping[str, str]) -> None:
         self._jar = jar
-        self._directory = directory
+        self._directory = self.configuration = directory
+        self._environment = environment
         self.checkpoints = directory / "checkpoints"
         rest_port, rpc_port, blob_port = pick_port(None, None, None)
         self.master = f"localhost:{rest_port}"
@@ -113,10 +129,15 @@ class FlinkCluster:
 
     def stop_with_savepoint(self, job_id: str) -> str:
         """Stop a job where it is; what to resume it from."""
-        asked = self._call(f"/jobs/{job_id}/stop", method="POST", body={"drain": False})
-        path = f"/jobs/{job_id}/savepoints/{asked['request-id']}"
-        self._wait(lambda: self._call(path)["status"]["id"] == "COMPLETED")
-        return self._call(path)["operation"]["location"]
+        told: Any = {}
+        for _ in range(STOP_ATTEMPTS):
+            asked = self._call(f"/jobs/{job_id}/stop", method="POST", body={"drain": False})
+            path = f"/jobs/{job_id}/savepoints/{asked['request-id']}"
+            self._wait(lambda path=path: self._call(path)["status"]["id"] == "COMPLETED")
+            told = self._call(path)["operation"]
+            if "location" in told:
+                return told["location"]
+        raise RuntimeError(f"the job does not stop: {told}")
 
     def outputs_of(self, job_id: str, step: str) -> dict[tuple[str, int], int]:
         """How many records the subtasks of a step have given, by TaskManager and number."""
@@ -139,13 +160,15 @@ class FlinkCluster:
     ) -> subprocess.Popen[bytes]:
         temporary = self._directory / "tmp"
         temporary.mkdir(exist_ok=True)
-        command = ["java", *jvm, "-XX:+UseSerialGC", f"-Djava.io.tmpdir={temporary}"]
+        command = ["java", *jvm, *_JVM, f"-Djava.io.tmpdir={temporary}"]
         command += [*module_options(), "-cp", self._jar, entry, "--configDir", str(self._directory)]
         for key, value in options.items():
             command += ["-D", f"{key}={value}" + ("b" if "memory" in key else "")]
         # By this text its workers are found.
-        environment = {**java_environment(), "CHRONON_BEAM_TEST_CLUSTER": str(self._directory)}
-        return guard.start(command, self._directory / f"{name}.log", environment)
+        marked = {**self._environment, "CHRONON_BEAM_TEST_CLUSTER": str(self._directory)}
+        return guard.start(
+            command, self._directory / f"{name}.log", {**java_environment(), **marked}
+        )
 
     def _write_configuration(self, rest_port: int, rpc_port: int, blob_port: int) -> None:
         lines = {
@@ -161,10 +184,12 @@ class FlinkCluster:
             "io.tmp.dirs": self._directory / "tmp",
             "state.checkpoints.dir": self.checkpoints.as_uri(),
             "state.savepoints.dir": (self._directory / "savepoints").as_uri(),
+            "execution.buffer-timeout.interval": "20 ms",
             "restart-strategy.type": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": 10,
-            "restart-strategy.fixed-delay.delay": "2 s",
-            "heartbeat.interval": 2000,
+            "restart-strategy.fixed-delay.attempts": 50,
+            "restart-strategy.fixed-delay.delay": "1 s",
+            # A TaskManager is lost as soon as two of these have failed, or after the timeout.
+            "heartbeat.interval": 1000,
             "heartbeat.timeout": 10000,
         }
         text = "".join(f"{key}: {value}\n" for key, value in lines.items())

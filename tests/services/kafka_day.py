@@ -6,11 +6,12 @@ that stamps events. A partition can be held back for hours.
 """
 
 import json
+import math
 import random
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import Producer
 from drawing import BEGIN_MS, brute_force, group_by_of
@@ -34,8 +35,23 @@ END_MS = START_MS + 24 * HOUR_MS
 FAR_MS = 4_070_908_800_000
 """The year 2099."""
 
+_PAUSE_S = 0.02
+
 USERS = 50
 KEYS = [{"user": f"u{number}", "shop": 1} for number in range(USERS)]
+
+
+class Tile(NamedTuple):
+    """What a tile holds of its events: the sum and the maximum of `d`, and the number of `i`."""
+
+    total: float
+    most: float
+    number: int | None
+
+
+def _folded(events: Sequence[dict[str, Any]]) -> Tile:
+    amounts = [event["d"] for event in events]
+    return Tile(sum(amounts), max(amounts), sum(e["i"] is not None for e in events) or None)
 
 
 class Day:
@@ -51,10 +67,12 @@ class Day:
         sent: how many records have been produced.
         dead: how many of them are damaged.
         filtered: how many of them a where lets go.
+        producing: whether events are being produced, in another thread for example.
     """
 
     def __init__(self, broker: KafkaBroker, topic: str, events: int, seed: int) -> None:
         self.sent = self.dead = self.filtered = 0
+        self.producing = False
         self._broker = broker
         self._topic = topic
         self._chance = random.Random(seed)
@@ -69,10 +87,20 @@ class Day:
         """The time of the day that its events have come to."""
         return START_MS + int(self._made * self._step_ms)
 
-    def produce_until(self, hour: float, partitions: Sequence[int], held: int = -1) -> None:
-        """The events up to an hour of the day; those of the partition `held` come later."""
+    def produce_until(
+        self, hour: float, partitions: Sequence[int], held: int = -1, per_s: float = math.inf
+    ) -> None:
+        """The events up to an hour of the day; those of the partition `held` come later.
+
+        With `per_s`, so many events are produced a second.
+        """
         producer = self._producer()
+        begun_s, made, self.producing = time.monotonic(), self._made, True
         while self.now_ms < START_MS + hour * HOUR_MS:
+            ahead_s = (self._made - made) / per_s - (time.monotonic() - begun_s)
+            if ahead_s > _PAUSE_S:
+                producer.poll(0)
+                time.sleep(ahead_s)
             now_ms, partition = self.now_ms, partitions[self._made % len(partitions)]
             self._made += 1
             for value in self._drawn(now_ms):
@@ -81,6 +109,7 @@ class Day:
                 else:
                     self._send(producer, value, partition, now_ms)
         assert producer.flush(120) == 0
+        self.producing = False
 
     def release(self, partition: int) -> None:
         """What was held back; hours late, and stamped by its client with the time of now."""
@@ -98,6 +127,14 @@ class Day:
             ]
         return self._features[at_ms]
 
+    def tiles(self) -> dict[tuple[str, int], Tile]:
+        """What each tile of the day must hold, by user and start of its hour."""
+        found: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+        for user, events in self._sound.items():
+            for event in events:
+                found[user, event["created"] // HOUR_MS * HOUR_MS].append(event)
+        return {place: _folded(events) for place, events in found.items()}
+
     def trickle(self, partition: int) -> None:
         """One event of this moment that is filtered out: no tile takes it."""
         producer = self._producer()
@@ -109,9 +146,15 @@ class Day:
         assert producer.flush(120) == 0
 
     def _producer(self) -> Producer:
-        """A new one knows all partitions."""
+        """A new one knows all partitions; it repeats no record when the broker is killed."""
         self._features.clear()
-        return Producer({"bootstrap.servers": self._broker.bootstrap, "log_level": 2})
+        return Producer(
+            {
+                "bootstrap.servers": self._broker.bootstrap,
+                "enable.idempotence": True,
+                "log_level": 2,
+            }
+        )
 
     def _send(self, producer: Producer, value: bytes, partition: int, now_ms: int) -> None:
         if self._chance.random() < 0.001:

@@ -13,7 +13,7 @@ from apache_beam.runners.runner import PipelineResult
 from confluent_kafka import Consumer, TopicPartition
 from drawing import DDL, alike
 from kafka_broker import KafkaBroker
-from kafka_day import END_MS, GROUP_BY, HOUR_MS, KEYS, START_MS, Day
+from kafka_day import END_MS, GROUP_BY, HOUR_MS, KEYS, START_MS, Day, Tile
 
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
@@ -30,7 +30,7 @@ from chronon_beam.transforms.tiling.settings import Tiling
 READER = "chronon-t.day"
 IDLE_MS = 10_000
 
-Tile = tuple[bytes, int]
+Place = tuple[bytes, int]
 """A key and the start of one of its tiles."""
 
 
@@ -48,17 +48,19 @@ class KafkaJob:
         broker: where the topic is.
         topic: its name.
         day: what is produced.
-        folder: where the job keeps its store, dead letters and checkpoints.
+        folder: where the job keeps its dead letters and checkpoints.
+        store_uri: where it keeps its tiles; by default in SQLite in that folder.
     """
 
     broker: KafkaBroker
     topic: str
     day: Day
     folder: Path
+    store_uri: str = ""
 
     def __post_init__(self) -> None:
         self.checkpoints = self.folder / "checkpoints"
-        self._job = job_of(f"sqlite:{self.folder}/features.db")
+        self._job = job_of(self.store_uri or f"sqlite:{self.folder}/features.db")
 
     def start(self, chosen: Chosen) -> PipelineResult:
         root = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
@@ -85,16 +87,29 @@ class KafkaJob:
             alike(self._features(at_ms), self.day.features(at_ms)) for at_ms in moments
         )
 
+    def has_all_tiles(self) -> bool:
+        """Whether each stored tile holds what its events give, and no tile is missing or too many.
+
+        With all of its tiles right, the store also equals the state that they were written from.
+        """
+        decode, keys = self._job.plan.tiles.decode, self._job.plan.keys
+        found = {}
+        for stored in self._scanned():
+            total, most, _, number = decode(stored.value.value_bytes)[0]
+            user = keys.decode(stored.key_bytes)[0]
+            found[user, stored.value.ts_ms] = Tile(total, most, number)
+        return found == self.day.tiles()
+
     def all_closed(self) -> bool:
         """Whether each of the day's tiles was closed, or repaired since then."""
         is_open = {tile for tile, closed in self._tiles().items() if not closed}
         return all(at_ms >= END_MS for _, at_ms in is_open - self.repaired())
 
-    def repaired(self) -> set[Tile]:
+    def repaired(self) -> set[Place]:
         """Tiles that late events were merged into after they had closed."""
         with self._store() as store:
             notes = list(store.scan(f"{GROUP_BY.streaming_dataset}_REPAIRS"))
-        return {_tile(note) for note in notes if note.value.value_bytes != b"null"}
+        return {_place(note) for note in notes if note.value.value_bytes != b"null"}
 
     def committed(self, partitions: int) -> int:
         """How far the consumer group has been told that the job has come, in records."""
@@ -119,12 +134,14 @@ class KafkaJob:
             except FileNotFoundError:
                 return []
 
-    def _tiles(self) -> dict[Tile, bool]:
+    def _tiles(self) -> dict[Place, bool]:
         """Whether the last write of each stored tile was its closing one."""
         decode = self._job.plan.tiles.decode
+        return {_place(each): bool(decode(each.value.value_bytes)[1]) for each in self._scanned()}
+
+    def _scanned(self) -> list[StoredValue]:
         with self._store() as store:
-            found = list(store.scan(GROUP_BY.streaming_dataset))
-        return {_tile(each): bool(decode(each.value.value_bytes)[1]) for each in found}
+            return list(store.scan(GROUP_BY.streaming_dataset))
 
     @contextmanager
     def _store(self) -> Iterator[KVStore]:
@@ -135,5 +152,5 @@ class KafkaJob:
             store.close()
 
 
-def _tile(stored: StoredValue) -> Tile:
+def _place(stored: StoredValue) -> Place:
     return stored.key_bytes, stored.value.ts_ms

@@ -1,19 +1,20 @@
-"""The product's job on a Flink cluster reads a bad day from Kafka exactly, whatever dies.
+"""The product's job on a Flink cluster takes a bad day from Kafka to Bigtable, whatever dies.
 
-Two TaskManagers, a worker process on each. At moments that are drawn, a TaskManager, the workers
-and the broker are killed with -9; a partition is added; the job is stopped with a savepoint and
-goes on at another parallelism.
+Two TaskManagers, a worker process on each, a steady rate of events. In an order and at moments that
+are drawn, a TaskManager and a worker are killed with -9, twice each, the broker is killed and the
+store halts; the job is stopped with a savepoint and goes on at another parallelism; a partition is
+added. Then every tile in the store must hold what its events give.
 """
 
-import os
 import random
-import signal
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from accidents import Accident, Accidents
+from bigtable_emulator import BigtableEmulator
 from flink_cluster import FlinkCluster
 from kafka_broker import KafkaBroker
 from kafka_day import Day
@@ -26,48 +27,17 @@ from chronon_beam.pipeline.runners.flink import flink
 from chronon_beam.pipeline.runners.flink_jar import LOCK
 from chronon_beam.transforms.spark.cache_directory import cache_directory
 
-EVENTS = 40_000
-
-
-@dataclass
-class Accidents:
-    """What dies, and what is done about it then."""
-
-    cluster: FlinkCluster
-    broker: KafkaBroker
-    job_id: str
-
-    def task_manager(self) -> None:
-        self._restored_after(self.cluster.kill_task_manager)
-        self.cluster.start_task_manager()
-
-    def workers(self) -> None:
-        def kill() -> None:
-            for worker in self.cluster.workers():
-                with suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
-
-        self._restored_after(kill)
-
-    def kafka(self) -> None:
-        self.broker.kill()
-        self.broker.start()
-
-    def _restored_after(self, kill: Callable[[], None]) -> None:
-        before = self._checkpoints("restored")
-        assert eventually(lambda: self._checkpoints("completed") > 0)
-        kill()
-        assert eventually(lambda: self._checkpoints("restored") > before)
-
-    def _checkpoints(self, kind: str) -> int:
-        return self.cluster.checkpoints_of(self.job_id)[kind]
+EVENTS = 300_000
+PER_S = 3_000
 
 
 def flags(cluster: FlinkCluster, parallelism: int) -> list[str]:
+    """By the cluster's own configuration it is restarted at once, whatever comes how often."""
     return [
         f"--flink_master={cluster.master}",
         f"--parallelism={parallelism}",
         "--checkpointing_interval=1000",
+        f"--flink_conf_dir={cluster.configuration}",
     ]
 
 
@@ -86,32 +56,46 @@ def both_read(cluster: FlinkCluster, job_id: str) -> bool:
     return len({task_manager for task_manager, _ in given}) == 2 and all(given.values())
 
 
-def until_savepoint(job: KafkaJob, cluster: FlinkCluster, chance: random.Random) -> str:
-    """Two thirds of the day with all accidents, in an order and at moments that are drawn."""
+@contextmanager
+def producing(day: Day, until: float, partitions: list[int]) -> Iterator[None]:
+    """Events at a steady rate meanwhile, up to an hour of the day; at the end all are sent."""
+    with ThreadPoolExecutor(1) as thread:
+        sent = thread.submit(day.produce_until, until, partitions, per_s=PER_S)
+        yield
+        sent.result()
+
+
+def until_savepoint(job: KafkaJob, accidents: Accidents, order: list[Accident]) -> str:
+    """Two thirds of the day."""
+    cluster = accidents.cluster
     with runner_of("FlinkRunner", False, flags(cluster, 2), live=True) as chosen:
-        job_id = started(job, cluster, chosen)
-        assert eventually(lambda: both_read(cluster, job_id))
-        accidents = Accidents(cluster, job.broker, job_id)
-        order = [accidents.task_manager, accidents.workers, accidents.kafka]
-        chance.shuffle(order)
-        for part, accident in enumerate(order):
-            counted = job.counted()
-            job.day.produce_until(6 + 4 * part, [0, 1])
-            enough = counted + chance.randrange(1, EVENTS // 18)
-            assert eventually(lambda enough=enough: job.counted() >= enough), job.counted()
-            accident()
-        job.day.produce_until(16, [0, 1])
-        assert eventually(job.is_exact), (job.counted(), job.day.sent)
-        return cluster.stop_with_savepoint(job_id)
+        accidents.job_id = job_id = started(job, cluster, chosen)
+        with producing(job.day, 14, [0, 1]):
+            assert eventually(lambda: both_read(cluster, job_id))
+            strike(accidents, order)
+        with producing(job.day, 15, [0, 1]):
+            accidents.checkpointed()
+            return cluster.stop_with_savepoint(job_id)
 
 
-def go_on(job: KafkaJob, cluster: FlinkCluster, savepoint: str) -> None:
+def strike(accidents: Accidents, order: list[Accident]) -> None:
+    """One after the other, each up to three seconds after the job has got over the one before."""
+    for accident in order:
+        accidents.checkpointed()
+        accidents.passed(accidents.chance.randrange(3 * PER_S))
+        accident()
+
+
+def go_on(job: KafkaJob, accidents: Accidents, order: list[Accident], savepoint: str) -> None:
     """The rest of the day, on a new partition, too."""
+    cluster = accidents.cluster
     more = [*flags(cluster, 4), f"--savepoint_path={savepoint}"]
     with runner_of("FlinkRunner", False, more, live=True) as chosen:
-        job_id = started(job, cluster, chosen)
         job.broker.add_partitions(job.topic, 4)
-        job.day.produce_until(24, [0, 1, 3])
+        with producing(job.day, 23, [0, 1, 3]):
+            accidents.job_id = job_id = started(job, cluster, chosen)
+            strike(accidents, order)
+        job.day.produce_until(24, [0, 1, 3], per_s=PER_S)
         assert eventually(job.is_exact), (job.counted(), job.day.sent)
         assert eventually(job.all_closed)
         assert eventually(lambda: job.committed(4) == job.day.sent)
@@ -136,14 +120,24 @@ HOLDS_NAMES = "beam-runners-java-fn-execution"
 
 @pytest.mark.usefixtures("modules_on_workers")
 def test_every_record_counts_once_whatever_dies(
-    kafka_broker: KafkaBroker, flink_cluster: FlinkCluster, tmp_path: Path, chance: random.Random
+    kafka_broker: KafkaBroker,
+    bigtable_emulator: BigtableEmulator,
+    bigtable: str,
+    flink_cluster: FlinkCluster,
+    tmp_path: Path,
+    chance: random.Random,
 ) -> None:
     topic = kafka_broker.create_topic("cluster", 3)
-    job = KafkaJob(kafka_broker, topic, Day(kafka_broker, topic, EVENTS, seed=1914), tmp_path)
-    job.day.produce_until(2, [0, 1])
+    day = Day(kafka_broker, topic, EVENTS, seed=1914)
+    store_uri = f"{bigtable}-cluster?max_age=none&attempt=2s"
+    job = KafkaJob(kafka_broker, topic, day, tmp_path, store_uri)
+    accidents = Accidents(flink_cluster, kafka_broker, bigtable_emulator, day, chance)
+    order = accidents.drawn()
+    print("in this order:", ", ".join(each.__name__ for each in order))
     flink_cluster.start_task_manager()
-    savepoint = until_savepoint(job, flink_cluster, chance)
+    savepoint = until_savepoint(job, accidents, order[:4])
     check_that_others_are_refused(flink_cluster, savepoint)
-    go_on(job, flink_cluster, savepoint)
+    go_on(job, accidents, order[4:], savepoint)
     flink_cluster.stop_task_manager()
     assert job.is_exact()
+    assert job.has_all_tiles()
