@@ -1,5 +1,6 @@
 """Dead letters in a local file: one JSON object per line."""
 
+import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -56,7 +57,7 @@ class FileDeadLetters(LocalDeadLetters):
 
     def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[None]:
         """An empty PCollection."""
-        append_lines(self._path, [b""] if _ends_with_a_line(self._path) else [b"\n"])
+        append_lines(self._path, [])
         return super().expand(failures)
 
 
@@ -84,21 +85,28 @@ def _holds_dead_letters(path: str) -> bool:
         return False
 
 
-def _ends_with_a_line(path: str) -> bool:
-    """Whether the file ends with a whole line; not if a job was killed while it wrote one."""
-    if not Path(path).is_file() or not os.path.getsize(path):
-        return True
-    with open(path, "rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read() == b"\n"
-
-
 def append_lines(path: str, lines: Iterable[bytes]) -> None:
-    """Append lines in one write, so that lines of several writers never mix."""
-    data = memoryview(b"".join(lines))
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    """Append lines while no other writer does, so that lines of several writers never mix.
+
+    The file is made if there is none. A last line without an end, which a full disk or a killed
+    process has left, is ended first: else it would spoil the line behind it.
+
+    Raises:
+        OSError: the file cannot be written, or only a part of the lines; the error names the file.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # let go when the file is closed
+        ended = b"" if _ends_with_a_line(descriptor) else b"\n"
+        data = memoryview(ended + b"".join(lines))
         while data:
             data = data[os.write(descriptor, data) :]
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
     finally:
         os.close(descriptor)
+
+
+def _ends_with_a_line(descriptor: int) -> bool:
+    size = os.fstat(descriptor).st_size
+    return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"

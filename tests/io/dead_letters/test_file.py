@@ -1,7 +1,11 @@
 """Letters in a file of JSON lines."""
 
 import json
+import re
+import resource
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import apache_beam as beam
@@ -12,7 +16,7 @@ from hypothesis import given
 from letters import BAD, letter, letters, run
 
 from chronon_beam.api.records import Failure
-from chronon_beam.io.dead_letters.file import append_lines
+from chronon_beam.io.dead_letters.file import FileDeadLetters, FileWriter, append_lines
 from chronon_beam.io.dead_letters.json_line import from_line, to_line
 from chronon_beam.io.dead_letters.letter import Letter
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
@@ -158,3 +162,25 @@ def test_lines_of_several_writers_do_not_mix(tmp_path):
 def test_wrong_uri_stops_the_build(tmp_path, uri, error, message):
     with pytest.raises(error, match=message):
         open_dead_letters(uri.format(tmp_path))
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """Within the context no file can become longer than that."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_a_full_disk_cuts_spoils_no_letter_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "dead.jsonl"
+    writer, written = FileWriter(str(path)), [letter(BAD)] * 3
+    with disk_of(300), pytest.raises(OSError, match=re.escape(str(path))):
+        writer.write(written)
+    writer.write(written)  # the bundle comes again
+    read = list(FileDeadLetters(str(path)).read())
+    assert read[-3:] == written
+    assert set(read) == set(written)
