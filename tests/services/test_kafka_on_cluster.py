@@ -79,9 +79,10 @@ def until_savepoint(job: KafkaJob, accidents: Accidents, order: list[Accident]) 
 
 
 def strike(accidents: Accidents, order: list[Accident]) -> None:
-    """One after the other, each up to three seconds after the job has got over the one before."""
+    """One after the other; half of them once the job has got over the one before, as is drawn."""
     for accident in order:
-        accidents.checkpointed()
+        if accidents.chance.random() < 0.5:
+            accidents.checkpointed()
         accidents.passed(accidents.chance.randrange(3 * PER_S))
         accident()
 
