@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
@@ -183,11 +184,29 @@ def _finished(lay: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineRe
     try:
         result = pipeline.run()
         state = result.wait_until_finish()
+    except KeyboardInterrupt:
+        if chosen.cluster:
+            say(_GOES_ON.format(chosen.cluster))
+        raise
     except Exception as error:  # an embedded runner raises whatever a stage has raised
-        raise JobFailed(f"the job failed: {cause_of(error)} {HINT}") from error
+        raise JobFailed(_failure(error, chosen)) from error
     if state not in (PipelineState.DONE, None):
         raise JobFailed(f"the job ended {state}")
     return result
+
+
+_GOES_ON = (
+    "the job goes on on the Flink cluster: chronon-beam jobs list --flink_master={0} shows it, and "
+    "chronon-beam jobs stop ends it with a savepoint"
+)
+
+
+def _failure(error: Exception, chosen: Chosen) -> str:
+    """What an error means that has ended this process's view of the job, in one line."""
+    if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.UNAVAILABLE:
+        after = _GOES_ON.format(chosen.cluster) if chosen.cluster else "all of Flink ran in it"
+        return f"the Flink job server, a process of this command, has ended: {after}"
+    return f"the job failed: {cause_of(error)} {HINT}"
 
 
 def cause_of(error: Exception) -> str:

@@ -13,7 +13,13 @@ from apache_beam.runners.runner import PipelineRunner
 from apache_beam.version import __version__ as beam_version
 
 from chronon_beam.pipeline.options import UsageError, nearest
-from chronon_beam.pipeline.runners.flink import dangers, flink, flink_arguments, parse_flags
+from chronon_beam.pipeline.runners.flink import (
+    LOCAL_MASTERS,
+    dangers,
+    flink,
+    flink_arguments,
+    parse_flags,
+)
 from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 
 
@@ -27,12 +33,15 @@ class Chosen:
         workers_here: whether the workers are threads of this process.
         counts_all: whether its metrics hold all bundles: Prism has those of the last one, the
             older embedded runner none of those that timers start.
+        cluster: `host:port` of the Flink cluster on which the job goes on when this process has
+            ended; empty if the job ends with this process.
     """
 
     runner: PipelineRunner | str
     flags: list[str]
     workers_here: bool = True
     counts_all: bool = True
+    cluster: str = ""
 
 
 @contextmanager
@@ -67,9 +76,16 @@ def runner_of(
         for warning in warnings_of(name, flags, live):
             print(f"warning: {warning}", file=sys.stderr, flush=True)
         with flink(flags, live, latency) as complete:
-            yield Chosen(name, complete, parse_flags(complete)["environment_type"] == "LOOPBACK")
+            yield _on_flink(name, complete)
     else:
         yield Chosen(name, list(flags), workers_here=False)
+
+
+def _on_flink(name: str, complete: list[str]) -> Chosen:
+    flags = parse_flags(complete)
+    here, master = flags["environment_type"] == "LOOPBACK", flags["flink_master"] or ""
+    lasts = not here and master not in LOCAL_MASTERS
+    return Chosen(name, complete, here, cluster=master if lasts else "")
 
 
 def check_runner(name: str, flags: Sequence[str]) -> None:
