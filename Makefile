@@ -1,4 +1,4 @@
-# make run, make test: each works alone, on a machine with Python 3.11 or newer and nothing else.
+# make run, live, test: each works alone, on a machine with Python 3.11 or newer and nothing else.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,7 +23,7 @@ with open(".venv/setup.log", "w") as log:
 endef
 export SHOW_PIP
 
-.PHONY: run test test-services test-rest lint types bench clean
+.PHONY: run live test test-services test-rest lint types bench clean
 
 run: $(READY)
 	@rm -f features.db features.db-wal features.db-shm
@@ -43,6 +43,10 @@ run: $(READY)
 	@echo "Next, a file of your own (JSON lines, CSV, Avro, Parquet); this writes a GroupBy for it:"
 	@echo "  $(BIN)/chronon-beam init YOUR_FILE"
 	@echo "README.md goes on from there."
+
+# make live DEMO="--rate=500 --seconds=60" gives it flags.
+live: $(READY)
+	@$(BIN)/chronon-beam demo $(DEMO)
 
 # Two processes: the tests with real services wait much, the others compute.
 test: $(READY)

@@ -1,18 +1,22 @@
 """What Ctrl-C does to the process of a command, at any moment: "stopped", and exit code 130.
 
+SIGTERM (`kill`, a container that is stopped) and SIGHUP (a terminal that is closed) do the same.
+
 Only what Python has loaded anyway is imported here, so that this holds before anything else is.
 """
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 STOPPED = 130
-"""The exit code of a process that was stopped by Ctrl-C."""
+"""The exit code of a process that was stopped by Ctrl-C or one of the other signals."""
 
 MESSAGE = "chronon-beam: stopped"
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else []))
 _IMPORTING = "<frozen importlib._bootstrap>"
 
 Handler = Callable[[int, FrameType | None], None]
@@ -27,8 +31,25 @@ def has_come() -> bool:
 
 def on_interrupt(handler: Handler | signal.Handlers) -> None:
     """Set what Ctrl-C does, unless the process was started to ignore it, as by `nohup`."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, handler)
+    for number in _STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+@contextmanager
+def undisturbed_exits() -> Iterator[ExitStack]:
+    """A stack of contexts; a second Ctrl-C does not keep them from exiting.
+
+    Only for the main thread.
+    """
+    with ExitStack() as opened:
+        for number in _STOPPING:
+            opened.callback(signal.signal, number, signal.getsignal(number))
+        try:
+            yield opened
+        finally:
+            for number in _STOPPING:
+                signal.signal(number, signal.SIG_IGN)
 
 
 def leave(*_: object) -> None:

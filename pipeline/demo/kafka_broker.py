@@ -18,6 +18,12 @@ from chronon_beam.transforms.spark.java_runtime import java_environment
 
 LOCK = Path(__file__).with_name("kafka_broker.lock")
 
+SILENT = logging.getLogger("kafka_broker.client")
+"""For clients that need not tell that the broker is gone."""
+
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
+
 _HOST = "127.0.0.1"
 _CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 _JVM = (
@@ -124,7 +130,7 @@ class KafkaBroker(Service):
         """The client for everything about topics, always the same."""
         if not hasattr(self, "_client"):
             # Kept: futures of a client that is collected fail.
-            self._client = AdminClient({"bootstrap.servers": self.bootstrap}, logger=_SILENT)
+            self._client = AdminClient({"bootstrap.servers": self.bootstrap}, logger=SILENT)
         return self._client
 
     def _format(self) -> None:
@@ -139,8 +145,3 @@ class KafkaBroker(Service):
 
 def _addresses(ports: Mapping[str, int]) -> str:
     return ",".join(f"{name}://{_HOST}:{port}" for name, port in ports.items())
-
-
-_SILENT = logging.getLogger("kafka_broker.client")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False

@@ -208,7 +208,8 @@ def _published(flink_version: str, say: maven.Say) -> tuple[str, str]:
             urllib.request.Request(url, method="HEAD"), timeout=_PROBE_TIMEOUT_S
         ).close()
         say(f"Flink job server: downloading {url}")
-        return JavaJarServer.local_jar(url), "published by Beam, downloaded"
+        path = maven.download(url, Path(JavaJarServer.JAR_CACHE), say)
+        return path, "published by Beam, downloaded"
     except (OSError, RuntimeError, ValueError) as error:
         return "", f"{url} cannot be downloaded ({error})"
 

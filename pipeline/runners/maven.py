@@ -13,8 +13,9 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing import TimeoutError as NotYet
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,18 +127,38 @@ def fetch(jars: Sequence[Jar], directory: Path, say: Say | None = None) -> list[
     """
     directory.mkdir(parents=True, exist_ok=True)
     say = say or to_stderr
-    paths, said = [], time.monotonic()
-    threads = ThreadPoolExecutor(_THREADS)
-    try:
-        with _quiet_beam():
-            for path in threads.map(lambda jar: fetch_one(jar, directory), jars):
-                paths.append(path)
-                if time.monotonic() - said > _PROGRESS_INTERVAL_S:
-                    said = time.monotonic()
-                    say(f"  {len(paths)} of {len(jars)} jars")
-    finally:
-        threads.shutdown(cancel_futures=True)
+    paths: list[Path] = []
+    # Threads of this pool are daemons: a Ctrl-C does not wait for downloads.
+    with _quiet_beam(), ThreadPool(_THREADS) as threads:
+        found = threads.imap(lambda jar: fetch_one(jar, directory), jars)
+        said = time.monotonic()
+        while len(paths) < len(jars):
+            with suppress(NotYet):
+                paths.append(found.next(timeout=_PROGRESS_INTERVAL_S))
+            if time.monotonic() - said > _PROGRESS_INTERVAL_S:
+                said = time.monotonic()
+                say(f"  {len(paths)} of {len(jars)} jars, {_mebibytes(paths):,.0f} MB")
     return paths
+
+
+def download(url: str, directory: Path, say: Say) -> str:
+    """Bring one file without checksum into `directory`; gives its path.
+
+    Args:
+        url: the file.
+        directory: where it is kept.
+        say: takes a line of progress every two seconds.
+
+    Raises:
+        OSError, RuntimeError: whatever urllib and Beam's fetcher raise.
+    """
+    partial = directory / f"{url.rpartition('/')[2]}.tmp"
+    with _quiet_beam(), ThreadPool(1) as thread:
+        done = thread.apply_async(JavaJarServer.local_jar, (url, str(directory)))
+        while True:
+            with suppress(NotYet):
+                return done.get(timeout=_PROGRESS_INTERVAL_S)
+            say(f"  {_mebibytes([partial]):,.0f} MB")
 
 
 def fetch_one(jar: Jar, directory: Path) -> Path:
@@ -163,6 +184,10 @@ def sha256_of(path: Path) -> str:
     """The file's SHA-256 in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _mebibytes(paths: Iterable[Path]) -> float:
+    return sum(path.stat().st_size for path in paths if path.is_file()) / (1 << 20)
 
 
 def to_stderr(line: str) -> None:

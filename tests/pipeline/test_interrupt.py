@@ -1,5 +1,6 @@
 """Ctrl-C: whenever it comes, the command says "stopped" and exits with code 130."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 from command_line import EVENTS, ICE_CREAM
 
-from chronon_beam.pipeline.interrupt import on_interrupt
+from chronon_beam.pipeline.interrupt import on_interrupt, undisturbed_exits
 
 COMMAND = """
 import os, signal, sys
@@ -83,6 +84,28 @@ def test_error_that_a_library_makes_of_it_is_not_told() -> None:
 def test_second_one_does_not_disturb_the_end_of_a_stopped_process() -> None:
     act = "os.kill(os.getpid(), signal.SIGINT) or signal.pause()"
     assert program(AFTERWARDS.format(act=act)) == (130, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_that_end_a_process_do_the_same(number: int) -> None:
+    act = f"os.kill(os.getpid(), {int(number)}) or signal.pause()"
+    assert program(AFTERWARDS.format(act=act)) == (130, "", "")
+
+
+def test_contexts_exit_undisturbed() -> None:
+    before, exited = signal.getsignal(signal.SIGINT), []
+
+    def stopped_twice() -> None:
+        with undisturbed_exits() as opened:
+            opened.callback(exited.append, "outer")
+            opened.callback(os.kill, os.getpid(), signal.SIGINT)
+            opened.callback(exited.append, "inner")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped_twice()
+    assert exited == ["inner", "outer"]
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_process_that_ends_slowly_can_be_stopped() -> None:
