@@ -65,6 +65,7 @@ setup(
         "msgspec>=0.19,<1",
         "numpy>=1.26,<3",
         "orjson>=3.10,<4",
+        "prometheus-client>=0.21,<1",
         "pyarrow>=16,<26",
         "pyspark>=4.0,<4.4",
         "pyyaml>=6,<7",

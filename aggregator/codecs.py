@@ -116,6 +116,11 @@ def complete(tile: bytes) -> bytes:
     return tile[:-2] + COMPLETE
 
 
+def is_complete(tile: bytes) -> bool:
+    """Whether a tile's bytes have isComplete, which is their last field."""
+    return tile.endswith(COMPLETE)
+
+
 _UNFIT = (TypeError, AttributeError, OverflowError, struct.error)
 
 

@@ -27,13 +27,14 @@ from memory_source import ReadFn, ReadMemory, fill
 from processes import cpu_s
 from workload import DDL, QUERY_MS, Workload, folded, same
 
+from chronon_beam.api.counts import Metric
 from chronon_beam.api.records import PutRequest
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io import write
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import NullStore, open_store
 from chronon_beam.pipeline.job import Job, build
-from chronon_beam.pipeline.metrics import tally
+from chronon_beam.pipeline.metrics import JobCounts
 from chronon_beam.pipeline.runners.choose import runner_of
 from chronon_beam.transforms import convert, decode, evaluate
 from chronon_beam.transforms.evaluate import plan_of, sql_query
@@ -130,16 +131,18 @@ class Reading:
 class Meter(threading.Thread):
     """Reads the clocks when a third, and when all, of the events have been written."""
 
-    def __init__(self, events: int, every_event: bool, clock: StageClock) -> None:
+    def __init__(self, group_by: str, events: int, every_event: bool, clock: StageClock) -> None:
         super().__init__(daemon=True)
+        self._counts = JobCounts([group_by])
         self._events, self._every_event, self._clock = events, every_event, clock
         self.warm: Reading | None = None
         self.end: Reading | None = None
         self.over = threading.Event()
 
     def _done(self) -> int:
-        rows = tally["rows"] + tally["filtered"]
-        return min(rows, tally["written"]) if self._every_event else rows
+        counts = self._counts.so_far()
+        rows = counts[Metric.ROWS] + counts[Metric.FILTERED]
+        return min(rows, counts[Metric.WRITTEN]) if self._every_event else rows
 
     def run(self) -> None:
         """Poll until all is written, or the job is over."""
@@ -290,7 +293,7 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as directory, emulator:
         job = prepared(workload, arguments, directory)
         before = Reading(0, clock)
-        meter = Meter(arguments.events, not job.buffered, clock)
+        meter = Meter(job.plan.group_by.name, arguments.events, not job.buffered, clock)
         meter.start()
         run(job, arguments.runner, arguments.bundle, beam_flags)
         meter.over.set()

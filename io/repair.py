@@ -26,11 +26,11 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.counts import Count
+from chronon_beam.api.counts import Count, Metric
 from chronon_beam.api.records import FAILURES, Correction, Failure, GetRequest, Phase, PutRequest
 from chronon_beam.io.at_launch import Given
 from chronon_beam.io.kv_store import KVStore
-from chronon_beam.io.metrics import count
+from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.runs.before_images import IMAGES, Adding, AddingWriter
 from chronon_beam.io.write import WriteFn, Written, create_dataset, request_failure
 
@@ -230,7 +230,7 @@ class WriteTiles(beam.PTransform):
 
     plan: Plan
     store_uri: Given
-    count: Count = count
+    count: Count = GroupByMetrics()
     adding: Adding | None = None
     enter: Enter | None = None
 
@@ -269,7 +269,10 @@ class WriteTilesFn(WriteFn):
             yield from super().process(requests)
             return
         yield from self._flush_pending()
-        yield from self._write(requests, self._correct, _correction_failure)
+        for output in self._write(requests, self._correct, _correction_failure):
+            if isinstance(output, int):
+                self._count(Metric.REPAIRED, output)
+            yield output
 
 
 def _correction_failure(correction: Correction, reason: str) -> Failure:

@@ -21,10 +21,12 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.value_provider import ValueProvider
 
+from chronon_beam.api.counts import Count
 from chronon_beam.api.evaluation import StartEvaluation
 from chronon_beam.api.records import Failure, Messages
 from chronon_beam.api.serde import Format
 from chronon_beam.io.live import Live
+from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.units import Unit
 from chronon_beam.io.uri import registered
 
@@ -52,6 +54,7 @@ class Source(ABC):
         attributes_first: of an attribute and a column of the payload with one name, whether the
             attribute is taken.
         live: what the job says to a source that never ends; set before `transform` or `rows`.
+        count: where the reading step counts; set before `transform` or `rows`.
         inferred: where `schema` is a guess that may be another one tomorrow: what it was made of,
             a sentence for the user; set by `schema`.
         evaluates: whether the promises of the source are made of the rows' times: then a job with
@@ -63,6 +66,7 @@ class Source(ABC):
     bounded: bool = True
     attributes_first: bool = False
     live: Live = Live()
+    count: Count = GroupByMetrics()
     inferred: str | None = None
     evaluates: bool = False
 

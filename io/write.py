@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 import apache_beam as beam
@@ -19,11 +20,12 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
+from chronon_beam.aggregator.codecs import is_complete
 from chronon_beam.api.counts import Count, Metric, dead
 from chronon_beam.api.records import FAILURES, Correction, Failure, Form, Phase, PutRequest
 from chronon_beam.io.at_launch import Given, value_of
 from chronon_beam.io.kv_store import Bounds, KVStore, open_store
-from chronon_beam.io.metrics import count
+from chronon_beam.io.metrics import GroupByMetrics
 
 R = TypeVar("R")
 Requests = PutRequest | list[PutRequest]
@@ -61,7 +63,7 @@ class Write(beam.PTransform):
 
     store_uri: Given
     dataset: str | None = None
-    count: Count = count
+    count: Count = GroupByMetrics()
     enter: Callable[[KVStore], Any] | None = None
 
     def __post_init__(self) -> None:
@@ -220,6 +222,20 @@ class Pending:
         return taken
 
 
+_VALUE = attrgetter("value_bytes")
+_TIME = attrgetter("ts_ms")
+
+
+def newest_age_ms(requests: list[PutRequest], now_ms: int) -> int | None:
+    """How old the newest event of some requests is; None if that is a closing tile's.
+
+    A tile closes when no further event is expected, long after its last one.
+    """
+    newest = max(requests, key=_TIME)
+    is_closing = newest.tile_size_ms > 0 and is_complete(newest.value_bytes)
+    return None if is_closing else max(now_ms - newest.ts_ms, 0)
+
+
 @beam.typehints.with_output_types(int)
 class WriteFn(beam.DoFn):
     """Writes PutRequests, or lists of them, to the store; see `Write`."""
@@ -235,6 +251,7 @@ class WriteFn(beam.DoFn):
         self._dataset = dataset
         self._count = count
         self._enter = enter
+        self._sent = 0
 
     def setup(self) -> None:
         self._store = open_store(value_of(self._store_uri))
@@ -249,6 +266,7 @@ class WriteFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._pending.take()  # of a bundle that has failed: its requests come again
+        self._sent = 0
 
     # Beam takes the annotations of `process` for the types of its outputs.
     def process(self, requests: Requests) -> Iterator[Any]:
@@ -261,13 +279,25 @@ class WriteFn(beam.DoFn):
                 yield TaggedOutput(output.tag, _at_the_end(output.value))
             else:
                 yield _at_the_end(output)
+        if self._sent:
+            self._count(Metric.BUNDLE, self._sent)
 
     def _flush_pending(self) -> Iterator[Output]:
         if self._pending.requests:
             yield from self._flush()
 
     def _flush(self) -> Iterator[Output]:
-        return self._write(self._pending.take(), self._multi_put, request_failure)
+        requests = self._pending.take()
+        yield from self._write(requests, self._multi_put, request_failure)
+        if requests:
+            self._measure(requests)
+
+    def _measure(self, requests: list[PutRequest]) -> None:
+        """Record how much was sent, and how old it is by now."""
+        self._count(Metric.WRITTEN_BYTES, sum(map(len, map(_VALUE, requests))))
+        if (age_ms := newest_age_ms(requests, int(time.time() * 1000))) is not None:
+            self._count(Metric.CREATED_TO_SINK, age_ms)
+            self._count(Metric.FRESHNESS, age_ms)
 
     def _write(
         self,
@@ -278,7 +308,9 @@ class WriteFn(beam.DoFn):
         """Write and count; yields the failures, then how many requests were written."""
         began_s = time.monotonic()
         failed, retried = write_all(self._store, requests, write=write)
-        self._count(Metric.WRITE_BATCH_MS, int((time.monotonic() - began_s) * 1000))
+        self._count(Metric.WRITE_TIME, int((time.monotonic() - began_s) * 1000))
+        self._count(Metric.WRITE_BATCH, len(requests))
+        self._sent += len(requests)
         self._count(Metric.WRITTEN, len(requests) - len(failed))
         self._count(Metric.RETRIED, retried)
         self._count(dead(STEP), len(failed))

@@ -15,15 +15,16 @@ from apache_beam.pvalue import PBegin
 
 from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.counts import Count
 from chronon_beam.api.records import Failure
 from chronon_beam.api.serde import SerDe
 from chronon_beam.io.at_launch import Given
 from chronon_beam.io.dead_letters.sinks import sink_failures
+from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.repair import Enter, WriteTiles
 from chronon_beam.io.runs.before_images import Adding
 from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write, Written
-from chronon_beam.pipeline.metrics import count
 from chronon_beam.pipeline.reading import ReadRows, RowReading
 from chronon_beam.transforms.convert import Converted, ConvertRows, ConvertTiles
 from chronon_beam.transforms.evaluate import columns_read
@@ -68,8 +69,13 @@ class Job:
     def reading(self) -> RowReading:
         """What becomes of messages before they are stored."""
         return RowReading(
-            self.serde, self.columns, self.query, self.changes is not None, self.tiled
+            self.serde, self.columns, self.query, self.changes is not None, self.tiled, self.count
         )
+
+    @property
+    def count(self) -> Count:
+        """Where all stages count."""
+        return GroupByMetrics(self.plan.group_by.name)
 
     @property
     def tiled(self) -> bool:
@@ -111,7 +117,7 @@ class GroupByJob(beam.PTransform):
         stored: list[Stored] = [read.rows | name >> step for name, step in stores_of(job)]
         failures = [failed for each in (read, *stored) for failed in each.failures]
         if job.plan.group_by.is_entities:
-            deletes: Failures = read.rows | "Deletes" >> ReportDeletes(job.plan, count)
+            deletes: Failures = read.rows | "Deletes" >> ReportDeletes(job.plan, job.count)
             failures.append(deletes)
         sink_failures(failures, self.dead_letters)
         return [each.written for each in stored] | "Written" >> beam.Flatten()
@@ -140,14 +146,15 @@ def stores_of(job: Job) -> list[tuple[str, beam.PTransform]]:
     Each family of tiles has a stage of its own, so that its tiles keep their order.
     """
     if job.tiling is None:
-        return [("StoreRows", StoreRows(job.plan, job.store_uri, job.enter))]
+        return [("StoreRows", StoreRows(job.plan, job.store_uri, job.count, job.enter))]
     return [
-        (
-            f"StoreTiles{spec.size_ms}",
-            StoreTiles(job.plan, job.store_uri, job.tiling, spec, job.adding, job.enter),
-        )
+        (f"StoreTiles{spec.size_ms}", _store_tiles(job, job.tiling, spec))
         for spec in job.plan.specs
     ]
+
+
+def _store_tiles(job: Job, tiling: Tiling, spec: TileSpec) -> "StoreTiles":
+    return StoreTiles(job.plan, job.store_uri, tiling, spec, job.count, job.adding, job.enter)
 
 
 @dataclass
@@ -158,6 +165,7 @@ class StoreTiles(beam.PTransform):
     store_uri: Given
     tiling: Tiling
     spec: TileSpec
+    count: Count
     adding: Adding | None = None
     enter: Enter | None = None
 
@@ -166,9 +174,9 @@ class StoreTiles(beam.PTransform):
 
     def expand(self, rows: beam.PCollection[Rows]) -> Stored:
         """Tile, Convert, Write: writes of a tile keep their order."""
-        tiled: Tiled = rows | "Tile" >> Tile(self.plan, self.spec, self.tiling, count)
+        tiled: Tiled = rows | "Tile" >> Tile(self.plan, self.spec, self.tiling, self.count)
         requests = tiled.tiles | "Convert" >> ConvertTiles(self.plan)
-        write = WriteTiles(self.plan, self.store_uri, count, self.adding, self.enter)
+        write = WriteTiles(self.plan, self.store_uri, self.count, self.adding, self.enter)
         written: Written = requests | "Write" >> write
         return Stored(written.written, (tiled.failures, written.failures))
 
@@ -179,6 +187,7 @@ class StoreRows(beam.PTransform):
 
     plan: Plan
     store_uri: Given
+    count: Count
     enter: Enter | None = None
 
     def __post_init__(self) -> None:
@@ -187,7 +196,7 @@ class StoreRows(beam.PTransform):
     def expand(self, rows: beam.PCollection[Rows]) -> Stored:
         """Convert, Write: one request per row."""
         dataset = self.plan.group_by.streaming_dataset
-        converted: Converted = rows | "Convert" >> ConvertRows(self.plan, count)
-        write = Write(self.store_uri, dataset, count, self.enter)
+        converted: Converted = rows | "Convert" >> ConvertRows(self.plan, self.count)
+        write = Write(self.store_uri, dataset, self.count, self.enter)
         written: Written = converted.requests | "Write" >> write
         return Stored(written.written, (converted.failures, written.failures))

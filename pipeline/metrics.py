@@ -1,62 +1,75 @@
-"""Counts what the stages of a job do, and reads the counts in the process that launched the job.
+"""Reads what a job has counted, in the process that launched it.
 
-Stages add each count to a metric of Beam and to the tally of their own process. Beam's metrics
-leave out bundles that have failed, so the summary shows them if the runner has them. The progress
-line shows the tally, which can be read while the job runs. The launcher sees the tally only if the
-workers are threads of its own process (Direct, Flink with LOOPBACK), and a bundle that is tried
-again counts twice in it.
+Beam's metrics leave out bundles that have failed, so the summary shows them if the runner has them.
+The line of progress shows what this process has measured (`io.metrics`), which can be read while
+the job runs. The launcher measures what the job does only if the workers are threads of its own
+process (Direct, Flink with LOOPBACK).
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
-from chronon_beam.api.counts import DISTRIBUTIONS, EXTREMES
-from chronon_beam.io import metrics
-
-tally: Counter[str] = Counter()
-"""What this process has counted since it started, by the names of `api.counts`."""
-
-extremes: dict[str, int] = {}
-"""The extreme values that this process has counted since `extremes` was cleared."""
+from chronon_beam.api.counts import EXTREMES, Kind, kind_of
+from chronon_beam.io.metrics import Numbers, measured, namespace_of
 
 
-def count(name: str, number: int) -> None:
-    """Add `number` to a metric and to the tally; stages are given this as their `Count`."""
-    metrics.count(name, number)
-    if name in EXTREMES:
-        _note_extreme(extremes, name, number)
-    elif number and name not in DISTRIBUTIONS:
-        tally[name] += number
+class JobCounts:
+    """What a job counts for each of its GroupBys, from when this object is made.
+
+    Args:
+        group_bys: their names.
+    """
+
+    def __init__(self, group_bys: Iterable[str]) -> None:
+        self._since: dict[str, Numbers] = {}
+        for name in group_bys:
+            measured[name].forget_extremes()
+            self._since[name] = dict(measured[name].numbers)
+
+    def now(self) -> dict[str, Numbers]:
+        """What this process has counted so far, by the GroupBy's name."""
+        return {
+            name: _since(before, measured[name].numbers) for name, before in self._since.items()
+        }
+
+    def so_far(self) -> Numbers:
+        """What this process has counted so far for all GroupBys."""
+        totals: Counter[str] = Counter()
+        for numbers in self.now().values():
+            totals.update({n: number for n, number in numbers.items() if n not in EXTREMES})
+        return totals
+
+    def committed(self, result: PipelineResult) -> dict[str, Numbers]:
+        """The counts by Beam's metrics; those of this process where the runner has none."""
+        found = {name: committed(result, name) for name in self._since}
+        return {**self.now(), **{name: each for name, each in found.items() if each}}
 
 
-def _note_extreme(known: dict[str, int], name: str, value: int) -> None:
-    known[name] = EXTREMES[name](known.get(name, value), value)
+def _since(before: Mapping[str, int], numbers: Numbers) -> Numbers:
+    return {
+        name: number - before.get(name, 0) if kind_of(name) is Kind.COUNTER else number
+        for name, number in list(numbers.items())
+    }
 
 
-def committed(result: PipelineResult, since: Mapping[str, int]) -> dict[str, int]:
-    """The job's counts by Beam's metrics; if the runner has none, by the tally since `since`."""
+def committed(result: PipelineResult, group_by: str) -> Numbers:
+    """What a job has counted for a GroupBy by Beam's metrics; empty if the runner has none."""
     try:
-        chosen = MetricsFilter().with_namespace(metrics.NAMESPACE)
+        chosen = MetricsFilter().with_namespace(namespace_of(group_by))
         found = result.metrics().query(chosen)
     except (NotImplementedError, AttributeError):
-        found = {"counters": [], "distributions": []}
+        return {}
     totals: Counter[str] = Counter()
     for metric in found["counters"]:
         totals[metric.key.metric.name] += metric.result
-    if not totals:
-        return tallied_since(since)
-    ends: dict[str, int] = {}
+    ends: Numbers = {}
     for metric in found["distributions"]:
         name, spread = metric.key.metric.name, metric.result
         if name in EXTREMES and spread.count:
-            _note_extreme(ends, name, EXTREMES[name](spread.min, spread.max))
-    return {**totals, **ends}
-
-
-def tallied_since(since: Mapping[str, int]) -> dict[str, int]:
-    """What this process has counted since `since`, a copy of `tally`, was taken."""
-    counts = {name: number - since.get(name, 0) for name, number in tally.items()}
-    return {**counts, **extremes}
+            choose = EXTREMES[name]
+            value = choose(spread.min, spread.max)
+            ends[name] = choose(ends.get(name, value), value)
+    return {**totals, **ends} if totals else {}

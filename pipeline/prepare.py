@@ -17,6 +17,7 @@ from chronon_beam.api.validation import (
 from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.io.kafka.topic_string import uri_of
 from chronon_beam.io.kv_store import KVStore, open_store
+from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.sources import Source, open_source
 from chronon_beam.pipeline.derive import spark_derivations
 from chronon_beam.pipeline.job import Job
@@ -162,6 +163,7 @@ def prepare(options: JobOptions, group_by: GroupBy, reach: bool = True) -> Prepa
     """
     uri = source_uri(group_by, options.source, options.kafka_bootstrap)
     found = planned(group_by, uri, options.layout, reach=reach)
+    found.source.count = GroupByMetrics(group_by.name)
     found.source.live = replace(options.live, reader=f"chronon-{group_by.name}")
     tiled = options.tiling is not None
     info = ServingInfo(found.plan.checked(tiled), tiled)

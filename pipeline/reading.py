@@ -15,10 +15,10 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PBegin
 
+from chronon_beam.api.counts import Count
 from chronon_beam.api.records import Failure
 from chronon_beam.api.serde import SerDe
 from chronon_beam.io.sources import Source
-from chronon_beam.pipeline.metrics import count
 from chronon_beam.transforms.decode import Decode, DecodedEvents
 from chronon_beam.transforms.evaluate import Evaluate, Evaluated
 from chronon_beam.transforms.evaluation import StartRows
@@ -37,6 +37,7 @@ class RowReading:
         query: the selects and wheres over the columns.
         changes: whether an event is a change with `before` and `after`.
         closes: whether tiles close, so that what the source promises matters.
+        count: where the steps count.
     """
 
     serde: SerDe
@@ -44,6 +45,7 @@ class RowReading:
     query: SqlQuery
     changes: bool
     closes: bool
+    count: Count
 
     def by_event_time(self, source: Source) -> bool:
         """Whether the source promises by the rows' times."""
@@ -58,7 +60,7 @@ class RowReading:
         if not isinstance(source, Source):
             return _StepByStep(self, source)
         if self.by_event_time(source):
-            start = StartRows(self.serde, self.columns, self.query, self.changes, count)
+            start = StartRows(self.serde, self.columns, self.query, self.changes, self.count)
             return _AtOnce(source.rows(self.columns, start))
         return _StepByStep(self, source.transform(self.columns))
 
@@ -81,9 +83,9 @@ class _StepByStep(beam.PTransform):
     def expand(self, root: PBegin) -> ReadRows:
         reading = self.reading
         messages = root | "Read" >> self.source
-        decode = Decode(reading.serde, reading.columns, count)
+        decode = Decode(reading.serde, reading.columns, reading.count)
         decoded: DecodedEvents = messages | "Decode" >> decode
-        evaluate = Evaluate(reading.query, reading.changes, count)
+        evaluate = Evaluate(reading.query, reading.changes, reading.count)
         evaluated: Evaluated = decoded.events | "Evaluate" >> evaluate
         return ReadRows(evaluated.rows, (decoded.failures, evaluated.failures))
 

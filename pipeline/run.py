@@ -17,6 +17,7 @@ from chronon_beam.api.group_by import GroupBy
 from chronon_beam.io.dead_letters.letter import Origin
 from chronon_beam.io.dead_letters.sinks import DeadLetters, open_dead_letters
 from chronon_beam.io.kv_store import KVStore
+from chronon_beam.io.metrics import Numbers
 from chronon_beam.io.runs.entry import Entry
 from chronon_beam.io.sources import Source
 from chronon_beam.io.units import Unit
@@ -31,7 +32,7 @@ from chronon_beam.pipeline.existing import (
 )
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.losses import losses
-from chronon_beam.pipeline.metrics import committed, extremes, tallied_since, tally
+from chronon_beam.pipeline.metrics import JobCounts
 from chronon_beam.pipeline.options import JobOptions
 from chronon_beam.pipeline.prepare import (
     prepare,
@@ -109,7 +110,7 @@ def _run_entered(
     options: JobOptions,
     group_by: GroupBy,
     dead_letters: DeadLetters,
-    how: partial[dict[str, int]],
+    how: partial[dict[str, Numbers]],
 ) -> dict[str, int]:
     """Run a job that may enter its dataset; gives its counts. `how` is `carry_out` on a runner."""
     began = time.monotonic()
@@ -124,7 +125,8 @@ def _run_entered(
         if not source.bounded:
             say(f"{group_by.name}: {closes_by(group_by, source, options.live, job.tiled)}")
         lay = partial(_lay, job=job, source=source_of(source, entry), to=dead_letters)
-        counts = how(lay, buffered=job.buffered, live=not source.bounded)
+        named = [group_by.name]
+        counts = how(lay, named, buffered=job.buffered, live=not source.bounded)[group_by.name]
         say(summary(counts, time.monotonic() - began, options.max_dead))
         found = losses(Totals(counts), options.max_dead, options.allow_unread)
         begun.complete = not found
@@ -153,28 +155,37 @@ def _lay(root: beam.Pipeline, job: Job, source: Source, to: beam.PTransform) -> 
 
 def carry_out(
     lay: Callable[[beam.Pipeline], Any],
+    group_bys: Sequence[str],
     runner: str,
     beam_flags: Sequence[str],
     *,
     buffered: bool = False,
     live: bool = False,
     latency: Latency = LEVELS[DEFAULT],
-) -> dict[str, int]:
-    """Run a pipeline to its end, with a line of progress; gives its counts.
+) -> dict[str, Numbers]:
+    """Run a pipeline to its end, with a line of progress; gives its counts by GroupBy.
+
+    Args:
+        lay: applies the job to the root of a pipeline.
+        group_bys: the names of the GroupBys that the job computes.
+        runner: Beam's name of the runner.
+        beam_flags: what the user gives Beam.
+        buffered: see `runner_of`.
+        live: see `runner_of`.
+        latency: see `runner_of`.
 
     Raises:
         JobFailed: the job ended in another state than done.
         JobServerFailed, NoJobServerJar: there is no Flink that could run the job.
     """
-    before = dict(tally)
-    extremes.clear()
+    counts = JobCounts(group_bys)
     with (
         quiet(),
         runner_of(runner, buffered, beam_flags, live, latency) as chosen,
-        ProgressLine(lambda: tallied_since(before) if chosen.workers_here else None),
+        ProgressLine(lambda: counts.so_far() if chosen.workers_here else None),
     ):
         result = _finished(lay, chosen)
-        return committed(result, before) if chosen.counts_all else tallied_since(before)
+        return counts.committed(result) if chosen.counts_all else counts.now()
 
 
 def _finished(lay: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineResult:

@@ -23,11 +23,11 @@ from chronon_beam.fetcher.serving_info import check_batch
 from chronon_beam.io.dead_letters.letter import Origin
 from chronon_beam.io.dead_letters.sinks import open_dead_letters, sink_failures
 from chronon_beam.io.kv_store import open_store
+from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write, Written
 from chronon_beam.pipeline.losses import losses
 from chronon_beam.pipeline.max_dead import MaxDead
-from chronon_beam.pipeline.metrics import count
 from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.overlap import inputs_of, outputs_of, refuse_overlap
 from chronon_beam.pipeline.prepare import loaded_group_by, planned, reached_store
@@ -100,6 +100,7 @@ def build_upload(
 ) -> beam.PCollection[int]:
     """Apply the upload to `root`; gives the numbers of values that were written at a time."""
     plan, end_ms, values_ms = job.info.plan, job.info.end_ms, job.info.values_ms
+    count = GroupByMetrics(plan.group_by.name)
     messages = root | "Read" >> source
     decoded: DecodedEvents = messages | "Decode" >> Decode(job.serde, job.columns, count)
     evaluated: Evaluated = decoded.events | "Evaluate" >> Evaluate(job.query, count=count)
@@ -131,9 +132,10 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
     say(f"{group_by.name}: batch values up to the end of {options.ds}, running on {runner}")
     counts = carry_out(
         lambda root: build_upload(root, job, source.transform(job.columns), dead_letters),
+        [group_by.name],
         runner,
         beam_flags,
-    )
+    )[group_by.name]
     say(upload_summary(counts, time.monotonic() - began, options.max_dead))
     if found := _missing(counts) + losses(Totals(counts), options.max_dead, options.allow_unread):
         raise JobFailed(f"{'; '.join(found)}. Readers stay with the batch they have")

@@ -8,7 +8,7 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-@pytest.mark.parametrize("name", ["operations", "serdes"])
+@pytest.mark.parametrize("name", ["metrics", "operations", "serdes"])
 def test_page_is_what_the_code_says_now(name: str) -> None:
     script = DOCS / f"make_{name}.py"
     spec = importlib.util.spec_from_file_location(script.stem, script)

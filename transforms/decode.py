@@ -77,7 +77,16 @@ def decode_messages(messages: Messages, decoder: Decoder) -> Result[Events]:
         return Result(_events(none, decoder.decode(none)), _unread(messages), counts)
     decoded = _decoded(messages, decoder)
     failures = [_dead(messages, decoded, index) for index in sorted(decoded.reasons)]
-    return Result(_events(messages, decoded), failures, {Metric.MESSAGES: len(messages.positions)})
+    return Result(_events(messages, decoded), failures, _sizes(messages))
+
+
+def _sizes(messages: Messages) -> dict[str, int]:
+    number = len(messages.positions)
+    return {
+        Metric.MESSAGES: number,
+        Metric.BATCH_MESSAGES: number,
+        Metric.MESSAGE_BYTES: sum(map(len, messages.payloads)),
+    }
 
 
 class DecodedEvents(NamedTuple):

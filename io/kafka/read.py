@@ -34,7 +34,7 @@ from chronon_beam.io.kafka.placement import spread
 from chronon_beam.io.kafka.progress import Vector, VectorCoder, VectorTracker
 from chronon_beam.io.kafka.session import Session, Step
 from chronon_beam.io.live import Live
-from chronon_beam.io.metrics import count
+from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.pool import Pool
 from chronon_beam.io.watermark import GivenWatermark
 
@@ -64,7 +64,7 @@ class ReadFromKafka(beam.PTransform):
     options: KafkaOptions
     columns: pa.Schema
     live: Live = field(default_factory=Live)
-    count: Count = count
+    count: Count = GroupByMetrics()
     uri: ValueProvider | None = None
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from confluent_kafka import Message
 
+from chronon_beam.api.counts import Metric
 from chronon_beam.api.evaluation import Evaluation
 from chronon_beam.api.records import Envelopes, Messages
 from chronon_beam.io.batches import ROWS, cuts
@@ -179,8 +180,8 @@ class Session:
             return Step(before._replace(next_offset=before.stop))
         progress = before._replace(next_offset=offsets[-1] + 1)
         messages = list(self._messages(str(before.place), records, offsets))
-        counts = {"tombstones": len(records) - sum(len(each.positions) for each in messages)}
-        step = Step(progress, messages, counts)
+        with_value = sum(len(each.positions) for each in messages)
+        step = Step(progress, messages, {Metric.TOMBSTONES: len(records) - with_value})
         if self._bounded:
             return step
         return self._promised(step, messages, _part(records, offsets), floor_ms)
@@ -196,7 +197,7 @@ class Session:
             each.outputs(pa.array(made.before_ms[part.indices(each.positions)])) for each in rows
         )
         progress = step.progress._replace(newest_ms=made.newest_ms)
-        return Step(progress, outputs, {**step.counts, "ahead": made.ahead})
+        return Step(progress, outputs, {**step.counts, Metric.AHEAD: made.ahead})
 
     def _messages(
         self, source: str, records: list[Message], offsets: list[int]
@@ -251,7 +252,7 @@ class Session:
         at = self._partitions[progress.place].next_offset
         letter = Messages(str(progress.place), [at], [b""], error=lost)
         outputs = letter_outputs(letter, self._evaluate)
-        return self._moved(Step(progress, outputs, {"lost": 1}))
+        return self._moved(Step(progress, outputs, {Metric.LOST: 1}))
 
     def _moved(self, step: Step) -> Step:
         self._partitions[step.progress.place] = step.progress

@@ -99,10 +99,10 @@ class KafkaSource(Source):
 
     def transform(self, columns: pa.Schema) -> beam.PTransform:
         """See `Source.transform`."""
-        return ReadFromKafka(self.options, columns, self.live, uri=self.uri)
+        return ReadFromKafka(self.options, columns, self.live, self.count, self.uri)
 
     def rows(self, columns: pa.Schema, evaluation: StartEvaluation) -> beam.PTransform:
         """See `Source.rows`."""
         return ReadRowsFromKafka(
-            self.options, columns, self.live, uri=self.uri, evaluation=evaluation
+            self.options, columns, self.live, self.count, self.uri, evaluation=evaluation
         )

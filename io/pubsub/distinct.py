@@ -16,7 +16,7 @@ from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateS
 from apache_beam.typehints import Tuple
 from numpy.typing import NDArray
 
-from chronon_beam.api.counts import Count
+from chronon_beam.api.counts import Count, Metric
 from chronon_beam.api.records import Messages
 from chronon_beam.io.pubsub.remembered import Remembered
 
@@ -132,6 +132,6 @@ class _RememberFn(beam.DoFn):
             if taken.blob:
                 bags[taken.young].add(taken.blob)
             cell.write(taken.cell)
-        self._count("redelivered", len(positions) - len(taken.fresh))
+        self._count(Metric.REDELIVERED, len(positions) - len(taken.fresh))
         if len(taken.fresh):
             yield some_of(messages, taken.fresh)

@@ -21,7 +21,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 from chronon_beam.api.counts import Count
 from chronon_beam.api.records import MIN_MS, Messages
 from chronon_beam.io.live import Live
-from chronon_beam.io.metrics import count
+from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.pool import Pool
 from chronon_beam.io.pubsub.distinct import Distinct
 from chronon_beam.io.pubsub.options import PubsubOptions
@@ -49,7 +49,7 @@ class ReadFromPubsub(beam.PTransform):
     options: PubsubOptions
     columns: pa.Schema
     live: Live = field(default_factory=Live)
-    count: Count = count
+    count: Count = GroupByMetrics()
 
     def __post_init__(self) -> None:
         super().__init__()

@@ -57,4 +57,4 @@ class PubsubSource(Source):
 
     def transform(self, columns: pa.Schema) -> beam.PTransform:
         """See `Source.transform`."""
-        return ReadFromPubsub(self.options, columns, self.live)
+        return ReadFromPubsub(self.options, columns, self.live, self.count)

@@ -10,10 +10,12 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows
 
+from chronon_beam.aggregator.codecs import COMPLETE
+from chronon_beam.api.counts import Metric
 from chronon_beam.api.records import Failure, Form, PutRequest
 from chronon_beam.io import kv_store
 from chronon_beam.io.kv_store import Bounds, MemoryStore, open_store
-from chronon_beam.io.write import Pending, Write, request_failure, write_all
+from chronon_beam.io.write import Pending, Write, newest_age_ms, request_failure, write_all
 
 
 def put(number: int, dataset: str = "D") -> PutRequest:
@@ -99,14 +101,15 @@ def run(uri: str, batches: list[list[PutRequest]], written: list[int], failed: l
 
 def test_pipeline_writes_and_counts():
     counters = run("memory:written", [[put(1), put(2)], [], [put(3)]], [2, 0, 1], [])
-    assert counters == {"written": 3}
+    assert counters == {Metric.WRITTEN: 3, Metric.WRITTEN_BYTES: 3}
     assert len(list(open_store("memory:written").scan("D"))) == 3
 
 
 def test_pipeline_dead_letters_what_keeps_failing(monkeypatch):
     monkeypatch.setitem(kv_store.BUILT_IN, "flaky", f"{__name__}:open_flaky")
     counters = run("flaky:", [[put(0), put(1), put(2)]], [2], [b"k1"])
-    assert counters == {"written": 2, "retried": 3, "dead_write": 1}
+    counts = {Metric.WRITTEN: 2, Metric.RETRIED: 3, Metric.DEAD_WRITE: 1}
+    assert counters == {**counts, Metric.WRITTEN_BYTES: 3}
 
 
 def test_dataset_is_made_even_when_nothing_is_written(tmp_path):
@@ -127,6 +130,16 @@ def test_requests_wait_for_rows_bytes_or_age_whichever_comes_first():
     assert not pending.add([put(1)])
     now_s[0] = 5.3
     assert pending.add([put(2)])
+
+
+def test_age_is_that_of_the_newest_event_unless_its_tile_closes() -> None:
+    old, new = put(1), put(2)._replace(ts_ms=9)
+    assert newest_age_ms([old, new, old], 12) == 3
+    assert newest_age_ms([old, new._replace(value_bytes=b"\xff" + COMPLETE)], 12) is None
+    assert newest_age_ms([old._replace(value_bytes=b"\xff" + COMPLETE), new], 12) == 3
+    row = new._replace(value_bytes=COMPLETE, tile_size_ms=0)
+    assert newest_age_ms([row], 12) == 3
+    assert newest_age_ms([new._replace(ts_ms=20)], 12) == 0
 
 
 class Collecting(Flaky):
@@ -167,7 +180,8 @@ class Down(Collecting):
 
 def test_worker_starts_while_a_store_that_is_waited_for_is_down(monkeypatch):
     monkeypatch.setitem(kv_store.BUILT_IN, "flaky", f"{__name__}:open_down")
-    assert run("flaky:", [[put(1), put(2)]], [2], []) == {"written": 2}
+    counters = run("flaky:", [[put(1), put(2)]], [2], [])
+    assert counters == {Metric.WRITTEN: 2, Metric.WRITTEN_BYTES: 2}
     monkeypatch.setattr(Down, "tries_again", False)
     with pytest.raises(ConnectionError, match="instance is down"):
         run("flaky:", [[put(1), put(2)]], [2], [])

@@ -17,7 +17,7 @@ from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io import kv_store
 from chronon_beam.io.kv_store import MemoryStore, open_store
 from chronon_beam.pipeline.job import Job, build
-from chronon_beam.pipeline.metrics import tallied_since, tally
+from chronon_beam.pipeline.metrics import JobCounts
 from chronon_beam.pipeline.runners.embedded import embedded_runner
 from chronon_beam.pipeline.summary import Totals
 from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
@@ -120,7 +120,8 @@ def job_of(
 
 def run(job: Job, source: beam.PTransform, runner: Any = None, **options: Any) -> Outcome:
     """Run to the end."""
-    before = dict(tally)
+    name = job.plan.group_by.name
+    counts = JobCounts([name])
     pipeline_options = PipelineOptions([], **options)
     with beam.Pipeline(
         runner=runner or embedded_runner(buffered=False), options=pipeline_options
@@ -128,7 +129,7 @@ def run(job: Job, source: beam.PTransform, runner: Any = None, **options: Any) -
         build(root, job, source, CollectDead(job.store_uri))
     store = open_store(job.store_uri)
     assert isinstance(store, Recording)
-    return Outcome(job.plan, store, _dead.get(job.store_uri, []), tallied_since(before), job.tiled)
+    return Outcome(job.plan, store, _dead.get(job.store_uri, []), counts.now()[name], job.tiled)
 
 
 def run_batches(job: Job, batches: list[Messages]) -> Outcome:

@@ -24,6 +24,7 @@ from chronon_beam.api import (
     Window,
     select,
 )
+from chronon_beam.api.counts import Metric
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load, save
@@ -203,5 +204,5 @@ def test_changes_with_before_and_after_are_two_rows_also_when_late(tiled: bool) 
     found = outcome.features([{"user": "ann"}, {"user": "bob"}], BEGIN_MS + 10)
     assert found == [{"d_sum_1h": 0.0}, {"d_sum_1h": 1.0}]
     assert outcome.counts["rows"] == 7
-    assert (outcome.counts.get("late", 0) > 0) == tiled
+    assert (outcome.counts.get(Metric.LATE, 0) > 0) == tiled
     assert not outcome.dead

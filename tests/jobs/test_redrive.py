@@ -12,6 +12,7 @@ import pytest
 from day_in_parts import MODES, NOON_MS, Place, day
 from killable import ENOUGH, Killable, Killed
 
+from chronon_beam.api.counts import Metric
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.io.runs.entry import EntryRefused
 from chronon_beam.io.runs.lease import DatasetInUse, Lease
@@ -39,7 +40,7 @@ class Damaged:
         mixed: list[dict[str, Any]] = self.events[:SOUND] + damaged
         chance.shuffle(mixed)
         self.place.write("all", mixed)
-        assert self.run().counts["dead_decode"] == DAMAGED
+        assert self.run().counts[Metric.DEAD_DECODE] == DAMAGED
 
     def run(self, **options: Any) -> Any:
         flags = replace(self.place.options("all", self.place.store), dead_letters=self.letters)
@@ -106,7 +107,7 @@ def test_letters_count_once_wherever_a_redrive_is_killed(tmp_path: Path, mode: s
 
 def test_letters_of_runs_that_were_replaced_were_read_again(tmp_path: Path) -> None:
     damaged = Damaged(tmp_path, "tiled")
-    assert damaged.run(existing="replace").counts["dead_decode"] == DAMAGED
+    assert damaged.run(existing="replace").counts[Metric.DEAD_DECODE] == DAMAGED
     damaged.mend()
     assert damaged.redrive() == {Fate.REDRIVEN: DAMAGED}  # the same letters fell in both runs
     assert damaged.place.features() == damaged.expected()

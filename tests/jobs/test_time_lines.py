@@ -17,6 +17,7 @@ from jobs import Outcome, job_of, run
 from vectors import Vector, vectors
 
 from chronon_beam.api import Aggregation, Operation
+from chronon_beam.api.counts import Metric
 from chronon_beam.api.records import MIN_MS, Messages
 from chronon_beam.transforms.spark.session import parse_ddl
 from chronon_beam.transforms.tiling.settings import Late
@@ -134,7 +135,7 @@ def test_late_event_is_repaired_in_the_store() -> None:
     assert outcome.features([{"k": "a"}], BEGIN_MS + 3 * TILE_MS) == [
         {"n_sum_1h": 7, "n_last9_1h": [4, 2, 1]}
     ]
-    assert outcome.counts["late"] == 2
+    assert outcome.counts[Metric.LATE] == 2
     assert outcome.nothing_is_missing()
 
 
@@ -154,7 +155,7 @@ def test_event_within_the_allowed_lateness_is_aggregated() -> None:
     line.watermark(TILE_MS + 60_000).event(3, 4)
     outcome = played(line, lateness_ms=60_000)
     assert writes(outcome) == [Write(0, 1), closing(0, 1), Write(0, 3), Write(0, 7)]
-    assert outcome.counts["late"] == 1
+    assert outcome.counts[Metric.LATE] == 1
 
 
 @pytest.mark.parametrize("lateness_ms", [0, 60_000])

@@ -14,6 +14,7 @@ from chronon_beam.api import (
     Aggregation,
     Operation,
 )
+from chronon_beam.api.counts import Metric
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.records import Messages
 from chronon_beam.pipeline.summary import Totals
@@ -54,9 +55,9 @@ def check(totals: Totals, drawn: list[Any]) -> None:
     rows = [rows_of(event) for event in drawn]
     timeless = [e for e in drawn if rows_of(e) > 0 and e["t"] is None]
     assert totals["messages"] == len(drawn)
-    assert totals["dead_decode"] == rows.count(-1)
+    assert totals[Metric.DEAD_DECODE] == rows.count(-1)
     assert totals["filtered"] == rows.count(0)
-    assert totals["dead_evaluate"] == len(timeless)
+    assert totals[Metric.DEAD_EVALUATE] == len(timeless)
     assert totals["rows"] == sum(n for n in rows if n > 0) - sum(map(rows_of, timeless))
     assert totals.missing == 0
 

@@ -15,6 +15,7 @@ from jobs import CollectDead, batches_of, job_of, run_batches
 from chronon_beam.aggregator.batch_fold import BatchFold
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import Accuracy, Aggregation, Operation, TimeUnit, Window
+from chronon_beam.api.counts import Metric
 from chronon_beam.api.data_types import LONG, STRING, list_of
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.records import Messages
@@ -23,7 +24,7 @@ from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load, save
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.job import Job
-from chronon_beam.pipeline.metrics import tallied_since, tally
+from chronon_beam.pipeline.metrics import JobCounts
 from chronon_beam.pipeline.upload import Upload, build_upload
 from chronon_beam.transforms.fold import Folder
 from chronon_beam.transforms.rows import Rows
@@ -36,13 +37,14 @@ def uploaded(job: Job, end_ms: int, batches: list[Messages]) -> dict[str, int]:
     """Upload what `job` is of into its store; the counts."""
     store = open_store(job.store_uri)
     info = begin_upload(store, BatchInfo(job.plan, end_ms))
-    before = dict(tally)
+    name = job.plan.group_by.name
+    counts = JobCounts([name])
     with beam.Pipeline(runner=FnApiRunner()) as root:
         source = beam.Create(batches, reshuffle=False)
         upload = Upload(info, job.query, job.store_uri)
         build_upload(root, upload, source, CollectDead(f"{job.store_uri}/upload"))
     save_batch(store, info)
-    return tallied_since(before)
+    return counts.now()[name]
 
 
 def known(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -68,7 +70,7 @@ def test_upload_and_stream_give_the_same_features_as_brute_force(
     save(outcome.store, ServingInfo(job.plan, tiled))
     fetcher = Fetcher.of(load(outcome.store, group_by), outcome.store)
     assert alike(fetcher.fetch(KEYS, at_ms), expected)
-    assert counts.get("written", 0) == counts.get("values", 0)
+    assert counts.get(Metric.WRITTEN, 0) == counts.get("values", 0)
     assert not fetcher.counts["degraded"]
 
 
@@ -83,9 +85,8 @@ def test_batch_alone_is_served_and_counts_what_is_outside() -> None:
     store = open_store(job.store_uri)
     fetcher = Fetcher.of(load(store, group_by), store)
     assert fetcher.fetch(KEYS[:1], end_ms) == [{"i_sum_1d": 2 + 16}]
-    assert {n: counts[n] for n in ("messages", "rows", "outside", "dead_evaluate", "written")} == {
-        "messages": 5, "rows": 4, "outside": 2, "dead_evaluate": 1, "written": 1,
-    }  # fmt: skip
+    expected = {"messages": 5, "rows": 4, "outside": 2, Metric.DEAD_EVALUATE: 1, Metric.WRITTEN: 1}
+    assert {name: counts[name] for name in expected} == expected
 
 
 def test_snapshot_features_stay_as_they_were_at_the_batchs_end() -> None:

@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chronon_beam.api.counts import Metric, dead
 from chronon_beam.pipeline.losses import losses
 from chronon_beam.pipeline.max_dead import MaxDead, parse_max_dead
 from chronon_beam.pipeline.summary import Totals
 
 
 @pytest.mark.parametrize(
-    ("given_limit", "dead", "events", "too_many"),
+    ("given_limit", "lost", "events", "too_many"),
     [
         (None, 99, 99, False),
         (None, 50, 100, False),
@@ -25,15 +26,15 @@ from chronon_beam.pipeline.summary import Totals
         ("2.5%", 2, 40, True),
     ],
 )
-@pytest.mark.parametrize("step", ["decode", "evaluate", "tile", "convert", "fold"])
+@pytest.mark.parametrize("step", ["Decode", "Evaluate", "Tile", "Convert", "Fold"])
 def test_dead_letters_above_the_limit_fail_the_job(
-    given_limit: str | None, dead: int, events: int, too_many: bool, step: str
+    given_limit: str | None, lost: int, events: int, too_many: bool, step: str
 ) -> None:
     limit = MaxDead() if given_limit is None else parse_max_dead(given_limit)
-    found = losses(Totals({"messages": events, f"dead_{step}": dead}), limit, allow_unread=False)
+    found = losses(Totals({"messages": events, dead(step): lost}), limit, allow_unread=False)
     assert (len(found) == 1) == too_many
     if too_many:
-        assert f"{dead:,} of {events:,} events are dead letters" in found[0]
+        assert f"{lost:,} of {events:,} events are dead letters" in found[0]
         assert f"--max_dead allows ({limit})" in found[0]
 
 
@@ -63,5 +64,5 @@ def test_what_could_not_be_read_is_told_by_file_and_place() -> None:
 
 @pytest.mark.parametrize("allow_unread", [True, False])
 def test_what_could_not_be_written_fails_the_job(allow_unread: bool) -> None:
-    (told,) = losses(Totals({"messages": 10, "dead_write": 1}), MaxDead(), allow_unread)
+    (told,) = losses(Totals({"messages": 10, Metric.DEAD_WRITE: 1}), MaxDead(), allow_unread)
     assert "1 requests could not be written" in told

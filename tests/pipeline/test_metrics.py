@@ -1,4 +1,4 @@
-"""The metrics of a job: Beam's, and the tally of the process."""
+"""What the launcher of a job reads of its counts."""
 
 from typing import Any
 
@@ -6,30 +6,37 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from chronon_beam.api.counts import Metric
-from chronon_beam.pipeline.metrics import committed, count, tallied_since, tally
+from chronon_beam.io.metrics import GroupByMetrics
+from chronon_beam.pipeline.metrics import JobCounts
+
+A, B = GroupByMetrics("test.a"), GroupByMetrics("test.b")
 
 
-def counted(numbers: list[int], name: str) -> tuple[dict[str, int], Any]:
-    before = dict(tally)
+def run(numbers: list[int]) -> Any:
+    """A job that records numbers for two GroupBys, and ten times as much for the second."""
+
+    def record(number: int) -> None:
+        A(Metric.WRITTEN, number)
+        B(Metric.WRITTEN, 10 * number)
+        B(Metric.LATEST_S, number)
+
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    _ = pipeline | beam.Create(numbers) | beam.Map(lambda number: count(name, number))
+    _ = pipeline | beam.Create(numbers) | beam.Map(record)
     result = pipeline.run()
     result.wait_until_finish()
-    return before, result
+    return result
 
 
-def test_what_stages_count_is_committed_and_tallied() -> None:
-    before, result = counted([3, 4, 0], Metric.WRITTEN)
-    assert committed(result, before) == {"written": 7}
-    assert tallied_since(before)["written"] == 7
-
-
-def test_times_are_spread_out_and_not_added_up() -> None:
-    before, result = counted([3, 0], Metric.WRITE_BATCH_MS)
-    (found,) = result.metrics().query()["distributions"]
-    assert (found.key.metric.namespace, found.key.metric.name) == ("chronon", "write_batch_ms")
-    assert (found.committed.min, found.committed.max, found.committed.count) == (0, 3, 2)
-    assert not tallied_since(before).get("write_batch_ms")
+def test_each_job_has_counts_of_its_own_for_each_of_its_group_bys() -> None:
+    run([9])
+    counts = JobCounts([A.group_by, B.group_by])
+    expected = {
+        "test.a": {Metric.WRITTEN: 7},
+        "test.b": {Metric.WRITTEN: 70, Metric.LATEST_S: 4},
+    }
+    assert counts.committed(run([3, 4, 0])) == expected
+    assert counts.now() == expected
+    assert counts.so_far() == {Metric.WRITTEN: 77}
 
 
 def test_runner_without_metrics_is_counted_by_the_process() -> None:
@@ -37,6 +44,7 @@ def test_runner_without_metrics_is_counted_by_the_process() -> None:
         def metrics(self) -> Any:
             raise NotImplementedError
 
-    tally["written"] += 5
-    before = {**tally, "written": tally["written"] - 5}
-    assert committed(NoMetrics(), before)["written"] == 5  # pyright: ignore[reportArgumentType]
+    counts = JobCounts([A.group_by])
+    A(Metric.WRITTEN, 5)
+    result: Any = NoMetrics()
+    assert counts.committed(result) == {"test.a": {Metric.WRITTEN: 5}}

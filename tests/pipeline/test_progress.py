@@ -3,11 +3,12 @@
 import io
 import time
 
+from chronon_beam.api.counts import Metric
 from chronon_beam.pipeline.progress import ProgressLine
 
 
 def test_line_shows_counts_and_rate_until_it_is_left() -> None:
-    out, counts = io.StringIO(), {"messages": 1500, "written": 1200, "dead_decode": 3}
+    out, counts = io.StringIO(), {"messages": 1500, Metric.WRITTEN: 1200, Metric.DEAD_DECODE: 3}
     with ProgressLine(lambda: counts, interval_s=0.01, to=out):
         deadline_s = time.monotonic() + 5
         while not out.getvalue() and time.monotonic() < deadline_s:
@@ -35,7 +36,7 @@ class Terminal(io.StringIO):
 
 
 def test_terminal_has_one_live_line_and_nothing_is_left_of_it() -> None:
-    out, counts = Terminal(), {"messages": 1500, "written": 1200}
+    out, counts = Terminal(), {"messages": 1500, Metric.WRITTEN: 1200}
     with ProgressLine(lambda: counts, interval_s=0.01, to=out):
         while "events 1,500" not in out.getvalue():
             time.sleep(0.01)
@@ -44,7 +45,7 @@ def test_terminal_has_one_live_line_and_nothing_is_left_of_it() -> None:
 
 
 def test_where_events_stand_still_the_rate_is_that_of_what_moves() -> None:
-    out, counts = io.StringIO(), {"messages": 1500, "tiles": 10, "written": 10}
+    out, counts = io.StringIO(), {"messages": 1500, "tiles": 10, Metric.WRITTEN: 10}
     with ProgressLine(lambda: counts, interval_s=0.01, to=out):
         while "events/s" not in out.getvalue():
             time.sleep(0.01)

@@ -71,7 +71,7 @@ class LiveReader:
         self._fn = _LiveReadFn(read, start)
         self._fn.setup()
 
-    def _count(self, name: str, number: int) -> None:
+    def _count(self, name: str, number: int, part: str = "") -> None:
         self._counts[name] = self._counts.get(name, 0) + number
 
     def beginning(self) -> Reached:

@@ -19,6 +19,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from bigtable_emulator import BigtableEmulator
 from bigtable_proxy import BigtableProxy, Fault
 
+from chronon_beam.api.counts import Metric
 from chronon_beam.api.records import Failure, GetRequest, PutRequest, TimedValue
 from chronon_beam.io.bigtable.errors import BigtableError
 from chronon_beam.io.bigtable.write_to_bigtable import WriteToBigtable
@@ -161,9 +162,9 @@ def test_200_000_tile_writes_end_as_they_should_but_for_the_dead_letters(
     codes = {code.name for code in LASTING if code is not Code.NOT_FOUND}
     assert {failure.reason.split(": ")[1] for failure in dead} == codes
     counted = {metric.key.metric.name: metric.committed for metric in counters(root)}
-    assert counted["written"] + counted["dead_write"] == 220_000
-    assert counted["dead_write"] == len(dead)
-    assert counted["retried"] > 1000
+    assert counted[Metric.WRITTEN] + counted[Metric.DEAD_WRITE] == 220_000
+    assert counted[Metric.DEAD_WRITE] == len(dead)
+    assert counted[Metric.RETRIED] > 1000
 
 
 def last_state(killed_at: int, dead: list[Failure]) -> dict[tuple[bytes, int], bytes]:

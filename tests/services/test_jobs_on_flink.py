@@ -13,6 +13,7 @@ from drawing import alike
 from out_of_order import AT_MS, KEYS, Log, drawn, job_of, without_ties
 from replay import Replay, save
 
+from chronon_beam.api.counts import Metric
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import open_store
@@ -62,7 +63,7 @@ def test_200_000_events_give_the_same_everywhere(
         build(root, job, Replay(path), open_dead_letters(f"file:{dead_letters}"))
         result = root.run()
         result.wait_until_finish()
-        counts = committed(result, {})
+        counts = committed(result, job.plan.group_by.name)
     store = open_store(store_uri)
     found = Fetcher(job.plan, store).fetch(KEYS, AT_MS)
     store.close()
@@ -72,9 +73,9 @@ def test_200_000_events_give_the_same_everywhere(
     assert {letter["step"] for letter in buried} == {"Decode"}
     assert counts["messages"] == EVENTS
     assert counts["filtered"] == expected.filtered
-    assert counts["dead_decode"] == len(expected.dead)
+    assert counts[Metric.DEAD_DECODE] == len(expected.dead)
     assert counts["rows"] == EVENTS - len(expected.dead) - expected.filtered
-    assert counts["late"] > 500
+    assert counts[Metric.LATE] > 500
 
 
 @pytest.mark.parametrize(

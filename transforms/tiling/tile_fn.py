@@ -1,8 +1,7 @@
 """The stateful DoFns of tiling: they read the state, call `WindowTiles`, and write the state."""
 
 import uuid
-from collections.abc import Callable, Iterator
-from threading import Lock
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -30,6 +29,7 @@ from chronon_beam.transforms.tiling.life import Life
 from chronon_beam.transforms.tiling.settings import Tiling
 from chronon_beam.transforms.tiling.shards import ShardBatch
 from chronon_beam.transforms.tiling.state import CellState, LogState, TimerState, apply
+from chronon_beam.transforms.tiling.tile_caches import TileCaches, WindowKey
 from chronon_beam.transforms.tiling.window_tiles import Effects, WindowTiles
 
 REFUSED = "refused"
@@ -38,28 +38,7 @@ REFUSED = "refused"
 _Param: Any = beam.DoFn
 
 
-class _TileCaches:
-    """The WindowTiles of this process; each is checked against Beam's state at every use."""
-
-    def __init__(self) -> None:
-        self._tiles: dict[tuple[str, bytes, int], WindowTiles] = {}
-        self._lock = Lock()
-
-    def get(
-        self, job: str, shard: bytes, start_ms: int, make: Callable[[], WindowTiles]
-    ) -> WindowTiles:
-        with self._lock:
-            found = self._tiles.get((job, shard, start_ms))
-            if found is None:
-                found = self._tiles[job, shard, start_ms] = make()
-            return found
-
-    def drop(self, job: str, shard: bytes, start_ms: int) -> None:
-        with self._lock:
-            self._tiles.pop((job, shard, start_ms), None)
-
-
-_caches = _TileCaches()
+_caches = TileCaches()
 
 
 @beam.typehints.with_input_types(Tuple[bytes, bytes])
@@ -104,6 +83,7 @@ class EveryEventFn(beam.DoFn):
         with tiles.lock:
             effects = tiles.receive(batch, cell.read(), log.read)
             _take(effects, log, cell, phase_end)
+            self._measure(shard, window, tiles)
         # Yielded after the lock: an error downstream must not leave it held.
         yield from self._outputs(effects, window, batch.source)
 
@@ -120,19 +100,27 @@ class EveryEventFn(beam.DoFn):
         with tiles.lock:
             effects = tiles.end_phase(cell.read(), log.read)
             _take(effects, log, cell, phase_end)
+            self._measure(shard, window, tiles)
         if effects.change is not None and effects.change.cell is None:
-            _caches.drop(self._job, shard, _ms(window.start))
+            _caches.drop(self._key(shard, window))
         yield from self._outputs(effects, window)
 
     def _tiles_of(self, shard: bytes, window: IntervalWindow) -> WindowTiles:
-        start_ms = _ms(window.start)
-
         def make() -> WindowTiles:
-            life = Life(start_ms, _ms(window.end), self._tiling.lateness_ms)
+            life = Life(_ms(window.start), _ms(window.end), self._tiling.lateness_ms)
             buffered = not self._tiling.trigger.every_event
             return WindowTiles(self._rows, self._codec, life, buffered)
 
-        return _caches.get(self._job, shard, start_ms, make)
+        return _caches.get(self._key(shard, window), make)
+
+    def _key(self, shard: bytes, window: IntervalWindow) -> WindowKey:
+        return WindowKey(self._job, shard, _ms(window.start))
+
+    def _measure(self, shard: bytes, window: IntervalWindow, tiles: WindowTiles) -> None:
+        """Record how much this process keeps for the step."""
+        whole = _caches.resized(self._key(shard, window), tiles.size)
+        self._count(Metric.LIVE_TILES, whole.tiles, part=self._job)
+        self._count(Metric.LOG_BYTES, whole.log_bytes, part=self._job)
 
     def _outputs(self, effects: Effects, window: IntervalWindow, source: str = "") -> Iterator[Any]:
         self._count(Metric.LATE, effects.late)
@@ -187,6 +175,7 @@ class BufferedFn(EveryEventFn):
         with tiles.lock:
             effects = tiles.receive(batch, cell.read(), log.read)
             _take(effects, log, cell, phase_end)
+            self._measure(shard, window, tiles)
             if effects.sets_flush:
                 flush.set(Timestamp.now() + (self._tiling.trigger.interval_ms or 0) / 1000)
         yield from self._outputs(effects, window, batch.source)
@@ -203,6 +192,7 @@ class BufferedFn(EveryEventFn):
         with tiles.lock:
             effects = tiles.flush(cell.read(), log.read)
             _take(effects, log, cell)
+            self._measure(shard, window, tiles)
         yield from self._outputs(effects, window)
 
 

@@ -9,6 +9,7 @@ the cell, whatever its size.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import NamedTuple
 
 from chronon_beam.aggregator.codecs import TileCodec, complete
 from chronon_beam.aggregator.row import Accumulator, RowAggregator
@@ -17,6 +18,13 @@ from chronon_beam.transforms.tiling.state import TileColumns
 
 _SNAPSHOT_SLACK = 1000
 """How many tiles the log may hold beyond twice the live ones before a snapshot replaces it."""
+
+
+class Size(NamedTuple):
+    """How many tiles are kept in memory, and how many bytes their log has."""
+
+    tiles: int
+    log_bytes: int
 
 
 class _Entry:
@@ -46,7 +54,12 @@ class TileLog:
         self._tiles: dict[bytes, _Entry] = {}
         self._changed: dict[bytes, None] = {}
         self._unflushed: dict[bytes, None] = {}
-        self._logged = 0
+        self._logged = self._log_bytes = 0
+
+    @property
+    def size(self) -> Size:
+        """How much there is, in memory and in the log."""
+        return Size(len(self._tiles), self._log_bytes)
 
     def load(
         self, token: bytes | None, read_log: Callable[[], Iterable[bytes]], all_due: bool = False
@@ -74,6 +87,7 @@ class TileLog:
         for blob in blobs:
             keys, values, ts_ms = TileColumns.unpack(blob)
             self._logged += len(keys)
+            self._log_bytes += len(blob)
             self._tiles.update(
                 zip(keys, map(_Entry, [None] * len(keys), ts_ms, values), strict=True)
             )
@@ -157,6 +171,7 @@ class TileLog:
         keys = self._tiles if replaces else self._changed
         self._logged = len(keys) + (0 if replaces else self._logged)
         blob = self._columns(keys).pack() if keys else None
+        self._log_bytes = len(blob or b"") + (0 if replaces else self._log_bytes)
         self._changed, self._token = {}, token
         return blob, replaces
 

@@ -20,7 +20,7 @@ from chronon_beam.transforms.rows import Tiles
 from chronon_beam.transforms.tiling.life import Life
 from chronon_beam.transforms.tiling.shards import ShardBatch
 from chronon_beam.transforms.tiling.state import TOKEN_BYTES, CellValue, StateChange, TileColumns
-from chronon_beam.transforms.tiling.tile_log import FittingRows, TileLog
+from chronon_beam.transforms.tiling.tile_log import FittingRows, Size, TileLog
 
 
 class Effects(NamedTuple):
@@ -69,6 +69,11 @@ class WindowTiles:
         self._log = TileLog(rows, codec)
         self._phase = Phase.OPEN
         self._flush_is_set = False
+
+    @property
+    def size(self) -> Size:
+        """How much there is of the tiles."""
+        return self._log.size
 
     def receive(self, batch: ShardBatch, cell: bytes | None, read_log: ReadLog) -> Effects:
         """Take the rows of a batch."""
