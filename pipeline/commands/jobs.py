@@ -1,4 +1,4 @@
-"""`chronon-beam jobs`: lists, watches, stops and cancels jobs on a Flink cluster."""
+"""`chronon-beam jobs`: starts, lists, watches, stops, restarts and cancels jobs on Flink."""
 
 import os
 import sys
@@ -31,6 +31,20 @@ _STOP = """example:
   chronon-beam jobs stop shop.orders.v1 --savepoint_dir=s3://bucket/savepoints
 
 Prints the path of the savepoint, from which a job goes on."""
+
+_START = """example:
+  chronon-beam jobs start job.jar --source kafka://broker:9092/ice_cream \\
+      --store bigtable://project/instance --parallelism 4
+
+The jar is made by `chronon-beam template flink`. Flags that are not listed are its arguments, as
+after `flink run job.jar`; `java -jar job.jar --help` lists them. Prints the id of the job once all
+of it runs."""
+
+_RESTART = """example:
+  chronon-beam jobs restart shop.orders.v1 --parallelism 8
+
+A job that runs is stopped with a savepoint; one that has ended goes on from its newest savepoint
+or checkpoint. Flags that are not listed are arguments of the jar that change. Prints the new id."""
 
 _CANCEL = """example:
   chronon-beam jobs cancel 5c6d
@@ -147,6 +161,51 @@ def _add_savepoint_dir(parser: ArgumentParser) -> None:
     )
 
 
+def _add_start(parser: ArgumentParser) -> None:
+    parser.add_argument("jar", metavar="JAR", help="what `chronon-beam template flink` has made")
+    _add_cluster(parser)
+    parser.add_argument(
+        "--from_savepoint",
+        metavar="PATH|latest",
+        help="go on from this savepoint or checkpoint; latest: from the newest one of the last job "
+        "of that name",
+    )
+
+
+def _start(arguments: Namespace, words: list[str]) -> int:
+    from pathlib import Path
+
+    from chronon_beam.pipeline.jobs import starting, table
+
+    flink, jar = _flink(arguments), Path(arguments.jar)
+    given = starting.as_arguments(words)
+    savepoint = arguments.from_savepoint
+    if savepoint == starting.LATEST:
+        savepoint = starting.latest_by_name(flink, starting.job_name(jar, given))
+        _say(f"going on from {savepoint}")
+    launch = starting.Launch(starting.uploaded(flink, jar), tuple(given))
+    job_id = starting.start(flink, launch, savepoint, _say)
+    print(table.result(arguments.json, job_id, id=job_id))
+    return DONE
+
+
+def _add_restart(parser: ArgumentParser) -> None:
+    _add_job(parser)
+    _add_savepoint_dir(parser)
+
+
+def _restart(arguments: Namespace, words: list[str]) -> int:
+    from chronon_beam.pipeline.jobs import table
+    from chronon_beam.pipeline.jobs.restarting import restart
+    from chronon_beam.pipeline.jobs.starting import as_arguments
+
+    flink, job = _job(arguments)
+    again = restart(flink, job, as_arguments(words), arguments.savepoint_dir, _say)
+    fields = {"id": again.job_id, "savepoint": again.savepoint}
+    print(table.result(arguments.json, again.job_id, **fields))
+    return DONE
+
+
 def _stop(arguments: Namespace, _: list[str]) -> int:
     from chronon_beam.pipeline.jobs import ending, table
 
@@ -171,12 +230,14 @@ def _say(text: str) -> None:
 
 
 COMMAND = CommandGroup(
-    "jobs on a Flink cluster: list, status, stop with savepoint, cancel",
+    "jobs on a Flink cluster: start, list, status, stop, restart, cancel",
     _EXAMPLE,
     {
+        "start": Command("start the jar of a template", _START, _add_start, _start, True),
         "list": Command("all jobs of a cluster", _LIST, _add_list, _list),
         "status": Command("how a job does, and why it has failed", _STATUS, _add_status, _status),
         "stop": Command("stop a job with a savepoint; prints its path", _STOP, _add_stop, _stop),
+        "restart": Command("start a job again", _RESTART, _add_restart, _restart, True),
         "cancel": Command("end a job without a savepoint", _CANCEL, _add_job, _cancel),
     },
 )

@@ -71,6 +71,22 @@ class RunningJob(Struct, frozen=True):
     vertices: list[Vertex]
 
 
+class ExecutionConfig(Struct, frozen=True):
+    """The part of `/jobs/ID/config` that the program of the job has set.
+
+    Attributes:
+        user_config: Beam's pipeline options by their names in Java, as text.
+    """
+
+    user_config: dict[str, str] = field(name="user-config", default={})
+
+
+class JobConfig(Struct, frozen=True):
+    """`/jobs/ID/config`."""
+
+    execution: ExecutionConfig = field(name="execution-config", default=ExecutionConfig())
+
+
 class Checkpoint(Struct, frozen=True):
     """A checkpoint or a savepoint.
 
@@ -196,3 +212,43 @@ class SavepointProgress(Struct, frozen=True):
 
     status: OperationState
     result: SavepointResult | None = field(name="operation", default=None)
+
+
+class ClusterOverview(Struct, frozen=True):
+    """`/overview`."""
+
+    slots: int = field(name="slots-total")
+    free_slots: int = field(name="slots-available")
+
+
+class JarFile(Struct, frozen=True):
+    """One jar of `/jars`.
+
+    Attributes:
+        name: as it was uploaded; not unique.
+    """
+
+    jar_id: str = field(name="id")
+    name: str
+
+
+class JarFiles(Struct, frozen=True):
+    """`/jars`."""
+
+    files: list[JarFile]
+
+
+class UploadedFile(Struct, frozen=True):
+    """The answer to an upload.
+
+    Attributes:
+        filename: a path; its last part is the jar's id.
+    """
+
+    filename: str
+
+
+class StartedJob(Struct, frozen=True):
+    """The answer to a jar that was run."""
+
+    job_id: str = field(name="jobid")

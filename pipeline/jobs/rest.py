@@ -10,7 +10,11 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +24,11 @@ from chronon_beam.pipeline.runners.root_cause import root_cause
 
 ANSWER_WITHIN_S = 10.0
 """How long a cluster that is well takes at most for a question."""
+
+_SUBMIT_WITHIN_S = 300.0
+"""A JobManager takes a jar of 200 MB, or runs a jar's main program, before it answers."""
+
+_PIECE = 1 << 20
 
 _Json = Mapping[str, object]
 _T = TypeVar("_T")
@@ -57,6 +66,10 @@ class FlinkRest:
         self.url = (address if "://" in address else f"http://{address}").rstrip("/")
         self._within_s = within_s
 
+    def overview(self) -> answers.ClusterOverview:
+        """The cluster's task slots."""
+        return self._get("/overview", answers.ClusterOverview)
+
     def jobs(self) -> list[answers.ListedJob]:
         """All jobs that Flink knows; for some time (an hour by default) those that have ended."""
         return self._get("/jobs/overview", answers.ListedJobs).jobs
@@ -64,6 +77,10 @@ class FlinkRest:
     def job(self, job_id: str) -> answers.RunningJob:
         """What a job consists of."""
         return self._get(f"/jobs/{job_id}", answers.RunningJob)
+
+    def options(self, job_id: str) -> dict[str, str]:
+        """Beam's pipeline options of a job, by their names in Java."""
+        return self._get(f"/jobs/{job_id}/config", answers.JobConfig).execution.user_config
 
     def checkpoints(self, job_id: str) -> answers.Checkpoints:
         """What is known of a job's checkpoints; nothing where it takes none."""
@@ -96,6 +113,39 @@ class FlinkRest:
     def savepoint(self, job_id: str, request_id: str) -> answers.SavepointProgress:
         """How far a savepoint is that was asked for."""
         return self._get(f"/jobs/{job_id}/savepoints/{request_id}", answers.SavepointProgress)
+
+    def jars(self) -> list[answers.JarFile]:
+        """The jars that were uploaded; a JobManager that was started anew has none."""
+        return self._get("/jars", answers.JarFiles).files
+
+    def upload(self, jar: Path, name: str) -> str:
+        """Upload a jar under a name that ends in `.jar`; the jar's id.
+
+        Raises:
+            OSError: the jar cannot be read.
+        """
+        boundary = uuid.uuid4().hex
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="jarfile"; filename="{name}"\r\n'
+            "Content-Type: application/x-java-archive\r\n\r\n"
+        ).encode()
+        tail = f"\r\n--{boundary}--\r\n".encode()
+        headers = {
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Length": str(len(head) + jar.stat().st_size + len(tail)),
+        }
+        with jar.open("rb") as file:
+            pieces = chain([head], iter(partial(file.read, _PIECE), b""), [tail])
+            answer = self._send("POST", "/jars/upload", pieces, headers, _SUBMIT_WITHIN_S)
+        return self._read(answer, answers.UploadedFile).filename.rpartition("/")[2]
+
+    def run(self, jar_id: str, arguments: Sequence[str], savepoint: str | None) -> str:
+        """Run the main program of a jar, its job from a savepoint or anew; the job's id."""
+        body: dict[str, object] = {"programArgsList": list(arguments)}
+        if savepoint:
+            body["savepointPath"] = savepoint
+        started = self._ask("POST", f"/jars/{jar_id}/run", body, _SUBMIT_WITHIN_S)
+        return self._read(started, answers.StartedJob).job_id
 
     def _get(self, path: str, answer: type[_T]) -> _T:
         return self._read(self._ask("GET", path), answer)

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.InputStream;
+import java.net.URL;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
@@ -56,10 +57,10 @@ public final class Launch {
     }
     Map given = Arguments.parse(arguments, launch.get("parameters"));
     Arguments.check(given, launch.get("parameters"));
-    run(launch, given);
+    run(launch, given, arguments);
   }
 
-  private static void run(JsonNode launch, Map given) throws Exception {
+  private static void run(JsonNode launch, Map given, String[] arguments) throws Exception {
     StreamExecutionEnvironment flink = StreamExecutionEnvironment.getExecutionEnvironment();
     flink.setBufferTimeout(launch.get("buffer_timeout_ms").asLong());
     if (!(flink instanceof LocalStreamEnvironment)) { // Flink wants no other one to be local
@@ -67,6 +68,7 @@ public final class Launch {
     }
     String job = launch.get("job").asText();
     ObjectNode json = options(launch, given, flink);
+    keep(json, arguments);
     FileSystems.setDefaultPipelineOptions(PipelineOptionsFactory.create());
     FlinkPipelineOptions options =
         (FlinkPipelineOptions)
@@ -109,6 +111,13 @@ public final class Launch {
     json.put(urn("chronon_restored"), (String) savepoint);
     json.put(urn("chronon_run"), newId());
     return json;
+  }
+
+  /** Keeps, where Flink shows it, what `chronon-beam jobs restart` starts the job again with. */
+  private static void keep(ObjectNode json, String[] arguments) throws Exception {
+    URL jar = Launch.class.getProtectionDomain().getCodeSource().getLocation();
+    json.put(urn("chronon_jar"), jar.getPath());
+    json.put(urn("chronon_arguments"), JSON.writeValueAsString(arguments));
   }
 
   private static String value(Map given, JsonNode parameter) {

@@ -43,8 +43,8 @@ def test_help_of_a_command_in_a_group_shows_an_example(
 ) -> None:
     ran = chronon_beam(group, name, "--help")
     assert (ran.code, f"example:\n  chronon-beam {group} {name} " in ran.out) == (0, True)
-    ran = chronon_beam(group, name, "--jsno", "x")
-    assert (ran.code, "--jsno: did you mean --json?" in ran.err) == (2, True)
+    ran = chronon_beam(group, name, "--hepl")
+    assert (ran.code, "--hepl: did you mean --help?" in ran.err) == (2, True)
 
 
 def test_group_without_a_command_is_wrong_use(chronon_beam: Cli) -> None:

@@ -10,7 +10,11 @@ from kafka_broker import KafkaBroker
 from pubsub_server import PubsubEmulator, PubsubServer, ServedPubsub, emulator_jar
 from schema_registry import SchemaRegistry
 
+from chronon_beam.pipeline.runners import maven
 from chronon_beam.pipeline.runners.flink_jar import job_server_jar
+from chronon_beam.transforms.spark.cache_directory import cache_directory
+
+_FLINK_WEB = Path(__file__).with_name("flink_web.lock")
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +71,9 @@ def flink_cluster(
     bigtable_emulator: BigtableEmulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FlinkCluster]:
     jar, _ = job_server_jar(None)
+    (web,) = maven.fetch(maven.read_lock(_FLINK_WEB), cache_directory() / "jars")
     environment = {"BIGTABLE_EMULATOR_HOST": bigtable_emulator.host}
-    cluster = FlinkCluster(jar, tmp_path_factory.mktemp("flink"), environment)
+    cluster = FlinkCluster(f"{jar}:{web}", tmp_path_factory.mktemp("flink"), environment)
     yield cluster
     cluster.stop()
 

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -98,18 +98,22 @@ WORKING = {
 }
 
 
+Questions = Mapping[tuple[str, str], Given | list[Given]]
+"""Answers by the method and path of a question; of a list, the last one is given for ever."""
+
+
 class Answers:
     """Answers questions until `stop`.
 
     Args:
-        given: by the method and path of a question; the last of a list counts for ever.
+        given: what it answers.
 
     Attributes:
         url: where it answers.
         asked: the questions that have come, with their bodies.
     """
 
-    def __init__(self, given: Mapping[tuple[str, str], Given | list[Given]]) -> None:
+    def __init__(self, given: Questions) -> None:
         self._given = {
             question: list(answer) if isinstance(answer, list) else [answer]
             for question, answer in given.items()
@@ -129,6 +133,10 @@ class Answers:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+Flink = Callable[[Questions], Answers]
+"""Starts a Flink."""
 
 
 class _Handler(BaseHTTPRequestHandler):

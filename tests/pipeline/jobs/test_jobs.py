@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from answering import (
@@ -13,43 +12,17 @@ from answering import (
     LOST_WORKER,
     ORDERS,
     STARTED_MS,
-    WORKING,
-    Answers,
+    Flink,
     Given,
     job,
 )
-from command_line import Cli, Ran, run
+from command_line import Cli
 
-Flink = Callable[[Mapping[tuple[str, str], Given | list[Given]]], Answers]
 OVERVIEW = ("GET", "/jobs/overview")
 REQUEST = "a952fa56ea0a21229f1b8cc778f62b7e"
 STOP = ("POST", f"/jobs/{JOB}/stop")
 SAVEPOINT = ("GET", f"/jobs/{JOB}/savepoints/{REQUEST}")
 FAILURES = ("GET", f"/jobs/{JOB}/exceptions")
-
-
-@pytest.fixture
-def flink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Flink]:
-    """Starts a Flink that gives some answers besides those of one that works."""
-    started: list[Answers] = []
-
-    def start(given: Mapping[tuple[str, str], Given | list[Given]]) -> Answers:
-        answers = Answers({**WORKING, **given})
-        started.append(answers)
-        monkeypatch.setenv("CHRONON_BEAM_FLINK_MASTER", answers.url)
-        return answers
-
-    yield start
-    for each in started:
-        each.stop()
-
-
-@pytest.fixture
-def jobs(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def command(*argv: str) -> Ran:
-        return run(capsys, ("jobs", *argv))
-
-    return command
 
 
 def test_list_has_a_line_per_job_those_that_run_first(jobs: Cli, flink: Flink) -> None:
