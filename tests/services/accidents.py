@@ -17,6 +17,9 @@ from waiting import eventually
 OUTAGE_S = 4.0
 """Longer than a call to the store may take."""
 
+NOTICED_S = 60.0
+"""How long a job may take to begin again when a worker of it has died."""
+
 Accident = Callable[[], None]
 
 
@@ -53,10 +56,16 @@ class Accidents:
         assert eventually(lambda: self._restored() > before)
 
     def worker(self) -> None:
-        """A Python worker is killed."""
+        """A Python worker is killed; another one, if that was of an attempt that has ended."""
         before = self._restored()
-        assert eventually(self._killed_worker)
-        assert eventually(lambda: self._restored() > before)
+
+        def struck() -> bool:
+            with suppress(ProcessLookupError, IndexError):
+                os.kill(self.chance.choice(self.cluster.workers()), signal.SIGKILL)
+                return eventually(lambda: self._restored() > before, NOTICED_S)
+            return False
+
+        assert eventually(struck)
 
     def kafka(self) -> None:
         """The broker is killed, and started again."""
@@ -77,13 +86,6 @@ class Accidents:
         """Wait for one more checkpoint: the job runs."""
         before = self._checkpoints("completed")
         assert eventually(lambda: self._checkpoints("completed") > before)
-
-    def _killed_worker(self) -> bool:
-        workers = self.cluster.workers()
-        with suppress(ProcessLookupError, IndexError):
-            os.kill(self.chance.choice(workers), signal.SIGKILL)
-            return True
-        return False
 
     def _restored(self) -> int:
         return self._checkpoints("restored")

@@ -25,8 +25,6 @@ from chronon_beam.transforms.spark.java_runtime import java_environment
 
 SLOTS = 4
 START_TIMEOUT_S = 240.0
-STOP_ATTEMPTS = 5
-"""A savepoint fails if a task of the job fails meanwhile."""
 
 _MIB = 1 << 20
 _RUNTIME = "org.apache.flink.runtime"
@@ -129,15 +127,19 @@ class FlinkCluster:
 
     def stop_with_savepoint(self, job_id: str) -> str:
         """Stop a job where it is; what to resume it from."""
-        told: Any = {}
-        for _ in range(STOP_ATTEMPTS):
-            asked = self._call(f"/jobs/{job_id}/stop", method="POST", body={"drain": False})
-            path = f"/jobs/{job_id}/savepoints/{asked['request-id']}"
-            self._wait(lambda path=path: self._call(path)["status"]["id"] == "COMPLETED")
-            told = self._call(path)["operation"]
-            if "location" in told:
-                return told["location"]
-        raise RuntimeError(f"the job does not stop: {told}")
+        told: dict[str, Any] = {}
+
+        def stopped() -> bool:
+            """False if a task fails meanwhile, or the job is being restarted."""
+            with suppress(urllib.error.HTTPError):
+                asked = self._call(f"/jobs/{job_id}/stop", method="POST", body={"drain": False})
+                path = f"/jobs/{job_id}/savepoints/{asked['request-id']}"
+                self._wait(lambda: self._call(path)["status"]["id"] == "COMPLETED")
+                told.update(self._call(path)["operation"])
+            return "location" in told
+
+        self._wait(stopped)
+        return told["location"]
 
     def outputs_of(self, job_id: str, step: str) -> dict[tuple[str, int], int]:
         """How many records the subtasks of a step have given, by TaskManager and number."""
