@@ -50,7 +50,7 @@ class Vector(NamedTuple):
     """The restriction: how far each partition of a reader has been read.
 
     Attributes:
-        live: whether partitions that are found later belong to it, too; then it never ends.
+        live: whether partitions that are found later belong to the vector, too: it never ends then.
         partitions: one of each place.
     """
 
@@ -66,8 +66,8 @@ class Vector(NamedTuple):
 class VectorTracker(RestrictionTracker):
     """Tracks a vector of partitions; a claim is the new `Progress` of one of them.
 
-    A claim of a partition that is not in the vector adds it: so partitions are found while the job
-    runs. A split leaves everything that has not been claimed to the residual.
+    A claim of a partition that is not in the vector adds the partition: that is how partitions join
+    while the job runs. A split leaves everything that has not been claimed to the residual.
     """
 
     def __init__(self, vector: Vector) -> None:
@@ -87,7 +87,7 @@ class VectorTracker(RestrictionTracker):
         return True
 
     def try_split(self, fraction_of_remainder: float) -> tuple[Vector, Vector] | None:
-        """Give up all that is not claimed; only as a whole, since one consumer reads a vector."""
+        """Give up all that is not claimed; in no smaller parts, since one consumer reads it all."""
         residual = self.current_restriction()
         if fraction_of_remainder or self._split or residual.done:
             return None
@@ -97,14 +97,14 @@ class VectorTracker(RestrictionTracker):
         return self.current_restriction(), residual
 
     def check_done(self) -> None:
-        """Raises ValueError if something was neither read nor split off."""
+        """Raises ValueError if a record was neither read nor left to a residual."""
         vector = self.current_restriction()
         if not vector.done:
             left = ", ".join(str(each.place) for each in vector.partitions if not each.done)
             raise ValueError(f"not read to the end: {left}")
 
     def current_progress(self) -> RestrictionProgress:
-        """Records left, where there is an end; unknown work otherwise."""
+        """How many records are left; a huge number where reading never ends."""
         left = sum(max(each.stop - each.next_offset, 0) for each in self._partitions.values())
         return RestrictionProgress(completed=0.0, remaining=float(left))
 

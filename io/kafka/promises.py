@@ -1,18 +1,19 @@
 """What a partition promises of event time, as a function of its log; and the reader's watermark.
 
-Before each record, a partition promises that no event to come is as old as the latest event so
-far, less the bound on disorder and 1 ms (as Flink's bounded out-of-orderness). The times are those
-of the job's rows, after Evaluate, in the order of offsets, from a value that the checkpoint of the
-runner holds: however a log is cut into batches, and however often it is read again, each record
-meets the same promise. All rows of a record meet the promise before it. A record without a row
-moves no promise: a tombstone, a dead letter, or an event that a where lets go. Where no rows are
-made, the times are those of the records.
+Before each record, a partition promises how old the events to come may be: later than the latest
+time so far, less the bound on disorder and 1 ms (as Flink's bounded out-of-orderness). The times
+are those of the job's rows, after Evaluate, in the order of offsets. The latest time so far is kept
+with the offset in the runner's checkpoints. So each record meets the same promise, however a log is
+cut into batches, and however often the log is read again.
 
-A time that is more than a minute ahead of its record's own time, or of this machine's clock, moves
-no promise either: one event of a wrong clock must not close all tiles.
-
-The promise is never below the watermark that the runner has been given: when a partition is silent
-for so long that the watermark passes it over, what it brings afterwards is measured by that.
+- All rows of a record meet the promise that was made before the record.
+- A record without a row moves no promise: a tombstone, a dead letter, or an event that a where
+  filters out.
+- In a job that makes no rows in its reading step, the times are those of the records.
+- A time that is more than a minute ahead of its record's own time, or of this machine's clock,
+  moves no promise: one event of a wrong clock must not close all tiles.
+- A promise is never below the watermark that the runner has been given. A partition that was silent
+  for so long that the watermark passed over it goes on with that watermark as its promise.
 """
 
 from collections.abc import Iterable, Sequence
@@ -63,7 +64,7 @@ class Promises(NamedTuple):
         before_ms: one per record, int64.
         newest_ms: the latest time after the part.
         ahead: how many records have a time too far ahead.
-        counted: whether any time counts; it need not be a new latest one.
+        counted: whether any time could have moved the promise; it need not be a new latest one.
     """
 
     before_ms: Ints
@@ -73,7 +74,7 @@ class Promises(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What does not come from the log.
+    """What promises are made of, apart from the log.
 
     Attributes:
         floor_ms: the watermark that the runner has been given.
@@ -113,8 +114,7 @@ def watermark_ms(active: Iterable[Progress], disorder_ms: int, now_ms: int) -> i
     Args:
         active: the partitions that are not passed over as idle.
         disorder_ms: how far events may be out of order.
-        now_ms: this machine's clock; what is promised when all partitions are idle is that events
-            to come are not older than this, less the bound on disorder.
+        now_ms: this machine's clock. It stands for the latest time when all partitions are idle.
 
     Returns:
         `MIN_MS` while a partition that may have events has shown none.

@@ -56,9 +56,9 @@ class Adding(NamedTuple):
 class AddingWriter:
     """Writes the tiles of a run, each merged with its before-image.
 
-    A tile's image is read, and noted, when the run touches the tile for the first time. It stays
-    the same as long as the run lasts, so it is kept in memory. A tile is complete when it was
-    complete in the run that wrote last.
+    When a run first touches a tile, it reads what is stored of the tile, and writes that down as
+    the tile's image. An image stays the same as long as the run lasts, so it is kept in memory. A
+    merged tile is complete if the run's own tile is.
 
     Args:
         store: where the tiles are.
@@ -84,9 +84,10 @@ class AddingWriter:
         correct: Callable[[list[Correction]], list[str | None]],
         corrections: list[Correction],
     ) -> list[str | None]:
-        """Call `correct`, with tiles merged with their images where they hold all of their events.
+        """Call `correct`, with the tiles of the phase CLOSED merged with their images.
 
-        Corrections of other phases are merged into the tile that is stored.
+        Such a tile holds all events of the run. `correct` itself merges the others, which hold some
+        events, into the tile that is stored.
         """
         whole = {
             _tile(each.request): each.request for each in corrections if each.phase is Phase.CLOSED
@@ -106,8 +107,8 @@ class AddingWriter:
     def _merged_all(
         self, newest: dict[GetRequest, PutRequest]
     ) -> dict[GetRequest, PutRequest | str]:
-        """By tile, the request with the tile as it is to be stored, or why there is none."""
-        failed = self._look_up(newest)
+        """By tile: the request with the merged tile, or why the tile cannot be stored."""
+        failed = self._load_images(newest)
         return {tile: failed.get(tile) or self._merged(tile, each) for tile, each in newest.items()}
 
     def _merged(self, tile: GetRequest, request: PutRequest) -> PutRequest | str:
@@ -123,8 +124,12 @@ class AddingWriter:
             return f"cannot be merged with the tile that is stored: {error}"
         return request._replace(value_bytes=complete(value) if is_complete else value)
 
-    def _look_up(self, newest: dict[GetRequest, PutRequest]) -> dict[GetRequest, str]:
-        """Learn the images of tiles; the reason by tile for those whose image is not noted."""
+    def _load_images(self, newest: dict[GetRequest, PutRequest]) -> dict[GetRequest, str]:
+        """Put the images of tiles into memory, and into the store where they are not there yet.
+
+        Returns:
+            Why, for each tile whose image could not be stored.
+        """
         if len(self._images) > _MOST_CACHED:
             self._images.clear()
         unknown = [tile for tile in newest if tile not in self._images]
@@ -132,26 +137,26 @@ class AddingWriter:
         for at in range(0, len(unknown), _BATCH):
             tiles = unknown[at : at + _BATCH]
             images = self._images_of(tiles, *self._read(tiles))
-            failed |= self._note({tile: newest[tile] for tile in images}, images)
+            failed |= self._store_images({tile: newest[tile] for tile in images}, images)
         return failed
 
     def _read(self, tiles: list[GetRequest]) -> tuple[list[bytes | None], list[bytes | None]]:
-        """Tiles and their notes; where there is no tile, there was none when a note was made."""
+        """What is stored of tiles, and of their images. A tile that is not stored has no image."""
         stored = [_only(values) for values in self._store.multi_get(tiles)]
-        asked = [
+        of_images = [
             tile._replace(dataset=IMAGES.format(tile.dataset))
             for tile, value in zip(tiles, stored, strict=True)
             if value is not None
         ]
-        notes = iter(self._store.multi_get(asked) if asked else [])
-        return stored, [None if value is None else _only(next(notes)) for value in stored]
+        images = iter(self._store.multi_get(of_images) if of_images else [])
+        return stored, [None if value is None else _only(next(images)) for value in stored]
 
     def _images_of(
-        self, tiles: list[GetRequest], stored: list[bytes | None], noted: list[bytes | None]
+        self, tiles: list[GetRequest], stored: list[bytes | None], packed_images: list[bytes | None]
     ) -> dict[GetRequest, bytes | None]:
-        """Those that are to be noted; the run's own, which are noted already, are remembered."""
+        """The images that are to be stored. Those that this run has stored go into memory only."""
         new: dict[GetRequest, bytes | None] = {}
-        for tile, value, packed in zip(tiles, stored, noted, strict=True):
+        for tile, value, packed in zip(tiles, stored, packed_images, strict=True):
             image = None if packed is None else BeforeImage.unpack(packed)
             if image is not None and image.run == self._adding.run:
                 self._images[tile] = image.tile
@@ -161,7 +166,7 @@ class AddingWriter:
                 new[tile] = value
         return new
 
-    def _note(
+    def _store_images(
         self, requests: dict[GetRequest, PutRequest], images: dict[GetRequest, bytes | None]
     ) -> dict[GetRequest, str]:
         puts = [
@@ -177,13 +182,13 @@ class AddingWriter:
 
 
 def take_back(store: KVStore, dataset: str, runs: Iterable[str], nothing: bytes) -> int:
-    """Make tiles what they were before unfinished runs touched them.
+    """Put tiles back to what they were before unfinished runs touched them.
 
     Args:
-        store: where they are.
+        store: where the tiles are.
         dataset: the tiles' dataset.
         runs: the ids of those runs and of the runs that they replaced.
-        nothing: a tile without events, for those that were not there.
+        nothing: a tile without events, for tiles that did not exist before.
 
     Returns:
         How many tiles were written.

@@ -1,4 +1,4 @@
-"""Protobuf messages as columns: their types, and how to get each value.
+"""Columns of Protobuf messages: the type of each, and the function that gets its value.
 
 | Protobuf | column |
 |---|---|
@@ -12,8 +12,8 @@
 | `map` | MAP |
 | `oneof` | each of its fields is a column; all but one are null |
 
-A field with presence (proto2, `optional`, `oneof`, messages) is null when it is not set. Any other
-field of proto3 is its default then, or null with `defaults=null`. A field whose message holds
+A field that is not set is null if it has presence (proto2, `optional`, `oneof`, messages). A field
+of proto3 without presence is its default, or null with `defaults=null`. A field whose message holds
 itself has no column type.
 
 Source: `ai.chronon.online.serde.ProtobufConversions`.
@@ -61,7 +61,7 @@ def protobuf_fields(
 
     Args:
         message: the message's schema.
-        null_defaults: whether a field without presence that has its default value is null.
+        null_defaults: whether a field without presence is null when it has its default.
     """
     for field in message.fields:
         try:
@@ -75,7 +75,7 @@ def has_required(message: Descriptor, seen: set[str] | None = None) -> bool:
 
     Args:
         message: the message's schema.
-        seen: names of messages that have been looked at; they may hold each other.
+        seen: names of the messages that were looked at before, since messages may hold each other.
     """
     seen = set() if seen is None else seen
     if message.full_name in seen:
@@ -87,7 +87,7 @@ def has_required(message: Descriptor, seen: set[str] | None = None) -> bool:
 
 
 class _Types:
-    """Compiles fields; `inside` are the names of the messages around a field."""
+    """Makes RecordFields; `inside` are the names of the messages around a field."""
 
     def __init__(self, null_defaults: bool) -> None:
         self._null_defaults = null_defaults
@@ -98,11 +98,11 @@ class _Types:
         kind, convert = self._single(field, inside)
         get = _getter(field.name, convert)
         if field.is_repeated:
-            return RecordField(field.name, pa.list_(kind), _repeated(field.name, convert))
+            return RecordField(field.name, pa.list_(kind), _get_all(field.name, convert))
         if field.has_presence:
-            return RecordField(field.name, kind, _present(field.name, get))
+            return RecordField(field.name, kind, _get_if_set(field.name, get))
         if self._null_defaults:
-            return RecordField(field.name, kind, _not_default(field, get))
+            return RecordField(field.name, kind, _get_if_not_default(field, get))
         return RecordField(field.name, kind, get)
 
     def _map(self, field: FieldDescriptor, inside: tuple[str, ...]) -> RecordField:
@@ -121,13 +121,13 @@ class _Types:
     def _single(
         self, field: FieldDescriptor, inside: tuple[str, ...]
     ) -> tuple[pa.DataType, Convert]:
-        """Of a field or one of its elements: the type, and what Arrow takes for a value."""
+        """The type of a field, or of its elements, and what turns a value into one for Arrow."""
         if field.message_type is not None:
             return self._struct(field.full_name, field.message_type, inside)
         if field.enum_type is not None:
             names = {each.number: each.name for each in field.enum_type.values}
             return pa.string(), lambda number: names.get(number) or str(number)
-        return _PLAIN[field.type], _signed if field.type in _WRAPS else _as_it_is
+        return _PLAIN[field.type], _to_signed if field.type in _WRAPS else _unchanged
 
     def _struct(
         self, field: str, message: Descriptor, inside: tuple[str, ...]
@@ -152,30 +152,30 @@ def _is_map(field: FieldDescriptor) -> bool:
     )
 
 
-def _as_it_is(value: object) -> object:
+def _unchanged(value: object) -> object:
     return value
 
 
-def _signed(value: int) -> int:
+def _to_signed(value: int) -> int:
     return value - _UNSIGNED_64 if value >= _SIGNED_64 else value
 
 
 def _getter(name: str, convert: Convert) -> Value:
-    if convert is _as_it_is:
+    if convert is _unchanged:
         return lambda message: getattr(message, name)
     return lambda message: convert(getattr(message, name))
 
 
-def _repeated(name: str, convert: Convert) -> Value:
-    if convert is _as_it_is:
+def _get_all(name: str, convert: Convert) -> Value:
+    if convert is _unchanged:
         return lambda message: list(getattr(message, name))
     return lambda message: [convert(each) for each in getattr(message, name)]
 
 
-def _present(name: str, get: Value) -> Value:
+def _get_if_set(name: str, get: Value) -> Value:
     return lambda message: get(message) if message.HasField(name) else None
 
 
-def _not_default(field: FieldDescriptor, get: Value) -> Value:
+def _get_if_not_default(field: FieldDescriptor, get: Value) -> Value:
     name, default = field.name, field.default_value
     return lambda message: get(message) if getattr(message, name) != default else None

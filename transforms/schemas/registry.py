@@ -24,14 +24,16 @@ RUN_WAIT_S = 300.0
 """How long a running job waits before the bundle fails and the runner takes over."""
 
 _UNKNOWN_FOR_S = 30.0
+"""How long an id counts as unknown before the registry is asked for it again."""
+
 _MOST_UNKNOWN = 10_000
-"""Ids that are remembered as unknown; damaged messages may carry any."""
+"""How many unknown ids are remembered: damaged messages may carry any number."""
 
 _REPEAT_S = 60.0
 """How often the log says that a registry is waited for."""
 
 _LATER = (408, 429)
-"""Of the answers of HTTP that blame the question, those that may be others later."""
+"""The HTTP errors of the 400s that may pass: the registry is asked again."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,11 +52,11 @@ class RegisteredSchema(NamedTuple):
     """One schema, with all that it refers to.
 
     Attributes:
-        id: the number in front of the messages that were written with it.
+        id: the number in front of the messages that were written with this schema.
         kind: `AVRO`, `PROTOBUF` or `JSON`.
         text: its definition.
-        references: the definitions that it imports, also those that these import, by the name that
-            the import has.
+        references: the definitions that the schema imports, directly or by way of others, by the
+            name in the import.
     """
 
     id: int
@@ -101,8 +103,9 @@ class SchemaRegistry:
 
     Attributes:
         registry: which one.
-        wait_s: how long it waits for a registry that does not answer; it says so in the log.
-        pause_s: how long it waits between two questions.
+        wait_s: how long a question may wait for a registry that does not answer; the log says so.
+        pause_s: how long a question waits before it is asked again.
+        clock: gives seconds.
     """
 
     registry: Registry
@@ -123,7 +126,7 @@ class SchemaRegistry:
             UnknownSchema: there is no such subject; the nearest names are told.
             RegistryDown: no answer in time.
         """
-        found = self._asked(lambda: self._client.get_latest_version(subject))
+        found = self._ask(lambda: self._client.get_latest_version(subject))
         if found is None:
             raise UnknownSchema(self._no_subject(subject))
         return self._complete(found.schema_id, found.schema)
@@ -136,17 +139,17 @@ class SchemaRegistry:
             RegistryDown: no answer in time.
         """
         if schema_id not in self._by_id:
-            self._by_id[schema_id] = self._found(schema_id)
+            self._by_id[schema_id] = self._fetch(schema_id)
         return self._by_id[schema_id]
 
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()
 
-    def _found(self, schema_id: int) -> RegisteredSchema:
+    def _fetch(self, schema_id: int) -> RegisteredSchema:
         asked_s = self._unknown.get(schema_id)
         if asked_s is None or self.clock() - asked_s > _UNKNOWN_FOR_S:
-            schema = self._asked(lambda: self._client.get_schema(schema_id))
+            schema = self._ask(lambda: self._client.get_schema(schema_id))
             if schema is not None:
                 return self._complete(schema_id, schema)
             if len(self._unknown) >= _MOST_UNKNOWN:
@@ -155,7 +158,7 @@ class SchemaRegistry:
         raise UnknownSchema(f"the schema registry {self.registry.url} has no schema {schema_id}")
 
     def _no_subject(self, subject: str) -> str:
-        subjects = self._asked(self._client.get_subjects)
+        subjects = self._ask(self._client.get_subjects)
         if subjects is None:
             return (
                 f"registry={self.registry.url} is not the root of a schema registry's API, which "
@@ -175,30 +178,35 @@ class SchemaRegistry:
         return RegisteredSchema(schema_id, kind, schema.schema_str, references)
 
     def _references(self, schema: Any) -> Iterator[tuple[str, str]]:
-        """Definitions by name, each after those that it refers to."""
+        """The definitions that a schema imports, by name, each after those that it imports."""
         for each in schema.references or ():
-            asked = self._asked(
+            found = self._ask(
                 lambda each=each: self._client.get_version(each.subject, each.version)
             )
-            if asked is None:
+            if found is None:
                 raise UnknownSchema(
                     f"a schema refers to version {each.version} of subject {each.subject!r}, which "
                     f"the schema registry {self.registry.url} does not have"
                 )
-            yield from self._references(asked.schema)
-            yield each.name, asked.schema.schema_str
+            yield from self._references(found.schema)
+            yield each.name, found.schema.schema_str
 
-    def _asked(self, ask: Callable[[], T]) -> T | None:
-        """The answer, waited for; None where the registry does not have what is asked for."""
+    def _ask(self, question: Callable[[], T]) -> T | None:
+        """Ask until there is an answer, or time is up; None means that the registry has none.
+
+        Raises:
+            PermissionError: the registry refuses, and waiting does not help.
+            RegistryDown: no answer in time.
+        """
         from confluent_kafka.schema_registry.error import SchemaRegistryError
 
         began_s = self.clock()
         while True:
             try:
-                return self._answered(ask(), began_s)
+                return self._end_wait(question(), began_s)
             except SchemaRegistryError as error:
                 if error.http_status_code == 404:
-                    return self._answered(None, began_s)
+                    return self._end_wait(None, began_s)
                 self._refuse(error.http_status_code, error.error_message)
                 problem: Exception = error
             except Exception as error:  # whatever the HTTP library raises when it gets no answer
@@ -206,7 +214,8 @@ class SchemaRegistry:
                 problem = error
             self._wait(began_s, problem)
 
-    def _answered(self, answer: T | None, began_s: float) -> T | None:
+    def _end_wait(self, answer: T | None, began_s: float) -> T | None:
+        """The answer; the log says that the wait is over, if it has said that there was one."""
         if self._said_s is not None:
             self._said_s = None
             url, waited_s = self.registry.url, self.clock() - began_s
@@ -214,7 +223,7 @@ class SchemaRegistry:
         return answer
 
     def _refuse(self, status: int, message: str) -> None:
-        """Raise what no waiting helps against."""
+        """Raise an error that waiting cannot mend."""
         if status in (401, 403):
             raise PermissionError(
                 f"the schema registry {self.registry.url} refuses access ({message}): {REMEDY}"

@@ -90,8 +90,8 @@ class ProtobufSerDe:
         message: the full name of the message.
         framed: whether messages are in Confluent's framing.
         null_defaults: whether fields without presence are null when they have their default.
-        registry: where writers' schemas are; None where it is not known: each framed message is
-            then taken to be written with this schema.
+        registry: where writers' schemas are. Without a registry, each framed message is taken to be
+            written with this schema.
     """
 
     descriptors: bytes
@@ -109,7 +109,7 @@ class ProtobufSerDe:
         return ProtobufDecoder(self, columns)
 
     def parsed(self) -> ProtobufSchema:
-        """The schema, to be looked into."""
+        """The schema, of which messages can be found by name or place."""
         return ProtobufSchema(FileDescriptorSet.FromString(self.descriptors))
 
     def descriptor(self) -> Descriptor:
@@ -167,7 +167,7 @@ def _parser(descriptor: Descriptor) -> Callable[[bytes], Message]:
 
 
 class _MessageFrames:
-    """What stands in front of messages in Confluent's framing."""
+    """Takes off Confluent's frames, once it is sure that they stand before the job's message."""
 
     def __init__(self, serde: ProtobufSerDe) -> None:
         self._message = serde.message
@@ -182,7 +182,7 @@ class _MessageFrames:
         """The message without its frame.
 
         Raises:
-            ValueError: it is not framed, is of another type, or its schema is not known.
+            ValueError: there is no frame, or it names another message or an unknown schema.
             RegistryDown: the registry does not answer.
         """
         if self._frame is not None and payload.startswith(self._frame):
