@@ -1,8 +1,8 @@
 """Kafka's records to Messages or rows: a splittable DoFn with one element per reader.
 
 A reader is one consumer on many partitions: several elements on one worker thread would wait for
-one another. How far it has come is the element's restriction, which the runner keeps and restores;
-Kafka's consumer groups are only told.
+one another. How far a reader has come is the restriction of its element: the runner keeps the
+restriction and restores it. Kafka's consumer group is told as well, so that tools show the lag.
 """
 
 import uuid
@@ -56,8 +56,8 @@ class ReadFromKafka(beam.PTransform):
     Attributes:
         options: what is read.
         columns: what the job reads of it.
-        live: what the job says of time and latency.
-        count: takes `tombstones`, `ahead` and `lost`; see docs/kafka.md.
+        live: the job's settings of time and latency.
+        count: called with the metrics `tombstones`, `ahead` and `lost`; see docs/kafka.md.
         uri: see `Source.launched`; None reads what `options` say.
     """
 
@@ -78,10 +78,10 @@ class ReadFromKafka(beam.PTransform):
 
 @dataclass
 class ReadRowsFromKafka(ReadFromKafka):
-    """Live records to rows, whose times the promises are made of; failures on `FAILURES`.
+    """Live records to rows; failures on `FAILURES`. The promises are made of the rows' times.
 
     Attributes:
-        evaluation: starts what makes the rows.
+        evaluation: starts the job's Decode and Evaluate in a worker.
     """
 
     evaluation: StartEvaluation = field(kw_only=True)
@@ -122,11 +122,11 @@ def _option(root: PBegin, name: str) -> int:
 
 
 def _bundle_s(root: PBegin) -> float:
-    """How long a bundle of what has an end may take.
+    """How long a bundle of a source with an end may take.
 
-    Beam's embedded runners take all of time to have passed once a first bundle is done, although
-    its source has deferred the rest (seen in Beam 2.77): tiles would be closed and forgotten in the
-    middle, and begun anew by what is read later. There, all is read in one bundle.
+    Beam's embedded runners move the watermark to the end of time after the first bundle, although
+    the source has deferred the rest (seen in Beam 2.77): tiles would be closed and forgotten in the
+    middle, and begun anew by what is read later. So these runners read all in one bundle.
     """
     embedded = isinstance(root.pipeline.runner, FnApiRunner | BundleBasedDirectRunner)
     return _FOR_EVER_S if embedded else _BOUNDED_BUNDLE_S
@@ -137,7 +137,7 @@ _WATERMARK = beam.DoFn.WatermarkEstimatorParam(GivenWatermark())
 
 
 class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
-    """Reads what has an end; its element is (index, number) of `Readers`."""
+    """Reads partitions to their `stop`; an element is the (index, number) of one of `Readers`."""
 
     def __init__(self, read: ReadFromKafka, bundle_s: float = BUNDLE_S) -> None:
         self._built, self._uri = read.options, read.uri
@@ -171,7 +171,7 @@ class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
         yield restriction
 
     def truncate(self, element: tuple[int, int], restriction: Vector) -> Vector | None:
-        """A job that is drained reads to the end what has one."""
+        """When a job is drained, a source with an end is still read to its end."""
         return None if restriction.live else restriction
 
     def teardown(self) -> None:
@@ -211,7 +211,7 @@ class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
 
 
 class _LiveReadFn(_ReadRecordsFn):
-    """Reads for ever, and tells the consumer group how far it has come.
+    """Reads for ever, and commits offsets to the consumer group.
 
     Args:
         evaluation: makes rows; None gives Messages.
