@@ -31,7 +31,7 @@ from chronon_beam.api.records import FAILURES, Correction, Failure, GetRequest, 
 from chronon_beam.io.at_launch import Given
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.metrics import GroupByMetrics
-from chronon_beam.io.runs.before_images import IMAGES, Adding, AddingWriter
+from chronon_beam.io.runs.before_images import IMAGES, UNMERGEABLE, Adding, AddingWriter
 from chronon_beam.io.write import WriteFn, Written, create_dataset, request_failure
 
 NOTES_DATASET = "{}_REPAIRS"
@@ -164,7 +164,7 @@ def correct(store: KVStore, plan: Plan, corrections: list[Correction]) -> list[s
         try:
             stored[tile].correct(correction)
         except ValueError as error:
-            unfit[index] = str(error)
+            unfit[index] = f"{UNMERGEABLE}: {error}"
     fit = [index for index in range(len(tiles)) if index not in unfit]
     failed = write_tiles(store, {tiles[i]: (corrections[i].request, stored[tiles[i]]) for i in fit})
     return [unfit.get(index, failed.get(tile)) for index, tile in enumerate(tiles)]
@@ -277,6 +277,6 @@ class WriteTilesFn(WriteFn):
 
 def _correction_failure(correction: Correction, reason: str) -> Failure:
     source, _, position = correction.event.rpartition("@")
-    said = f"late event could not be merged into its tile: {reason}"
+    said = f"late event is not in its tile: {reason}"
     failure = request_failure(correction.request, said, correction)
     return failure._replace(source=source, position=int(position.partition("#")[0]))

@@ -11,6 +11,9 @@ from chronon_beam.io.kv_store import KVStore, StoredValue
 IMAGES = "{}_BEFORE"
 """Name of the dataset that holds the before-images of a dataset."""
 
+UNMERGEABLE = "cannot be merged with the tile that is stored"
+"""How the reason of a write begins that no repetition can make succeed."""
+
 _MOST_CACHED = 200_000
 _BATCH = 500
 
@@ -121,7 +124,7 @@ class AddingWriter:
             union = self._plan.aggregator.merge(tiles.decode(image)[0], accumulator)
             value = tiles.encode(union)
         except ValueError as error:  # lists of two lengths, for one
-            return f"cannot be merged with the tile that is stored: {error}"
+            return f"{UNMERGEABLE}: {error}"
         return request._replace(value_bytes=complete(value) if is_complete else value)
 
     def _load_images(self, newest: dict[GetRequest, PutRequest]) -> dict[GetRequest, str]:

@@ -39,6 +39,7 @@ from chronon_beam.pipeline.redrive.open_tiles import closed_ms, waiting
 from chronon_beam.pipeline.redrive.page import StoreAgain
 from chronon_beam.pipeline.redrive.replay import Replay, Replayed, position_of
 from chronon_beam.pipeline.redrive.report import Fate, Report, Verdict
+from chronon_beam.pipeline.redrive.unmergeable import unfit_letters, unmergeable
 from chronon_beam.pipeline.run import JobFailed, carry_out, say
 
 
@@ -152,11 +153,22 @@ class Redrive:
         return list(map(_verdict, letters, reasons))
 
     def _stored(self, ready: list[Replayed], run: str) -> list[Verdict]:
-        """Store rows; a letter of which a row falls at the stage that it came from remains."""
+        """Store rows.
+
+        A letter remains if one of its rows falls at the stage that the letter came from, or does
+        not fit the tile that is stored: then the others are stored again without it.
+        """
         letters = {letter.id: letter for each in ready for letter in each.letters}
         if not letters:
             return []
         again = self._run(ready, run)
+        if unfit := unfit_letters(again, ready, self._plan):
+            remain = [_verdict(letters[name], why) for name, why in unfit.items()]
+            return remain + self._stored(_without(ready, {*unfit}), run)
+        return self._told(again, letters)
+
+    def _told(self, again: list[Letter], letters: dict[str, Letter]) -> list[Verdict]:
+        """What is said of letters after the run that has stored their rows."""
         by_place = {(each.failure.source, position_of(each)): each for each in letters.values()}
         remaining: dict[str, str] = {}
         fallen: list[Letter] = []
@@ -172,7 +184,11 @@ class Redrive:
         return [_verdict(letter, remaining.get(name)) for name, letter in letters.items()]
 
     def _run(self, ready: list[Replayed], run: str) -> list[Letter]:
-        """Run the stages that store; the letters that fall there."""
+        """Run the stages that store; the letters that fall there.
+
+        Raises:
+            JobFailed: the store has refused writes, which it may take another time.
+        """
         late = self._entering.live and self._prepared.job.tiled
         adding = None if late else Adding(run)
         job = replace(self._prepared.job, adding=adding)
@@ -182,8 +198,8 @@ class Redrive:
             lay = partial(_lay, page=StoreAgain(job, ready, late, fallen))
             carry_out(lay, [self._plan.group_by.name], "DirectRunner", [])
             letters = list(fallen.read())
-        lost = [each for each in letters if each.failure.form is Form.REQUEST]
-        if lost:
+        requests = [each for each in letters if each.failure.form is Form.REQUEST]
+        if lost := [each for each in requests if not unmergeable(each)]:
             raise JobFailed(
                 f"{len(lost):,} writes failed: {lost[0].failure.reason}. No letter counts as "
                 "redriven: mend that and redrive again"
@@ -193,6 +209,11 @@ class Redrive:
 
 def _lay(root: beam.Pipeline, page: StoreAgain) -> Any:
     return root | page.job.plan.group_by.name >> page
+
+
+def _without(ready: Sequence[Replayed], letters: set[str]) -> list[Replayed]:
+    fit = [each.without(letters) for each in ready]
+    return [each for each in fit if each.letters]
 
 
 def _verdict(letter: Letter, reason: str | None) -> Verdict:

@@ -222,7 +222,7 @@ def test_tiles_that_cannot_be_merged_are_dead_letters_of_their_late_event() -> N
     failure, written = write.process([late])
     assert written == 0
     assert (failure.value.source, failure.value.position) == ("topic/0", 7)
-    assert failure.value.reason.startswith("late event could not be merged into its tile: ")
+    assert failure.value.reason.startswith("late event is not in its tile: ")
     assert (
         store.multi_get([GetRequest(KEYS[0], DATASET, 0, 1, SPEC.size_ms)])[0][0].value_bytes
         == b"\xff"

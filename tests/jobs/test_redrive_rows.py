@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from day_in_parts import DAY_MS, MODES, Place, day
+from day_in_parts import DAY_MS, MODES, NOON_MS, Place, day
 from promised import Promised
 
 from chronon_beam.io.kv_store import open_store
@@ -18,7 +18,7 @@ from chronon_beam.pipeline.redrive.redriving import RedriveOptions, redrive
 from chronon_beam.pipeline.redrive.report import Fate
 from chronon_beam.pipeline.run import run
 from chronon_beam.transforms import convert
-from chronon_beam.transforms.tiling.settings import Late
+from chronon_beam.transforms.tiling.settings import Late, Tiling
 
 EVENTS = 8
 FALLEN = 3
@@ -30,7 +30,8 @@ class Fallen:
     def __init__(self, folder: Path, mode: str) -> None:
         self.place = Place(folder, f"sqlite:{folder}/f.db", MODES[mode], "t.rows")
         self.letters = f"file:{folder}/dead.jsonl"
-        self.events = day(random.Random(mode), EVENTS)
+        self.events: list[dict[str, Any]] = day(random.Random(mode), EVENTS)
+        self.kind = "DOUBLE"
 
     def run(self, scheme: str, **options: Any) -> dict[str, int]:
         """The counts of a run over all events."""
@@ -69,7 +70,8 @@ class Fallen:
 
     def _options(self, scheme: str) -> Any:
         options = self.place.options("all", self.place.store)
-        return replace(options, source=f"{scheme}:{(options.source or '').partition(':')[2]}")
+        location = (options.source or "").partition(":")[2].replace("DOUBLE", self.kind)
+        return replace(options, source=f"{scheme}:{location}")
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +112,22 @@ def test_rows_that_a_release_could_not_convert_are_converted_by_the_next_one(
     with patch.object(convert, "_records", refusing(FALLEN)):
         assert fallen.run("file")["dead_convert"] == FALLEN
     fallen.check("file", FALLEN)
+
+
+def test_a_row_that_does_not_fit_its_stored_tile_holds_back_no_other(tmp_path: Path) -> None:
+    fallen = Fallen(tmp_path, "tiled")
+    declared, listed = tmp_path / "own.py", "windows, element_wise=True)"
+    text = declared.read_text().replace("windows)", listed).replace("(Operation.COUNT, ", "(")
+    declared.write_text(text.replace(", Operation.LAST, Operation.TOP_K(2))", ",)"))
+    fallen.kind = "ARRAY<DOUBLE>"
+    events = [("a", [1.0, 2.0], 0), ("b", [1.0], 0), ("c", [0.0], DAY_MS)]
+    late = [("a", [1.0, 2.0, 3.0], 1), ("b", [5.0], 1)]
+    fallen.events = [{"user": u, "d": d, "t": NOON_MS + ms} for u, d, ms in events + late]
+    tiling = Tiling(late=Late.DEAD_LETTER, shards=1)
+    assert fallen.run(Promised.SCHEME, tiling=tiling)["dead_tile"] == len(late)
+    assert fallen.redrive(Promised.SCHEME) == {Fate.REMAINING: 1, Fate.REDRIVEN: 1}
+    after = fallen.content()
+    of_a, of_b, _ = fallen.place.features()[1]
+    assert (of_a["d_sum_6h"], of_b["d_sum_6h"]) == ([1.0, 2.0], [6.0])
+    assert fallen.redrive(Promised.SCHEME) == {Fate.REMAINING: 1, Fate.BEFORE: 1}
+    assert fallen.content() == after
