@@ -12,6 +12,7 @@ import pytest
 from day_in_parts import DAY_MS, MODES, NOON_MS, Place, day
 from promised import Promised
 
+from chronon_beam.api.counts import dead
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.max_dead import MaxDead
 from chronon_beam.pipeline.redrive.redriving import RedriveOptions, redrive
@@ -89,7 +90,7 @@ def test_late_rows_are_tiled_after_all(tmp_path: Path, mode: str) -> None:
     fallen.events.insert(EVENTS - FALLEN, newest)  # those after it are late
     assert fallen.place.mode.tiling is not None
     late = replace(fallen.place.mode.tiling, late=Late.DEAD_LETTER)
-    assert fallen.run(Promised.SCHEME, tiling=late)["dead_tile"] == FALLEN
+    assert fallen.run(Promised.SCHEME, tiling=late)[dead("Tile")] == FALLEN
     fallen.check(Promised.SCHEME, FALLEN)
 
 
@@ -110,7 +111,7 @@ def test_rows_that_a_release_could_not_convert_are_converted_by_the_next_one(
 ) -> None:
     fallen = Fallen(tmp_path, "untiled")
     with patch.object(convert, "_records", refusing(FALLEN)):
-        assert fallen.run("file")["dead_convert"] == FALLEN
+        assert fallen.run("file")[dead("Convert")] == FALLEN
     fallen.check("file", FALLEN)
 
 
@@ -124,7 +125,7 @@ def test_a_row_that_does_not_fit_its_stored_tile_holds_back_no_other(tmp_path: P
     late = [("a", [1.0, 2.0, 3.0], 1), ("b", [5.0], 1)]
     fallen.events = [{"user": u, "d": d, "t": NOON_MS + ms} for u, d, ms in events + late]
     tiling = Tiling(late=Late.DEAD_LETTER, shards=1)
-    assert fallen.run(Promised.SCHEME, tiling=tiling)["dead_tile"] == len(late)
+    assert fallen.run(Promised.SCHEME, tiling=tiling)[dead("Tile")] == len(late)
     assert fallen.redrive(Promised.SCHEME) == {Fate.REMAINING: 1, Fate.REDRIVEN: 1}
     after = fallen.content()
     of_a, of_b, _ = fallen.place.features()[1]
