@@ -255,6 +255,16 @@ EXTREMES: Mapping[str, Callable[[int, int], int]] = {
 UNREAD = "unread: "
 """What the name of a counter begins with that says which input could not be read, and how far."""
 
+
+def namespace_of(group_by: str) -> str:
+    """The namespace of a GroupBy's metrics in Beam.
+
+    >>> namespace_of("quickstart.purchases.v1")
+    'chronon.feature_group.quickstart.purchases.v1'
+    """
+    return f"chronon.feature_group.{group_by}" if group_by else "chronon"
+
+
 _DEAD = {metric.step: metric for metric in Metric if metric.step}
 
 

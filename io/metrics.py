@@ -16,10 +16,7 @@ from threading import Lock
 
 from apache_beam.metrics import Metrics
 
-from chronon_beam.api.counts import EXTREMES, Kind, Metric, MetricUnit, kind_of
-
-NAMESPACE = "chronon"
-GROUP_BY = f"{NAMESPACE}.feature_group."
+from chronon_beam.api.counts import EXTREMES, Kind, Metric, MetricUnit, kind_of, namespace_of
 
 _TIME_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 600_000)
 BUCKETS: Mapping[MetricUnit, tuple[int, ...]] = {
@@ -126,15 +123,6 @@ class GroupByMetrics:
         if number or kind_of(name) is not Kind.COUNTER:
             given = measured[self.group_by].record(name, number, part)
             _recorder(namespace_of(self.group_by), name)(given)
-
-
-def namespace_of(group_by: str) -> str:
-    """The namespace of a GroupBy's metrics in Beam.
-
-    >>> namespace_of("quickstart.purchases.v1")
-    'chronon.feature_group.quickstart.purchases.v1'
-    """
-    return f"{GROUP_BY}{group_by}" if group_by else NAMESPACE
 
 
 @cache

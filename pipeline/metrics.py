@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
-from chronon_beam.api.counts import EXTREMES, Kind, kind_of
-from chronon_beam.io.metrics import Numbers, measured, namespace_of
+from chronon_beam.api.counts import EXTREMES, Kind, kind_of, namespace_of
+from chronon_beam.io.metrics import Numbers, measured
 
 
 class JobCounts:

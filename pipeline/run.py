@@ -43,7 +43,7 @@ from chronon_beam.pipeline.prepare import (
 )
 from chronon_beam.pipeline.progress import ProgressLine
 from chronon_beam.pipeline.runners import worker_logs
-from chronon_beam.pipeline.runners.choose import Chosen, check_runner, runner_of
+from chronon_beam.pipeline.runners.choose import Chosen, check_runner, runner_of, with_job_name
 from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
 from chronon_beam.pipeline.runners.root_cause import root_cause
@@ -100,7 +100,8 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
         if entry.idle:
             return Done(group_by, {})
         quick_start.start.short = _is_little(entry.run.units)
-        how = partial(carry_out, runner=runner, beam_flags=beam_flags, latency=options.latency)
+        flags = with_job_name(runner, beam_flags, group_by.name)
+        how = partial(carry_out, runner=runner, beam_flags=flags, latency=options.latency)
         return Done(group_by, _run_entered(store, entry, options, group_by, dead_letters, how))
 
 

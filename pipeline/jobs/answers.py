@@ -252,3 +252,35 @@ class StartedJob(Struct, frozen=True):
     """The answer to a jar that was run."""
 
     job_id: str = field(name="jobid")
+
+
+class Subtask(Struct, frozen=True):
+    """One subtask of a vertex.
+
+    Attributes:
+        number: counted from 0.
+        task_manager: the id of the TaskManager in which it runs.
+    """
+
+    number: int = field(name="subtask")
+    task_manager: str = field(name="taskmanager-id", default="")
+
+
+class Subtasks(Struct, frozen=True):
+    """`/jobs/ID/vertices/VERTEX`."""
+
+    subtasks: list[Subtask]
+
+
+class MetricName(Struct, frozen=True):
+    """One metric of `/jobs/ID/vertices/VERTEX/subtasks/metrics`."""
+
+    name: str = field(name="id")
+
+
+class AggregatedMetric(Struct, frozen=True):
+    """A metric of several subtasks."""
+
+    name: str = field(name="id")
+    sum: float = 0.0
+    max: float = 0.0

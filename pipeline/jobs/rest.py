@@ -16,6 +16,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -29,6 +30,8 @@ _SUBMIT_WITHIN_S = 300.0
 """A JobManager takes a jar of 200 MB, or runs a jar's main program, before it answers."""
 
 _PIECE = 1 << 20
+_LONGEST = 3000
+"""How long a list of names may be: Flink takes 4096 characters of an address."""
 
 _Json = Mapping[str, object]
 _T = TypeVar("_T")
@@ -99,6 +102,25 @@ class FlinkRest:
         """Flink's own metrics of a job; those that it does not have just now are left out."""
         path = f"/jobs/{job_id}/metrics?get={','.join(names)}"
         return {each.name: each.value for each in self._get(path, list[answers.Measurement])}
+
+    def subtasks(self, job_id: str, vertex_id: str) -> list[answers.Subtask]:
+        """The subtasks of a vertex."""
+        path = f"/jobs/{job_id}/vertices/{vertex_id}"
+        return self._get(path, answers.Subtasks).subtasks
+
+    def step_metrics(self, job_id: str, vertex_id: str) -> list[str]:
+        """The names of what is measured in the subtasks of a vertex; none once they have ended."""
+        found = self._get(_step_metrics(job_id, vertex_id), list[answers.MetricName])
+        return [each.name for each in found]
+
+    def step_measurements(
+        self, job_id: str, vertex_id: str, names: Sequence[str], subtasks: Sequence[int]
+    ) -> Iterator[answers.AggregatedMetric]:
+        """What these metrics come to over some subtasks of a vertex; some may be left out."""
+        chosen = ",".join(map(str, subtasks))
+        path = f"{_step_metrics(job_id, vertex_id)}?agg=sum,max&subtasks={chosen}&get="
+        for part in _parts([quote(name, safe="") for name in names]):
+            yield from self._get(path + part, list[answers.AggregatedMetric])
 
     def cancel(self, job_id: str) -> None:
         """Ask for the end of a job."""
@@ -185,6 +207,22 @@ class FlinkRest:
                 f"no Flink answers at {self.url}: {_reason(error)}. Name the REST API of the "
                 "JobManager with --flink_master=HOST:PORT"
             ) from None
+
+
+def _step_metrics(job_id: str, vertex_id: str) -> str:
+    return f"/jobs/{job_id}/vertices/{vertex_id}/subtasks/metrics"
+
+
+def _parts(names: Sequence[str]) -> Iterator[str]:
+    """The names joined by commas, in parts that fit into the address of a request."""
+    part: list[str] = []
+    for name in names:
+        if part and len(",".join([*part, name])) > _LONGEST:
+            yield ",".join(part)
+            part = []
+        part.append(name)
+    if part:
+        yield ",".join(part)
 
 
 def _cause(body: bytes, reason: str) -> str:

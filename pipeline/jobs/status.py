@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from chronon_beam.pipeline.jobs import answers, reasons
+from chronon_beam.pipeline.jobs.measured import Measurements, measurements_of
 from chronon_beam.pipeline.jobs.rest import FlinkRest
 
 _UPTIME, _RESTARTS = "uptime", "numRestarts"
@@ -81,12 +82,14 @@ class JobStatus(Struct, frozen=True):
 
     Attributes:
         restored_from: the checkpoint or savepoint that it has gone on from, if it has.
+        metrics: what its steps have measured since they were last started; empty once it has ended.
         failure: None if it has never failed.
     """
 
     job: Summary
     checkpoints: CheckpointState
     restored_from: str | None
+    metrics: Measurements
     failure: JobFailure | None
 
 
@@ -121,12 +124,13 @@ def _number(measurements: Mapping[str, str], name: str) -> int | None:
 
 def status_of(flink: FlinkRest, job: answers.ListedJob) -> JobStatus:
     """A job, closely."""
-    checkpoints = flink.checkpoints(job.job_id)
+    checkpoints, summary = flink.checkpoints(job.job_id), summary_of(flink, job)
     restored = checkpoints.latest.restored
     return JobStatus(
-        job=summary_of(flink, job),
+        job=summary,
         checkpoints=_state_of(checkpoints),
         restored_from=restored.external_path if restored else None,
+        metrics=measurements_of(flink, job.job_id, [] if job.has_ended else summary.group_bys),
         failure=failure_of(flink.failures(job.job_id)),
     )
 

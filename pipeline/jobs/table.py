@@ -1,12 +1,14 @@
 """Writes jobs for people: a table of many, a page about one."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from chronon_beam.api.counts import Metric
 from chronon_beam.pipeline.jobs.status import CheckpointState, JobStatus, Summary
 from chronon_beam.pipeline.json_lines import to_json
+from chronon_beam.pipeline.progress import numbers_of
 
 _HEAD = ("JOB", "STATE", "UP", "RESTARTS", "PARALLELISM", "GROUPBYS", "ID")
 _SHORT_ID = 8
@@ -64,9 +66,35 @@ def _subjects(status: JobStatus) -> Iterator[tuple[str, str]]:
     yield from _checkpoints(status.checkpoints)
     if status.restored_from:
         yield "gone on from", status.restored_from
-    yield "GroupBys", ", ".join(job.group_bys) or "none of this package"
+    for group_by in job.group_bys:
+        yield "GroupBy", group_by
+        yield from _measured(status.metrics.get(group_by, {}))
     if status.failure:
         yield "has failed", f"{_ago(status.failure.at_ms)}: {status.failure.reason}"
+
+
+_LAGS = (
+    (Metric.READ_LAG, "{:,} records"),
+    (Metric.EVENT_TIME_LAG, "events {}"),
+    (Metric.WATERMARK_LAG, "watermark {}"),
+)
+
+
+def _measured(numbers: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """What the steps of a GroupBy have measured; what they have not is left out."""
+    if not numbers:
+        return
+    counted = numbers_of(numbers)
+    yield "counts", ", ".join(f"{number:,} {name}" for name, number in counted.items())
+    lags = [
+        text.format(duration_text(numbers[name]) if name.endswith("_ms") else numbers[name])
+        for name, text in _LAGS
+        if name in numbers
+    ]
+    if lags:
+        yield "lag", ", ".join(lags)
+    if Metric.FRESHNESS in numbers:
+        yield "freshness", duration_text(numbers[Metric.FRESHNESS])
 
 
 def _checkpoints(state: CheckpointState) -> Iterator[tuple[str, str]]:

@@ -123,6 +123,13 @@ def warnings_of(name: str, flags: Sequence[str], live: bool | None) -> list[str]
     return dangers(flink_arguments(flags, live=live), live=live)
 
 
+def with_job_name(runner: str, flags: Sequence[str], job_name: str) -> list[str]:
+    """The flags of a job on the runner, by whose name Flink lists the job unless they have one."""
+    return (
+        with_default(flags, "job_name", lambda: job_name) if runner == "FlinkRunner" else [*flags]
+    )
+
+
 def with_default(flags: Sequence[str], name: str, value: Callable[[], str]) -> list[str]:
     """The flags, with `--name` added unless they have it."""
     given = any(flag == f"--{name}" or flag.startswith(f"--{name}=") for flag in flags)

@@ -91,6 +91,8 @@ WORKING = {
     ("GET", f"/jobs/{JOB}/metrics?get=uptime,numRestarts"): Given(
         [{"id": "uptime", "value": "52071"}, {"id": "numRestarts", "value": "2"}]
     ),
+    ("GET", f"/jobs/{JOB}/vertices/bc76/subtasks/metrics"): Given([{"id": "numRecordsOut"}]),
+    ("GET", f"/jobs/{JOB}/vertices/5eb9/subtasks/metrics"): Given([{"id": "numRecordsIn"}]),
     ("GET", f"/jobs/{JOB}/checkpoints"): Given(CHECKPOINTS),
     ("GET", f"/jobs/{JOB}/exceptions"): Given(
         {"exceptionHistory": {"entries": [{"stacktrace": BAD_STORE, "timestamp": STARTED_MS}]}}

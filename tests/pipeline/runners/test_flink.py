@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chronon_beam.pipeline.runners.choose import with_job_name
 from chronon_beam.pipeline.runners.flink import (
     configuration,
     dangers,
@@ -187,3 +188,9 @@ def test_jobs_on_a_cluster_can_be_rescaled():
     assert flags_of()["parallelism"] == "1"
     (warning,) = dangers(flink_arguments([CLUSTER, "--parallelism=1"], live=True), live=True)
     assert warning.startswith("--parallelism=1: Flink does not restore")
+
+
+def test_job_is_listed_by_its_group_by_unless_it_is_named():
+    assert with_job_name("FlinkRunner", ["--streaming"], "a.b") == ["--streaming", "--job_name=a.b"]
+    assert with_job_name("FlinkRunner", ["--job_name=c"], "a.b") == ["--job_name=c"]
+    assert with_job_name("DataflowRunner", [], "a.b") == []
