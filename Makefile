@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Exist once all that run and live need is installed, and all that the tests need.
+RUNS := .venv/runs
 READY := .venv/ready
 ROOMS := api aggregator transforms io fetcher pipeline runner_configs
 
@@ -25,7 +27,7 @@ export SHOW_PIP
 
 .PHONY: run live test test-services test-rest lint types bench clean
 
-run: $(READY)
+run: $(RUNS)
 	@rm -f features.db features.db-wal features.db-shm
 	@$(BIN)/chronon-beam run \
 	    --group_by examples/ice_cream/group_by.py \
@@ -45,7 +47,7 @@ run: $(READY)
 	@echo "README.md goes on from there."
 
 # make live DEMO="--rate=500 --seconds=60" gives it flags.
-live: $(READY)
+live: $(RUNS)
 	@$(BIN)/chronon-beam demo $(DEMO)
 
 # Two processes: the tests with real services wait much, the others compute.
@@ -78,11 +80,24 @@ bench: $(READY)
 clean:
 	rm -rf .venv build *.egg-info
 
-$(READY): setup.py
+# Wheels built from source are used once, here: to pack them takes longer than all else about them.
+# Python compiles a module when it is first imported, which most are not.
+define SET_UP
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up .venv (once; a minute or two, most of it PySpark's 400 MB)"
 	@$(PYTHON) -m venv .venv
-	@{ $(BIN)/python -m pip install --disable-pip-version-check -e '.[test]' 2>&1 \
-	    && touch $@; } | $(BIN)/python -c "$$SHOW_PIP"
-	@test -e $@ || { echo "Set-up has failed: .venv/setup.log has all that pip says"; exit 1; }
+	@rm -f $@; began=$$(date +%s); \
+	printf '[bdist_wheel]\ncompression = stored\n' > .venv/build.cfg; \
+	export DIST_EXTRA_CONFIG="$(CURDIR)/.venv/build.cfg"; \
+	{ $(BIN)/python -m pip install --disable-pip-version-check --no-compile -e '.[$(1)]' 2>&1 \
+	    && touch $(2); } | $(BIN)/python -c "$$SHOW_PIP"; \
+	test -e $@ || { echo "Set-up has failed: .venv/setup.log has all that pip says"; exit 1; }; \
+	echo "Set up in $$(($$(date +%s) - began)) s"
+endef
+
+$(RUNS): setup.py
+	$(call SET_UP,kafka,$(RUNS))
+
+$(READY): setup.py
+	$(call SET_UP,test,$(RUNS) $(READY))

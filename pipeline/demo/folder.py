@@ -33,10 +33,11 @@ class DemoFolder:
         self.group_by = path / "shop" / _GROUP_BY.name
         self.store = f"sqlite:{path / 'features.db'}"
         self.dead_letters = path / "dead_letters.jsonl"
+        self.flink = path / "flink"
         self.checkpoints = path / "checkpoints"
         self.kafka = path / "kafka"
         self.job_log = path / "job.log"
-        for folder in (self.group_by.parent, self.kafka, self.scratch):
+        for folder in (self.group_by.parent, self.flink, self.kafka, self.scratch):
             folder.mkdir()
         shutil.copyfile(_GROUP_BY, self.group_by)
 

@@ -5,21 +5,38 @@ import sys
 from pathlib import Path
 from shlex import quote
 
+from apache_beam.utils.subprocess_server import pick_port
+
 from chronon_beam.pipeline.demo.folder import DemoFailed, DemoFolder
+from chronon_beam.pipeline.demo.kafka_broker import HOST
 from chronon_beam.pipeline.demo.shop import DDL
 from chronon_beam.pipeline.runners import guard
+from chronon_beam.pipeline.runners.flink import configuration
+from chronon_beam.pipeline.runners.latency import LEVELS
 
 CHECKPOINT_MS = 5_000
+JOB_NAME = "ice-cream"
+LATENCY = "low"
 _WIDTH = 80
 _GRACE_S = 20.0
 """How long the job may take to end Flink, its workers and Spark in order."""
+
+
+def write_flink_settings(folder: DemoFolder) -> str:
+    """Write the settings of local Flink to the demo's folder; `HOST:PORT` of its REST API."""
+    configuration(LEVELS[LATENCY], checkpointed=True, folder=folder.flink)
+    (port,) = pick_port(None)
+    with (folder.flink / "flink-conf.yaml").open("a", encoding="utf-8") as settings:
+        settings.write(f"rest.address: {HOST}\nrest.bind-address: {HOST}\n")
+        settings.write(f"rest.port: {port}\nrest.bind-port: {port}\n")
+    return f"{HOST}:{port}"
 
 
 def job_arguments(folder: DemoFolder, topic_uri: str) -> list[str]:
     """The words after `chronon-beam`.
 
     Args:
-        folder: where the job finds its GroupBy, and keeps all it writes.
+        folder: where the job finds its GroupBy and Flink's settings, and keeps all it writes.
         topic_uri: `kafka://HOST:PORT/TOPIC`.
     """
     return [
@@ -29,7 +46,9 @@ def job_arguments(folder: DemoFolder, topic_uri: str) -> list[str]:
         f"--store={folder.store}",
         f"--dead_letters=file:{folder.dead_letters}",
         "--runner=FlinkRunner",
-        "--latency=low",
+        f"--latency={LATENCY}",
+        f"--job_name={JOB_NAME}",
+        f"--flink_conf_dir={folder.flink}",
         f"--checkpointing_interval={CHECKPOINT_MS}",
         "--state_backend=filesystem",
         f"--state_backend_storage_path={folder.checkpoints.as_uri()}",

@@ -24,7 +24,7 @@ SILENT = logging.getLogger("kafka_broker.client")
 SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 
-_HOST = "127.0.0.1"
+HOST = "127.0.0.1"
 _CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 _JVM = (
     "-Xmx512m",
@@ -85,7 +85,7 @@ class KafkaBroker(Service):
     ) -> None:
         super().__init__(directory / "kafka_broker.log")
         plain, controller = pick_port(port, None)
-        self.bootstrap = f"{_HOST}:{plain}"
+        self.bootstrap = f"{HOST}:{plain}"
         self._properties = directory / "server.properties"
         self._data = directory / "data"
         jars = ":".join(map(str, broker_jars()))
@@ -94,7 +94,7 @@ class KafkaBroker(Service):
         lines = {
             **_SETTINGS,
             "log.dirs": str(self._data),
-            "controller.quorum.voters": f"1@{_HOST}:{controller}",
+            "controller.quorum.voters": f"1@{HOST}:{controller}",
             "listeners": _addresses({**open_to_clients, "CONTROLLER": controller}),
             "advertised.listeners": _addresses(open_to_clients),
             **(settings or {}),
@@ -144,4 +144,4 @@ class KafkaBroker(Service):
 
 
 def _addresses(ports: Mapping[str, int]) -> str:
-    return ",".join(f"{name}://{_HOST}:{port}" for name, port in ports.items())
+    return ",".join(f"{name}://{HOST}:{port}" for name, port in ports.items())

@@ -11,7 +11,13 @@ from chronon_beam.fetcher.fetch import Features
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.demo.folder import DemoFolder, opened_folder
 from chronon_beam.pipeline.demo.freshness import Freshness
-from chronon_beam.pipeline.demo.job_process import JobProcess, job_arguments, shell_text
+from chronon_beam.pipeline.demo.job_process import (
+    JOB_NAME,
+    JobProcess,
+    job_arguments,
+    shell_text,
+    write_flink_settings,
+)
 from chronon_beam.pipeline.demo.kafka_broker import KafkaBroker, broker_jars
 from chronon_beam.pipeline.demo.screen import Screen, counts_line, features_line, starting_line
 from chronon_beam.pipeline.demo.shop import CUSTOMERS, DAMAGED_EVERY, Shop
@@ -71,7 +77,7 @@ def demo(options: DemoOptions, screen: Screen) -> None:
         opened.callback(screen.say, "Ending the job, Kafka and the shop")
         first = session.first_features()
         screen.say(f"First feature after {time.monotonic() - began:.0f} s\n")
-        screen.say(next_commands(options.program, folder, session.uri))
+        screen.say(session.commands)
         session.show_changes(first)
         session.show_counts()
 
@@ -100,6 +106,7 @@ def _started(
     screen.say(f"Kafka   {uri}, {PARTITIONS} partitions")
     opened.enter_context(Shop(broker.bootstrap, TOPIC, options.rate, freshness))
     screen.say(f"shop    {options.rate:g} orders per second, of {len(CUSTOMERS)} customers")
+    flink = write_flink_settings(folder)
     arguments = job_arguments(folder, uri)
     job = opened.enter_context(JobProcess(arguments, folder))
     screen.say(f"job     logs to {folder.job_log}; it was started by\n")
@@ -108,20 +115,22 @@ def _started(
     log = opened.enter_context(closing(TopicLog(broker.bootstrap, TOPIC, PARTITIONS)))
     group_by = load_group_by(str(folder.group_by))
     watch = Watch(store, group_by, log, folder.dead_letters, freshness)
-    return _Session(options.seconds, screen, job, watch, uri, began)
+    said = next_commands(options.program, folder, uri, flink)
+    return _Session(options.seconds, screen, job, watch, said, began)
 
 
-def next_commands(program: str, folder: DemoFolder, topic_uri: str) -> str:
-    """What to type in another terminal."""
+def next_commands(program: str, folder: DemoFolder, topic_uri: str, flink: str) -> str:
+    """What to type in another terminal; `flink` is the address of its REST API."""
     group_by, store = f"--group_by={folder.group_by}", f"--store={folder.store}"
     part = f"--source={topic_uri}?start=earliest&stop=end"
     fetch = shell_text(program, ["fetch", f"--key=customer_id={SHOWN}", group_by, store])
     trace = shell_text(program, ["trace", group_by, part])
     plan = shell_text(program, ["plan", group_by, part])
+    status = shell_text(program, ["jobs", "status", JOB_NAME, f"--flink_master={flink}"])
     return (
         f"Fetch features in another terminal, and again a moment later:\n\n{fetch}\n\n"
-        f"Follow orders through the job, or see what the GroupBy becomes:\n\n"
-        f"{trace} | head -2\n{plan}\n\n"
+        "Ask Flink how the job is, follow orders through it, or see what the GroupBy\n"
+        f"becomes:\n\n{status}\n{trace} | head -2\n{plan}\n\n"
         f"One of {DAMAGED_EVERY} orders is damaged on its way, and becomes a dead letter in\n"
         f"  {folder.dead_letters}\n"
         "Ctrl-C ends all of it.\n"
@@ -134,7 +143,7 @@ class _Session:
 
     Attributes:
         seconds: how long it goes on after the first feature.
-        uri: the topic.
+        commands: what the user may try.
         began: when it began, by the monotonic clock.
         ends: when it is to end, by the same clock; known from the first feature on.
     """
@@ -143,7 +152,7 @@ class _Session:
     screen: Screen
     job: JobProcess
     watch: Watch
-    uri: str
+    commands: str
     began: float
     ends: float = math.inf
 

@@ -80,6 +80,10 @@ def test_features_change_and_nothing_stays(demo: Demo, folder: Path) -> None:
     assert first["flavor_count_1h"] > 0
     assert eventually(lambda: fetched(fetch)["flavor_count_1h"] > first["flavor_count_1h"])
     assert eventually(lambda: dead_letters(demo.printed()) > 0)
+    status = subprocess.run(
+        printed_command(demo.printed(), "jobs"), capture_output=True, check=True
+    )
+    assert b"RUNNING" in status.stdout
     assert len(processes_with(str(folder))) >= 6, "guards, Kafka, the job, Flink, Spark"
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(WITHIN_S) == 130
