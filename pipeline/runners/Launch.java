@@ -93,7 +93,7 @@ public final class Launch {
     Iterator parameters = launch.get("parameters").elements();
     while (parameters.hasNext()) {
       JsonNode parameter = (JsonNode) parameters.next();
-      String value = value(given, parameter);
+      String value = Arguments.value(parameter, given);
       if (parameter.get("pattern").asText().isEmpty()) {
         if (value.equals("true")) {
           json.put(urn(parameter.get("option").asText()), true);
@@ -120,11 +120,6 @@ public final class Launch {
     json.put(urn("chronon_arguments"), JSON.writeValueAsString(arguments));
   }
 
-  private static String value(Map given, JsonNode parameter) {
-    Object value = given.get(parameter.get("name").asText());
-    return value == null ? parameter.get("default").asText() : (String) value;
-  }
-
   private static String urn(String option) {
     return "beam:option:" + option + ":v1";
   }
@@ -139,17 +134,8 @@ public final class Launch {
   /** The jar's pipeline, with workers as the launch wants them. */
   private static RunnerApi.Pipeline pipeline(String job, JsonNode launch, Map given)
       throws Exception {
-    String type = null;
-    String config = null;
-    Iterator parameters = launch.get("parameters").elements();
-    while (parameters.hasNext()) {
-      JsonNode parameter = (JsonNode) parameters.next();
-      if (parameter.get("name").asText().equals("environment_type")) {
-        type = value(given, parameter);
-      } else if (parameter.get("name").asText().equals("environment_config")) {
-        config = value(given, parameter);
-      }
-    }
+    String type = Arguments.value("environment_type", given, launch.get("parameters"));
+    String config = Arguments.value("environment_config", given, launch.get("parameters"));
     RunnerApi.Environment workers =
         type.equals("PROCESS") ? process(config) : external(config);
     RunnerApi.Pipeline pipeline = PortablePipelineJarUtils.getPipelineFromClasspath(job);
@@ -287,13 +273,23 @@ final class Arguments {
     if (given.containsKey("state_backend") && !given.containsKey("state_backend_storage_path")) {
       throw new Refused("--state_backend needs --state_backend_storage_path: give both, or neither");
     }
-    String most = (String) given.get("max_parallelism");
-    String wanted = (String) given.get("parallelism");
-    if (wanted != null && Long.parseLong(wanted) > (most == null ? 128 : Long.parseLong(most))) {
+    String most = value("max_parallelism", given, parameters);
+    String wanted = value("parallelism", given, parameters);
+    if (Long.parseLong(wanted) > Long.parseLong(most)) {
       throw new Refused(
-          "--parallelism=" + wanted + " is more than --max_parallelism=" + (most == null ? "128" : most)
+          "--parallelism=" + wanted + " is more than --max_parallelism=" + most
               + ": raise that, which only a job without a savepoint can");
     }
+  }
+
+  /** What a launch gives, or else the default. */
+  static String value(JsonNode parameter, Map given) {
+    Object value = given.get(parameter.get("name").asText());
+    return value == null ? parameter.get("default").asText() : (String) value;
+  }
+
+  static String value(String name, Map given, JsonNode parameters) {
+    return value(named(name, parameters), given);
   }
 
   private static JsonNode named(String name, JsonNode parameters) {

@@ -59,10 +59,11 @@ class LaunchJar:
 
     def write(self, job_server: Path, target: Path) -> None:
         """Write the jar; `job_server` is that of the Flink version that launches it."""
-        extend(job_server, target, MAIN_CLASS, self.entries(job_server))
+        classes = class_files(_SOURCE.read_text(encoding="utf-8"), [job_server])
+        extend(job_server, target, MAIN_CLASS, {**classes, **self.documents()})
 
-    def entries(self, job_server: Path) -> dict[str, bytes]:
-        """What the jar has besides what is in `job_server`, by name."""
+    def documents(self) -> dict[str, bytes]:
+        """The job, its options and what a launch may give, by the names of the jar's entries."""
         options = pipeline_options(self.latency)
         with _repeatable(self.job):
             root = beam.Pipeline(options=options)
@@ -76,7 +77,6 @@ class LaunchJar:
             "parameters": list(self.parameters),
         }
         return {
-            **class_files(_SOURCE.read_text(encoding="utf-8"), [job_server]),
             f"{_FOLDER}/pipeline-manifest.json": _json({"defaultJobName": self.job}),
             f"{_FOLDER}/launch.json": _json(launch),
             f"{_FOLDER}/{self.job}/pipeline.json": _json(json_format.MessageToDict(pipeline)),
