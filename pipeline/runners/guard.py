@@ -25,6 +25,9 @@ from pathlib import Path
 _POLL_S = 0.5
 _KILL_ROUNDS = 50
 _ON_LINUX = sys.platform == "linux"
+_STARTED = 19
+"""Where a process's /proc/PID/stat has the time of its start, counted from its state."""
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -82,8 +85,18 @@ def run(command: Sequence[str], parent: int, grace_s: float) -> int:
         ready, _, _ = select.select([reader], [], [], _POLL_S)
         if ready and not set(reader.recv(4096)).isdisjoint(_ENDING):
             break
+        if ready:
+            _reap_adopted(child.pid)
     _end(child, grace_s)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+def _reap_adopted(child: int) -> None:
+    """Let go of processes that have ended and were adopted: else they stay as zombies."""
+    for pid in _children(os.getpid()):
+        if pid != child:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
 
 def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
@@ -110,12 +123,15 @@ def _signal_group(group: int, number: int) -> None:
 
 
 def _children(parent: int) -> Iterator[int]:
-    """Read from /proc; nothing where there is none."""
+    """The oldest one first, read from /proc; nothing where there is none."""
+    found: list[tuple[int, int]] = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             # The name before the last `)` may hold blanks; state and parent follow it.
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
-                yield int(stat.parent.name)
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                found.append((int(fields[_STARTED]), int(stat.parent.name)))
+    return (pid for _, pid in sorted(found))
 
 
 def _die_with_guard() -> None:
@@ -128,7 +144,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def wait_for_child(guard: subprocess.Popen[bytes], timeout_s: float = 10.0) -> int:
-    """The process id of the guarded command itself, on Linux.
+    """The process id of the guarded command itself, on Linux: what is adopted is younger.
 
     Raises:
         TimeoutError: if it does not show up in time.
