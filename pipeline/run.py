@@ -212,12 +212,20 @@ _GOES_ON = (
     "chronon-beam jobs stop ends it with a savepoint"
 )
 
+_UNKNOWN_JOB = "FlinkJobNotFoundException"
+_FORGOTTEN = (
+    "the Flink cluster {} does not know the job any more, as when its JobManager was started anew: "
+    "go on from the job's last checkpoint with --savepoint_path"
+)
+
 
 def _failure(error: Exception, chosen: Chosen) -> str:
     """What an error means that has ended this process's view of the job, in one line."""
     if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.UNAVAILABLE:
         after = _GOES_ON.format(chosen.cluster) if chosen.cluster else "all of Flink ran in it"
         return f"the Flink job server, a process of this command, has ended: {after}"
+    if chosen.cluster and _UNKNOWN_JOB in str(error):
+        return _FORGOTTEN.format(chosen.cluster)
     return f"the job failed: {cause_of(error)} {HINT}"
 
 

@@ -36,7 +36,7 @@ def carried_out(error: BaseException, cluster: str, monkeypatch: pytest.MonkeyPa
         yield Chosen(Raising(error), [], cluster=cluster)
 
     monkeypatch.setattr(run, "runner_of", chosen)
-    carry_out(lambda root: None, "FlinkRunner", [])
+    carry_out(lambda root: None, ["t.g"], "FlinkRunner", [])
 
 
 def test_killed_job_server_is_not_the_end_of_a_job_on_a_cluster(
@@ -59,3 +59,11 @@ def test_ctrl_c_tells_that_a_job_on_a_cluster_goes_on(
     with pytest.raises(KeyboardInterrupt):
         carried_out(KeyboardInterrupt(), "", monkeypatch)
     assert not capsys.readouterr().err
+
+
+def test_cluster_that_has_forgotten_a_job_is_told_from_a_job_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = RuntimeError("java.util.concurrent.ExecutionException: FlinkJobNotFoundException: x")
+    with pytest.raises(JobFailed, match=rf"cluster {CLUSTER} does not know the job .*--savepoint"):
+        carried_out(error, CLUSTER, monkeypatch)
