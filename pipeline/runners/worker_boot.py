@@ -30,20 +30,25 @@ _GRACE_S = 1.0
 """Shorter than the two seconds which the runner leaves between SIGTERM and SIGKILL."""
 
 
-def write_command(directory: Path) -> Path:
-    """Write the executable that a PROCESS environment names; its path.
+def write_command(directory: Path, log: bool = True) -> Path:
+    """Write the executable that starts a worker, for whoever is told its path; gives the path.
 
     Each Python environment has a file of its own: a running job starts workers by it again.
-    The worker is guarded: it ends with the TaskManager that started it, and Spark's JVM with it.
-    What it prints before it reaches the runner's log goes to `worker.log` beside it, as runners
-    throw that away.
+    The worker is guarded: it ends with the process that started it, and Spark's JVM with it.
+
+    Args:
+        directory: where to write it.
+        log: whether what a worker prints before it reaches the runner's log goes to `worker.log`
+            beside it, as TaskManagers throw that away; else it is left to the process that starts
+            the worker.
     """
     boot = [sys.executable, "-P", "-m", "chronon_beam.pipeline.runners.worker_boot"]
     command = shlex.join(guard.command_line(boot, "PARENT", _GRACE_S)).replace("PARENT", "$PPID")
-    path = directory / f"worker-{crc32(sys.executable.encode()):08x}"
-    log = shlex.quote(str(directory / "worker.log"))
+    kind = "worker" if log else "pool-worker"
+    path = directory / f"{kind}-{crc32(sys.executable.encode()):08x}"
+    printed = f" 2>> {shlex.quote(str(directory / 'worker.log'))}" if log else ""
     partial = directory / f"{path.name}.{os.getpid()}.tmp"
-    partial.write_text(f'#!/bin/sh\nexec {command} "$@" 2>> {log}\n', encoding="utf-8")
+    partial.write_text(f'#!/bin/sh\nexec {command} "$@"{printed}\n', encoding="utf-8")
     partial.chmod(0o755)
     return partial.replace(path)
 
@@ -68,8 +73,10 @@ def main(argv: Sequence[str]) -> None:
     flags, _ = parser.parse_known_args(argv)
     environment = {**os.environ, **worker_environment(flags)}
     worker = [sys.executable, "-m", "chronon_beam.pipeline.runners.sdk_worker_main"]
-    # From here on the worker logs to the runner; the file would repeat it and never end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    # From here on the worker logs to the runner; a file would repeat it and never end, and nobody
+    # reads what a pool's workers print.
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     os.execve(sys.executable, worker, environment)
 
 

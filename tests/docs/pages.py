@@ -35,6 +35,7 @@ NEEDS = {
     "cluster": "a Flink cluster: tests/services starts one",
     "bigtable": "an instance of Bigtable: tests/services runs the same commands on an emulator",
     "kafka": "a Kafka broker: tests/services starts one",
+    "docker": "Docker: tests/test_images.py and tests/pipeline/templates check what it is given",
     "prism": "the Prism binary",
     "pubsub": "a project of Google Cloud: tests/services has a server",
     "release": "an installation from a package index",

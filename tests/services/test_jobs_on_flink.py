@@ -1,6 +1,9 @@
 """The product's jobs on real Flink: the same features, dead letters and counts as elsewhere."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from drawing import alike
 from out_of_order import AT_MS, KEYS, Log, drawn, job_of, without_ties
+from processes import eventually_none
 from replay import Replay, save
 
 from chronon_beam.api.counts import Metric
@@ -78,6 +82,19 @@ def test_200_000_events_give_the_same_everywhere(
     assert counts[Metric.LATE] > 500
 
 
+@pytest.fixture
+def worker_pool(tmp_path: Path) -> Iterator[str]:
+    """The address of a pool, run as a container beside a TaskManager runs it; all of it ends."""
+    command = [sys.executable, "-m", "chronon_beam.pipeline.runners.worker_pool", "--port=0"]
+    marked = {**os.environ, "CHRONON_BEAM_TEST": str(tmp_path)}
+    with subprocess.Popen(command, env=marked, stderr=subprocess.PIPE, text=True) as pool:
+        assert pool.stderr
+        yield next(line.split()[-1] for line in pool.stderr if line.startswith("workers are"))
+        pool.terminate()
+        assert pool.wait(120) == 0
+    assert eventually_none(f"CHRONON_BEAM_TEST={tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("name", "kept_in"), [("direct", "bigtable"), ("local", "bigtable"), ("cluster", "sqlite")]
 )
@@ -96,6 +113,8 @@ def test_examples_run_from_the_command_line(
     if name != "direct":
         master = "[local]" if name == "local" else request.getfixturevalue("flink_cluster").master
         flags = ["--runner=FlinkRunner", f"--flink_master={master}", store]
+    if name == "cluster":
+        flags.append(f"--environment_config={request.getfixturevalue('worker_pool')}")
     source = f"--source=file:{EXAMPLES / 'ice_cream' / 'events.jsonl'}"
     assert main(["run", ice_cream, source, *flags]) == 0
     assert "3 events" in capsys.readouterr().err
