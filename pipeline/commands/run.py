@@ -1,10 +1,11 @@
 """`chronon-beam run`: computes the tiles of a GroupBy from events."""
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.command import DONE, Command, next_steps
+from chronon_beam.pipeline.run_flags import add_run_flags
 
 _EXAMPLE = """example:
   chronon-beam run --group_by examples/ice_cream/group_by.py \\
@@ -17,24 +18,16 @@ or, for events that never end:
 Flags that are not listed go to Beam and its runner, for example --streaming."""
 
 
-def _add_flags(parser: ArgumentParser) -> None:
-    flags.add_group_by(parser)
-    flags.add_source(parser, required=False)
-    flags.add_live(parser)
-    flags.add_store(parser)
-    flags.add_dead_letters(parser)
-    flags.add_losses(parser)
-    flags.add_existing(parser)
-    flags.add_tiling(parser)
-    flags.add_runner(parser)
-
-
 def _run(arguments: Namespace, beam_flags: list[str]) -> int:
     options = flags.job_options(arguments)
+    from chronon_beam.pipeline import submit
     from chronon_beam.pipeline.run import run
     from chronon_beam.pipeline.runners import beam_flags as beams
 
     flags.check_flags(beam_flags, beams.known(arguments.runner))
+    if submit.asked(beam_flags):
+        submit.submit(options, arguments.runner, beam_flags)
+        return DONE
     done = run(options, arguments.runner, beam_flags)
     if done.has_values:
         print(next_steps(arguments, done.group_by.keys), file=sys.stderr)
@@ -42,5 +35,9 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
 
 
 COMMAND = Command(
-    "compute the tiles of a GroupBy from events", _EXAMPLE, _add_flags, _run, takes_beam_flags=True
+    "compute the tiles of a GroupBy from events",
+    _EXAMPLE,
+    add_run_flags,
+    _run,
+    takes_beam_flags=True,
 )

@@ -7,6 +7,8 @@ from chronon_beam.pipeline.command import Command
 
 KINDS = {
     "flink": "chronon_beam.pipeline.templates.flink",
+    "kubernetes": "chronon_beam.pipeline.templates.kubernetes",
+    "dataflow": "chronon_beam.pipeline.templates.dataflow",
 }
 """The module of each kind of template, which holds a Command as COMMAND."""
 

@@ -25,6 +25,7 @@ import org.apache.beam.sdk.options.PipelineOptionsFactory;
 import org.apache.beam.sdk.util.construction.PipelineOptionsTranslation;
 import org.apache.beam.sdk.util.construction.resources.PipelineResources;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.PipelineOptionsInternal;
 import org.apache.flink.runtime.jobgraph.SavepointConfigOptions;
 import org.apache.flink.streaming.api.environment.LocalStreamEnvironment;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -109,7 +110,7 @@ public final class Launch {
         ((Configuration) flink.getConfiguration())
             .getString(SavepointConfigOptions.SAVEPOINT_PATH, "");
     json.put(urn("chronon_restored"), (String) savepoint);
-    json.put(urn("chronon_run"), newId());
+    json.put(urn("chronon_run"), newId(flink));
     return json;
   }
 
@@ -124,11 +125,18 @@ public final class Launch {
     return "beam:option:" + option + ":v1";
   }
 
-  /** An id as the ledger of runs has them: it begins with the time. */
-  private static String newId() {
+  /**
+   * An id as the ledger of runs has them: it begins with the time. It ends with the id of the job
+   * where whoever launches it has fixed that, as Flink's Kubernetes operator does: a JobManager
+   * that starts again runs this program again, and is the same run.
+   */
+  private static String newId(StreamExecutionEnvironment flink) {
+    Object job =
+        ((Configuration) flink.getConfiguration())
+            .getString(PipelineOptionsInternal.PIPELINE_FIXED_JOB_ID, "");
     DateTimeFormatter form = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSSSSS'Z'");
     String time = ZonedDateTime.now(ZoneOffset.UTC).format(form);
-    return time + "-" + UUID.randomUUID().toString().substring(0, 8);
+    return time + "-" + (job.equals("") ? UUID.randomUUID().toString().substring(0, 8) : (String) job);
   }
 
   /** The jar's pipeline, with workers as the launch wants them. */

@@ -4,7 +4,7 @@
 refused, the types of the columns are noted for fetchers, and the run is noted in the ledger. Here
 it is done when a worker opens the store, before anything is written. All workers do it, and again
 after each restart, so it is done by the id that the launch gives its run: the first one enters, and
-all others find that the run is there.
+all others find that the run is there. See `Launch.java` for the ids.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ class EnterAtLaunch:
         launched_sink(self.dead_letters.get())
         ledger = Ledger(store, self.info.plan.group_by.streaming_dataset)
         ledger.create()
-        run = _noted(ledger) or self._entered(store, ledger)
+        run = self._noted(ledger) or self._entered(store, ledger)
         return None if run.alone else Adding(run.id, run.replaces)
 
     def _entered(self, store: KVStore, ledger: Ledger) -> Run:
@@ -65,13 +65,19 @@ class EnterAtLaunch:
         try:
             entry = enter(self._arrival(), dataset, _goes_on)
         except EntryRefused:
-            if other := _noted(ledger):
+            if other := self._noted(ledger):
                 return other
             raise
-        if other := _noted(ledger):  # what it has written may be in `dataset`
+        if other := self._noted(ledger):  # what it has written may be in `dataset`
             return other
         save(store, self.info, entry.run.alone)
         return open_run(store, name, entry, nothing_of(self.info))
+
+    def _noted(self, ledger: Ledger) -> Run | None:
+        """The run of this launch, if a worker has entered it, with the definition of this job."""
+        launch = _launch(at_launch(RUN).get())
+        same = (each for each in ledger.runs() if _launch(each.id) == launch)
+        return next((each for each in same if each.definition == self.definition), None)
 
     def _arrival(self) -> Arrival:
         run = Run(at_launch(RUN).get(), self.info.plan.group_by.name, self.definition, live=True)
@@ -79,10 +85,9 @@ class EnterAtLaunch:
         return Arrival(run, existing or None, False, self.info.tiled, bool(restored))
 
 
-def _noted(ledger: Ledger) -> Run | None:
-    """The run of this launch, if a worker has entered it."""
-    id_ = at_launch(RUN).get()
-    return next((each for each in ledger.runs() if each.id == id_), None)
+def _launch(id_: str) -> str:
+    """The part of a run's id that stays when a JobManager starts again; the other is the time."""
+    return id_.rpartition("-")[2]
 
 
 def _goes_on(read: Unit, now: Unit) -> bool:

@@ -95,6 +95,20 @@ def worker_pool(tmp_path: Path) -> Iterator[str]:
     assert eventually_none(f"CHRONON_BEAM_TEST={tmp_path}")
 
 
+def where(name: str, request: pytest.FixtureRequest) -> list[str]:
+    """Flags: the embedded runner, Flink in a box, or a cluster with a pool of workers."""
+    if name == "direct":
+        return ["--runner=DirectRunner"]
+    if name == "local":
+        return ["--runner=FlinkRunner", "--flink_master=[local]"]
+    cluster, pool = map(request.getfixturevalue, ("flink_cluster", "worker_pool"))
+    return [
+        "--runner=FlinkRunner",
+        f"--flink_master={cluster.master}",
+        f"--environment_config={pool}",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "kept_in"), [("direct", "bigtable"), ("local", "bigtable"), ("cluster", "sqlite")]
 )
@@ -109,12 +123,7 @@ def test_examples_run_from_the_command_line(
     if kept_in == "bigtable":
         store = f"--store={request.getfixturevalue('bigtable')}-{name}?max_age=none"
     ice_cream = f"--group_by={EXAMPLES / 'ice_cream' / 'group_by.py'}"
-    flags = ["--runner=DirectRunner", store]
-    if name != "direct":
-        master = "[local]" if name == "local" else request.getfixturevalue("flink_cluster").master
-        flags = ["--runner=FlinkRunner", f"--flink_master={master}", store]
-    if name == "cluster":
-        flags.append(f"--environment_config={request.getfixturevalue('worker_pool')}")
+    flags = [*where(name, request), store]
     source = f"--source=file:{EXAMPLES / 'ice_cream' / 'events.jsonl'}"
     assert main(["run", ice_cream, source, *flags]) == 0
     assert "3 events" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Workers of a launch enter its dataset once, whoever is first and however often they restart."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,21 @@ def test_dead_letters_that_cannot_be_written_stop_the_launch(store: KVStore) -> 
     with pytest.raises(FileNotFoundError, match="no folder /not/there"):
         ENTER(store)
     assert runs(store) == []
+
+
+def test_job_manager_that_starts_again_is_the_same_run(store: KVStore) -> None:
+    launch("20260501T100000.000000Z-ba9f4dad")
+    ENTER(store)
+    written(store)
+    launch("20260501T110000.000000Z-ba9f4dad")
+    assert ENTER(store) is None
+    assert runs(store) == ["20260501T100000.000000Z-ba9f4dad"]
+
+
+def test_same_job_with_another_definition_is_not_the_same_run(store: KVStore) -> None:
+    launch("20260501T100000.000000Z-ba9f4dad")
+    ENTER(store)
+    written(store)
+    launch("20260501T110000.000000Z-ba9f4dad")
+    with pytest.raises(EntryRefused):
+        replace(ENTER, definition={**ENTER.definition, "wheres": "others"})(store)
