@@ -25,12 +25,15 @@ class Screen:
         self._to = to or sys.stdout
         self._live: list[tqdm] = []
         self._interval_s = _LIVE_S if self._to.isatty() else _PLAIN_S
-        self._shown = 0.0
+        self._shown_s = 0.0
+        self._lines: Sequence[str] = ()
 
     def __enter__(self) -> "Screen":
         if self._to.isatty():
             self._live = [
-                tqdm(bar_format="{desc}", file=self._to, dynamic_ncols=True, position=at)
+                tqdm(
+                    bar_format="{desc}", file=self._to, dynamic_ncols=True, leave=False, position=at
+                )
                 for at in range(2)
             ]
         return self
@@ -38,6 +41,8 @@ class Screen:
     def __exit__(self, *exc_info: object) -> None:
         for line in reversed(self._live):
             line.close()
+        if self._live and self._lines:
+            self.say("\n".join(self._lines))
         self._live = []
 
     def say(self, text: str) -> None:
@@ -48,14 +53,15 @@ class Screen:
     @property
     def is_due(self) -> bool:
         """Whether the last `show` was long enough ago."""
-        return time.monotonic() - self._shown >= self._interval_s
+        return time.monotonic() - self._shown_s >= self._interval_s
 
     def show(self, lines: Sequence[str]) -> None:
-        """Replace the live lines; where there is no terminal, print them."""
-        self._shown = time.monotonic()
-        for live, line in zip(self._live, lines, strict=False):
-            live.set_description_str(line)
-        if not self._live:
+        """Replace the live lines, of which the last stay; without a terminal, print them."""
+        self._shown_s = time.monotonic()
+        self._lines = lines
+        for at, live in enumerate(self._live):
+            live.set_description_str(lines[at] if at < len(lines) else "")
+        if lines and not self._live:
             self.say("\n".join(lines))
 
 

@@ -73,8 +73,8 @@ def demo(options: DemoOptions, screen: Screen) -> None:
         screen.say(_INTRODUCTION)
         get_parts(screen)
         session = _started(options, folder, screen, opened, began)
+        opened.callback(screen.say, "\nEnding the job, Kafka and the shop")
         opened.enter_context(screen)
-        opened.callback(screen.say, "Ending the job, Kafka and the shop")
         first = session.first_features()
         screen.say(f"First feature after {time.monotonic() - began:.0f} s\n")
         screen.say(session.commands)
@@ -162,6 +162,7 @@ class _Session:
             if self.screen.is_due:
                 self.screen.show([starting_line(self._elapsed_s(), self.job.said())])
         self.ends = time.monotonic() + (self.seconds or math.inf)
+        self.screen.show([])
         return features
 
     def show_changes(self, features: Features) -> None:

@@ -114,12 +114,14 @@ def test_lines_that_stay_are_above_live_ones() -> None:
     assert "stays\n" in printed
     assert printed.index("counts 1") < printed.index("stays") < printed.index("counts 2")
     assert "\r" in printed
+    assert printed.endswith("counts 2\nfeatures 2\n")
 
 
 def test_lines_are_plain_where_there_is_no_terminal() -> None:
     to = io.StringIO()
     with Screen(to) as screen:
         screen.say("stays")
+        screen.show([])
         screen.show(["counts 1", "features 1"])
     assert to.getvalue() == "stays\ncounts 1\nfeatures 1\n"
 
