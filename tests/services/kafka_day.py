@@ -94,9 +94,18 @@ class Day:
 
         With `per_s`, so many events are produced a second.
         """
+        self.producing = True
+        try:
+            self._produce_until(START_MS + hour * HOUR_MS, partitions, held, per_s)
+        finally:
+            self.producing = False
+
+    def _produce_until(
+        self, until_ms: float, partitions: Sequence[int], held: int, per_s: float
+    ) -> None:
         producer = self._producer()
-        begun_s, made, self.producing = time.monotonic(), self._made, True
-        while self.now_ms < START_MS + hour * HOUR_MS:
+        begun_s, made = time.monotonic(), self._made
+        while self.now_ms < until_ms:
             ahead_s = (self._made - made) / per_s - (time.monotonic() - begun_s)
             if ahead_s > _PAUSE_S:
                 producer.poll(0)
@@ -109,7 +118,6 @@ class Day:
                 else:
                     self._send(producer, value, partition, now_ms)
         assert producer.flush(120) == 0
-        self.producing = False
 
     def release(self, partition: int) -> None:
         """What was held back; hours late, and stamped by its client with the time of now."""

@@ -28,7 +28,7 @@ from chronon_beam.pipeline.runners.flink_jar import LOCK
 from chronon_beam.transforms.spark.cache_directory import cache_directory
 
 EVENTS = 300_000
-PER_S = 3_000
+PER_S = 4_000
 
 
 def flags(cluster: FlinkCluster, parallelism: int) -> list[str]:
