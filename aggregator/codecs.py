@@ -4,7 +4,8 @@ Source: `ai.chronon.online.TileCodec`, `ai.chronon.flink.AvroCodecFn`, `ai.chron
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,7 @@ from chronon_beam.aggregator.avro import (
     reading_schema,
     record_schema,
 )
+from chronon_beam.aggregator.columns import Column
 from chronon_beam.aggregator.expressions import Weaver
 from chronon_beam.aggregator.row import Accumulator, RowAggregator
 from chronon_beam.api.data_types import (
@@ -37,9 +39,52 @@ from chronon_beam.api.group_by import IS_BEFORE, GroupBy, GroupByError
 INCOMPLETE, COMPLETE = b"\x02\x00", b"\x02\x01"
 
 
-def _tile_encoder(encoders: Sequence[Encoder]) -> Callable[[Accumulator], bytes]:
+def tag_of(version: int) -> bytes:
+    """What follows a tile's Avro bytes, to tell the version of its columns: nothing for version 0.
+
+    A tile ends with a boolean, so its last byte is 0 or 1. That of a tagged tile is 2 or more:
+    the version and 1. Avro's readers stop where a record ends, so Chronon's Fetcher does not see
+    the tag, and a tile of a GroupBy that has never changed has Chronon's bytes alone.
+    """
+    return bytes((version + 1,)) if version else b""
+
+
+def version_of(tile: bytes) -> int:
+    """The version of a tile's columns, by its tag."""
+    return tile[-1] - 1 if tile[-1:] > b"\x01" else 0
+
+
+def complete(tile: bytes) -> bytes:
+    """The same tile with isComplete."""
+    tag = tile[len(tile) - (tile[-1] > 1) :]
+    return tile[: len(tile) - len(tag) - 2] + COMPLETE + tag
+
+
+def is_complete(tile: bytes) -> bool:
+    """Whether a tile's bytes have isComplete, which is their last field."""
+    return tile.endswith(COMPLETE, 0, len(tile) - (tile[-1] > 1))
+
+
+@dataclass(frozen=True)
+class VersionColumns:
+    """The columns of the tiles of one version, see `aggregator.versions`.
+
+    Attributes:
+        columns: as the tiles have them.
+        places: for each of the reader's columns its index in `columns`; None for one that these
+            tiles lack.
+        fingerprint: see `TileVersion.fingerprint`.
+    """
+
+    columns: Sequence[Column]
+    places: Sequence[int | None]
+    fingerprint: bytes
+
+
+def _tile_encoder(encoders: Sequence[Encoder], tag: bytes) -> Callable[[Accumulator], bytes]:
     """The function that encodes a tile, as one expression."""
-    weaver = Weaver(names={"NULL": NULL, "PRESENT": PRESENT, "INCOMPLETE": INCOMPLETE})
+    end = INCOMPLETE + tag
+    weaver = Weaver(names={"NULL": NULL, "PRESENT": PRESENT, "END": end})
     irs = [f"ir{index}" for index in range(len(encoders))]
     fields = [
         f"NULL if {ir} is None else PRESENT + {weaver.call(encode, ir=ir)}"
@@ -47,52 +92,27 @@ def _tile_encoder(encoders: Sequence[Encoder]) -> Callable[[Accumulator], bytes]
     ]
     weaver.lines = [
         f" {', '.join(irs)}, = accumulator",
-        f" return b''.join((PRESENT, {', '.join(fields)}, INCOMPLETE))",
+        f" return b''.join((PRESENT, {', '.join(fields)}, END))",
     ]
     return weaver.function("accumulator")
 
 
-class TileCodec:
-    """Accumulators to tile bytes and back.
+def _not_written(_: Accumulator) -> bytes:
+    raise ValueError(
+        "a plan with other columns than the dataset's tiles reads them and writes none"
+    )
 
-    Attributes:
-        encode: an accumulator to its tile, with isComplete false.
 
-    A tile is `{collapsedIr: {one nullable field per column}, isComplete: boolean}`. `encode` sets
-    isComplete to false; `complete` makes it true.
-    """
+class _TileDecoder:
+    """The bytes of a tile, without a tag, to the IRs of its columns, and isComplete."""
 
-    def __init__(self, group_by: GroupBy, rows: RowAggregator) -> None:
-        columns = rows.columns
-        types = [column.operation.ir_type for column in columns]
-        names = [column.part.column for column in columns]
-        self._group_by = group_by
-        self._columns = tuple(zip(names, types, strict=True))
+    def __init__(self, group_by: GroupBy, columns: Sequence[Column]) -> None:
         # Columns may share a name (one column and operation, twice): numbers are unique.
-        numbered = tuple((f"c{index}", kind) for index, kind in enumerate(types))
+        numbered = [(f"c{i}", column.operation.ir_type) for i, column in enumerate(columns)]
         self._from_avro = [column.operation.from_avro for column in columns]
-        self.encode = _tile_encoder([column.operation.encode for column in columns])
-        self._decode = RecordDecoder(reading_schema(_tile_record(group_by, numbered)))
+        self._decode = RecordDecoder(reading_schema(_tile_record(group_by, tuple(numbered))))
 
-    @cached_property
-    def schema(self) -> Schema:
-        """The tile's Avro schema.
-
-        Raises:
-            GroupByError: two columns have one name, and the dialect does not number names.
-        """
-        names = [name for name, _ in self._columns]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None and not self._group_by.dialect.numbers_names:
-            raise GroupByError(
-                f"{self._group_by.name}: {twice!r} is aggregated {names.count(twice)} times, and "
-                f"dialect {self._group_by.dialect.name} has no tile with two fields of one name: "
-                "declare all windows in one aggregation, or select the column under another name"
-            )
-        return record_schema(_tile_record(self._group_by, self._columns), self._group_by.dialect)
-
-    def decode(self, tile: bytes) -> tuple[Accumulator, bool]:
-        """The accumulator in a tile, and isComplete; raises AvroError on other bytes."""
+    def __call__(self, tile: bytes) -> tuple[Accumulator, bool]:
         record = self._decode(tile)
         collapsed = record["collapsedIr"]
         if collapsed is None:
@@ -104,21 +124,109 @@ class TileCodec:
         return irs, bool(record["isComplete"])
 
 
+class TileCodec:
+    """Accumulators to tile bytes and back.
+
+    Attributes:
+        encode: an accumulator to its tile, with isComplete false and the tag of `version`.
+        version: the version of the tiles that `encode` makes.
+
+    A tile is `{collapsedIr: {one nullable field per column}, isComplete: boolean}`. `encode` sets
+    isComplete to false; `complete` makes it true.
+
+    Args:
+        group_by: gives dialect and name.
+        rows: has the columns of accumulators.
+        versions: all versions of the dataset's tiles, by number.
+    """
+
+    def __init__(
+        self, group_by: GroupBy, rows: RowAggregator, versions: Sequence[VersionColumns]
+    ) -> None:
+        self._group_by, self._rows_columns = group_by, rows.columns
+        self._versions = versions
+        self.version = len(versions) - 1
+        encoders = [column.operation.encode for column in rows.columns]
+        self.encode = _tile_encoder(encoders, tag_of(self.version))
+        self._own = _TileDecoder(group_by, rows.columns)
+        self._former: dict[int, _TileDecoder] = {}
+        # A reader may have fewer columns than the tiles of the last version, or in another order.
+        last = versions[-1]
+        self._reads_all = list(last.places) == list(range(len(last.columns)))
+        if not self._reads_all:
+            self.encode = _not_written
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The tile's Avro schema.
+
+        Raises:
+            GroupByError: two columns have one name, and the dialect does not number names.
+        """
+        columns = [(each.part.column, each.operation.ir_type) for each in self._rows_columns]
+        names = [name for name, _ in columns]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None and not self._group_by.dialect.numbers_names:
+            raise GroupByError(
+                f"{self._group_by.name}: {twice!r} is aggregated {names.count(twice)} times, and "
+                f"dialect {self._group_by.dialect.name} has no tile with two fields of one name: "
+                "declare all windows in one aggregation, or select the column under another name"
+            )
+        return record_schema(_tile_record(self._group_by, tuple(columns)), self._group_by.dialect)
+
+    def decode(self, tile: bytes) -> tuple[Accumulator, bool]:
+        """The accumulator in a tile of any version, and isComplete; raises AvroError."""
+        version = version_of(tile)
+        untagged = tile[:-1] if version else tile
+        if version == self.version and self._reads_all:
+            return self._own(untagged)
+        irs, is_whole = self._decoder(version)(untagged)
+        found = self._versions[version].places
+        return [None if place is None else irs[place] for place in found], is_whole
+
+    def _decoder(self, version: int) -> _TileDecoder:
+        decoder = self._former.get(version)
+        if decoder is None:
+            if version > self.version:
+                raise AvroError(
+                    f"not of schema {self._group_by.clean_name}_TILE_IR of versions up to "
+                    f"{self.version}, as its metadata has them: the tile says {version}; if the "
+                    "GroupBy has changed since the metadata was read, read it again"
+                )
+            columns = self._versions[version].columns
+            decoder = self._former[version] = _TileDecoder(self._group_by, columns)
+        return decoder
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Tells the columns of the tiles that `encode` makes."""
+        return self._versions[-1].fingerprint
+
+    def upgraded(self, tiles: Iterable[bytes]) -> list[bytes]:
+        """Tiles of any version, as they are in this one."""
+        return [
+            tile if version_of(tile) == self.version else self._upgraded(tile) for tile in tiles
+        ]
+
+    def _upgraded(self, tile: bytes) -> bytes:
+        irs, is_whole = self.decode(tile)
+        return complete(self.encode(irs)) if is_whole else self.encode(irs)
+
+    def require_known(self, tile: bytes, fingerprint: bytes) -> None:
+        """Raise ValueError if a tile is not of the columns that its version has here."""
+        version = version_of(tile)
+        if version > self.version or self._versions[version].fingerprint != fingerprint:
+            raise ValueError(
+                f"state of {self._group_by.name} with other columns than the store's metadata has "
+                f"for version {version}: its savepoint was taken by a job on another store"
+            )
+
+
 def _tile_record(group_by: GroupBy, columns: tuple[tuple[str, DataType], ...]) -> StructType:
     return struct_of(
         f"{group_by.clean_name}_TILE_IR",
         (("collapsedIr", struct_of("WindowedIr", columns)), ("isComplete", BOOLEAN)),
     )
-
-
-def complete(tile: bytes) -> bytes:
-    """The same tile with isComplete."""
-    return tile[:-2] + COMPLETE
-
-
-def is_complete(tile: bytes) -> bool:
-    """Whether a tile's bytes have isComplete, which is their last field."""
-    return tile.endswith(COMPLETE)
 
 
 _UNFIT = (TypeError, AttributeError, OverflowError, struct.error)

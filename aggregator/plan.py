@@ -4,19 +4,21 @@ Tiling, conversion and fetching share this one object, so that they cannot disag
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from chronon_beam.aggregator.batch_ir import BatchIrCodec
 from chronon_beam.aggregator.codecs import (
     RecordCodec,
     TileCodec,
+    VersionColumns,
     key_codec,
     output_codec,
     row_codec,
 )
 from chronon_beam.aggregator.layout import TileSpec, tile_specs
 from chronon_beam.aggregator.row import RowAggregator
+from chronon_beam.aggregator.versions import TileColumn, TileVersion, columns_of, places
 from chronon_beam.api.data_types import DataType
 from chronon_beam.api.group_by import IS_BEFORE, GroupBy
 
@@ -26,14 +28,20 @@ class Plan:
     """A GroupBy with the types of the columns that its query gives.
 
     Only these fields are pickled; codecs and columns are made again where they are used.
+
+    Attributes:
+        versions: of the tiles in the dataset, the last being that of tiles that are written; none
+            where the dataset is new, or holds rows.
     """
 
     group_by: GroupBy
     types: Mapping[str, DataType]
     layout: str = "tumbling"
+    versions: tuple[TileVersion, ...] = ()
 
     def __getstate__(self) -> dict[str, object]:
-        return {"group_by": self.group_by, "types": dict(self.types), "layout": self.layout}
+        state = {"group_by": self.group_by, "types": dict(self.types), "layout": self.layout}
+        return {**state, "versions": self.versions}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
@@ -87,8 +95,17 @@ class Plan:
 
     @cached_property
     def tiles(self) -> TileCodec:
-        """The tile's codec."""
-        return TileCodec(self.group_by, self.aggregator)
+        """The tile's codec; it reads the tiles of all versions."""
+        versions = self.versions or (TileVersion.first(self.group_by, self.types),)
+        began = versions[-1].began
+        # A column that no version has is nowhere.
+        own = {each: began.get(each, -1) for each in columns_of(self.group_by, self.types)}
+        found = [self._columns_of(version, own) for version in versions]
+        return TileCodec(self.group_by, self.aggregator, found)
+
+    def _columns_of(self, version: TileVersion, own: dict[TileColumn, int]) -> VersionColumns:
+        writer = Plan(replace(self.group_by, aggregations=version.aggregations), version.types)
+        return VersionColumns(writer.aggregator.columns, places(own, version), version.fingerprint)
 
     @cached_property
     def batch_irs(self) -> BatchIrCodec:

@@ -3,7 +3,7 @@
 Source: `SawtoothOnlineAggregator.lambdaAggregateIrTiled` and `lambdaAggregateIr`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,11 +25,44 @@ class TiledIr:
     accumulator: Accumulator
 
 
+class FeatureBatch(NamedTuple):
+    """What a batch holds of one feature: its IR without the tail hops, and the hops of its column.
+
+    Attributes:
+        end_ms: the batch's end; for a feature that is not in the batch, before all times.
+        collapsed: None if the feature has seen no value.
+        hops: the start and the IR of each tail hop of the window's hop size.
+    """
+
+    end_ms: int = MIN_MS
+    collapsed: object = None
+    hops: Sequence[tuple[int, object]] = ()
+
+
 class Batch(NamedTuple):
-    """The batch values of a key, and their end; tiles and rows count from there on."""
+    """The batch values of a key, and their end; tiles and rows count from there on.
+
+    Attributes:
+        features: those of the GroupBy that the batch was made for; None if it is the reader's.
+    """
 
     end_ms: int = MIN_MS
     ir: FinalBatchIr | None = None
+    features: tuple[Feature, ...] | None = None
+
+    def of(self, index: int, feature: Feature) -> FeatureBatch:
+        """What it holds of the reader's feature number `index`."""
+        if self.features is not None:
+            found = [i for i, each in enumerate(self.features) if each.part == feature.part]
+            if not found:
+                return FeatureBatch()
+            index, feature = found[0], self.features[found[0]]
+        if self.ir is None:
+            return FeatureBatch(self.end_ms)
+        window = feature.part.window
+        hops = self.ir.tail_hops[HOP_SIZES_MS.index(window.hop_ms)] if window else []
+        of_column = [(hop.start_ms, hop.accumulator[feature.tile_index]) for hop in hops]
+        return FeatureBatch(self.end_ms, self.ir.collapsed[index], of_column)
 
 
 NO_BATCH = Batch()
@@ -64,26 +97,25 @@ class Sawtooth:
         batch: Batch = NO_BATCH,
     ) -> dict[str, object]:
         """Feature values at `query_ms`; a tile that begins before then counts as a whole."""
-        ordered = sorted(
-            (tile for tile in tiles if tile.start_ms >= batch.end_ms), key=lambda t: t.start_ms
-        )
+        ordered = sorted(tiles, key=lambda tile: tile.start_ms)
         values = {}
         for index, (feature, column) in enumerate(self._features):
-            wanted = span(feature, specs, query_ms)
-            ir = collapsed(column, batch, index)
+            wanted, own = span(feature, specs, query_ms), batch.of(index, feature)
+            first_ms = max(wanted.start_ms, own.end_ms)
+            ir = collapsed(column, own)
             for tile in ordered:
-                in_span = wanted.start_ms <= tile.start_ms < wanted.end_ms
+                in_span = first_ms <= tile.start_ms < wanted.end_ms
                 if in_span and tile.spec == wanted.spec:
                     ir = column.merge_decoded(ir, tile.accumulator[feature.tile_index])
             values[feature.name] = column.finalize(
-                with_tail_hops(ir, column, feature, batch, query_ms)
+                with_tail_hops(ir, column, feature, own, query_ms)
             )
         return values
 
 
-def collapsed(column: Column, batch: Batch, index: int) -> object:
+def collapsed(column: Column, batch: FeatureBatch) -> object:
     """A copy of a feature's IR up to the batch's end, without the tail hops."""
-    ir = None if batch.ir is None else batch.ir.collapsed[index]
+    ir = batch.collapsed
     if ir is None:
         return None
     round_trip = column.operation.round_trip
@@ -91,7 +123,7 @@ def collapsed(column: Column, batch: Batch, index: int) -> object:
 
 
 def with_tail_hops(
-    ir: object, column: Column, feature: Feature, batch: Batch, query_ms: int
+    ir: object, column: Column, feature: Feature, batch: FeatureBatch, query_ms: int
 ) -> object:
     """`ir` merged with the tail hops that the window still covers at `query_ms`."""
     window = feature.part.window
@@ -99,14 +131,8 @@ def with_tail_hops(
         return ir
     first_ms = tail_ms(window, query_ms)
     until_ms = batch.end_ms - window.millis + TAIL_BUFFER_MS
-    hops = batch.ir.tail_hops[HOP_SIZES_MS.index(window.hop_ms)] if batch.ir else []
     return column.merge_window(
-        ir,
-        (
-            hop.accumulator[feature.tile_index]
-            for hop in hops
-            if first_ms <= hop.start_ms < until_ms
-        ),
+        ir, (hop for start_ms, hop in batch.hops if first_ms <= start_ms < until_ms)
     )
 
 
@@ -142,9 +168,7 @@ class WindowedRows:
     ) -> dict[str, object]:
         """As `of_rows`, for entities: the rows that changed since the batch, by their own time."""
         changed = [
-            (each.ts_ms, each.row)
-            for each in mutations
-            if batch.end_ms <= each.mutation_ms < query_ms and each.ts_ms < query_ms
+            each for each in mutations if each.mutation_ms < query_ms and each.ts_ms < query_ms
         ]
         return self._windowed(changed, query_ms, batch)
 
@@ -152,21 +176,20 @@ class WindowedRows:
         self, rows: Iterable[tuple[int, Row]], query_ms: int, batch: Batch = NO_BATCH
     ) -> dict[str, object]:
         """Feature values at `query_ms` of (ts_ms, row) pairs; later rows do not count."""
-        streamed = [(ts_ms, row) for ts_ms, row in rows if batch.end_ms <= ts_ms < query_ms]
+        streamed = [Mutation(ts_ms, ts_ms, row) for ts_ms, row in rows if ts_ms < query_ms]
         return self._windowed(streamed, query_ms, batch)
 
-    def _windowed(
-        self, streamed: list[tuple[int, Row]], query_ms: int, batch: Batch
-    ) -> dict[str, object]:
+    def _windowed(self, streamed: list[Mutation], query_ms: int, batch: Batch) -> dict[str, object]:
         values = {}
         for index, (feature, single) in enumerate(zip(self._features, self._singles, strict=True)):
             column = single.columns[0]
-            start_ms = tail_ms(feature.part.window, query_ms)
-            accumulator = [collapsed(column, batch, index)]
-            for ts_ms, row in streamed:
+            start_ms, own = tail_ms(feature.part.window, query_ms), batch.of(index, feature)
+            accumulator = [collapsed(column, own)]
+            for changed_ms, ts_ms, row in streamed:
                 # Refused is a list of another length than before, which no tile would have either.
-                if start_ms <= ts_ms and single.refusal(accumulator, row) is None:
+                counts = own.end_ms <= changed_ms and start_ms <= ts_ms
+                if counts and single.refusal(accumulator, row) is None:
                     single.update(accumulator, row, ts_ms)
-            ir = with_tail_hops(accumulator[0], column, feature, batch, query_ms)
+            ir = with_tail_hops(accumulator[0], column, feature, own, query_ms)
             values[feature.name] = column.finalize(ir)
         return values

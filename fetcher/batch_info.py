@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from chronon_beam.aggregator.avro import record_schema
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.aggregator.versions import aggregation_json, aggregation_of
 from chronon_beam.api.data_types import DataType, from_json, struct_of, to_json
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.group_by import Accuracy, GroupBy, GroupByError
@@ -76,6 +77,7 @@ class BatchInfo:
                 "key_schema": plan.keys.schema,
                 "types": {name: to_json(plan.types[name]) for name in _columns(plan.group_by)},
                 "schema": plan.outputs.schema if self.snapshot else plan.batch_irs.schema,
+                "aggregations": [aggregation_json(each) for each in plan.group_by.aggregations],
                 "batch_end_ms": self.end_ms,
                 "upload": self.upload,
             }
@@ -190,6 +192,14 @@ def batch_request(info: BatchInfo, key_bytes: bytes, value_bytes: bytes) -> PutR
     return PutRequest(key_bytes, value_bytes, dataset, info.values_ms, info.values_ms, VALUE_MS)
 
 
+def check_dialect(written: str, group_by: GroupBy) -> None:
+    """Refuse a reader of another dialect than the data; raises GroupByError."""
+    if written != group_by.dialect.name:
+        raise GroupByError(
+            f"{group_by.name}: its data was written in dialect {written}: add --dialect={written}"
+        )
+
+
 def read_batch(noted: bytes, group_by: GroupBy) -> BatchInfo:
     """The note that `save_batch` wrote for `group_by`.
 
@@ -197,15 +207,39 @@ def read_batch(noted: bytes, group_by: GroupBy) -> BatchInfo:
         GroupByError: the note was written for another declaration of the GroupBy.
     """
     found = json.loads(noted)
+    check_dialect(found["dialect"], group_by)
     types = {name: from_json(kind) for name, kind in found["types"].items()}
-    missing = [name for name in _columns(group_by) if name not in types]
-    info = BatchInfo(Plan(group_by, types), found["batch_end_ms"], found.get("upload", 0))
+    noted_aggregations = found.get("aggregations")
+    written = group_by
+    if noted_aggregations is not None:
+        made = tuple(map(aggregation_of, noted_aggregations))
+        written = replace(group_by, aggregations=made)
+    missing = [name for name in _columns(written) if name not in types]
+    info = BatchInfo(Plan(written, types), found["batch_end_ms"], found.get("upload", 0))
     now = {} if missing else json.loads(info.to_bytes())
     differs = (what for name, what in _DECLARED.items() if now.get(name) != found[name])
     different = f"without column {missing[0]!r}" if missing else next(differs, None)
     if different is not None:
-        raise GroupByError(
-            f"{group_by.name}: its batch values were made {different}: give the GroupBy as it was "
-            "then, or run `chronon-beam upload` again"
-        )
+        raise _made_otherwise(group_by, different)
     return info
+
+
+def require_all(batch: BatchInfo, group_by: GroupBy) -> None:
+    """Refuse a reader of features that are neither streamed nor in the batch values.
+
+    Raises:
+        GroupByError: the batch values lack a feature.
+    """
+    held = {feature.part for feature in batch.plan.group_by.features}
+    for feature in group_by.features:
+        if feature.part not in held:
+            column = feature.part.input_column
+            lacks = f"column {column!r}" if column not in batch.plan.types else feature.name
+            raise _made_otherwise(group_by, f"without {lacks}")
+
+
+def _made_otherwise(group_by: GroupBy, how: str) -> GroupByError:
+    return GroupByError(
+        f"{group_by.name}: its batch values were made {how}: give the GroupBy as it was then, or "
+        "run `chronon-beam upload` again"
+    )

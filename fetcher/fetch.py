@@ -186,7 +186,8 @@ class Fetcher:
     def _requests(self, at_ms: int) -> list[GetRequest]:
         """The requests for tiles or rows that each key needs, with an empty key."""
         dataset = self.plan.group_by.streaming_dataset
-        since_ms = self.batch.end_ms if self.batch else MIN_MS
+        # Features that are not in the batch count from their own beginning.
+        since_ms = self.batch.end_ms if self.batch and not self._not_in_batch else MIN_MS
         if not self.tiled:
             from_ms = max(self._earliest_ms(at_ms), since_ms)
             return [GetRequest(b"", dataset, from_ms, at_ms, 0)]
@@ -204,8 +205,8 @@ class Fetcher:
             value = answer[0][0].value_bytes if answer[0] else None
             if self.batch.snapshot:
                 return self._snapshot(value)
-            ir = None if value is None else self.plan.batch_irs.decode(value)
-            batch = Batch(self.batch.end_ms, ir)
+            ir = None if value is None else self.batch.plan.batch_irs.decode(value)
+            batch = Batch(self.batch.end_ms, ir, self.batch.plan.group_by.features)
             self.counts["degraded"] += is_degraded(self.plan.group_by, batch.end_ms, at_ms)
         if not self.tiled:
             return self._of_rows([value for timed in streamed for value in timed], at_ms, batch)
@@ -225,9 +226,18 @@ class Fetcher:
         return self._windowed_rows.of_mutations(mutations, at_ms, batch)
 
     def _snapshot(self, value: bytes | None) -> Features:
-        names = [feature.name for feature in self.plan.group_by.features]
-        values = self.plan.outputs.decode(value) if value else [None] * len(names)
-        return dict(zip(names, values, strict=True))
+        assert self.batch is not None
+        written = self.batch.plan
+        values = written.outputs.decode(value) if value else [None] * len(written.group_by.features)
+        parts = [feature.part for feature in written.group_by.features]
+        known = dict(zip(parts, values, strict=True))
+        return {each.name: known.get(each.part) for each in self.plan.group_by.features}
+
+    @cached_property
+    def _not_in_batch(self) -> bool:
+        """Whether the batch lacks a feature, since it was made for an earlier declaration."""
+        held = {each.part for each in self.batch.plan.group_by.features} if self.batch else set()
+        return any(each.part not in held for each in self.plan.group_by.features)
 
     def key_bytes(self, key: Key) -> bytes:
         """The bytes under which a key is stored; raises KeyMismatch as `fetch` does."""

@@ -1,26 +1,31 @@
-"""The note of a job that a reader needs: the types of the columns, tiling and layout.
+"""The note of a job that a reader needs: the types of the columns, tiling, layout, versions.
 
 A job writes it to the store when it starts, as Chronon writes its `GroupByServingInfo`, so that a
-fetch needs neither Spark nor the source.
+fetch needs neither Spark nor the source. It also says what a later job has to know that goes on
+with the dataset: see `changes`.
 """
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from chronon_beam.aggregator.avro import Schema
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.data_types import from_json, to_json
-from chronon_beam.api.group_by import GroupBy, GroupByError
+from chronon_beam.aggregator.versions import TileVersion, columns_of
+from chronon_beam.api.data_types import DataType, from_json, to_json
+from chronon_beam.api.group_by import GroupBy, GroupByError, Query
 from chronon_beam.api.records import GetRequest, PutRequest
 from chronon_beam.fetcher.batch_info import METADATA as DATASET
 from chronon_beam.fetcher.batch_info import VALUE_MS as _SIZE_MS
-from chronon_beam.fetcher.batch_info import BatchInfo, batch_key, read_batch
+from chronon_beam.fetcher.batch_info import (
+    BatchInfo,
+    batch_key,
+    check_dialect,
+    read_batch,
+    require_all,
+)
 from chronon_beam.fetcher.readable_store import ReadableStore, WritableStore
-
-_DECLARED = {
-    "key_schema": "with other keys",
-    "schema": "with other aggregations",
-    "tile_sizes_ms": "in tiles of other sizes, for other windows",
-}
 
 
 @dataclass(frozen=True)
@@ -30,16 +35,28 @@ class ServingInfo:
     Attributes:
         batch: the batch values to merge with; None without an upload.
         streamed: whether the store holds tiles or rows, and not only batch values.
+        shards: into how many parts the job's state is split; None if that is not known.
     """
 
     plan: Plan
     tiled: bool
     batch: BatchInfo | None = None
     streamed: bool = True
+    shards: int | None = None
+
+    @property
+    def versions(self) -> tuple[TileVersion, ...]:
+        """The versions of the dataset's tiles; none of rows."""
+        first = TileVersion.first(self.plan.group_by, self.plan.types)
+        return (self.plan.versions or (first,)) if self.tiled else ()
+
+    def with_versions(self, versions: tuple[TileVersion, ...]) -> "ServingInfo":
+        """The same over a dataset that has tiles of these versions."""
+        return replace(self, plan=replace(self.plan, versions=versions))
 
     def to_bytes(self) -> bytes:
         """As JSON."""
-        plan = self.plan
+        plan, source = self.plan, self.plan.group_by.source
         return json.dumps(
             {
                 "group_by": plan.group_by.name,
@@ -50,74 +67,87 @@ class ServingInfo:
                 "types": {name: to_json(kind) for name, kind in plan.types.items()},
                 "schema": plan.tiles.schema if self.tiled else plan.rows.schema,
                 "tile_sizes_ms": [spec.size_ms for spec in plan.specs] if self.tiled else [],
+                "versions": [version.to_json() for version in self.versions],
+                "source": {"kind": source.kind, **vars(source.query)},
+                "shards": self.shards,
             }
         ).encode()
 
 
-def check(store: ReadableStore, info: ServingInfo, anew: bool = False) -> None:
-    """Check that what a job is going to write fits what is in the store.
+@dataclass(frozen=True)
+class StoredInfo:
+    """The note of the job that wrote to a dataset last, as it is in the store.
 
-    Args:
-        store: where it writes to.
-        info: what it writes.
-        anew: whether none of the tiles and rows that are there will stay.
-
-    Raises:
-        GroupByError: the store holds data of this GroupBy in another form, which the new job could
-            neither merge with nor replace.
+    Attributes:
+        kind, query: of the source; None in notes that do not say it.
+        versions: of the tiles; none of rows, and in notes that do not say it.
     """
-    group_by = info.plan.group_by
-    stored = None if anew else _stored(store, group_by)
-    if stored is not None:
-        _check_same(json.loads(stored), json.loads(info.to_bytes()), group_by)
-    batch = _batch(store, group_by)
-    if batch is not None:
-        check_together(info, batch)
+
+    dialect: str
+    tiling: str
+    layout: str
+    key_schema: Schema
+    types: Mapping[str, DataType]
+    schema: Schema
+    tile_sizes_ms: list[int]
+    kind: str | None = None
+    query: Query | None = None
+    shards: int | None = None
+    versions: tuple[TileVersion, ...] = field(default=())
+
+    def families(self, group_by: GroupBy) -> set[tuple[int, int]]:
+        """Size and period of each family of tiles, as the last job has written them."""
+        declared = replace(group_by, aggregations=self.versions[-1].aggregations)
+        return families(Plan(declared, self.types, self.layout))
+
+    @staticmethod
+    def from_bytes(noted: bytes) -> "StoredInfo":
+        """The note that `ServingInfo.to_bytes` made."""
+        found = json.loads(noted)
+        del found["group_by"]
+        source = found.pop("source", None)
+        types = {name: from_json(kind) for name, kind in found.pop("types").items()}
+        versions = tuple(map(TileVersion.from_json, found.pop("versions", ())))
+        query = None if source is None else _query(source)
+        kind = source and source["kind"]
+        return StoredInfo(types=types, versions=versions, query=query, kind=kind, **found)
 
 
-def save(store: WritableStore, info: ServingInfo, anew: bool = False) -> None:
-    """Write `info`; arguments and errors are those of `check`, and the write may fail."""
+def _query(source: Mapping[str, Any]) -> Query:
+    selects = source["selects"]
+    return Query(
+        None if selects is None else tuple((name, text) for name, text in selects),
+        tuple(source["wheres"]),
+        source["time_column"],
+        tuple(source["setups"]),
+        source["mutation_time_column"],
+        source["reversal_column"],
+    )
+
+
+def write(store: WritableStore, info: ServingInfo) -> None:
+    """Write the note; raises GroupByError if the store refuses it."""
     group_by = info.plan.group_by
-    store.create(DATASET)
-    check(store, info, anew)
     key = group_by.name.encode()
     reason = store.multi_put([PutRequest(key, info.to_bytes(), DATASET, 0, 0, _SIZE_MS)])[0]
     if reason is not None:
         raise GroupByError(f"{group_by.name}: the store cannot be written: {reason}")
 
 
-def check_declared(store: ReadableStore, group_by: GroupBy, tiled: bool, layout: str) -> None:
-    """Refuse what `save` would refuse, as far as that can be told without the source's types.
+def stored_info(store: ReadableStore, group_by: GroupBy) -> StoredInfo | None:
+    """The note on a GroupBy's dataset; None without one."""
+    found = store.multi_get([GetRequest(group_by.name.encode(), DATASET, 0, 1, _SIZE_MS)])[0]
+    return StoredInfo.from_bytes(found[0].value_bytes) if found else None
+
+
+def stored_batch(store: ReadableStore, group_by: GroupBy) -> BatchInfo | None:
+    """The note on a GroupBy's batch values; None without one.
 
     Raises:
-        GroupByError: the store holds data of this GroupBy in another form.
+        GroupByError: see `read_batch`.
     """
-    try:
-        stored = _stored(store, group_by)
-    except FileNotFoundError:
-        return  # the store is made by the first write
-    if stored is None:
-        return
-    found = json.loads(stored)
-    types = {name: from_json(kind) for name, kind in found["types"].items()}
-    try:
-        now = json.loads(ServingInfo(Plan(group_by, types, layout), tiled).to_bytes())
-    except (GroupByError, KeyError):
-        return  # columns of other names or types: `save` compares them
-    _check_same(found, now, group_by)
-
-
-def _check_same(old: dict[str, object], new: dict[str, object], group_by: GroupBy) -> None:
-    for field in ("tiling", "layout", "dialect", "key_schema", "schema", "tile_sizes_ms"):
-        if old[field] != new[field]:
-            was, becomes = (
-                ("another", "this") if field.endswith("schema") else (old[field], new[field])
-            )
-            raise GroupByError(
-                f"{group_by.name}: the store holds data with {field} {was}, this job would write "
-                f"{becomes}: the two cannot be read together; rename the GroupBy, use another "
-                "store, or have what is there dropped with --existing=replace"
-            )
+    noted = store.multi_get([batch_key(group_by)])[0]
+    return read_batch(noted[0].value_bytes, group_by) if noted else None
 
 
 def check_together(info: ServingInfo, batch: BatchInfo) -> None:
@@ -144,14 +174,16 @@ def check_together(info: ServingInfo, batch: BatchInfo) -> None:
 def check_batch(store: ReadableStore, batch: BatchInfo) -> None:
     """Refuse batch values that cannot be merged with what is in the store; raises GroupByError."""
     group_by = batch.plan.group_by
-    stored = _stored(store, group_by)
+    stored = stored_info(store, group_by)
     if stored is not None:
-        check_together(_read(stored, group_by), batch)
+        check_dialect(stored.dialect, group_by)
+        plan = Plan(group_by, stored.types, stored.layout)
+        check_together(ServingInfo(plan, stored.tiling == "tiled"), batch)
 
 
 def load(store: ReadableStore, group_by: GroupBy) -> ServingInfo:
     """The notes of the jobs that wrote `group_by`; raises GroupByError if there is no note."""
-    stored, batch = _stored(store, group_by), _batch(store, group_by)
+    stored, batch = stored_info(store, group_by), stored_batch(store, group_by)
     if stored is None and batch is None:
         raise GroupByError(
             f"the store holds nothing of GroupBy {group_by.name!r}: run the job first, with "
@@ -159,52 +191,63 @@ def load(store: ReadableStore, group_by: GroupBy) -> ServingInfo:
         )
     if stored is None:
         assert batch is not None
-        return ServingInfo(batch.plan, tiled=False, batch=batch, streamed=False)
+        require_all(batch, group_by)
+        plan = Plan(group_by, batch.plan.types)
+        return ServingInfo(plan, tiled=False, batch=batch, streamed=False)
     return replace(_read(stored, group_by), batch=batch)
 
 
-def _read(stored: bytes, group_by: GroupBy) -> ServingInfo:
-    found = json.loads(stored)
-    _check_dialect(found, group_by)
-    types = {name: from_json(kind) for name, kind in found["types"].items()}
-    info = ServingInfo(Plan(group_by, types, found["layout"]), found["tiling"] == "tiled")
-    _check_declared(info, found)
-    return info
-
-
-def _batch(store: ReadableStore, group_by: GroupBy) -> BatchInfo | None:
-    noted = store.multi_get([batch_key(group_by)])[0]
-    if not noted:
-        return None
-    _check_dialect(json.loads(noted[0].value_bytes), group_by)
-    return read_batch(noted[0].value_bytes, group_by)
-
-
-def _check_dialect(found: dict[str, object], group_by: GroupBy) -> None:
-    if found["dialect"] != group_by.dialect.name:
-        raise GroupByError(
-            f"{group_by.name}: its data was written in dialect {found['dialect']}: "
-            f"add --dialect={found['dialect']}"
-        )
-
-
-def _check_declared(info: ServingInfo, found: dict[str, object]) -> None:
-    """Refuse a GroupBy that is not declared as the one whose data the store holds."""
-    group_by, types = info.plan.group_by, info.plan.types
-    unknown = [name for name in (*group_by.keys, *group_by.aggregation_inputs) if name not in types]
-    if unknown:
-        different = f"without column {unknown[0]!r}"
-    else:
-        now = json.loads(info.to_bytes())
-        differs = {field: now[field] != found[field] for field in _DECLARED}
-        different = next((what for field, what in _DECLARED.items() if differs[field]), None)
+def _read(stored: StoredInfo, group_by: GroupBy) -> ServingInfo:
+    check_dialect(stored.dialect, group_by)
+    plan = Plan(group_by, stored.types, stored.layout, stored.versions)
+    different = _not_written(stored, plan)
     if different is not None:
         raise GroupByError(
             f"{group_by.name}: its data was written {different}: give the GroupBy as it was when "
             "the job ran, or run the job again into another store"
         )
+    return ServingInfo(plan, stored.tiling == "tiled", shards=stored.shards)
 
 
-def _stored(store: ReadableStore, group_by: GroupBy) -> bytes | None:
-    found = store.multi_get([GetRequest(group_by.name.encode(), DATASET, 0, 1, _SIZE_MS)])[0]
-    return found[0].value_bytes if found else None
+def _not_written(stored: StoredInfo, plan: Plan) -> str | None:
+    """What a GroupBy declares that is not in the data; None if all of it is.
+
+    A reader may have fewer columns than the tiles, in any order, so that readers go on when a job
+    adds some.
+    """
+    group_by, types = plan.group_by, stored.types
+    unknown = [name for name in (*group_by.keys, *group_by.aggregation_inputs) if name not in types]
+    if unknown:
+        return f"without column {unknown[0]!r}"
+    if plan.keys.schema != stored.key_schema:
+        return "with other keys"
+    if not stored.versions:
+        return _not_the_same(stored, plan)
+    last = stored.versions[-1]
+    missing = [each for each in columns_of(group_by, types) if each not in last.columns]
+    if missing:
+        return f"{_OTHER_COLUMNS}, without {missing[0].part.column}"
+    if not families(plan) <= stored.families(group_by):
+        return _OTHER_SIZES
+    absent = [feature for feature in group_by.features if feature.part not in last.features]
+    if absent and plan.layout == "sliding":
+        return f"{_OTHER_COLUMNS}, without {absent[0].name}"
+    return None
+
+
+def _not_the_same(stored: StoredInfo, plan: Plan) -> str | None:
+    """As `_not_written`, for rows, and for notes that do not say which columns tiles have."""
+    tiled = stored.tiling == "tiled"
+    if stored.schema != (plan.tiles.schema if tiled else plan.rows.schema):
+        return _OTHER_COLUMNS
+    sizes = [spec.size_ms for spec in plan.specs] if tiled else []
+    return None if sizes == stored.tile_sizes_ms else _OTHER_SIZES
+
+
+def families(plan: Plan) -> set[tuple[int, int]]:
+    """Size and period of each family of tiles."""
+    return {(spec.size_ms, spec.period_ms) for spec in plan.specs}
+
+
+_OTHER_COLUMNS = "with other aggregations"
+_OTHER_SIZES = "in tiles of other sizes, for other windows"

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from chronon_beam.api.group_by import GroupBy
-from chronon_beam.fetcher.serving_info import ServingInfo, check, check_declared, save
+from chronon_beam.fetcher.changes import Stays, Takeover, change_of, check_declared, save
+from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.runs.before_images import Adding
-from chronon_beam.io.runs.entry import Arrival, Dataset, Entry, enter
-from chronon_beam.io.runs.lease import Lease, require_free
+from chronon_beam.io.runs.entry import MERGE, REPLACE, Arrival, Dataset, Entry, enter
+from chronon_beam.io.runs.lease import DatasetInUse, Lease, require_free
 from chronon_beam.io.runs.ledger import Ledger, Run, new_id
 from chronon_beam.io.runs.opening import open_run
 from chronon_beam.io.sources import Source
@@ -70,10 +71,29 @@ def entry_of(
     )
     arrival = Arrival(run, options.existing, units is not None, tiled, with_state)
     found = Dataset(name, Ledger(store, name).runs(), store.is_empty(name))
+    if with_state and options.existing not in (MERGE, REPLACE):
+        # It says more than the ledger does, whose fingerprints name nothing.
+        check_declared(store, group_by, tiled, options.layout, Stays(state=True, query=True))
     entry = enter(arrival, found, source.goes_on)
-    if not (entry.run.alone or entry.idle):
-        check_declared(store, group_by, tiled, options.layout)
+    stays = stays_of(entry, options.existing)
+    if stays.data and not entry.idle:
+        check_declared(store, group_by, tiled, options.layout, stays)
     return entry
+
+
+def stays_of(entry: Entry, existing: str | None) -> Stays:
+    """What stays of earlier runs when a run enters; `existing` is what the user has chosen."""
+    goes_on = entry.continues
+    return Stays(not entry.run.alone or goes_on, goes_on, goes_on and existing != MERGE)
+
+
+def entered(store: KVStore, entry: Entry, info: ServingInfo, existing: str | None) -> Takeover:
+    """What a run that enters changes; its `info` has the versions of the dataset's tiles.
+
+    Raises:
+        GroupByError: see `change_of`.
+    """
+    return change_of(store, info, stays_of(entry, existing))
 
 
 def source_of(source: Source, entry: Entry) -> Source:
@@ -102,18 +122,26 @@ class OpenRun:
 def opened(store: KVStore, entry: Entry, info: ServingInfo, source: Source) -> Iterator[OpenRun]:
     """Hold the dataset for a run, and note the run as finished if it was `complete` at the end.
 
+    Args:
+        store: has the dataset.
+        entry: how the run enters.
+        info: see `entered`.
+        source: what the run reads.
+
     Raises:
-        DatasetInUse: another run writes to the dataset.
-        GroupByError: see `serving_info.check`.
+        DatasetInUse: another run writes to the dataset, or has changed its tiles.
+        GroupByError: see `change_of`.
         RuntimeError: a file has changed while it was read.
     """
-    name, anew = info.plan.group_by.streaming_dataset, entry.run.alone
+    name, stays = info.plan.group_by.streaming_dataset, stays_of(entry, MERGE)
     store.create(name)
     Ledger(store, name).create()
-    check(store, info, anew)
     with Lease(store, name, entry.run.id):
+        if change_of(store, info, stays).info.versions != info.versions:
+            raise DatasetInUse(f"another job has changed the tiles of {name}: start this one again")
         run = open_run(store, name, entry, nothing_of(info))
-        save(store, info, anew)
+        if not run.redrives:  # letters may be redriven with selects that are mended
+            save(store, info, stays)
         begun = OpenRun(run)
         yield begun
         if begun.complete and not run.live:

@@ -59,6 +59,10 @@ class Prepared:
     source: Source
     info: ServingInfo
 
+    def over(self, info: ServingInfo) -> "Prepared":
+        """The same job into a dataset whose tiles have the versions of `info`."""
+        return replace(self, job=replace(self.job, plan=info.plan), info=info)
+
 
 def source_uri(group_by: GroupBy, given: str | None, kafka_bootstrap: str | None) -> str:
     """Where events come from: the source that is given, else the topic of the GroupBy.
@@ -166,7 +170,8 @@ def prepare(options: JobOptions, group_by: GroupBy, reach: bool = True) -> Prepa
     found.source.count = GroupByMetrics(group_by.name)
     found.source.live = replace(options.live, reader=f"chronon-{group_by.name}")
     tiled = options.tiling is not None
-    info = ServingInfo(found.plan.checked(tiled), tiled)
+    shards = options.tiling.shards if options.tiling is not None else None
+    info = ServingInfo(found.plan.checked(tiled), tiled, shards=shards)
     job = Job(
         plan=info.plan,
         query=found.query,

@@ -25,6 +25,7 @@ from chronon_beam.pipeline.closing import closes_by
 from chronon_beam.pipeline.existing import (
     adding_of,
     continues,
+    entered,
     entry_of,
     notes,
     opened,
@@ -117,6 +118,10 @@ def _run_entered(
     began = time.monotonic()
     say(f"{options.group_by}: planning the query with Spark")
     prepared = prepare(options, group_by)
+    change = entered(store, entry, prepared.info, options.existing)
+    for line in change.notes():
+        say(f"{group_by.name}: {line}")
+    prepared = prepared.over(change.info)
     job, source = replace(prepared.job, adding=adding_of(entry)), prepared.source
     dead_letters.origin = Origin(group_by.name, entry.run.id)
     if source.inferred is not None:

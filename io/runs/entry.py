@@ -56,11 +56,13 @@ class Entry:
         run: the run as it is noted in the ledger.
         idle: whether earlier runs have read all that there is, so that nothing is done.
         takes_back: unfinished runs whose effect on the tiles is undone first.
+        continues: see `Arrival.continues`.
     """
 
     run: Run
     idle: bool = False
     takes_back: tuple[Run, ...] = ()
+    continues: bool = False
 
 
 def enter(arrival: Arrival, dataset: Dataset, goes_on: GoesOn) -> Entry:
@@ -75,13 +77,15 @@ def enter(arrival: Arrival, dataset: Dataset, goes_on: GoesOn) -> Entry:
         EntryRefused, ChangedFile: the run must not enter; the message has the reason and a remedy.
     """
     _check_name(arrival.run, dataset)
+    if arrival.existing == REPLACE and arrival.continues:
+        raise EntryRefused(_ANEW_WITH_STATE.format(dataset.name))
     if arrival.existing == REPLACE:
         return Entry(_clearing(arrival.run, dataset.runs))
     standing = [run for run in dataset.runs if run.standing]
     unfinished = [run for run in dataset.runs if not run.standing]
     _check_choice(arrival, dataset, standing, unfinished)
     if arrival.continues:
-        return Entry(_continued(arrival.run, dataset.runs))
+        return Entry(_continued(arrival.run, dataset.runs), continues=True)
     if not standing and (dataset.empty or _all_alone(unfinished)):
         return Entry(_alone(arrival.run, unfinished, goes_on))
     return _beside(arrival, standing, unfinished, goes_on)
@@ -162,6 +166,8 @@ def _check_choice(
     if arrival.existing == MERGE:
         return
     changed = {name: None for each in standing for name in _changed(each, arrival.run)}
+    if arrival.continues:  # the caller compares these one by one, see `fetcher.changes`
+        changed = {name: None for name in changed if name not in MAY_CHANGE}
     if changed:
         raise EntryRefused(_OTHER_DEFINITION.format(dataset.name, ", ".join(changed)))
     if arrival.continues:
@@ -183,6 +189,14 @@ def _changed(old: Run, new: Run) -> list[str]:
     names = dict.fromkeys((*new.definition, *old.definition))
     return [name for name in names if old.definition.get(name) != new.definition.get(name)]
 
+
+MAY_CHANGE = ("selects", "aggregations")
+"""The parts of a definition of which a job that goes on with its state may change some."""
+
+_ANEW_WITH_STATE = (
+    "--existing=replace empties dataset {}, and --savepoint_path goes on with tiles that were in "
+    "it: give one of them"
+)
 
 _ANEW = "--existing=replace empties it and starts anew"
 

@@ -31,7 +31,7 @@ from chronon_beam.io.runs.lease import require_free
 from chronon_beam.io.runs.redriven import mark
 from chronon_beam.io.settle import settle
 from chronon_beam.io.write import failed_write
-from chronon_beam.pipeline.existing import definition_of, opened
+from chronon_beam.pipeline.existing import definition_of, entered, opened
 from chronon_beam.pipeline.options import JobOptions
 from chronon_beam.pipeline.prepare import Prepared, prepare, reached_store, streamed_group_by
 from chronon_beam.pipeline.redrive.admission import Admission, admission, admitted, runs_of
@@ -83,6 +83,8 @@ def redrive(options: RedriveOptions) -> Report:
         if able:
             say(f"{group_by.name}: {len(able):,} letters; planning the query with Spark")
             prepared = prepare(options.job, group_by)
+            change = entered(store, entering.entry, prepared.info, options.job.existing)
+            prepared = prepared.over(change.info)
             report.verdicts += Redrive(prepared, store, sink, entering, options).verdicts(able)
     return report
 

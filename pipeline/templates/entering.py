@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from apache_beam.options.value_provider import ValueProvider
 
-from chronon_beam.fetcher.serving_info import ServingInfo, save
+from chronon_beam.api.group_by import GroupByError
+from chronon_beam.fetcher.changes import change_of, save
+from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.io.at_launch import at_launch
 from chronon_beam.io.dead_letters.launched import launched_sink
 from chronon_beam.io.kv_store import KVStore
@@ -22,7 +24,7 @@ from chronon_beam.io.runs.lease import require_free
 from chronon_beam.io.runs.ledger import Ledger, Run
 from chronon_beam.io.runs.opening import open_run
 from chronon_beam.io.units import Unit
-from chronon_beam.pipeline.existing import nothing_of
+from chronon_beam.pipeline.existing import nothing_of, stays_of
 
 RUN = "chronon_run"
 """The pipeline option with the id of the launch's run."""
@@ -70,7 +72,10 @@ class EnterAtLaunch:
             raise
         if other := self._noted(ledger):  # what it has written may be in `dataset`
             return other
-        save(store, self.info, entry.run.alone)
+        stays = stays_of(entry, at_launch("existing").get() or None)
+        if change_of(store, self.info, stays).info.versions[:-1]:
+            raise GroupByError(_CHANGED.format(self.info.plan.group_by.name))
+        save(store, self.info, stays)
         return open_run(store, name, entry, nothing_of(self.info))
 
     def _noted(self, ledger: Ledger) -> Run | None:
@@ -88,6 +93,13 @@ class EnterAtLaunch:
 def _launch(id_: str) -> str:
     """The part of a run's id that stays when a JobManager starts again; the other is the time."""
     return id_.rpartition("-")[2]
+
+
+_CHANGED = (
+    "{0}: the tiles in the store are not all of the columns that this template was built for: a "
+    "launched job cannot take them over: go on with `chronon-beam run --savepoint_path`, or launch "
+    "into another store, or with existing=replace"
+)
 
 
 def _goes_on(read: Unit, now: Unit) -> bool:

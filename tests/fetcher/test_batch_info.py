@@ -34,8 +34,9 @@ from chronon_beam.fetcher.batch_info import (
     begin_upload,
     save_batch,
 )
+from chronon_beam.fetcher.changes import save
 from chronon_beam.fetcher.fetch import Fetcher
-from chronon_beam.fetcher.serving_info import ServingInfo, check_batch, load, save
+from chronon_beam.fetcher.serving_info import ServingInfo, check_batch, load
 from chronon_beam.io.kv_store import MemoryStore, open_store
 
 END_MS = 20_000 * DAY_MS
@@ -102,7 +103,7 @@ def test_batch_alone_is_loaded(store: Any) -> None:
 
 def test_another_definition_is_refused(store: Any) -> None:
     save_batch(store, info())
-    with pytest.raises(GroupByError, match="were made with other aggregations"):
+    with pytest.raises(GroupByError, match="were made without n_max"):
         load(store, group_by(aggregations=[Aggregation("n", Operation.MAX)]))
     with pytest.raises(GroupByError, match="were made without column 'm'"):
         load(store, group_by(sources=Source(EventSource(query=Query(time_column="ts"))),

@@ -16,7 +16,8 @@ from chronon_beam.api import (
     Window,
 )
 from chronon_beam.api.data_types import DOUBLE, INT, LONG, STRING, list_of
-from chronon_beam.fetcher.serving_info import DATASET, ServingInfo, load, save
+from chronon_beam.fetcher.changes import save
+from chronon_beam.fetcher.serving_info import DATASET, ServingInfo, load
 from chronon_beam.io.kv_store import KVStore, open_store
 
 SIX_HOURS, A_DAY = declarations.windows("6h", "1d")
@@ -87,10 +88,9 @@ def test_nothing_saved_says_how_to_go_on(store: KVStore) -> None:
         (info(tiled=False), "tiling tiled, this job would write untiled"),
         (info(layout="sliding"), "layout tumbling, this job would write sliding"),
         (info(dialect="zipline"), "dialect airbnb, this job would write zipline"),
-        (info(aggregations=OTHER_COLUMN), "schema another, this job would write this"),
-        (info(types={"n": LONG}), "schema another"),
-        (info(keys=["shop"]), "key_schema another"),
-        (info(types={"user": INT}), "key_schema another"),
+        (info(types={"n": LONG}), "aggregation n_sum.. of double, .* n_sum.. of long"),
+        (info(keys=["shop"]), "keys user string, this job would write shop string"),
+        (info(types={"user": INT}), "keys user string, this job would write user int"),
         (info(aggregations=OTHER_TILE), r"tile_sizes_ms \[300000\], this job would write \[36"),
     ],
 )
@@ -108,7 +108,10 @@ def test_job_that_would_write_another_form_is_refused(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (group_by(aggregations=OTHER_COLUMN), "with other aggregations: give the GroupBy as it"),
+        (
+            group_by(aggregations=OTHER_COLUMN),
+            "with other aggregations, without n_max: give the GroupBy as it",
+        ),
         (group_by(keys=["shop"]), "with other keys"),
         (group_by(aggregations=OTHER_TILE), "in tiles of other sizes, for other windows"),
         (group_by(aggregations=[Aggregation("m", windows=[A_DAY])]), "without column 'm'"),

@@ -26,8 +26,9 @@ from chronon_beam.api import (
 )
 from chronon_beam.api.counts import Metric
 from chronon_beam.api.dialect import DAY_MS
+from chronon_beam.fetcher.changes import save
 from chronon_beam.fetcher.fetch import Fetcher
-from chronon_beam.fetcher.serving_info import ServingInfo, load, save
+from chronon_beam.fetcher.serving_info import ServingInfo, load
 from chronon_beam.transforms.spark.session import parse_ddl
 
 DDL = "user STRING, d DOUBLE, s STRING, created BIGINT, changed BIGINT, op STRING"

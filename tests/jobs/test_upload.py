@@ -20,8 +20,9 @@ from chronon_beam.api.data_types import LONG, STRING, list_of
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.records import Messages
 from chronon_beam.fetcher.batch_info import BatchInfo, begin_upload, save_batch
+from chronon_beam.fetcher.changes import save
 from chronon_beam.fetcher.fetch import Fetcher
-from chronon_beam.fetcher.serving_info import ServingInfo, load, save
+from chronon_beam.fetcher.serving_info import ServingInfo, load
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.job import Job
 from chronon_beam.pipeline.metrics import JobCounts

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Protocol
 from chronon_beam.aggregator.flat_blob import pack_table, unpack_table
 from chronon_beam.api.records import Phase
 
-VERSION = 2
+VERSION = 3
 TOKEN_BYTES = 12
+FINGERPRINT_BYTES = 8
 _CELL = struct.Struct(f"<BBB{TOKEN_BYTES}s")
 
 
@@ -84,15 +85,16 @@ class TileColumns(NamedTuple):
     values: list[bytes]
     ts_ms: list[int]
 
-    def pack(self) -> bytes:
-        """As a blob of the log."""
-        return pack_table(VERSION, [self.ts_ms], [self.keys, self.values])
+    def pack(self, fingerprint: bytes) -> bytes:
+        """As a blob of the log; `fingerprint` tells what columns the tiles have."""
+        return pack_table(VERSION, [self.ts_ms], [self.keys, self.values]) + fingerprint
 
     @staticmethod
-    def unpack(blob: bytes) -> "TileColumns":
-        """The tiles that `pack` was given; raises ValueError for a blob of another version."""
-        (ts_ms,), (keys, values) = unpack_table(blob, VERSION, integers=1, values=2)
-        return TileColumns(keys, values, ts_ms)
+    def unpack(blob: bytes) -> "tuple[TileColumns, bytes]":
+        """What `pack` was given; raises ValueError for a blob of another version."""
+        table, fingerprint = blob[:-FINGERPRINT_BYTES], blob[-FINGERPRINT_BYTES:]
+        (ts_ms,), (keys, values) = unpack_table(table, VERSION, integers=1, values=2)
+        return TileColumns(keys, values, ts_ms), fingerprint
 
 
 class StateChange(NamedTuple):

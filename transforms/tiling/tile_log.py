@@ -73,7 +73,8 @@ class TileLog:
                 known which of them were written.
 
         Raises:
-            ValueError: a blob is of another version.
+            ValueError: a blob is of another version, or its tiles are of columns that are not
+                known.
         """
         if token is None:
             self._forget()
@@ -85,12 +86,13 @@ class TileLog:
 
     def _replay(self, blobs: Iterable[bytes]) -> None:
         for blob in blobs:
-            keys, values, ts_ms = TileColumns.unpack(blob)
+            (keys, values, ts_ms), fingerprint = TileColumns.unpack(blob)
+            # One codec has encoded all tiles of a blob.
+            self._codec.require_known(values[0], fingerprint)
             self._logged += len(keys)
             self._log_bytes += len(blob)
-            self._tiles.update(
-                zip(keys, map(_Entry, [None] * len(keys), ts_ms, values), strict=True)
-            )
+            entries = map(_Entry, [None] * len(keys), ts_ms, self._codec.upgraded(values))
+            self._tiles.update(zip(keys, entries, strict=True))
 
     def refusal(self, row: KeyedRow) -> str | None:
         """Why a row cannot be added to its tile as it is now, or None when it can."""
@@ -170,7 +172,7 @@ class TileLog:
         replaces = self._logged + len(self._changed) > 2 * len(self._tiles) + _SNAPSHOT_SLACK
         keys = self._tiles if replaces else self._changed
         self._logged = len(keys) + (0 if replaces else self._logged)
-        blob = self._columns(keys).pack() if keys else None
+        blob = self._columns(keys).pack(self._codec.fingerprint) if keys else None
         self._log_bytes = len(blob or b"") + (0 if replaces else self._log_bytes)
         self._changed, self._token = {}, token
         return blob, replaces

@@ -81,7 +81,9 @@ class Window:
     def tiles_in_log(self) -> list[float]:
         """The sums in the log, of the key's tile."""
         return [
-            sums(value) for blob in self.state.log.read() for value in TileColumns.unpack(blob)[1]
+            sums(value)
+            for blob in self.state.log.read()
+            for value in TileColumns.unpack(blob)[0].values
         ]
 
 
