@@ -39,6 +39,8 @@ TEST = [
     HADOLINT,
     "pytest>=8.3,<10",
     "hypothesis>=6.115,<7",
+    # Reads the queries of the dashboard and the alerts.
+    "promql-parser>=0.12,<1",
     "ruff>=0.14,<1",
     "basedpyright>=1.30,<2",
 ]

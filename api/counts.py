@@ -92,7 +92,7 @@ class Metric(StrEnum):
     EVENT_TIME_LAG = (
         "event_time_lag_ms",
         Kind.GAUGE,
-        "How old the newest event of a live source was when it was read",
+        "How old the newest event of a topic was when it was read",
         MetricUnit.MILLIS,
     )
     WATERMARK_LAG = (

@@ -29,9 +29,34 @@ A *gauge* is of a whole worker process; times are those of the worst of its part
 subtask shows the gauge of the process that serves its TaskManager: over the subtasks of a
 TaskManager take the maximum, over TaskManagers the sum, or of times the maximum again. In Beam,
 *least* and *greatest* are distributions, whose min or max is meant.
+
+## Where Prometheus finds them
+
+`--metrics_port=9095` has `run` and `upload`, and each of their worker processes, serve
+`http://127.0.0.1:9095/metrics` while they work. Processes of one machine take the next port that is
+free, up to 9194; with `--metrics_port=0` each takes any. The launcher says its URL, a worker's
+stands in its log (on Flink, that of the TaskManager). `--metrics_host=0.0.0.0` lets other machines
+read them. On DirectRunner, and on Flink with `LOOPBACK` workers, the launcher is the worker; else
+it has no counts of its own, and the workers have them all. Both tell the CPU and memory of their
+process.
 """
 
-TAIL = """## The numbers add up
+TAIL = """## Dashboard and alerts
+
+[grafana/dashboard.json](grafana/dashboard.json) is a dashboard for Grafana (Dashboards, New,
+Import), with the GroupBys to choose from; [grafana/alerts.yml](grafana/alerts.yml) are alert rules
+for `rule_files` of Prometheus. Both read what `--metrics_port` serves. The alerts need Prometheus
+to scrape it as the job `chronon-beam`:
+
+    scrape_configs:
+      - job_name: chronon-beam
+        static_configs:
+          - targets: ["127.0.0.1:9095", "127.0.0.1:9096"]
+
+A test reads each of their queries with a parser of PromQL, and holds the names against the tables
+above. They have not been loaded into a Grafana or a Prometheus.
+
+## The numbers add up
 
 Every message ends as a row, as filtered out, or as a dead letter:
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -43,9 +43,10 @@ from chronon_beam.pipeline.prepare import (
     streamed_group_by,
 )
 from chronon_beam.pipeline.progress import ProgressLine
-from chronon_beam.pipeline.runners import worker_logs
+from chronon_beam.pipeline.runners import worker_logs, worker_metrics
 from chronon_beam.pipeline.runners.choose import Chosen, check_runner, runner_of, with_job_name
 from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
+from chronon_beam.pipeline.runners.metrics_endpoint import endpoint_of
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
 from chronon_beam.pipeline.runners.root_cause import root_cause
 from chronon_beam.pipeline.summary import Totals, summary
@@ -188,14 +189,25 @@ def carry_out(
     with (
         quiet(),
         runner_of(runner, buffered, beam_flags, live, latency) as chosen,
+        _metrics_served(chosen.flags),
         ProgressLine(lambda: counts.so_far() if chosen.workers_here else None),
     ):
         result = _finished(lay, chosen)
         return counts.committed(result) if chosen.counts_all else counts.now()
 
 
+def _metrics_served(flags: Sequence[str]) -> AbstractContextManager[object]:
+    """Serves what this process measures until the context ends, if the flags ask for it."""
+    endpoint = endpoint_of(PipelineOptions(flags=list(flags)).get_all_options())
+    if endpoint is None:
+        return nullcontext()
+    served = endpoint.start()
+    say(f"Prometheus metrics of this process: {served.url}")
+    return served
+
+
 def _finished(lay: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineResult:
-    options = PipelineOptions(flags=[*chosen.flags, worker_logs.FLAG])
+    options = PipelineOptions(flags=[*chosen.flags, worker_logs.FLAG, worker_metrics.FLAG])
     pipeline = beam.Pipeline(runner=chosen.runner, options=options)
     lay(pipeline)
     try:

@@ -111,6 +111,14 @@ class LogReader:
         now = time.monotonic()
         return {place for place in self._at_end if now - self._quiet_since[place] >= idle_s}
 
+    def behind(self) -> int:
+        """How many offsets are ahead, by what the brokers have told with the records."""
+        ends = {
+            place: self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            for place in self._at
+        }
+        return sum(max(end[1] - self._at[place], 0) for place, end in ends.items() if end)
+
     def heard(self, place: Place) -> None:
         """A record of the partition counts: it has not been quiet until now."""
         if place in self._quiet_since:

@@ -57,7 +57,7 @@ class ReadFromKafka(beam.PTransform):
         options: what is read.
         columns: what the job reads of it.
         live: the job's settings of time and latency.
-        count: called with the metrics `tombstones`, `ahead` and `lost`; see docs/kafka.md.
+        count: called with the lags, `tombstones`, `ahead` and `lost`; see docs/metrics.md.
         uri: see `Source.launched`; None reads what `options` say.
     """
 
@@ -250,5 +250,7 @@ class _LiveReadFn(_ReadRecordsFn):
                 yield from self._given(step, given or MIN_TIMESTAMP)
             if (promised_ms := session.watermark_ms()) > floor_ms:
                 watermark.set_watermark(Timestamp(micros=promised_ms * 1000))
+            for name, number in session.lags(promised_ms):
+                self._count(name, number, part=f"{self._step}/{element[0]}")
             session.commit_when_final(tracker.current_restriction(), finalizer)
             tracker.defer_remainder(Duration(seconds=session.pause_s()))

@@ -13,7 +13,7 @@ from confluent_kafka import Message
 
 from chronon_beam.api.counts import Metric
 from chronon_beam.api.evaluation import Evaluation
-from chronon_beam.api.records import Envelopes, Messages
+from chronon_beam.api.records import MIN_MS, Envelopes, Messages
 from chronon_beam.io.batches import ROWS, cuts
 from chronon_beam.io.kafka.attributes import attributes_of, envelope_of
 from chronon_beam.io.kafka.changes import Change, Readers, changed, new_or_anew, out_of_range
@@ -72,6 +72,7 @@ class Session:
         self._cluster = Cluster(options, _ASK_S)
         self._partitions: dict[Place, Progress] = {}
         self._evaluate: Evaluation | None = None
+        self._has_read = False
         self._unreadable: set[Place] = set()
         self._missing: set[Place] = set()
         self._asked_at = float("-inf")
@@ -99,6 +100,7 @@ class Session:
                 Messages as they are, and promises are made of the records' own times.
         """
         self._evaluate = evaluate
+        self._has_read = False
         deadline = time.monotonic() + within_s
         self._partitions = {each.place: each for each in vector.partitions}
         if self._unreadable or self._has_to_discover():
@@ -106,6 +108,7 @@ class Session:
         self._consumer.follow(self._partitions.values())
         polled = self._consumer.poll(ROWS, wait_s, self._live.linger_ms / 1000)
         while True:
+            self._has_read |= bool(polled.records)
             yield from self._steps(polled, floor_ms)
             self._consumer.follow(self._partitions.values())
             if self._ends(polled) or time.monotonic() > deadline:
@@ -117,6 +120,20 @@ class Session:
         idle = {*self._consumer.idle(self._live.idle_ms / 1000), *self._missing}
         active = [each for place, each in self._partitions.items() if place not in idle]
         return watermark_ms(active, self._live.disorder_ms, _now_ms())
+
+    def lags(self, watermark_ms: int) -> Iterator[tuple[Metric, int]]:
+        """How far reading is behind after `read`, as gauges; what is not known is left out.
+
+        Args:
+            watermark_ms: of the reader.
+        """
+        now_ms = _now_ms()
+        yield Metric.READ_LAG, self._consumer.behind()
+        if watermark_ms > MIN_MS:
+            yield Metric.WATERMARK_LAG, max(now_ms - watermark_ms, 0)
+        newest_ms = max((each.newest_ms for each in self._partitions.values()), default=MIN_MS)
+        if self._has_read and newest_ms > MIN_MS:
+            yield Metric.EVENT_TIME_LAG, max(now_ms - newest_ms, 0)
 
     def pause_s(self) -> int:
         """Whole seconds until the next bundle: a reader without partitions need not poll."""

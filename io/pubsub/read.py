@@ -18,7 +18,7 @@ from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
-from chronon_beam.api.counts import Count
+from chronon_beam.api.counts import Count, Metric
 from chronon_beam.api.records import MIN_MS, Messages
 from chronon_beam.io.live import Live
 from chronon_beam.io.metrics import GroupByMetrics
@@ -43,7 +43,7 @@ class ReadFromPubsub(beam.PTransform):
         options: what is read.
         columns: what the job reads of it.
         live: what the job says of time and latency.
-        count: takes `redelivered`, the messages that came again and were left out.
+        count: takes the watermark's lag, and `redelivered`, the messages that came again.
     """
 
     options: PubsubOptions
@@ -107,6 +107,7 @@ class _PullFn(beam.DoFn):
         self._options = read.options
         self._columns = read.columns
         self._live = read.live
+        self._count = read.count
         # Sessions are shared by all copies of this step in a process, and by no other step.
         self._step = uuid.uuid4().hex
 
@@ -137,6 +138,9 @@ class _PullFn(beam.DoFn):
                     yield TimestampedValue(messages, given or MIN_TIMESTAMP)
             if (now_ms := session.watermark_ms()) > promised_ms:
                 watermark.set_watermark(Timestamp(micros=now_ms * 1000))
+            if now_ms > MIN_MS:
+                lag_ms = max(int(time.time() * 1000) - now_ms, 0)
+                self._count(Metric.WATERMARK_LAG, lag_ms, part=f"{self._step}/{element}")
             session.acknowledge_when_final(finalizer)
             tracker.defer_remainder(Duration(0))
 

@@ -1,10 +1,11 @@
 """`chronon-beam run`: computes the tiles of a GroupBy from events."""
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.command import DONE, Command, next_steps
+from chronon_beam.pipeline.metrics_flags import add_metrics, metrics_flags
 from chronon_beam.pipeline.run_flags import add_run_flags
 
 _EXAMPLE = """example:
@@ -18,6 +19,11 @@ or, for events that never end:
 Flags that are not listed go to Beam and its runner, for example --streaming."""
 
 
+def _add_flags(parser: ArgumentParser) -> None:
+    add_run_flags(parser)
+    add_metrics(parser)
+
+
 def _run(arguments: Namespace, beam_flags: list[str]) -> int:
     options = flags.job_options(arguments)
     from chronon_beam.pipeline import submit
@@ -26,9 +32,13 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
 
     flags.check_flags(beam_flags, beams.known(arguments.runner))
     if submit.asked(beam_flags):
+        if arguments.metrics_port is not None:
+            raise flags.UsageError(
+                "--metrics_port: a job that is handed over has Beam's metrics alone: leave it out"
+            )
         submit.submit(options, arguments.runner, beam_flags)
         return DONE
-    done = run(options, arguments.runner, beam_flags)
+    done = run(options, arguments.runner, [*beam_flags, *metrics_flags(arguments)])
     if done.has_values:
         print(next_steps(arguments, done.group_by.keys), file=sys.stderr)
     return DONE
@@ -37,7 +47,7 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
 COMMAND = Command(
     "compute the tiles of a GroupBy from events",
     _EXAMPLE,
-    add_run_flags,
+    _add_flags,
     _run,
     takes_beam_flags=True,
 )

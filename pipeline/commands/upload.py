@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.command import DONE, Command, next_steps
+from chronon_beam.pipeline.metrics_flags import add_metrics, metrics_flags
 
 _EXAMPLE = """example:
   chronon-beam upload --group_by examples/flights/group_by.py \\
@@ -22,6 +23,7 @@ def _add_flags(parser: ArgumentParser) -> None:
     flags.add_losses(parser)
     flags.add_day(parser)
     flags.add_runner(parser)
+    add_metrics(parser)
 
 
 def _run(arguments: Namespace, beam_flags: list[str]) -> int:
@@ -30,6 +32,7 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
 
     flags.check_flags(beam_flags, beams.known(arguments.runner))
     given = {name: getattr(arguments, name) for name in UploadOptions.__dataclass_fields__}
+    beam_flags = [*beam_flags, *metrics_flags(arguments)]
     done = upload(UploadOptions(**given), arguments.runner, beam_flags)
     if done.has_values:
         print(next_steps(arguments, done.group_by.keys), file=sys.stderr)

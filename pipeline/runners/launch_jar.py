@@ -26,7 +26,7 @@ from apache_beam.portability.python_urns import GENERIC_COMPOSITE_TRANSFORM
 from apache_beam.runners.portability.portable_runner import JobServiceHandle, PortableRunner
 from google.protobuf import json_format
 
-from chronon_beam.pipeline.runners import worker_logs
+from chronon_beam.pipeline.runners import worker_logs, worker_metrics
 from chronon_beam.pipeline.runners.flink import flink_arguments
 from chronon_beam.pipeline.runners.flink_jar import extend
 from chronon_beam.pipeline.runners.latency import Latency
@@ -94,7 +94,7 @@ def pipeline_options(latency: Latency) -> PipelineOptions:
     """The options of a live job on a cluster, with workers that are processes."""
     workers = ["--environment_type=PROCESS", '--environment_config={"command": "set at launch"}']
     flags = flink_arguments(["--flink_master=set at launch", *workers], live=True, latency=latency)
-    return PipelineOptions([*flags, worker_logs.FLAG])
+    return PipelineOptions([*flags, worker_logs.FLAG, worker_metrics.FLAG])
 
 
 def strip(pipeline: beam_runner_api_pb2.Pipeline) -> None:
