@@ -13,7 +13,14 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from chronon_beam.io.dead_letters.letter import Origin
 from chronon_beam.io.dead_letters.sinks import DeadLetters, open_dead_letters
-from chronon_beam.pipeline.existing import adding_of, continues, entry_of, opened
+from chronon_beam.pipeline.existing import (
+    adding_of,
+    continues,
+    entered,
+    entry_of,
+    notes,
+    opened,
+)
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.options import JobOptions, UsageError
 from chronon_beam.pipeline.prepare import (
@@ -68,6 +75,10 @@ def submit(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> None:
         dead_letters.reach()
         entry = entry_of(store, group_by, source, options, continues(beam_flags))
         prepared = prepare(options, group_by)
+        change = entered(store, entry, prepared.info, options.existing)
+        for line in (*notes(entry), *change.notes()):
+            say(f"{group_by.name}: {line}")
+        prepared = prepared.over(change.info)
         dead_letters.origin = Origin(group_by.name, entry.run.id)
         job = replace(prepared.job, adding=adding_of(entry))
         dry = any(_name(flag) == DRY_RUN for flag in beam_flags)
