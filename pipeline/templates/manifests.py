@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
+from chronon_beam.pipeline.runners.flink import RESTARTS
 from chronon_beam.pipeline.runners.flink_jar import ASSEMBLED_VERSION
 from chronon_beam.pipeline.runners.worker_pool import PORT
 
@@ -188,7 +189,7 @@ def _configuration(deployment: Deployment) -> dict[str, str]:
         "state.savepoints.dir": f"{below}/savepoints",
         "high-availability.type": "kubernetes",
         "high-availability.storageDir": f"{below}/ha",
-        "restart-strategy.type": "exponential-delay",
+        **RESTARTS,
         "metrics.reporters": "prom",
         "metrics.reporter.prom.factory.class": _REPORTER,
         "metrics.reporter.prom.port": str(_METRICS),
