@@ -98,7 +98,7 @@ def _launch(id_: str) -> str:
 _CHANGED = (
     "{0}: the tiles in the store are not all of the columns that this template was built for: a "
     "launched job cannot take them over: go on with `chronon-beam run --savepoint_path`, or launch "
-    "into another store, or with existing=replace"
+    "into another store"
 )
 
 

@@ -66,7 +66,7 @@ JOB = (
         "existing",
         "merge adds to tiles of earlier runs; right if the source begins where they stopped",
         r"merge|refuse",
-        "merge or refuse",
+        "merge or refuse; a launch empties no dataset: name another store to start anew",
     ),
 )
 """What a launch says of the job, on every runner."""
