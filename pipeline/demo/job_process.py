@@ -102,5 +102,8 @@ class JobProcess:
 
     def check(self) -> None:
         """Raise DemoFailed if it has ended."""
-        if self._guard.poll() is not None:
-            raise DemoFailed(f"the job has ended: {self.said()}")
+        code = self._guard.poll()
+        if code is not None:
+            raise DemoFailed(
+                f"the job has ended with exit code {code}; it said last: {self.said()}"
+            )

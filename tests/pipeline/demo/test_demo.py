@@ -75,7 +75,7 @@ def test_folder_stays_if_the_user_wants_it(tmp_path: Path, temporary: Path) -> N
 
 
 def test_logs_stay_if_the_job_has_ended(temporary: Path) -> None:
-    with pytest.raises(DemoFailed, match="the job has ended: .*'no-command'") as failed:
+    with pytest.raises(DemoFailed, match="exit code 2; it said last: .*'no-command'") as failed:
         run_to_its_end(["no-command"])
     (kept,) = temporary.iterdir()
     log = kept / "job.log"
