@@ -86,8 +86,7 @@ define SET_UP
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up .venv (once; a minute or two, most of it PySpark's 400 MB)"
-	@$(PYTHON) -m venv .venv
-	@rm -f $@; began=$$(date +%s); \
+	@began=$$(date +%s); $(PYTHON) -m venv .venv && rm -f $@ && \
 	printf '[bdist_wheel]\ncompression = stored\n' > .venv/build.cfg; \
 	export DIST_EXTRA_CONFIG="$(CURDIR)/.venv/build.cfg"; \
 	{ $(BIN)/python -m pip install --disable-pip-version-check --no-compile -e '.[$(1)]' 2>&1 \
