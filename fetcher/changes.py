@@ -7,7 +7,7 @@ as what they are. All else that tiles depend on must be the same.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from chronon_beam.aggregator.plan import Plan
@@ -189,6 +189,14 @@ def _check_going_on(stored: StoredInfo, info: ServingInfo, stays: Stays) -> None
             f"{group_by.name}: --shards={info.shards}: the state of the savepoint is in "
             f"{stored.shards} parts, and would not be found: give --shards={stored.shards}"
         )
+    if stays.state and info.tiled and stored.versions:
+        last = stored.versions[-1]
+        former = Plan(replace(group_by, aggregations=last.aggregations), last.types).aggregator
+        # Such a column adds steps to the job, of which a savepoint has no state.
+        if former.may_refuse != info.plan.aggregator.may_refuse:
+            element = "an aggregation element by element"
+            was, becomes = (element, "none") if former.may_refuse else ("none", element)
+            raise _differs(group_by, "columns that may refuse a row", was, becomes)
 
 
 def _changed_tiles(stored: StoredInfo, info: ServingInfo) -> Takeover:
