@@ -143,6 +143,10 @@ class Day:
                 found[user, event["created"] // HOUR_MS * HOUR_MS].append(event)
         return {place: _folded(events) for place, events in found.items()}
 
+    def sound(self) -> dict[str, list[dict[str, Any]]]:
+        """The events that count so far, by user."""
+        return {user: list(events) for user, events in self._sound.items()}
+
     def trickle(self, partition: int) -> None:
         """One event of this moment that is filtered out: no tile takes it."""
         producer = self._producer()

@@ -15,6 +15,7 @@ from drawing import DDL, alike
 from kafka_broker import KafkaBroker
 from kafka_day import END_MS, GROUP_BY, HOUR_MS, KEYS, START_MS, Day, Tile
 
+from chronon_beam.api.group_by import GroupBy
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import KVStore, StoredValue, open_store
@@ -34,9 +35,9 @@ Place = tuple[bytes, int]
 """A key and the start of one of its tiles."""
 
 
-def job_of(store_uri: str) -> Job:
-    query = sql_query(GROUP_BY, parse_ddl(DDL))
-    plan = plan_of(GROUP_BY, compile_query(query), "tumbling").checked(tiled=True)
+def job_of(store_uri: str, group_by: GroupBy = GROUP_BY) -> Job:
+    query = sql_query(group_by, parse_ddl(DDL))
+    plan = plan_of(group_by, compile_query(query), "tumbling").checked(tiled=True)
     return Job(plan, query, store_uri, Tiling(shards=2))
 
 
