@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, settings
 pytest.register_assert_rewrite("chronon_beam.io.testing")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # as the command does; before gRPC is imported
 
-# Tests send Ctrl-C to commands, which would ignore it as these tests do if a shell has started them
-# in the background.
+# Tests send signals to commands, which would ignore those that these tests ignore: Ctrl-C if a
+# shell has started them in the background, the end of the terminal if nohup has.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 SEED = "CHRONON_BEAM_TEST_SEED"
 """The variable with the seed of all that tests draw; without it each run draws something else."""
