@@ -50,11 +50,11 @@ class Shop:
         self._store = f"--store=sqlite:{self._folder}/features.db"
 
     def order(self, flavors: Sequence[str]) -> None:
-        """One order of Alice for each flavor, and one record that is no order."""
+        """One order of Alice per flavor, a millisecond apart, and one record that is no order."""
         producer = Producer({"bootstrap.servers": self._broker.bootstrap})
-        for flavor in flavors:
-            created = int(time.time() * 1000)
-            order = {"customer_id": "Alice", "ice_cream_flavor": flavor, "created": created}
+        now_ms = int(time.time() * 1000)
+        for at, flavor in enumerate(flavors):
+            order = {"customer_id": "Alice", "ice_cream_flavor": flavor, "created": now_ms + at}
             producer.produce(self._topic, json.dumps(order).encode(), partition=0)
         producer.produce(self._topic, b"no order", partition=1)
         assert producer.flush(60) == 0
