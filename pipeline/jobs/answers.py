@@ -64,11 +64,23 @@ class Vertex(Struct, frozen=True):
 
 
 class RunningJob(Struct, frozen=True):
-    """`/jobs/ID`."""
+    """`/jobs/ID`.
+
+    Attributes:
+        now_ms: by the clock of the JobManager.
+        entered_ms: when the job was last in each state; 0 for a state that it was never in.
+    """
 
     job_id: str = field(name="jid")
     state: str
     vertices: list[Vertex]
+    now_ms: int = field(name="now", default=0)
+    entered_ms: dict[str, int] = field(name="timestamps", default={})
+
+    @property
+    def uptime_ms(self) -> int:
+        """For how long it has been running; 0 if it is not."""
+        return self.now_ms - self.entered_ms.get(RUNNING, 0) if self.state == RUNNING else 0
 
 
 class ExecutionConfig(Struct, frozen=True):
@@ -219,6 +231,16 @@ class ClusterOverview(Struct, frozen=True):
 
     slots: int = field(name="slots-total")
     free_slots: int = field(name="slots-available")
+
+
+class ClusterConfig(Struct, frozen=True):
+    """`/config`.
+
+    Attributes:
+        refresh_ms: how old an answer about a job may be.
+    """
+
+    refresh_ms: int = field(name="refresh-interval")
 
 
 class JarFile(Struct, frozen=True):

@@ -8,6 +8,7 @@ Each call of a method is one request over HTTP:
 
 import http.client
 import json
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -28,6 +29,9 @@ ANSWER_WITHIN_S = 10.0
 
 _SUBMIT_WITHIN_S = 300.0
 """A JobManager takes a jar of 200 MB, or runs a jar's main program, before it answers."""
+
+_GATHERING, _GATHERING_S = 5, 0.3
+"""How often metrics are asked for that Flink has not got yet, and the seconds in between."""
 
 _PIECE = 1 << 20
 _LONGEST = 3000
@@ -85,6 +89,10 @@ class FlinkRest:
         """Beam's pipeline options of a job, by their names in Java."""
         return self._get(f"/jobs/{job_id}/config", answers.JobConfig).execution.user_config
 
+    def refresh_ms(self) -> int:
+        """How old an answer about a job may be."""
+        return self._get("/config", answers.ClusterConfig).refresh_ms
+
     def checkpoints(self, job_id: str) -> answers.Checkpoints:
         """What is known of a job's checkpoints; nothing where it takes none."""
         try:
@@ -99,9 +107,16 @@ class FlinkRest:
         return self._get(f"/jobs/{job_id}/exceptions", answers.Failures).history.entries
 
     def measurements(self, job_id: str, names: Sequence[str]) -> dict[str, str]:
-        """Flink's own metrics of a job; those that it does not have just now are left out."""
+        """Flink's own metrics of a job; those that it does not have just now are left out.
+
+        Flink gathers metrics when it is asked for them, and answers before it has them.
+        """
         path = f"/jobs/{job_id}/metrics?get={','.join(names)}"
-        return {each.name: each.value for each in self._get(path, list[answers.Measurement])}
+        for _ in range(_GATHERING):
+            if found := self._get(path, list[answers.Measurement]):
+                return {each.name: each.value for each in found}
+            time.sleep(_GATHERING_S)
+        return {}
 
     def subtasks(self, job_id: str, vertex_id: str) -> list[answers.Subtask]:
         """The subtasks of a vertex."""

@@ -20,8 +20,17 @@ _JAR, _ARGUMENTS = "chrononJar", "chrononArguments"
 
 
 def launch_of(flink: FlinkRest, job: ListedJob) -> Launch | None:
-    """What a job was started with; None if its pipeline is not in a jar of a template."""
+    """What a job was started with; None if its pipeline is not in a jar of a template.
+
+    Raises:
+        UsageError: the job has failed before it had any options.
+    """
     options = flink.options(job.job_id)
+    if not options:
+        raise UsageError(
+            f"{job.name} ({job.job_id}) has never run: `chronon-beam jobs status` says why; name "
+            "the job before it by its id, see `chronon-beam jobs list`"
+        )
     if _JAR not in options:
         return None
     return Launch(options[_JAR].rpartition("/")[2], tuple(json.loads(options[_ARGUMENTS])))

@@ -18,6 +18,10 @@ LATEST = "latest"
 
 _MANIFEST = "BEAM-PIPELINE/pipeline-manifest.json"
 _REFUSED = "The main method caused an error: "
+_OTHER_STEPS = (
+    "the savepoint is of a job with other steps: of another GroupBy, or of one at parallelism 1, "
+    "of which Flink makes other steps than of one at 2 or more"
+)
 _POLL_S = 0.3
 _RUNS_WITHIN_S = 60.0
 """How long the tasks of a job take to run at most, if there are slots for them."""
@@ -121,7 +125,8 @@ def start(flink: FlinkRest, launch: Launch, savepoint: str | None, say: Say) -> 
         job_id = flink.run(launch.jar_id, launch.arguments, savepoint)
     except FlinkRefused as refused:
         cause = refused.cause.rpartition(_REFUSED)[2]
-        raise NotStarted(f"the job was not started: {cause}") from None
+        told = _OTHER_STEPS if "Cannot map" in cause else cause
+        raise NotStarted(f"the job was not started: {told}") from None
     deadline = time.monotonic() + _RUNS_WITHIN_S
     while not ((job := _listed(flink, job_id)).has_ended or job.is_running):
         if time.monotonic() > deadline:
@@ -170,11 +175,16 @@ def latest_by_name(flink: FlinkRest, name: str) -> str:
 
 
 def latest_of(flink: FlinkRest, job: ListedJob) -> str:
-    """The path of a job's newest savepoint or checkpoint.
+    """The path of the newest savepoint or checkpoint of a job that has ended.
+
+    Flink may answer what it knew before the end of the job, when checkpoints were there that it has
+    deleted since, and a savepoint was not: so the second answer counts, once the first is old.
 
     Raises:
         NotStarted: it has left none.
     """
+    flink.checkpoints(job.job_id)
+    time.sleep(flink.refresh_ms() / 1000)
     newest = latest_complete(flink.checkpoints(job.job_id))
     if newest is None or newest.path is None:
         raise NotStarted(

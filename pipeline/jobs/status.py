@@ -9,7 +9,7 @@ from chronon_beam.pipeline.jobs import answers, reasons
 from chronon_beam.pipeline.jobs.measured import Measurements, measurements_of
 from chronon_beam.pipeline.jobs.rest import FlinkRest
 
-_UPTIME, _RESTARTS = "uptime", "numRestarts"
+_RESTARTS = "numRestarts"
 _WAITING = ("created", "scheduled")
 _STEP = re.compile(r"(?<![\w./])([A-Za-z_]\w*(?:\.\w+)+)/")
 """What each step of ours begins with, and so parts of Flink's names of tasks: a GroupBy's name."""
@@ -25,7 +25,8 @@ class Summary(Struct, frozen=True):
         started_ms: when it was submitted.
         uptime_ms: how long it has been running without a failure; of one that has ended, how long
             it took; 0 if it is not running just now.
-        restarts: how often it was started again after a failure; None if it has ended.
+        restarts: how often it was started again after a failure; None if it has ended, or if Flink
+            does not know yet.
         parallelism: how many subtasks its steps have at most.
         waiting: how many of its tasks have not got a slot.
     """
@@ -101,15 +102,16 @@ def summaries(flink: FlinkRest) -> list[Summary]:
 
 def summary_of(flink: FlinkRest, job: answers.ListedJob) -> Summary:
     """A job of the list, with what only the job itself tells."""
-    vertices = flink.job(job.job_id).vertices
-    own = {} if job.has_ended else flink.measurements(job.job_id, [_UPTIME, _RESTARTS])
+    running = flink.job(job.job_id)
+    vertices = running.vertices
+    own = {} if job.has_ended else flink.measurements(job.job_id, [_RESTARTS])
     return Summary(
         id=job.job_id,
         name=job.name,
         group_bys=group_bys_of(vertex.name for vertex in vertices),
         state=job.state,
         started_ms=job.started_ms,
-        uptime_ms=job.ended_ms - job.started_ms if job.has_ended else _number(own, _UPTIME) or 0,
+        uptime_ms=job.ended_ms - job.started_ms if job.has_ended else running.uptime_ms,
         restarts=_number(own, _RESTARTS),
         parallelism=max((vertex.parallelism for vertex in vertices), default=0),
         waiting=0 if job.has_ended else sum(job.tasks.get(state, 0) for state in _WAITING),

@@ -71,12 +71,14 @@ BAD_STORE = (
     f"[while running '{ORDERS}/Written/Write']\n"
     "\n\tat org.apache.beam.runners.fnexecution.control.FnApiControlClient.accept(F.java:183)\n"
 )
-WORKING = {
+WORKING: dict[tuple[str, str], Given | list[Given]] = {
     ("GET", "/jobs/overview"): Given({"jobs": [job()]}),
     ("GET", f"/jobs/{JOB}"): Given(
         {
             "jid": JOB,
             "state": "RUNNING",
+            "now": STARTED_MS + 52_942,
+            "timestamps": {"RUNNING": STARTED_MS + 871, "RESTARTING": 0},
             "vertices": [
                 {"id": "bc76", "name": "Source: Impulse", "parallelism": 1, "status": "RUNNING"},
                 {
@@ -88,9 +90,11 @@ WORKING = {
             ],
         }
     ),
-    ("GET", f"/jobs/{JOB}/metrics?get=uptime,numRestarts"): Given(
-        [{"id": "uptime", "value": "52071"}, {"id": "numRestarts", "value": "2"}]
-    ),
+    ("GET", f"/jobs/{JOB}/metrics?get=numRestarts"): [
+        Given([]),
+        Given([{"id": "numRestarts", "value": "2"}]),
+    ],
+    ("GET", "/config"): Given({"refresh-interval": 1}),
     ("GET", f"/jobs/{JOB}/vertices/bc76/subtasks/metrics"): Given([{"id": "numRecordsOut"}]),
     ("GET", f"/jobs/{JOB}/vertices/5eb9/subtasks/metrics"): Given([{"id": "numRecordsIn"}]),
     ("GET", f"/jobs/{JOB}/checkpoints"): Given(CHECKPOINTS),

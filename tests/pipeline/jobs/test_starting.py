@@ -227,3 +227,48 @@ def test_words_between_flags_are_their_values() -> None:
     assert as_arguments(["--a", "1", "--b", "--c=d"]) == ["--a=1", "--b", "--c=d"]
     with pytest.raises(UsageError, match="'2': arguments of a job"):
         as_arguments(["--a=1", "2"])
+
+
+def test_restart_does_not_take_what_flink_knew_before_the_end(jobs: Cli, flink: Flink) -> None:
+    savepoint = {**CHECKPOINT, "id": 13, "is_savepoint": True, "external_path": "s3://b/savepoint"}
+    gone = {"completed": {**CHECKPOINT, "discarded": True}, "savepoint": savepoint}
+    flink(
+        {
+            CONFIG: LAUNCHED,
+            ("GET", "/jars"): Given(JARS),
+            RUN: Given({"jobid": NEW}),
+            OVERVIEW: [Given({"jobs": [job(state="FINISHED")]}), *starting([RUNS[-1]])],
+            ("GET", f"/jobs/{JOB}/checkpoints"): [
+                Given({"counts": {}, "latest": {"completed": CHECKPOINT}}),
+                Given({"counts": {}, "latest": gone}),
+            ],
+        }
+    )
+    assert jobs("restart", ORDERS, "--json").objects == [
+        {"id": NEW, "savepoint": "s3://b/savepoint"}
+    ]
+
+
+def test_savepoint_of_other_steps_is_told_by_what_it_means(jobs: Cli, flink: Flink) -> None:
+    cause = (
+        "java.lang.IllegalStateException: Failed to rollback. Cannot map checkpoint/savepoint state"
+    )
+    flink(
+        {
+            CONFIG: LAUNCHED,
+            ("GET", "/jars"): Given(JARS),
+            RUN: Given({"errors": [f"{cause} for operator bc76 to the new program."]}, 400),
+            OVERVIEW: Given({"jobs": [job(state="FAILED")]}),
+        }
+    )
+    ran = jobs("restart", ORDERS, "--parallelism=1")
+    assert (ran.code, ran.out) == (1, "")
+    assert "the savepoint is of a job with other steps" in ran.err
+
+
+def test_restart_of_a_job_that_has_never_run_names_the_way_out(jobs: Cli, flink: Flink) -> None:
+    flink({CONFIG: config({}), OVERVIEW: Given({"jobs": [job(state="FAILED")]})})
+    ran = jobs("restart", ORDERS)
+    assert (ran.code, ran.out) == (2, "")
+    assert "has never run" in ran.err
+    assert "name the job before it by its id" in ran.err
