@@ -13,7 +13,12 @@ import pytest
 from installed import Installed
 from make_architecture import ROOMS, ROOT
 
-NOT_RELEASED = (".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", "*.db*")
+NOT_RELEASED = (
+    *(".git", ".venv", ".cache", ".*_cache", ".hypothesis", "__pycache__"),
+    *("build", "dist", "*.egg-info", "spark-warehouse", "metastore_db", "derby.log"),
+    *("*.db*", "dead_letters*.jsonl"),
+)
+"""What git ignores in a checkout that has been worked in, and git's own folder."""
 
 
 def files_of(folder: Path) -> Iterator[Path]:
