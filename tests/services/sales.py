@@ -151,9 +151,9 @@ def job_options(
     )
 
 
-def run_job(options: JobOptions, runner: str = "DirectRunner") -> Ran:
-    """Run a job to its end."""
-    done = run(options, runner, [])
+def run_job(options: JobOptions, runner: str = "DirectRunner", flags: Sequence[str] = ()) -> Ran:
+    """Run a job to its end; `flags` are the runner's."""
+    done = run(options, runner, [*flags])
     path = Path((options.dead_letters or "").removeprefix("file:"))
     lines = path.read_text(encoding="utf-8").splitlines()
     return Ran(Totals(done.counts), stored(options), [json.loads(line) for line in lines])
