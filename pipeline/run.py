@@ -36,6 +36,7 @@ from chronon_beam.pipeline.losses import losses
 from chronon_beam.pipeline.metrics import JobCounts
 from chronon_beam.pipeline.options import JobOptions
 from chronon_beam.pipeline.prepare import (
+    Prepared,
     prepare,
     reached_store,
     refuse_outputs_that_are_inputs,
@@ -107,6 +108,22 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
         return Done(group_by, _run_entered(store, entry, options, group_by, dead_letters, how))
 
 
+def prepare_entered(
+    store: KVStore, entry: Entry, options: JobOptions, group_by: GroupBy
+) -> Prepared:
+    """The job as planned for what its dataset holds already; tells what is new of its GroupBy.
+
+    Raises:
+        GroupByError, QueryError, UsageError: see `prepare` and `entered`.
+    """
+    prepared = prepare(options, group_by)
+    change = entered(store, entry, prepared.info, options.existing)
+    for line in change.notes():
+        say(f"{group_by.name}: {line}")
+    planned = prepared.over(change.info)
+    return replace(planned, job=replace(planned.job, adding=adding_of(entry)))
+
+
 def _run_entered(
     store: KVStore,
     entry: Entry,
@@ -118,12 +135,8 @@ def _run_entered(
     """Run a job that may enter its dataset; gives its counts. `how` is `carry_out` on a runner."""
     began = time.monotonic()
     say(f"{options.group_by}: planning the query with Spark")
-    prepared = prepare(options, group_by)
-    change = entered(store, entry, prepared.info, options.existing)
-    for line in change.notes():
-        say(f"{group_by.name}: {line}")
-    prepared = prepared.over(change.info)
-    job, source = replace(prepared.job, adding=adding_of(entry)), prepared.source
+    prepared = prepare_entered(store, entry, options, group_by)
+    job, source = prepared.job, prepared.source
     dead_letters.origin = Origin(group_by.name, entry.run.id)
     if source.inferred is not None:
         say(f"{group_by.name}: {source.inferred}")

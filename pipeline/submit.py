@@ -6,7 +6,6 @@ Beam's own flags ask for it: `--no_wait_until_finish`, as Dataflow's templates m
 
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from dataclasses import replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -14,24 +13,21 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from chronon_beam.io.dead_letters.letter import Origin
 from chronon_beam.io.dead_letters.sinks import DeadLetters, open_dead_letters
 from chronon_beam.pipeline.existing import (
-    adding_of,
     continues,
-    entered,
     entry_of,
     notes,
     opened,
 )
-from chronon_beam.pipeline.job import Job, build
+from chronon_beam.pipeline.job import build
 from chronon_beam.pipeline.options import JobOptions, UsageError
 from chronon_beam.pipeline.prepare import (
     Prepared,
-    prepare,
     reached_store,
     refuse_outputs_that_are_inputs,
     source_of_job,
     streamed_group_by,
 )
-from chronon_beam.pipeline.run import JobFailed, cause_of, say
+from chronon_beam.pipeline.run import JobFailed, cause_of, prepare_entered, say
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
 
 NO_WAIT, DRY_RUN = "--no_wait_until_finish", "--dry_run"
@@ -74,28 +70,23 @@ def submit(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> None:
         refuse_outputs_that_are_inputs(options, store)
         dead_letters.reach()
         entry = entry_of(store, group_by, source, options, continues(beam_flags))
-        prepared = prepare(options, group_by)
-        change = entered(store, entry, prepared.info, options.existing)
-        for line in (*notes(entry), *change.notes()):
+        for line in notes(entry):
             say(f"{group_by.name}: {line}")
-        prepared = prepared.over(change.info)
+        prepared = prepare_entered(store, entry, options, group_by)
         dead_letters.origin = Origin(group_by.name, entry.run.id)
-        job = replace(prepared.job, adding=adding_of(entry))
         dry = any(_name(flag) == DRY_RUN for flag in beam_flags)
         with nullcontext() if dry else opened(store, entry, prepared.info, prepared.source):
-            _hand_over(job, prepared, dead_letters, [f"--runner={runner}", *beam_flags])
+            _hand_over(prepared, dead_letters, [f"--runner={runner}", *beam_flags])
     say(f"{group_by.name}: {'would be' if dry else 'is'} handed over to {runner}")
 
 
-def _hand_over(
-    job: Job, prepared: Prepared, dead_letters: DeadLetters, flags: Sequence[str]
-) -> None:
+def _hand_over(prepared: Prepared, dead_letters: DeadLetters, flags: Sequence[str]) -> None:
     with quiet():
         try:
             # Beam's own flag is not a bare one.
             valued = [f"{DRY_RUN}=True" if flag == DRY_RUN else flag for flag in flags]
             pipeline = beam.Pipeline(options=PipelineOptions(valued))
-            build(pipeline, job, prepared.source, dead_letters)
+            build(pipeline, prepared.job, prepared.source, dead_letters)
             pipeline.run()
         except Exception as error:
             raise JobFailed(f"the job is not taken: {cause_of(error)} {HINT}") from error
