@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import TimeoutError as NotYet
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from apache_beam.utils.subprocess_server import JavaJarServer
@@ -169,7 +170,7 @@ def fetch_one(jar: Jar, directory: Path) -> Path:
     """
     found = ""
     for _ in range(ATTEMPTS):
-        path = Path(_download(jar, directory))
+        path = _download(jar, directory)
         found = sha256_of(path)
         if jar.sha256 in (None, found):
             return path
@@ -195,18 +196,31 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _download(jar: Jar, directory: Path) -> str:
-    """Through Beam's fetcher, which raises whatever urllib and sockets raise."""
+def _download(jar: Jar, directory: Path) -> Path:
+    """The jar's path in `directory`; raises FetchError if it is not there and cannot be fetched."""
+    path = directory / jar.url.rpartition("/")[2]
     error: Exception | None = None
     for _ in range(ATTEMPTS):
         try:
-            return JavaJarServer.local_jar(jar.url, cache_dir=str(directory))
+            return path if path.exists() else _downloaded(jar.url, path)
         except (OSError, RuntimeError) as failed:
             error = failed
     raise FetchError(
         f"{jar.coordinate} cannot be fetched from {jar.url}: {error}. Check the network, or put "
         f"the file into {directory} yourself."
     )
+
+
+def _downloaded(url: str, path: Path) -> Path:
+    """Through Beam's fetcher, which raises whatever urllib and sockets raise.
+
+    A process downloads into a folder of its own: Beam's fetcher gives the unfinished file one name,
+    so that two processes would write to the same file.
+    """
+    with TemporaryDirectory(dir=path.parent, prefix=".fetching-") as own:
+        found = Path(JavaJarServer.local_jar(url, cache_dir=own))
+        # A file of this machine is used where it is.
+        return found.replace(path) if found.parent == Path(own) else found
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """The Flink job server jar: the lock file, the merging, and the order in which it is looked for."""
 
 import hashlib
+import threading
 import zipfile
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,26 @@ def contents(path):
     with zipfile.ZipFile(path) as jar:
         assert jar.testzip() is None
         return {name: jar.read(name) for name in jar.namelist()}
+
+
+def test_processes_that_fetch_one_jar_at_once_write_to_files_of_their_own(
+    empty_caches, tmp_path, monkeypatch
+):
+    jar = published(empty_caches, "org.one:a:1.0", {"A.class": b"a"})
+    fetched, folders = JavaJarServer.local_jar, []
+    both = threading.Barrier(2)
+
+    def local_jar(url, cache_dir):
+        folders.append(cache_dir)
+        both.wait(timeout=60)
+        return fetched(url, cache_dir=cache_dir)
+
+    monkeypatch.setattr(JavaJarServer, "local_jar", local_jar)
+    with ThreadPool(2) as processes:
+        paths = processes.map(lambda _: maven.fetch_one(jar, tmp_path), range(2))
+    assert len({*folders}) == 2
+    assert [maven.sha256_of(path) for path in paths] == [jar.sha256] * 2
+    assert [path.name for path in tmp_path.glob("*a-1.0*")] == [paths[0].name]
 
 
 def test_shipped_lock_names_every_jar_once_with_its_checksum():
