@@ -25,7 +25,9 @@ with open(".venv/setup.log", "w") as log:
 endef
 export SHOW_PIP
 
-.PHONY: run live test test-services test-rest lint types bench clean
+KAFKA_TESTS := $(wildcard tests/services/test_kafka_*.py) tests/services/test_sales.py
+
+.PHONY: run live test test-kafka test-services test-rest lint types bench clean
 
 run: $(RUNS)
 	@rm -f features.db features.db-wal features.db-shm
@@ -50,18 +52,27 @@ run: $(RUNS)
 live: $(RUNS)
 	@$(BIN)/chronon-beam demo $(DEMO)
 
-# Two processes: the tests with real services wait much, the others compute.
+# Three processes: the tests with services wait more than they compute. Each session has services of its
+# own; its report comes when it has ended, so that no two are mixed.
 test: $(READY)
-	@echo "Tests with services (Kafka, Flink, Bigtable) run beside all others; their report comes at the end"
-	@$(MAKE) --no-print-directory -j2 test-rest test-services
+	@echo "Tests with services (Kafka, Flink, Bigtable) run beside all others; their reports come at the end"
+	@$(MAKE) --no-print-directory -j3 test-rest test-kafka test-services
 
 test-rest: $(READY)
 	@$(BIN)/python -m pytest --ignore=tests/services
 
+test-kafka: $(READY)
+	$(call REPORTED,test-kafka,$(KAFKA_TESTS))
+
 test-services: $(READY)
+	$(call REPORTED,test-services,tests/services $(KAFKA_TESTS:%=--ignore=%))
+
+# A report of $(1) that is printed once it is whole.
+define REPORTED
 	@mkdir -p build
-	@$(BIN)/python -m pytest tests/services > build/test-services.log 2>&1; \
-	    status=$$?; cat build/test-services.log; exit $$status
+	@$(BIN)/python -m pytest $(2) > build/$(1).log 2>&1; \
+	    status=$$?; cat build/$(1).log; exit $$status
+endef
 
 lint: $(READY)
 	$(BIN)/ruff check .
