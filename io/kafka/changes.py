@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from zlib import crc32
 
-from chronon_beam.io.kafka.cluster import Found, OffsetRange
+from chronon_beam.io.kafka.cluster import FoundPartition, OffsetRange
 from chronon_beam.io.kafka.progress import Place, Progress, Vector
 
 
@@ -37,7 +37,9 @@ class Change(NamedTuple):
     lost: str = ""
 
 
-def new_or_anew(vector: Vector, found: Iterable[Found], reader: Readers) -> list[Found]:
+def new_or_anew(
+    vector: Vector, found: Iterable[FoundPartition], reader: Readers
+) -> list[FoundPartition]:
     """Partitions that a reader does not know, or knows of an earlier topic of the same name."""
     known = {each.place: each.topic_id for each in vector.partitions}
     return [
@@ -46,7 +48,7 @@ def new_or_anew(vector: Vector, found: Iterable[Found], reader: Readers) -> list
 
 
 def changed(
-    vector: Vector, found: Iterable[Found], spans: Mapping[Place, OffsetRange]
+    vector: Vector, found: Iterable[FoundPartition], spans: Mapping[Place, OffsetRange]
 ) -> list[Change]:
     """How a reader goes on with partitions that are new, or whose topic was made anew.
 

@@ -46,7 +46,7 @@ class Unreachable(ConnectionError):
     """No broker answers; the message says which, and why."""
 
 
-class Found(NamedTuple):
+class FoundPartition(NamedTuple):
     """A partition that exists, and the id of its topic."""
 
     place: Place
@@ -90,7 +90,7 @@ class Cluster:
             elif name not in known:
                 raise ValueError(f"topic {name!r} does not exist: {_nearest(name, known)}")
 
-    def partitions(self) -> list[Found]:
+    def partitions(self) -> list[FoundPartition]:
         """All partitions of the topics that exist now.
 
         Raises:
@@ -109,7 +109,10 @@ class Cluster:
             description = self._described(future)
             if description is not None:
                 topic_id = str(description.topic_id)
-                found += [Found(Place(name, each.id), topic_id) for each in description.partitions]
+                found += [
+                    FoundPartition(Place(name, each.id), topic_id)
+                    for each in description.partitions
+                ]
         return found
 
     def spans(self, places: Iterable[Place]) -> dict[Place, OffsetRange]:
@@ -119,7 +122,7 @@ class Cluster:
         end = self._listed(listed, OffsetSpec.latest())
         return {place: OffsetRange(first[place], end[place]) for place in listed}
 
-    def beginning(self, found: Iterable[Found], group: str) -> Vector:
+    def beginning(self, found: Iterable[FoundPartition], group: str) -> Vector:
         """The progress of partitions that have not been read yet: where they begin and end."""
         options, listed = self._options, list(found)
         spans = self.spans(each.place for each in listed)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.io.kafka.changes import Change, Readers, changed, new_or_anew, out_of_range
-from chronon_beam.io.kafka.cluster import Found, OffsetRange
+from chronon_beam.io.kafka.cluster import FoundPartition, OffsetRange
 from chronon_beam.io.kafka.progress import Place, Progress, Vector
 
 P0, P1 = Place("t", 0), Place("t", 1)
@@ -25,17 +25,17 @@ def test_the_partitions_of_a_topic_go_round(number: int) -> None:
 
 
 def test_known_partitions_change_nothing() -> None:
-    assert new_or_anew(Vector(True, (READ,)), [Found(P0, "old")], ALONE) == []
+    assert new_or_anew(Vector(True, (READ,)), [FoundPartition(P0, "old")], ALONE) == []
 
 
 def test_a_new_partition_is_read_from_its_first_record() -> None:
-    vector, new = Vector(True, (READ,)), Found(P1, "old")
-    assert new_or_anew(vector, [Found(P0, "old"), new], ALONE) == [new]
+    vector, new = Vector(True, (READ,)), FoundPartition(P1, "old")
+    assert new_or_anew(vector, [FoundPartition(P0, "old"), new], ALONE) == [new]
     assert changed(vector, [new], {P1: OffsetRange(3, 9)}) == [Change(Progress(P1, "old", 3))]
 
 
 def test_a_topic_made_anew_is_read_from_its_first_record_and_said() -> None:
-    vector, anew = Vector(True, (READ,)), Found(P0, "new")
+    vector, anew = Vector(True, (READ,)), FoundPartition(P0, "new")
     assert new_or_anew(vector, [anew], ALONE) == [anew]
     ((progress, lost),) = changed(vector, [anew], {P0: OffsetRange(0, 2)})
     assert progress == Progress(P0, "new", 0)
