@@ -16,6 +16,7 @@ from chronon_beam.api.declare import (
 )
 from chronon_beam.api.dialect import Operation, TimeUnit
 from chronon_beam.api.group_by import Accuracy, GroupByError, Window
+from chronon_beam.api.join_json import parse_join
 from chronon_beam.api.load import load_group_by
 from chronon_beam.api.thrift_json import parse_group_by
 
@@ -37,6 +38,7 @@ __all__ = [
     "Window",
     "load_group_by",
     "parse_group_by",
+    "parse_join",
     "select",
     "ttypes",
 ]

@@ -161,6 +161,8 @@ class Dialect:
         tile_keys: a put's key is a Thrift TileKey around the entity's key.
         numbers_names: of several Avro fields with one name all but the first are numbered
             (`_REPEATED_NAME_0`); otherwise there cannot be several.
+        short_names: a join names the columns of a part by the keys of its GroupBy, unless long
+            names are asked for, which leave out a version `__v1`; otherwise by its whole name.
         names: makes the naming rule for one Avro schema.
     """
 
@@ -176,6 +178,7 @@ class Dialect:
     decimals: bool
     tile_keys: bool
     numbers_names: bool
+    short_names: bool
     names: Callable[[], AvroNames]
 
     def __reduce__(self) -> "str | tuple[object, ...]":
@@ -202,6 +205,7 @@ AIRBNB = Dialect(
     decimals=False,
     tile_keys=False,
     numbers_names=True,
+    short_names=False,
     names=lambda: AvroNames(prefix_by_path=False),
 )
 
@@ -223,6 +227,7 @@ ZIPLINE = Dialect(
     decimals=True,
     tile_keys=True,
     numbers_names=False,
+    short_names=True,
     names=lambda: AvroNames(prefix_by_path=True),
 )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from chronon_beam.api.derivations import Derivation
+from chronon_beam.api.derivations import Derivation, projection
 from chronon_beam.api.dialect import (
     AIRBNB,
     DAY_MS,
@@ -37,7 +37,7 @@ IS_BEFORE, MUTATION_TIME = "is_before", "mutation_ts"
 
 
 class GroupByError(ValueError):
-    """A GroupBy that cannot be run; the message names the field, its value and the remedy."""
+    """A GroupBy or a join that cannot be run; the message names field, value and remedy."""
 
 
 class Accuracy(Enum):
@@ -261,6 +261,15 @@ class GroupBy:
             features += [Feature(part, offset + index) for part, index in parts]
             offset += max(index for _, index in parts) + 1
         return tuple(features)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of what a reader gets: of the features, or of what is derived of them."""
+        names = [feature.name for feature in self.features]
+        if self.is_lookup:
+            selected = self.source.query.selects or ()
+            names = [name for name, _ in selected if name not in self.keys]
+        return tuple(projection(self.derivations, names) if self.derivations else names)
 
     @property
     def aggregation_inputs(self) -> tuple[str, ...]:

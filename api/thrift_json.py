@@ -5,9 +5,8 @@ values that mean nothing are errors that name the field.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from enum import Enum
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from chronon_beam.api.chronon.checks import check_declared
 from chronon_beam.api.derivations import Derivation
@@ -21,9 +20,9 @@ from chronon_beam.api.group_by import (
     Source,
     Window,
 )
+from chronon_beam.api.json_fields import an_object, member, objects, text, texts
 from chronon_beam.api.validation import validated
 
-_E = TypeVar("_E", bound=Enum)
 _INT_MAX = 2**31 - 1
 _SOURCES = {
     "events": ("table", "topic"),
@@ -63,71 +62,30 @@ def parse_conf(conf: Any, dialect: Dialect, origin: str = "GroupBy") -> GroupBy:
 
 
 def _group_by(conf: Mapping[str, Any], dialect: Dialect, origin: str) -> GroupBy:
-    meta = _object(conf.get("metaData") or {}, f"{origin}: metaData")
+    meta = an_object(conf.get("metaData") or {}, f"{origin}: metaData")
     accuracy = conf.get("accuracy")
     return GroupBy(
         name=str(meta.get("name") or ""),
-        sources=tuple(_source(*source) for source in _objects(conf, "sources", f"{origin}: ")),
-        keys=_texts(conf, "keyColumns", origin),
+        sources=tuple(_source(*source) for source in objects(conf, "sources", f"{origin}: ")),
+        keys=texts(conf, "keyColumns", origin),
         aggregations=tuple(
             _aggregation(aggregation, dialect, where)
-            for aggregation, where in _objects(conf, "aggregations", f"{origin}: ")
+            for aggregation, where in objects(conf, "aggregations", f"{origin}: ")
         ),
         accuracy=None
         if accuracy is None
-        else _enum(accuracy, {member.value: member for member in Accuracy}, f"{origin}: accuracy"),
+        else member(accuracy, {each.value: each for each in Accuracy}, f"{origin}: accuracy"),
         dialect=dialect,
         derivations=tuple(
-            _derivation(*found) for found in _objects(conf, "derivations", f"{origin}: ")
+            derivation(*found) for found in objects(conf, "derivations", f"{origin}: ")
         ),
         conf=conf,
     )
 
 
-def _derivation(conf: Mapping[str, Any], where: str) -> Derivation:
-    for field in ("name", "expression"):
-        if not isinstance(conf.get(field), str):
-            raise GroupByError(f"{where}.{field}: text is expected, found {conf.get(field)!r}")
-    return Derivation(conf["name"], conf["expression"])
-
-
-def _list(conf: Mapping[str, Any], name: str, where: str) -> list[Any]:
-    value = conf.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise GroupByError(f"{where}: {name} must be a list, found {value!r}")
-    return value
-
-
-def _texts(conf: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
-    values = _list(conf, name, where)
-    for index, value in enumerate(values):
-        if not isinstance(value, str):
-            raise GroupByError(f"{where}: {name}[{index}] must be a string, found {value!r}")
-    return tuple(values)
-
-
-def _object(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise GroupByError(f"{where}: a JSON object is expected, found {value!r}")
-    return value
-
-
-def _objects(conf: Mapping[str, Any], name: str, prefix: str) -> Iterator[tuple[Any, str]]:
-    """The objects in a list, each with what errors call it."""
-    for index, value in enumerate(_list(conf, name, prefix.rstrip(".: "))):
-        where = f"{prefix}{name}[{index}]"
-        yield _object(value, where), where
-
-
-def _enum(value: Any, members: Mapping[int, _E], where: str) -> _E:
-    by_name = {member.name: member for member in members.values()}
-    found = members.get(value) if isinstance(value, int) else by_name.get(str(value).upper())
-    if found is None:
-        known = ", ".join(f"{i} ({member.name})" for i, member in members.items())
-        raise GroupByError(f"{where}: unknown value {value!r}: known are {known}")
-    return found
+def derivation(conf: Mapping[str, Any], where: str) -> Derivation:
+    """Read one derivation, which errors call `where`."""
+    return Derivation(text(conf, "name", where), text(conf, "expression", where))
 
 
 def _source(conf: Mapping[str, Any], where: str) -> Source:
@@ -139,10 +97,10 @@ def _source(conf: Mapping[str, Any], where: str) -> Source:
     kind = kinds[0]
     table, topic = _SOURCES[kind]
     query = f"{where}.{kind}.query"
-    body = _object(conf[kind], f"{where}.{kind}")
+    body = an_object(conf[kind], f"{where}.{kind}")
     return Source(
         kind=kind,
-        query=_query(_object(body.get("query") or {}, query), query),
+        query=_query(an_object(body.get("query") or {}, query), query),
         table=body.get(table) if table else None,
         topic=body.get(topic) if topic else None,
     )
@@ -150,14 +108,14 @@ def _source(conf: Mapping[str, Any], where: str) -> Source:
 
 def _query(conf: Mapping[str, Any], where: str) -> Query:
     selects = conf.get("selects")
-    texts = list(selects.values()) if isinstance(selects, dict) else [selects]
-    if selects is not None and not all(isinstance(text, str) for text in texts):
+    found = list(selects.values()) if isinstance(selects, dict) else [selects]
+    if selects is not None and not all(isinstance(each, str) for each in found):
         raise GroupByError(f"{where}: selects must be a map of name to Spark SQL, found {selects}")
     return Query(
         selects=None if selects is None else tuple(selects.items()),
-        wheres=_texts(conf, "wheres", where),
+        wheres=texts(conf, "wheres", where),
         time_column=conf.get("timeColumn"),
-        setups=_texts(conf, "setups", where),
+        setups=texts(conf, "setups", where),
         mutation_time_column=conf.get("mutationTimeColumn"),
         reversal_column=conf.get("reversalColumn"),
     )
@@ -173,14 +131,14 @@ def _aggregation(conf: Mapping[str, Any], dialect: Dialect, where: str) -> Aggre
         raise GroupByError(f"{where}: operation is missing: for example 6 (COUNT)")
     where_operation = f"{where}.operation (dialect {dialect.name})"
     windows = [
-        _window(window, dialect, place) for window, place in _objects(conf, "windows", f"{where}.")
+        _window(window, dialect, place) for window, place in objects(conf, "windows", f"{where}.")
     ]
-    arguments = _object(conf.get("argMap") or {}, f"{where}.argMap")
+    arguments = an_object(conf.get("argMap") or {}, f"{where}.argMap")
     return Aggregation(
         input_column=column,
-        operation=_enum(conf["operation"], dialect.operations, where_operation),
+        operation=member(conf["operation"], dialect.operations, where_operation),
         windows=_bounded(windows),
-        buckets=_texts(conf, "buckets", where) or None,
+        buckets=texts(conf, "buckets", where) or None,
         arguments=tuple((name, str(value)) for name, value in arguments.items()),
         element_wise=bool(conf.get("elementWise")),
     )
@@ -191,7 +149,7 @@ def _window(conf: Mapping[str, Any], dialect: Dialect, where: str) -> Window:
     if not isinstance(length, int) or isinstance(length, bool):
         raise GroupByError(f"{where}.length: an int is expected, found {length!r}")
     where_unit = f"{where}.timeUnit (dialect {dialect.name})"
-    unit: TimeUnit = _enum(conf.get("timeUnit"), dialect.time_units, where_unit)
+    unit: TimeUnit = member(conf.get("timeUnit"), dialect.time_units, where_unit)
     return Window(length, unit)
 
 
