@@ -201,7 +201,7 @@ class GroupBy:
 
     def to_thrift(self) -> dict[str, Any]:
         """The Thrift JSON that it was read from, under the name that it has now."""
-        return {**self.conf, "metaData": {**self.conf.get("metaData", {}), "name": self.name}}
+        return {**self.conf, "metaData": {**(self.conf.get("metaData") or {}), "name": self.name}}
 
     @property
     def clean_name(self) -> str:

@@ -219,3 +219,11 @@ class TimedValue(NamedTuple):
 
     value_bytes: bytes
     ts_ms: int
+
+
+class StoredValue(NamedTuple):
+    """One value of a dataset, with its key and tile size."""
+
+    key_bytes: bytes
+    tile_size_ms: int
+    value: TimedValue

@@ -61,6 +61,19 @@ def parse_conf(conf: Any, dialect: Dialect, origin: str = "GroupBy") -> GroupBy:
     return validated(group_by, origin)
 
 
+def declaration_of(group_by: GroupBy) -> dict[str, Any] | None:
+    """The JSON object that `parse_conf` reads as the very same GroupBy.
+
+    None for a record that has been changed since it was read, apart from its name.
+    """
+    conf = group_by.to_thrift()
+    try:
+        same = parse_conf(conf, group_by.dialect) == group_by
+    except GroupByError:
+        return None
+    return conf if same else None
+
+
 def _group_by(conf: Mapping[str, Any], dialect: Dialect, origin: str) -> GroupBy:
     meta = an_object(conf.get("metaData") or {}, f"{origin}: metaData")
     accuracy = conf.get("accuracy")

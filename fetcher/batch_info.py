@@ -20,6 +20,7 @@ from chronon_beam.api.data_types import DataType, from_json, struct_of, to_json
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.group_by import Accuracy, GroupBy, GroupByError
 from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, PutRequest
+from chronon_beam.api.thrift_json import declaration_of
 from chronon_beam.fetcher.readable_store import ReadableStore, WritableStore
 
 METADATA = "CHRONON_METADATA"
@@ -68,20 +69,28 @@ class BatchInfo:
 
     def to_bytes(self) -> bytes:
         """As JSON."""
-        plan = self.plan
+        group_by = self.plan.group_by
         return json.dumps(
             {
-                "group_by": plan.group_by.name,
-                "dialect": plan.group_by.dialect.name,
-                "accuracy": self._accuracy.name,
-                "key_schema": plan.keys.schema,
-                "types": {name: to_json(plan.types[name]) for name in _columns(plan.group_by)},
-                "schema": plan.outputs.schema if self.snapshot else plan.batch_irs.schema,
-                "aggregations": [aggregation_json(each) for each in plan.group_by.aggregations],
+                "group_by": group_by.name,
+                "dialect": group_by.dialect.name,
+                **self.form(),
+                "types": {name: to_json(self.plan.types[name]) for name in _columns(group_by)},
+                "aggregations": [aggregation_json(each) for each in group_by.aggregations],
                 "batch_end_ms": self.end_ms,
                 "upload": self.upload,
+                "declaration": declaration_of(group_by),
             }
         ).encode()
+
+    def form(self) -> dict[str, object]:
+        """What a reader's declaration must give as well, under the names of `_DECLARED`."""
+        plan = self.plan
+        return {
+            "accuracy": self._accuracy.name,
+            "key_schema": plan.keys.schema,
+            "schema": plan.outputs.schema if self.snapshot else plan.batch_irs.schema,
+        }
 
     def to_chronon(self) -> bytes:
         """As Chronon's `GroupByServingInfo`, in Thrift's simple JSON."""
@@ -216,7 +225,7 @@ def read_batch(noted: bytes, group_by: GroupBy) -> BatchInfo:
         written = replace(group_by, aggregations=made)
     missing = [name for name in _columns(written) if name not in types]
     info = BatchInfo(Plan(written, types), found["batch_end_ms"], found.get("upload", 0))
-    now = {} if missing else json.loads(info.to_bytes())
+    now = {} if missing else json.loads(json.dumps(info.form()))
     differs = (what for name, what in _DECLARED.items() if now.get(name) != found[name])
     different = f"without column {missing[0]!r}" if missing else next(differs, None)
     if different is not None:

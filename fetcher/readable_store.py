@@ -1,8 +1,9 @@
 """The part of a KV store that reading back needs; `chronon_beam.io.kv_store.KVStore` has it."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
-from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
 
 
 class ReadableStore(Protocol):
@@ -14,6 +15,14 @@ class ReadableStore(Protocol):
 
     async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """`multi_get` for an event loop."""
+        ...
+
+
+class ListedStore(ReadableStore, Protocol):
+    """A store whose values can be listed."""
+
+    def scan(self, dataset: str) -> Iterator[StoredValue]:
+        """All values of the dataset."""
         ...
 
 

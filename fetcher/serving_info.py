@@ -1,13 +1,13 @@
-"""The note of a job that a reader needs: the types of the columns, tiling, layout, versions.
+"""The note of a job that a reader needs: the GroupBy, types of its columns, layout, versions.
 
 A job writes it to the store when it starts, as Chronon writes its `GroupByServingInfo`, so that a
-fetch needs neither Spark nor the source. It also says what a later job has to know that goes on
-with the dataset: see `changes`.
+fetch needs neither Spark, nor the source, nor the GroupBy's file: see `catalog`. It also says what
+a later job has to know that goes on with the dataset: see `changes`.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from chronon_beam.aggregator.avro import Schema
@@ -16,6 +16,7 @@ from chronon_beam.aggregator.versions import TileVersion, columns_of
 from chronon_beam.api.data_types import DataType, from_json, to_json
 from chronon_beam.api.group_by import GroupBy, GroupByError, Query
 from chronon_beam.api.records import GetRequest, PutRequest
+from chronon_beam.api.thrift_json import declaration_of
 from chronon_beam.fetcher.batch_info import METADATA as DATASET
 from chronon_beam.fetcher.batch_info import VALUE_MS as _SIZE_MS
 from chronon_beam.fetcher.batch_info import (
@@ -70,6 +71,7 @@ class ServingInfo:
                 "versions": [version.to_json() for version in self.versions],
                 "source": {"kind": source.kind, **vars(source.query)},
                 "shards": self.shards,
+                "declaration": declaration_of(plan.group_by),
             }
         ).encode()
 
@@ -102,9 +104,9 @@ class StoredInfo:
 
     @staticmethod
     def from_bytes(noted: bytes) -> "StoredInfo":
-        """The note that `ServingInfo.to_bytes` made."""
-        found = json.loads(noted)
-        del found["group_by"]
+        """The note that `ServingInfo.to_bytes` made; what a later version has added is left out."""
+        known = {each.name for each in fields(StoredInfo)} | {"source"}
+        found = {name: value for name, value in json.loads(noted).items() if name in known}
         source = found.pop("source", None)
         types = {name: from_json(kind) for name, kind in found.pop("types").items()}
         versions = tuple(map(TileVersion.from_json, found.pop("versions", ())))
@@ -183,7 +185,11 @@ def check_batch(store: ReadableStore, batch: BatchInfo) -> None:
 
 def load(store: ReadableStore, group_by: GroupBy) -> ServingInfo:
     """The notes of the jobs that wrote `group_by`; raises GroupByError if there is no note."""
-    stored, batch = stored_info(store, group_by), stored_batch(store, group_by)
+    return joined(stored_info(store, group_by), stored_batch(store, group_by), group_by)
+
+
+def joined(stored: StoredInfo | None, batch: BatchInfo | None, group_by: GroupBy) -> ServingInfo:
+    """What two notes say together of `group_by`; raises as `load` does."""
     if stored is None and batch is None:
         raise GroupByError(
             f"the store holds nothing of GroupBy {group_by.name!r}: run the job first, with "

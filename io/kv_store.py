@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from chronon_beam.api.plugins import refuse_unknown
-from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
 from chronon_beam.io.uri import parse_uri, registered
 
 BUILT_IN = {
@@ -94,7 +94,7 @@ class KVStore(ABC):
         return await asyncio.to_thread(self.multi_get, requests)
 
     @abstractmethod
-    def scan(self, dataset: str) -> Iterator["StoredValue"]:
+    def scan(self, dataset: str) -> Iterator[StoredValue]:
         """All values of the dataset, each once, in an order that depends on the store."""
 
     def drop_before(self, dataset: str, before_ms: int) -> None:  # noqa: B027
@@ -114,14 +114,6 @@ class KVStore(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close connections; the store cannot be used afterwards."""
-
-
-class StoredValue(NamedTuple):
-    """One value of a dataset, with its key and tile size."""
-
-    key_bytes: bytes
-    tile_size_ms: int
-    value: TimedValue
 
 
 def open_store(uri: str) -> KVStore:

@@ -14,8 +14,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from chronon_beam.api.plugins import refuse_unknown
-from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
-from chronon_beam.io.kv_store import KVStore, StoredValue, position_of
+from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
+from chronon_beam.io.kv_store import KVStore, position_of
 from chronon_beam.io.uri import local_path, parse_uri
 
 _WAIT_S = 15.0

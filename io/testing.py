@@ -19,8 +19,8 @@ import random
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
-from chronon_beam.io.kv_store import KVStore, MemoryStore, StoredValue
+from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
+from chronon_beam.io.kv_store import KVStore, MemoryStore
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import NamedTuple
 
-from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
 from chronon_beam.io.bigtable import reads
 from chronon_beam.io.bigtable.attempts import ReadAttempts, scanned
 from chronon_beam.io.bigtable.cells import (
@@ -25,7 +25,7 @@ from chronon_beam.io.bigtable.cells import (
 from chronon_beam.io.bigtable.client import BigtableClient, release, shared_client
 from chronon_beam.io.bigtable.options import BigtableOptions
 from chronon_beam.io.bigtable.writer import BigtableWriter
-from chronon_beam.io.kv_store import Bounds, KVStore, StoredValue
+from chronon_beam.io.kv_store import Bounds, KVStore
 
 _log = logging.getLogger(__name__)
 

@@ -5,8 +5,15 @@ from typing import NamedTuple
 
 from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.records import Correction, GetRequest, Phase, PutRequest, TimedValue
-from chronon_beam.io.kv_store import KVStore, StoredValue
+from chronon_beam.api.records import (
+    Correction,
+    GetRequest,
+    Phase,
+    PutRequest,
+    StoredValue,
+    TimedValue,
+)
+from chronon_beam.io.kv_store import KVStore
 
 IMAGES = "{}_BEFORE"
 """Name of the dataset that holds the before-images of a dataset."""

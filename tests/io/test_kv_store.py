@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
-from chronon_beam.io.kv_store import MemoryStore, NullStore, StoredValue, open_store
+from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
+from chronon_beam.io.kv_store import MemoryStore, NullStore, open_store
 from chronon_beam.io.testing import KVStoreContract
 
 HOUR = 3_600_000

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Iterator
 
-from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
 from chronon_beam.io import kv_store
-from chronon_beam.io.kv_store import KVStore, StoredValue, open_store
+from chronon_beam.io.kv_store import KVStore, open_store
 
 ENOUGH = 1 << 30
 

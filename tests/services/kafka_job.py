@@ -16,9 +16,10 @@ from kafka_broker import KafkaBroker
 from kafka_day import END_MS, GROUP_BY, HOUR_MS, KEYS, START_MS, Day, Tile
 
 from chronon_beam.api.group_by import GroupBy
+from chronon_beam.api.records import StoredValue
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
-from chronon_beam.io.kv_store import KVStore, StoredValue, open_store
+from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.live import Live
 from chronon_beam.io.sources import open_source
 from chronon_beam.pipeline.job import Job, build

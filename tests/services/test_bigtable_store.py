@@ -15,10 +15,10 @@ import pytest
 from google.cloud.bigtable import Client
 from google.cloud.bigtable.column_family import GCRuleUnion
 
-from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
 from chronon_beam.io.bigtable.errors import BigtableError
 from chronon_beam.io.bigtable.tables import BigtableTables
-from chronon_beam.io.kv_store import KVStore, StoredValue, open_store
+from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.testing import NOON, KVStoreContract, tile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "vectors" / "zipline"

@@ -15,6 +15,7 @@ from repositories import AIRBNB_FILES, CLUSTER_TEAMS, ZIPLINE_FILES, write
 from chronon_beam.api import GroupByError, load_group_by, parse_group_by
 from chronon_beam.api.dialect import DIALECTS
 from chronon_beam.api.load import compile_group_by
+from chronon_beam.api.thrift_json import declaration_of
 
 HERE = Path(__file__).parent
 FILES = {"airbnb": AIRBNB_FILES, "zipline": ZIPLINE_FILES}
@@ -58,6 +59,8 @@ def test_what_is_compiled_loads_as_what_is_declared(
     declared = load_group_by(at, dialect)
     text = json.dumps(compile_group_by(at, dialect).conf)
     assert parse_group_by(text, DIALECTS[dialect]) == declared
+    noted = json.dumps(declaration_of(declared))
+    assert parse_group_by(noted, DIALECTS[dialect]) == declared
     assert declared.name == name
     dataset = name.replace(".", "_").upper()
     assert declared.streaming_dataset == f"{dataset}_STREAMING"
