@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from chronon_beam.aggregator.repair_note import NOTES_DATASET
 from chronon_beam.io.kv_store import KVStore
-from chronon_beam.io.repair import NOTES_DATASET
 from chronon_beam.io.runs.before_images import IMAGES, take_back
 from chronon_beam.io.runs.entry import Entry
 from chronon_beam.io.runs.ledger import Ledger, Run, State

@@ -20,12 +20,12 @@ from typing import Any
 
 import apache_beam as beam
 
+from chronon_beam.aggregator.repair_note import NOTES_DATASET
 from chronon_beam.api.records import Form
 from chronon_beam.io.dead_letters.file import FileDeadLetters
 from chronon_beam.io.dead_letters.letter import Letter, Origin
 from chronon_beam.io.dead_letters.sinks import DeadLetters, open_dead_letters
 from chronon_beam.io.kv_store import KVStore
-from chronon_beam.io.repair import NOTES_DATASET
 from chronon_beam.io.runs.before_images import Adding
 from chronon_beam.io.runs.lease import require_free
 from chronon_beam.io.runs.redriven import mark
