@@ -8,10 +8,10 @@ from contextlib import closing
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from chronon_beam.api.moments import moment_text, parse_moment
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.command import DONE, Command
 from chronon_beam.pipeline.json_lines import to_json
-from chronon_beam.pipeline.moments import moment_text, parse_moment
 
 if TYPE_CHECKING:
     from chronon_beam.aggregator.plan import Plan

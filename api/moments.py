@@ -1,4 +1,4 @@
-"""Times on the command line: milliseconds since the epoch, or ISO 8601."""
+"""Times as users give them: milliseconds since the epoch, or ISO 8601."""
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta
