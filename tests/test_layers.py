@@ -26,6 +26,7 @@ MAY_IMPORT_INSIDE = {
     "aggregator/operations": {"aggregator/jvm", "aggregator/avro", "aggregator/expressions"},
     "api/chronon": {"api"},
     "api/formats": {"api"},
+    "fetcher/inspector": {"fetcher"},
     "io/bigtable": {"io"},
     "io/dead_letters": {"io", "io/kafka"},
     "io/files": {"io"},

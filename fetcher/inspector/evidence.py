@@ -1,0 +1,187 @@
+"""What the store holds for a key at a time: the answers of one fetch, decoded, with their notes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+from chronon_beam.aggregator.batch_ir import FinalBatchIr
+from chronon_beam.aggregator.layout import TileSpec
+from chronon_beam.aggregator.repair_note import NOTES_DATASET, RepairNote
+from chronon_beam.aggregator.row import Accumulator
+from chronon_beam.aggregator.sawtooth import NO_BATCH, Batch
+from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, TimedValue
+from chronon_beam.fetcher.fetch import Features, Fetcher, Key, Reading
+
+
+class ReadTile(NamedTuple):
+    """One tile as it is stored.
+
+    Attributes:
+        accumulator: one IR per column of a tile.
+        size_bytes: of the stored value.
+        note: of late events that were merged into it; None without a note.
+        is_corrected: whether the job itself has written it with late events since it closed.
+    """
+
+    spec: TileSpec
+    start_ms: int
+    accumulator: Accumulator
+    is_complete: bool
+    size_bytes: int
+    note: RepairNote | None = None
+    is_corrected: bool = False
+
+    @property
+    def end_ms(self) -> int:
+        """Where it ends; the end is not in it."""
+        return self.start_ms + self.spec.size_ms
+
+
+class ReadRow(NamedTuple):
+    """One row as it is stored by an untiled job.
+
+    Attributes:
+        changed_ms: when the row came to be: its time, or of an entity when it changed.
+        ts_ms: the time of the row itself.
+        values: the columns of `Plan.row_columns`.
+    """
+
+    changed_ms: int
+    ts_ms: int
+    values: tuple[object, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one fetch of one key reads.
+
+    Attributes:
+        fetcher: reads the GroupBy.
+        found: the answers to the requests of `reading`.
+        tiles: in order of their starts; none where the store holds rows.
+        rows: in order of their times; none where the store holds tiles.
+        batch: the batch values with their end; `NO_BATCH` without an upload, or for values of
+            accuracy SNAPSHOT.
+        batch_bytes: size of the key's batch value; None where the key has none.
+        last_ms: where nothing was found, when the key's last tile or row begins; None if there is
+            none at any time.
+    """
+
+    fetcher: Fetcher
+    key: Key
+    at_ms: int
+    reading: Reading
+    found: list[list[TimedValue]]
+    tiles: tuple[ReadTile, ...]
+    rows: tuple[ReadRow, ...]
+    batch: Batch
+    batch_bytes: int | None
+    last_ms: int | None
+
+    @cached_property
+    def values(self) -> Features:
+        """What `Fetcher.fetch` gives: features, or what is derived from them; raises as it does."""
+        return self.reading.values(self.found)[0]
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the fetch has found anything."""
+        return any(self.found)
+
+
+def gather(fetcher: Fetcher, key: Key, at_ms: int) -> Evidence:
+    """Read what a fetch of `key` at `at_ms` reads; raises as `Fetcher.fetch` does."""
+    reading = fetcher.reading([key], at_ms)
+    found, noted = _read(fetcher, reading)
+    answered = list(zip(reading.requests, found, strict=True))
+    group_by = fetcher.plan.group_by
+    streamed = [each for each in answered if each[0].dataset == group_by.streaming_dataset]
+    batched = [v for asked, vs in answered if asked.dataset == group_by.batch_dataset for v in vs]
+    return Evidence(
+        fetcher,
+        key,
+        at_ms,
+        reading,
+        found,
+        _tiles(fetcher, streamed, noted) if fetcher.tiled else (),
+        () if fetcher.tiled else _rows(fetcher, streamed),
+        _batch(fetcher, batched),
+        len(batched[0].value_bytes) if batched else None,
+        None if any(found) else last_time(fetcher, key),
+    )
+
+
+def _read(
+    fetcher: Fetcher, reading: Reading
+) -> tuple[list[list[TimedValue]], list[list[TimedValue]]]:
+    """The answers to a fetch's requests, and the notes of the tiles that it reads."""
+    streaming = fetcher.plan.group_by.streaming_dataset
+    tiles = [each for each in reading.requests if fetcher.tiled and each.dataset == streaming]
+    notes = [each._replace(dataset=NOTES_DATASET.format(streaming)) for each in tiles]
+    answers = fetcher.store.multi_get([*reading.requests, *notes])
+    return answers[: len(reading.requests)], answers[len(reading.requests) :]
+
+
+def without_derivations(fetcher: Fetcher) -> Fetcher:
+    """The fetcher of the features that a GroupBy aggregates, before others are derived of them."""
+    group_by = replace(fetcher.plan.group_by, derivations=())
+    return replace(fetcher, plan=replace(fetcher.plan, group_by=group_by), derive=None)
+
+
+def last_time(fetcher: Fetcher, key: Key) -> int | None:
+    """When the last tile or row of a key begins, at any time; None for a key without any."""
+    if not fetcher.streamed:
+        return None
+    sizes = [spec.size_ms for spec in fetcher.plan.specs] if fetcher.tiled else [0]
+    dataset, key_bytes = fetcher.plan.group_by.streaming_dataset, fetcher.key_bytes(key)
+    asked = [GetRequest(key_bytes, dataset, MIN_MS, MAX_MS, size_ms) for size_ms in sizes]
+    values = [value.ts_ms for each in fetcher.store.multi_get(asked) for value in each]
+    return max(values, default=None)
+
+
+def _tiles(
+    fetcher: Fetcher,
+    streamed: Sequence[tuple[GetRequest, Sequence[TimedValue]]],
+    noted: Sequence[Sequence[TimedValue]],
+) -> tuple[ReadTile, ...]:
+    specs = {spec.size_ms: spec for spec in fetcher.plan.specs}
+    tiles = []
+    for (request, values), notes in zip(streamed, noted, strict=True):
+        by_start = {note.ts_ms: note.value_bytes for note in notes}
+        spec = specs[request.tile_size_ms]
+        for value in values:
+            accumulator, is_complete = fetcher.plan.tiles.decode(value.value_bytes)
+            blob = by_start.get(value.ts_ms)
+            # A closing write is the whole tile, so a note that is older is void.
+            note = None if is_complete else RepairNote.unpack(blob)
+            corrected = not is_complete and blob == RepairNote.pack(None)
+            size = len(value.value_bytes)
+            tiles.append(
+                ReadTile(spec, value.ts_ms, accumulator, is_complete, size, note, corrected)
+            )
+    return tuple(sorted(tiles, key=lambda tile: tile.start_ms))
+
+
+def _rows(
+    fetcher: Fetcher, streamed: Sequence[tuple[GetRequest, Sequence[TimedValue]]]
+) -> tuple[ReadRow, ...]:
+    codec, entities = fetcher.plan.rows, fetcher.plan.group_by.is_entities
+    rows = []
+    for value in (value for _, values in streamed for value in values):
+        columns = codec.decode(value.value_bytes)
+        ts_ms = columns[-2] if entities else value.ts_ms
+        kept = (*columns[:-2], columns[-1]) if entities else columns
+        rows.append(ReadRow(value.ts_ms, ts_ms, kept, len(value.value_bytes)))
+    return tuple(rows)
+
+
+def _batch(fetcher: Fetcher, found: Sequence[TimedValue]) -> Batch:
+    info = fetcher.batch
+    if info is None or info.snapshot:
+        return NO_BATCH
+    ir: FinalBatchIr | None = None
+    if found:
+        ir = info.plan.batch_irs.decode(found[0].value_bytes)
+    return Batch(info.end_ms, ir, info.plan.group_by.features)
