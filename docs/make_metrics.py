@@ -38,7 +38,8 @@ free, up to 9194; with `--metrics_port=0` each takes any. The launcher says its 
 stands in its log (on Flink, that of the TaskManager). `--metrics_host=0.0.0.0` lets other machines
 read them. On DirectRunner, and on Flink with `LOOPBACK` workers, the launcher is the worker; else
 it has no counts of its own, and the workers have them all. Both tell the CPU and memory of their
-process.
+process. A [template](templates.md)'s jar takes both flags at launch; the Kubernetes manifests give
+them, and have Prometheus read that port.
 """
 
 TAIL = """## Dashboard and alerts

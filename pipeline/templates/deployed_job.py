@@ -13,7 +13,15 @@ from chronon_beam.pipeline.runners.worker_pool import PORT
 from chronon_beam.pipeline.templates.executable_jar import write_jar
 from chronon_beam.pipeline.templates.image import write_image
 from chronon_beam.pipeline.templates.launch_flags import LAUNCH
-from chronon_beam.pipeline.templates.manifests import JAR, USER_ID, Deployment, as_yaml, manifests
+from chronon_beam.pipeline.templates.manifests import (
+    JAR,
+    TAKEN,
+    USER_ID,
+    WORKER_METRICS,
+    Deployment,
+    as_yaml,
+    manifests,
+)
 from chronon_beam.pipeline.templates.parameters import FLINK, JOB, Parameter
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,43}[a-z0-9])?")
@@ -76,6 +84,7 @@ def deployment_of(arguments: Namespace, options: JobOptions) -> Deployment:
         secret=arguments.secret or f"{name}-secrets",
         namespace=arguments.namespace,
         environment=_environment(arguments.env),
+        worker_metrics=_metrics_port(arguments),
     )
 
 
@@ -99,6 +108,8 @@ def _arguments(arguments: Namespace, options: JobOptions, group_by: GroupBy) -> 
         "environment_type": "EXTERNAL",
         "environment_config": f"localhost:{PORT}",
         **{each.name: getattr(arguments, each.name) for each in LAUNCH},
+        "metrics_port": str(_metrics_port(arguments)),
+        "metrics_host": "0.0.0.0",  # Prometheus is in another pod
     }
     values["parallelism"] = None  # said by the FlinkDeployment, where it can be changed
     return list(_checked(values))
@@ -125,6 +136,17 @@ def _parallelism(arguments: Namespace) -> int:
     _check(parameter, value)
     if value == "1":
         raise UsageError("--parallelism=1: give 2 or more: Flink restores a job of 1 at 1 only")
+    return int(value)
+
+
+def _metrics_port(arguments: Namespace) -> int:
+    """Where Prometheus finds the workers of a pod: a port that nobody else there has."""
+    (parameter,) = (each for each in FLINK if each.name == "metrics_port")
+    value = arguments.metrics_port or str(WORKER_METRICS)
+    _check(parameter, value)
+    if int(value) in (0, *TAKEN):
+        taken = ", ".join(map(str, TAKEN))
+        raise UsageError(f"--metrics_port={value}: give a port that is not 0 or one of {taken}")
     return int(value)
 
 

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 
 from chronon_beam.pipeline.templates.parameters import FLINK
 
-_NOT_ASKED = ("job_name", "environment_type", "environment_config")
+_NOT_ASKED = ("job_name", "environment_type", "environment_config", "metrics_host")
 """What follows from how the job is run."""
 
 LAUNCH = tuple(each for each in FLINK if each.name not in _NOT_ASKED)

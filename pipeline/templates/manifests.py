@@ -3,8 +3,9 @@
     FlinkDeployment ── JobManager's pod ── init container: hands over the jar of the job's image
                     └─ TaskManagers' pods ── side-car: the SDK workers, from the same image
     ConfigMap          variables of the workers that are no secrets
-    Service            headless; names the port at which Flink's pods tell their metrics
-    ServiceMonitor     has Prometheus read that port
+    Services           headless; name the ports at which Flink's pods, and the workers in those of
+                       the TaskManagers, tell their metrics
+    ServiceMonitor     has Prometheus read both ports
     Kustomization      all of them, for `kubectl apply -k`
 
 Each function gives one manifest as plain values, which a YAML library writes.
@@ -53,6 +54,15 @@ _PLUGINS = {
 """The file systems that Flink's image has but does not load by itself."""
 
 _REST, _RPC, _METRICS = 8081, 6122, 9249
+WORKER_METRICS = 9095
+"""Where the workers of a pod serve what the job measures, unless the user says another port."""
+
+TAKEN = (_REST, _RPC, _METRICS, PORT)
+"""Ports of a pod that are others'."""
+
+_JOB_LABEL = "app.kubernetes.io/name"
+"""Its value is the name of Prometheus' job: the alert rules of docs/grafana ask for that job."""
+
 _REPORTER = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
 
 
@@ -71,6 +81,7 @@ class Deployment:
         environment: variables of the workers that are no secrets.
         secret: the name of the Secret that may have `SECRETS`.
         slots: of each TaskManager.
+        worker_metrics: the port at which workers serve metrics, as `arguments` say it, too.
     """
 
     name: str
@@ -83,12 +94,13 @@ class Deployment:
     namespace: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     slots: int = 2
+    worker_metrics: int = WORKER_METRICS
 
     @property
     def labels(self) -> dict[str, str]:
         """What everything of the job carries."""
         return {
-            "app.kubernetes.io/name": "chronon-beam",
+            _JOB_LABEL: "chronon-beam",
             "app.kubernetes.io/instance": self.name,
         }
 
@@ -104,6 +116,7 @@ def manifests(deployment: Deployment) -> dict[str, Manifest]:
         "flink_deployment.yaml": flink_deployment(deployment),
         "config_map.yaml": config_map(deployment),
         "metrics_service.yaml": metrics_service(deployment),
+        "worker_metrics_service.yaml": worker_metrics_service(deployment),
         "service_monitor.yaml": service_monitor(deployment),
     }
     return {**found, "kustomization.yaml": kustomization(deployment, list(found))}
@@ -151,17 +164,30 @@ def config_map(deployment: Deployment) -> Manifest:
 
 
 def metrics_service(deployment: Deployment) -> Manifest:
-    """A name for the metrics ports of the pods, which the operator labels `app`."""
-    port = {"name": "metrics", "port": _METRICS, "targetPort": _METRICS}
-    spec = {"clusterIP": "None", "selector": {"app": deployment.name}, "ports": [port]}
+    """A name for the metrics ports of Flink in the pods, which the operator labels `app`."""
+    spec = _headless("metrics", _METRICS, {"app": deployment.name})
     return _manifest("v1", "Service", deployment, "-metrics", spec=spec)
 
 
+def worker_metrics_service(deployment: Deployment) -> Manifest:
+    """A name for the metrics ports of the workers: Flink labels the pods by what they are."""
+    pods = {"app": deployment.name, "component": "taskmanager"}
+    spec = _headless("workers", deployment.worker_metrics, pods)
+    return _manifest("v1", "Service", deployment, "-worker-metrics", spec=spec)
+
+
+def _headless(name: str, port: int, pods: Mapping[str, str]) -> Manifest:
+    ports = [{"name": name, "port": port, "targetPort": port}]
+    return {"clusterIP": "None", "selector": dict(pods), "ports": ports}
+
+
 def service_monitor(deployment: Deployment) -> Manifest:
-    """Has the Prometheus operator read what `metrics_service` names."""
+    """Has the Prometheus operator read what the two Services name."""
+    ports = ("metrics", "workers")
     spec = {
         "selector": {"matchLabels": deployment.labels},
-        "endpoints": [{"port": "metrics", "path": "/metrics", "interval": "15s"}],
+        "jobLabel": _JOB_LABEL,
+        "endpoints": [{"port": port, "path": "/metrics", "interval": "15s"} for port in ports],
     }
     return _manifest("monitoring.coreos.com/v1", "ServiceMonitor", deployment, "", spec=spec)
 
@@ -254,6 +280,7 @@ def _workers(deployment: Deployment) -> Manifest:
         "image": deployment.image,
         "restartPolicy": "Always",
         "command": ["python", "-m", module, f"--port={PORT}"],
+        "ports": [{"name": "workers", "containerPort": deployment.worker_metrics}],
         "envFrom": [{"configMapRef": {"name": deployment.config_map}}],
         "env": [_from_secret(name, deployment.secret) for name in SECRETS],
         "startupProbe": {**answers, "periodSeconds": 1, "failureThreshold": 120},

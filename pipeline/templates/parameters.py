@@ -153,6 +153,19 @@ FLINK = (
         default="INFO",
     ),
     Parameter(
+        "metrics_port",
+        "have each worker serve metrics for Prometheus, at this port or the next that is free",
+        r"6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5]?[0-9]{1,4}",
+        "a port, for example 9095; 0 takes any",
+    ),
+    Parameter(
+        "metrics_host",
+        "the address at which workers serve metrics; 0.0.0.0 lets other machines read them",
+        r"[^\s/]+",
+        "an address of the workers' machines, for example 0.0.0.0",
+        default="127.0.0.1",
+    ),
+    Parameter(
         "allow_non_restored_state",
         "start from a savepoint that holds state of steps which the job no longer has",
         "",

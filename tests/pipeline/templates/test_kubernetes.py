@@ -85,7 +85,7 @@ def test_job_is_launched_with_arguments_that_its_jar_takes(folder: Path, jar: Zi
 
 def test_no_password_is_in_any_file(folder: Path, jar: ZipFile) -> None:
     paths = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".jar"]
-    assert len(paths) == 8
+    assert len(paths) == 9
     assert not [path for path in paths if b"xyzzy-1979" in path.read_bytes()]
     ours = [name for name in jar.namelist() if name.startswith("BEAM-PIPELINE/")]
     assert not [name for name in ours if b"xyzzy-1979" in jar.read(name)]
@@ -115,6 +115,15 @@ def test_values_of_the_launch_are_in_the_deployment() -> None:
     assert not [word for word in found.arguments if word.startswith("--parallelism")]
 
 
+@pytest.mark.parametrize(("given", "port"), [({}, 9095), ({"metrics_port": "9200"}, 9200)])
+def test_workers_serve_their_metrics_where_other_pods_read_them(
+    given: dict[str, str], port: int
+) -> None:
+    found = deployed(**given)
+    assert found.worker_metrics == port
+    assert {f"--metrics_port={port}", "--metrics_host=0.0.0.0"} <= set(found.arguments)
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "told"),
     [
@@ -123,6 +132,9 @@ def test_values_of_the_launch_are_in_the_deployment() -> None:
         ("parallelism", "1", "--parallelism=1: give 2 or more"),
         ("parallelism", "many", "--parallelism=many: give a number"),
         ("checkpointing_interval", "1m", "--checkpointing_interval=1m: give milliseconds"),
+        ("metrics_port", "9249", "--metrics_port=9249: give a port that is not 0 or one of 8081"),
+        ("metrics_port", "0", "--metrics_port=0: give a port that is not 0"),
+        ("metrics_port", "65536", "--metrics_port=65536: give a port, for example 9095"),
         ("env", "A", "--env=A: NAME=VALUE is expected"),
         ("env", "KAFKA_SASL_PASSWORD=xyzzy", "a ConfigMap is no place for a secret"),
         ("source", "file:events.jsonl?schema=a BIGINT", "give a source that never ends"),

@@ -114,7 +114,9 @@ def test_definition_refuses_a_wrong_name_at_every_depth(
         del around[f"{name}_"]
 
 
-@pytest.mark.parametrize("name", ["config_map.yaml", "metrics_service.yaml"])
+@pytest.mark.parametrize(
+    "name", ["config_map.yaml", "metrics_service.yaml", "worker_metrics_service.yaml"]
+)
 def test_other_resources_are_what_kubernetes_defines(name: str, found: dict[str, Any]) -> None:
     kubernetes_validate.validate(found[name], KUBERNETES, strict=True)
 
@@ -130,13 +132,30 @@ def test_pods_are_what_kubernetes_defines(found: dict[str, Any]) -> None:
         kubernetes_validate.validate(whole, KUBERNETES, strict=True)
 
 
-def test_monitor_finds_the_service_and_the_service_the_pods(found: dict[str, Any]) -> None:
-    monitor, service = found["service_monitor.yaml"], found["metrics_service.yaml"]
-    wanted = monitor["spec"]["selector"]["matchLabels"]
-    assert wanted.items() <= service["metadata"]["labels"].items()
-    (endpoint,) = monitor["spec"]["endpoints"]
+def test_monitor_finds_both_services(found: dict[str, Any]) -> None:
+    """Prometheus names its job after them, as the alert rules in docs/grafana expect."""
+    monitor = found["service_monitor.yaml"]["spec"]
+    services = [found["metrics_service.yaml"], found["worker_metrics_service.yaml"]]
+    labels = [service["metadata"]["labels"] for service in services]
+    assert all(monitor["selector"]["matchLabels"].items() <= each.items() for each in labels)
+    ports = [port["name"] for service in services for port in service["spec"]["ports"]]
+    assert [each["port"] for each in monitor["endpoints"]] == ports
+    assert {each[monitor["jobLabel"]] for each in labels} == {"chronon-beam"}
+
+
+def test_service_of_the_workers_finds_the_port_that_they_are_given(found: dict[str, Any]) -> None:
+    (port,) = found["worker_metrics_service.yaml"]["spec"]["ports"]
+    flink = found["flink_deployment.yaml"]
+    selected = {"app": flink["metadata"]["name"], "component": "taskmanager"}
+    assert found["worker_metrics_service.yaml"]["spec"]["selector"] == selected
+    (workers,) = flink["spec"]["taskManager"]["podTemplate"]["spec"]["initContainers"]
+    assert [each["containerPort"] for each in workers["ports"]] == [port["targetPort"]]
+    assert port["port"] == port["targetPort"] == DEPLOYMENT.worker_metrics
+
+
+def test_service_of_flink_finds_its_pods(found: dict[str, Any]) -> None:
+    service = found["metrics_service.yaml"]
     (port,) = service["spec"]["ports"]
-    assert endpoint["port"] == port["name"]
     flink = found["flink_deployment.yaml"]
     assert service["spec"]["selector"] == {"app": flink["metadata"]["name"]}
     (main,) = flink["spec"]["podTemplate"]["spec"]["containers"]

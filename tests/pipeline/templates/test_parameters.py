@@ -8,7 +8,11 @@ from chronon_beam.io.dead_letters.sinks import BUILT_IN as SINKS
 from chronon_beam.io.kafka.options import parse_options
 from chronon_beam.io.kv_store import BUILT_IN as STORES
 from chronon_beam.pipeline.runners.beam_flags import known
+from chronon_beam.pipeline.runners.metrics_endpoint import MetricsOptions, endpoint_of
 from chronon_beam.pipeline.templates.parameters import FLINK, JOB, Parameter
+
+OURS = MetricsOptions([]).get_all_options(current_only=True)
+"""Options of the workers' own."""
 
 BY_NAME = {each.name: each for each in (*JOB, *FLINK)}
 
@@ -61,6 +65,18 @@ def test_default_is_a_value_and_help_is_for_people(parameter: Parameter) -> None
     assert parameter.expected
 
 
-def test_what_is_said_to_flink_are_options_that_it_has() -> None:
-    options = known("FlinkRunner")
+@pytest.mark.parametrize("port", ["0", "9095", "65535"])
+def test_ports_that_workers_can_serve_at_are_taken(port: str) -> None:
+    assert takes("metrics_port", port)
+    endpoint = endpoint_of({"metrics_port": port, "metrics_host": BY_NAME["metrics_host"].default})
+    assert (endpoint.host, endpoint.port) == ("127.0.0.1", int(port))
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "70000", "100000", "metrics", ""])
+def test_what_is_no_port_is_not_taken(port: str) -> None:
+    assert not takes("metrics_port", port)
+
+
+def test_what_is_said_to_flink_are_options_that_it_or_a_worker_has() -> None:
+    options = [*known("FlinkRunner"), *(f"--{name}" for name in OURS)]
     assert [each.name for each in FLINK if f"--{each.option or each.name}" not in options] == []
