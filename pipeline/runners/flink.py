@@ -28,6 +28,9 @@ LOCAL_MASTERS = ("[local]", "[auto]")
 CHECKPOINT_INTERVAL_MS = 30_000
 """Also bounds how long a restart repeats."""
 
+IDLE_MS = 1000
+"""How long a source that has given all is kept, in a job that ends and has checkpoints."""
+
 MAX_PARALLELISM = 128
 """Fixed, because Flink derives it from the parallelism, and state restores at the same one only."""
 
@@ -126,9 +129,16 @@ def flink_arguments(
         defaults["externalized_checkpoints_enabled"] = None
         defaults["retain_externalized_checkpoints_on_cancellation"] = None
     if "checkpointing_interval" in {**defaults, **given}:
-        defaults["finish_bundle_before_checkpointing"] = None
+        defaults |= _checkpointed(live)
     missing = {name: value for name, value in defaults.items() if name not in given}
     return [*argv, *(_flag(name, value) for name, value in missing.items())]
+
+
+def _checkpointed(live: bool) -> dict[str, str | None]:
+    """What a job with checkpoints needs: without it, it stalls."""
+    bundles: dict[str, str | None] = {"finish_bundle_before_checkpointing": None}
+    # With checkpoints, Flink would keep sources open for ever that have given all.
+    return bundles if live else {**bundles, "shutdown_sources_after_idle_ms": str(IDLE_MS)}
 
 
 def _flag(name: str, value: str | None) -> str:
@@ -217,7 +227,7 @@ def _stalls(flags: Flags, live: bool) -> Iterator[str]:
     if checkpointed and not live and "shutdown_sources_after_idle_ms" not in flags:
         yield (
             "--checkpointing_interval with a source that ends: Flink keeps the job open after the "
-            "last event; leave it out, or add --shutdown_sources_after_idle_ms=1000."
+            f"last event; add --shutdown_sources_after_idle_ms={IDLE_MS}."
         )
 
 

@@ -92,7 +92,17 @@ def test_checkpoints_always_finish_bundles_first(master, live):
     assert ("checkpointing_interval" in alone) == (live and master != "[local]")
 
 
-@pytest.mark.parametrize("argv", [[], [CLUSTER]])
+@pytest.mark.parametrize("master", ["[local]", "localhost:8081"])
+def test_job_with_checkpoints_ends_when_its_source_does(master):
+    idle = "shutdown_sources_after_idle_ms"
+    words = f"--flink_master={master}", "--checkpointing_interval=9"
+    assert flags_of(*words)[idle] == "1000"
+    assert flags_of(*words, f"--{idle}=50")[idle] == "50"
+    assert idle not in flags_of(*words, live=True)
+    assert idle not in flags_of(words[0])
+
+
+@pytest.mark.parametrize("argv", [[], [CLUSTER], ["--checkpointing_interval=9"]])
 @pytest.mark.parametrize("live", [True, False])
 def test_defaults_have_no_dangers(argv, live):
     assert dangers(flink_arguments(argv, live=live), live) == []
