@@ -8,6 +8,7 @@ from chronon_beam.aggregator.layout import LAYOUTS, TileSpec, span, tile_specs
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.dialect import DAY_MS, HOUR_MS, ZIPLINE, Operation, clashing_ids
 from chronon_beam.api.group_by import GroupBy, GroupByError, Source
+from chronon_beam.pipeline.takeover import takeover_lines
 
 
 def describe(group_by: GroupBy, plan: Plan | None) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def describe(group_by: GroupBy, plan: Plan | None) -> dict[str, Any]:
         "layouts": {layout: _layout(group_by, layout) for layout in LAYOUTS},
         "row_layout": _row_layout(group_by),
         "closing": None,
+        "store": None,
         "schemas": _schemas(plan) if plan else None,
         "warnings": warnings(group_by),
     }
@@ -168,15 +170,22 @@ def as_text(found: Mapping[str, Any]) -> str:
     lines.append(f"  Chronon's Fetcher {found['chronons_fetcher']}")
     if found["closing"]:
         lines.append(f"  closing   {found['closing']}")
-    if found["schemas"]:
-        columns = ", ".join(f"{name} {kind}" for name, kind in found["schemas"]["columns"].items())
-        lines.append(f"  types     {columns}")
-        avro = {name: json.dumps(found["schemas"][name]) for name in ("key", "tile", "row")}
-        lines += [f"  {name} schema  {text}" for name, text in avro.items()]
-    else:
-        lines.append("  schemas   add --source to see the types and Avro schemas")
+    if found["store"]:
+        lines += [f"  store     {line}" for line in takeover_lines(found["store"])]
+    lines += _schemas_as_text(found["schemas"])
     lines += [f"  warning: {warning}" for warning in found["warnings"]]
     return "\n".join(lines)
+
+
+def _schemas_as_text(schemas: Mapping[str, Any] | None) -> list[str]:
+    if schemas is None:
+        return [
+            "  schemas   add --source to see the types and Avro schemas, and with --store what "
+            "becomes of the features that are there"
+        ]
+    columns = ", ".join(f"{name} {kind}" for name, kind in schemas["columns"].items())
+    avro = {name: json.dumps(schemas[name]) for name in ("key", "tile", "row")}
+    return [f"  types     {columns}", *(f"  {name} schema  {text}" for name, text in avro.items())]
 
 
 def _layout_as_text(name: str, layout: Mapping[str, Any]) -> str:

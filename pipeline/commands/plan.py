@@ -4,7 +4,7 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from chronon_beam.pipeline import options as flags
-from chronon_beam.pipeline.command import DONE, Command
+from chronon_beam.pipeline.command import DONE, FAILED, Command
 
 _EXAMPLE = """example:
   chronon-beam plan --group_by examples/ice_cream/group_by.py \\
@@ -12,7 +12,10 @@ _EXAMPLE = """example:
 
 Takes the flags of `run` as well, and warns of those that would harm the job:
   chronon-beam plan --group_by examples/ice_cream/group_by.py \\
-      --runner_config flink_cluster --flink_master=jobmanager:8081"""
+      --runner_config flink_cluster --flink_master=jobmanager:8081
+
+With --store, says what becomes of the features that are there; a change that `run` would refuse
+ends with exit code 1."""
 
 
 def _add_flags(parser: ArgumentParser) -> None:
@@ -29,27 +32,30 @@ def _add_flags(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, beam_flags: list[str]) -> int:
-    from chronon_beam.io.live import Live
     from chronon_beam.pipeline.closing import closes_by
     from chronon_beam.pipeline.describe import as_text, describe
+    from chronon_beam.pipeline.existing import continues
     from chronon_beam.pipeline.prepare import loaded_group_by, planned
     from chronon_beam.pipeline.runners import beam_flags as beams
     from chronon_beam.pipeline.runners.choose import warnings_of
+    from chronon_beam.pipeline.takeover import takeover
 
     flags.check_flags(beam_flags, beams.known(arguments.runner))
     group_by = loaded_group_by(arguments.group_by, arguments.dialect)
-    over = planned(group_by, arguments.source) if arguments.source else None
+    options, source = flags.job_options(arguments), arguments.source
+    over = planned(group_by, source, options.layout) if source else None
     found = describe(group_by, over.plan if over else None)
-    if over:
-        told = Live(disorder_ms=arguments.max_out_of_orderness_ms, idle_ms=arguments.idle_ms)
-        tiled = arguments.tiling == "tiled"
-        found["closing"] = closes_by(group_by, over.source, told, tiled)
     live = not over.source.bounded if over else None
     found["warnings"] += warnings_of(arguments.runner, beam_flags, live)
-    if over and over.source.inferred is not None:
-        found["warnings"].append(over.source.inferred)
+    if over:
+        tiled = arguments.tiling == "tiled"
+        found["closing"] = closes_by(group_by, over.source, options.live, tiled)
+        if over.source.inferred is not None:
+            found["warnings"].append(over.source.inferred)
+        if arguments.store:
+            found["store"] = takeover(options, over.plan, continues(beam_flags))
     print(json.dumps(found) if arguments.json else as_text(found))
-    return DONE
+    return FAILED if found["store"] and found["store"]["refused"] else DONE
 
 
 COMMAND = Command(

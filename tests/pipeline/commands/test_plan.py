@@ -1,5 +1,7 @@
 """`chronon-beam plan`, and what Spark refuses."""
 
+from pathlib import Path
+
 import pytest
 from command_line import ANN, EVENTS, ICE_CREAM, Cli, Flag
 
@@ -52,7 +54,6 @@ def test_plan_says_what_closes_tiles(chronon_beam: Cli) -> None:
     [
         (["--runner=FlinkRunner", "--object_reuse=true"], "--object_reuse=true: the job server"),
         (["--runner_config=flink_cluster", "--environment_type=LOOPBACK"], "ends with this launch"),
-        (["--runner_config=flink_cluster", EVENTS], "Flink keeps the job open"),
     ],
 )
 def test_plan_warns_of_flags_that_would_harm_the_job(
@@ -83,3 +84,46 @@ def test_plan_for_programs(chronon_beam: Cli) -> None:
         "ts": "long",
     }
     assert plan["tile"]["size_ms"] == 300_000
+
+
+SUM = "Aggregation('price', Operation.SUM, [Window(6, TimeUnit.HOURS)])"
+MAX = SUM.replace("SUM", "MAX")
+LAST_2 = "Aggregation('price', Operation.LAST_K(2), [Window(6, TimeUnit.HOURS)])"
+DAYS = SUM.replace("6, TimeUnit.HOURS", "30, TimeUnit.DAYS")
+
+
+def test_plan_says_what_becomes_of_the_features_in_a_store(
+    chronon_beam: Cli, declared: Flag, events: Flag, store: str
+) -> None:
+    def planned(aggregations: str, code: int = 0, *more: str) -> str:
+        ran = chronon_beam("plan", declared(aggregations), events(ANN), store, *more)
+        assert (ran.code, ran.err) == (code, "")
+        return "".join(line for line in ran.out.splitlines(keepends=True) if "  store  " in line)
+
+    file = Path(store.partition(":")[2])
+    anew = "  store     none of its data stays there: all features begin anew\n"
+    assert planned(SUM) == anew
+    assert not file.exists()
+    assert chronon_beam("run", declared(f"{SUM}, {LAST_2}"), events(ANN), store).code == 0
+    written = file.read_bytes()
+    assert planned(f"{SUM}, {LAST_2}") == (
+        "  store     its features are those of the job before it\n"
+    )
+    assert planned(f"{SUM}, {MAX}") == (
+        "  store     price_max_6h is new: it counts from now on, and is whole in 6h; an upload "
+        "gives the rest\n"
+        "  store     no longer computed: price_last2_6h\n"
+    )
+    assert "refused: t.own: the store holds data with tile_sizes_ms [300000]" in planned(DAYS, 1)
+    assert planned(DAYS, 0, "--existing=replace") == anew
+    assert file.read_bytes() == written
+
+
+def test_plan_says_to_programs_what_a_store_would_refuse(
+    chronon_beam: Cli, declared: Flag, events: Flag, store: str
+) -> None:
+    assert chronon_beam("run", declared(SUM), events(ANN), store).code == 0
+    ran = chronon_beam("plan", declared(DAYS), events(ANN), store, "--json")
+    (found,) = ran.objects
+    assert (ran.code, found["store"]["stays"], found["store"]["notes"]) == (1, True, [])
+    assert "tile_sizes_ms" in found["store"]["refused"]
