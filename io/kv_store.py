@@ -13,10 +13,11 @@ import threading
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from chronon_beam.api.plugins import refuse_unknown
-from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
+from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, PutRequest, StoredValue, TimedValue
 from chronon_beam.io.uri import parse_uri, registered
 
 BUILT_IN = {
@@ -43,6 +44,26 @@ class Bounds(NamedTuple):
     rows: int = 0
     bytes: int = 0
     age_ms: int = 0
+
+
+class DatasetSize(NamedTuple):
+    """How much a dataset holds.
+
+    Attributes:
+        values: the number of its values; where `exact` is false, it holds at least so many.
+        keys: the number of distinct keys of these values.
+        newest_ms: the latest time of these values; None without any.
+        exact: whether all values were counted.
+    """
+
+    values: int
+    keys: int
+    newest_ms: int | None
+    exact: bool
+
+
+COUNTED = 200_000
+"""How many values are counted where counting means reading."""
 
 
 class KVStore(ABC):
@@ -103,6 +124,17 @@ class KVStore(ABC):
     @abstractmethod
     def drop(self, dataset: str) -> None:
         """Delete all values of a dataset, if it exists."""
+
+    def held(self, dataset: str, start_ms: int = MIN_MS, end_ms: int = MAX_MS) -> DatasetSize:
+        """How much there is of times from `start_ms` on, before `end_ms`.
+
+        Reads up to `COUNTED` values; a store that counts better overrides it.
+        """
+        read = list(islice(self.scan(dataset), COUNTED + 1))
+        found = [v for v in read[:COUNTED] if start_ms <= v.value.ts_ms < end_ms]
+        newest_ms = max((each.value.ts_ms for each in found), default=None)
+        keys = {each.key_bytes for each in found}
+        return DatasetSize(len(found), len(keys), newest_ms, len(read) <= COUNTED)
 
     def is_empty(self, dataset: str) -> bool:
         """Whether a dataset holds no value."""

@@ -14,8 +14,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from chronon_beam.api.plugins import refuse_unknown
-from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
-from chronon_beam.io.kv_store import KVStore, position_of
+from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, PutRequest, StoredValue, TimedValue
+from chronon_beam.io.kv_store import DatasetSize, KVStore, position_of
 from chronon_beam.io.uri import local_path, parse_uri
 
 _WAIT_S = 15.0
@@ -44,6 +44,10 @@ _DROP_TABLE = "DROP TABLE IF EXISTS {table}"
 _SCAN = """
 SELECT key, tile_size_ms, value, start_ms FROM {table}
 ORDER BY key, tile_size_ms, start_ms, position"""
+
+_HELD = """
+SELECT COUNT(*), COUNT(DISTINCT key), MAX(start_ms) FROM {table}
+WHERE start_ms >= ? AND start_ms < ?"""
 
 _inherited: list[sqlite3.Connection] = []
 """Connections of the parent process: to close one after a fork would drop the parent's locks."""
@@ -126,6 +130,16 @@ class SqliteStore(KVStore):
         with suppress(_NoTable), closing(_select(connection, _SCAN, dataset, ())) as found:
             for key, size_ms, value, start_ms in found:
                 yield StoredValue(key, size_ms, TimedValue(value, start_ms))
+
+    def held(self, dataset: str, start_ms: int = MIN_MS, end_ms: int = MAX_MS) -> DatasetSize:
+        """All are counted, by the index; raises FileNotFoundError if there is no file."""
+        connection = self._existing()
+        with (
+            suppress(_NoTable),
+            closing(_select(connection, _HELD, dataset, (start_ms, end_ms))) as found,
+        ):
+            return DatasetSize(*found.fetchone(), exact=True)
+        return DatasetSize(0, 0, None, exact=True)
 
     def drop_before(self, dataset: str, before_ms: int) -> None:
         """One transaction; the file keeps its size, and later writes fill it."""
