@@ -144,6 +144,11 @@ def to_arrow(data_type: DataType) -> pa.DataType:
     return next(arrow for arrow, known in _ARROW_SCALARS.items() if known == data_type)
 
 
+def is_scalar(data_type: DataType) -> bool:
+    """Whether a value of the type has no parts: it is no list, map or struct."""
+    return not isinstance(data_type, (ListType, MapType, StructType))
+
+
 def unwritable(data_type: DataType, decimals: bool) -> DataType | None:
     """The part of `data_type` that has no Avro form in Chronon, or None when all of it has.
 

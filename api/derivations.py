@@ -6,12 +6,14 @@ Source: `Extensions.DerivationOps` and `ai.chronon.online.DerivationUtils`.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 STAR = "*"
 TIME_COLUMNS = ("ts", "ds")
 """What expressions may use besides keys and features: the query's time and day."""
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -29,6 +31,16 @@ class Derivation:
     def is_rename(self) -> bool:
         """Whether the expression is no more than a name."""
         return _IDENTIFIER.fullmatch(self.expression) is not None
+
+
+def time_values(at_ms: int) -> dict[str, object]:
+    """The values of `TIME_COLUMNS` in a query at `at_ms`.
+
+    >>> time_values(86_400_000)
+    {'ts': 86400000, 'ds': '1970-01-02'}
+    """
+    day = (_EPOCH + timedelta(milliseconds=at_ms)).date().isoformat()
+    return dict(zip(TIME_COLUMNS, (at_ms, day), strict=True))
 
 
 def has_star(derivations: Sequence[Derivation]) -> bool:

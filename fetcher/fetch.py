@@ -34,7 +34,7 @@ from chronon_beam.api.data_types import (
     DataType,
     DecimalType,
 )
-from chronon_beam.api.derivations import TIME_COLUMNS, rename_only, renamed
+from chronon_beam.api.derivations import rename_only, renamed, time_values
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.records import MIN_MS, GetRequest, TimedValue
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo
@@ -163,7 +163,7 @@ class Fetcher:
         derivations, names = self.plan.group_by.derivations, [*values[0]] if values else []
         if not derivations:
             return values
-        times = dict(zip(TIME_COLUMNS, (at_ms, _day(at_ms)), strict=True))
+        times = time_values(at_ms)
         known = [{**key, **found, **times} for key, found in zip(keys, values, strict=True)]
         if self.derive is not None:
             return self.derive(known)
@@ -280,10 +280,6 @@ class Fetcher:
         if len(bounded) < len(windows):
             return MIN_MS
         return min(at_ms - window.millis - window.hop_ms for window in bounded)
-
-
-def _day(ms: int) -> str:
-    return _minute(ms)[:10]
 
 
 def _minute(ms: int) -> str:

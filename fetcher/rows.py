@@ -36,11 +36,13 @@ class Cause(StrEnum):
     """What has failed of a row."""
 
     KEY = "key"
+    MISSING_KEY = "missing_key"
     NULL_KEY = "null_key"
     QUERY = "query"
     STORE = "store"
     VALUE = "value"
     DERIVATION = "derivation"
+    EXTERNAL = "external"
 
 
 class Found(NamedTuple):

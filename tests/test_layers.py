@@ -27,6 +27,7 @@ MAY_IMPORT_INSIDE = {
     "api/chronon": {"api"},
     "api/formats": {"api"},
     "fetcher/inspector": {"fetcher"},
+    "fetcher/joins": {"fetcher"},
     "io/bigtable": {"io"},
     "io/dead_letters": {"io", "io/kafka"},
     "io/files": {"io"},

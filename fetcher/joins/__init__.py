@@ -1,0 +1,1 @@
+"""Joins at fetch: the features of several GroupBys and external sources in one answer."""

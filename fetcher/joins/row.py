@@ -1,0 +1,114 @@
+"""One row of a join while its parts come in."""
+
+from collections.abc import Mapping
+
+from chronon_beam.api.derivations import has_star, own, rename_only
+from chronon_beam.api.join import ExternalPart, JoinPart
+from chronon_beam.fetcher.fetch import Features, Key
+from chronon_beam.fetcher.joins.answer import (
+    DERIVATION_FAILED,
+    Joined,
+    Uses,
+    failure_name,
+    missing_key_name,
+)
+from chronon_beam.fetcher.rows import Cause, Failed, Found, Outcome
+
+
+class JoinRow:
+    """The columns that parts have given to a row so far, and the parts that have failed.
+
+    Attributes:
+        key: see `Joined`.
+        columns: of all parts that were added; null where a part failed.
+    """
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.columns: Features = {}
+        self._failures: dict[str, Failed] = {}
+        self._failed: set[str] = set()
+        self._unknown: set[str] = set()
+        self._newest_ms: list[int] = []
+        self._late_ms: list[int] = []
+        self._answers = 0
+
+    def add(self, part: JoinPart, outcome: Outcome) -> None:
+        """Add the features of a GroupBy, or why there are none."""
+        if isinstance(outcome, Found):
+            self._add_found(part, outcome)
+        elif outcome.cause is Cause.NULL_KEY:
+            # A row may have no such entity: an order without a voucher.
+            self._answers += 1
+            self.columns.update(dict.fromkeys(part.columns))
+            self._unknown.update(part.columns)
+        else:
+            missing = outcome.cause is Cause.MISSING_KEY
+            name = missing_key_name(part) if missing else failure_name(part)
+            self._add_failed(name, outcome, part.columns)
+
+    def add_external(self, part: ExternalPart, values: Mapping[str, object] | Failed) -> None:
+        """Add the values of an external source, or why there are none."""
+        if isinstance(values, Failed):
+            self._add_failed(failure_name(part), values, part.types)
+        else:
+            self._answers += 1
+            self.columns.update(values)
+
+    def outcome(self, uses: Uses, features: Features) -> Joined | Failed:
+        """What is answered to the row.
+
+        Args:
+            uses: of the join.
+            features: what the join gives out, derived from `columns`.
+        """
+        if not self._answers:
+            return next(iter(self._failures.values()))
+        reason = features.pop(DERIVATION_FAILED, None)
+        if reason is not None:
+            self._failures[DERIVATION_FAILED] = Failed(str(reason), Cause.DERIVATION)
+        certain, doubtful = uses.split(features, frozenset(self._failed))
+        return Joined(
+            certain,
+            self.key,
+            self._failures,
+            doubtful,
+            frozenset(self._unknown),
+            max(self._newest_ms, default=None),
+            min(self._late_ms, default=None),
+        )
+
+    def _add_found(self, part: JoinPart, found: Found) -> None:
+        self._answers += 1
+        features = found.features
+        reason = features.get(DERIVATION_FAILED)
+        if reason is not None:
+            failed = Failed(str(reason), Cause.DERIVATION)
+            self._failures[part.column_prefix + DERIVATION_FAILED] = failed
+            self._failed.update(n for n, feature in part.columns.items() if feature not in features)
+        self.columns.update({n: features.get(feature) for n, feature in part.columns.items()})
+        if not found.known:
+            self._unknown.update(_left_out(part))
+        if found.newest_ms is not None:
+            self._newest_ms.append(found.newest_ms)
+        if found.late_batch_ms is not None:
+            self._late_ms.append(found.late_batch_ms)
+
+    def _add_failed(self, name: str, failed: Failed, columns: Mapping[str, object]) -> None:
+        self._failures[name] = failed
+        self._failed.update(columns)
+        self.columns.update(dict.fromkeys(columns))
+
+
+def _left_out(part: JoinPart) -> list[str]:
+    """The columns that Chronon leaves out where the store has nothing of a part's key.
+
+    A GroupBy's derivations are made of nothing, too, and give null; renames keep what is there.
+    """
+    derivations = part.group_by.derivations
+    if not derivations:
+        return list(part.columns)
+    if not (rename_only(derivations) and has_star(derivations)):
+        return []
+    named = {each.name for each in own(derivations)}
+    return [name for name, feature in part.columns.items() if feature not in named]
