@@ -1,0 +1,66 @@
+"""GroupBys fetched by themselves: Chronon's Fetcher and ours answer alike over one store.
+
+What stands in the store was written by this project, so that these vectors also say that Chronon's
+Fetcher reads its tiles, rows, batch values and serving info.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fetches import FetchCase, fetch_cases
+from test_vectors import same_value
+
+from chronon_beam.fetcher.rows import Cause, Failed, Found, Outcome, fetch_rows
+
+VECTORS = Path(__file__).parent / "vectors"
+FETCHES = [VECTORS / "fetch", VECTORS / "joins"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    cases = [case for folder in FETCHES for case in fetch_cases(folder)]
+    if metafunc.function is not test_chronon_has_read_what_an_upload_writes_for_it:
+        cases = [case for case in cases if "join_name" not in case.data]
+    metafunc.parametrize("case", [pytest.param(case, id=case.name) for case in cases])
+
+
+def test_features_are_those_of_chronons_fetcher(case: FetchCase) -> None:
+    store = case.store()
+    fetchers = case.fetchers(store)
+    for request, answer in case.asked:
+        if request["group_by"] not in fetchers:
+            assert "Couldn't fetch group by serving info" in answer["error"]
+            continue
+        fetcher, keys = fetchers[request["group_by"]], request["keys"]
+        ((ours,),) = fetch_rows(store, [(fetcher, [keys])], request["at_ms"])
+        if set(fetcher.plan.group_by.keys) - keys.keys():
+            # Chronon takes a key column that a row lacks for null, and asks the store.
+            assert isinstance(ours, Failed)
+            assert ours.cause is Cause.KEY
+        elif store.broken or store.failing:
+            # Chronon answers with what it could read, and calls that a success.
+            assert isinstance(ours, Failed)
+            assert ours.cause is Cause.STORE
+        else:
+            check(ours, answer, request)
+
+
+def check(ours: Outcome, answer: dict[str, Any] | None, request: dict[str, Any]) -> None:
+    """One outcome against Chronon's answer to the same request."""
+    if answer is None or "features" not in answer:
+        assert isinstance(ours, Failed), request
+        return
+    assert isinstance(ours, Found), (ours, request)
+    # Airbnb's Fetcher has no map for a key of which the store has nothing.
+    theirs = answer["features"] or dict.fromkeys(ours.features)
+    assert ours.features.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert same_value(ours.features[name], value, 1e-9), (name, request)
+
+
+def test_chronon_has_read_what_an_upload_writes_for_it(case: FetchCase) -> None:
+    for name, batch in case.batches.items():
+        noted = json.loads(batch.to_chronon())
+        del noted["groupBy"]
+        assert case.data["group_bys"][name]["serving_info"] in (noted, None)
