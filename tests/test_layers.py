@@ -28,6 +28,7 @@ MAY_IMPORT_INSIDE = {
     "api/formats": {"api"},
     "fetcher/inspector": {"fetcher"},
     "fetcher/joins": {"fetcher"},
+    "fetcher/server": {"fetcher", "fetcher/joins"},
     "io/bigtable": {"io"},
     "io/dead_letters": {"io", "io/kafka"},
     "io/files": {"io"},

@@ -1,0 +1,90 @@
+"""The bodies of answers: each row with its status, its keys, and its features or its error.
+
+Honest answers have one result per row. Chronon's own answers, which `--compat` gives, leave rows of
+null keys out, and do not say that batch values are too old.
+
+Source: `ai.chronon.service.model.GetFeaturesResponse`, whose absent members are left out.
+"""
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from chronon_beam.fetcher.rows import Failed, Outcome, Row
+from chronon_beam.fetcher.server.compat import check_any_read, is_left_out
+
+Result = dict[str, object]
+
+
+class Answers:
+    """Makes the results of rows from their outcomes.
+
+    Args:
+        compat: whether they are Chronon's own.
+    """
+
+    def __init__(self, compat: bool) -> None:
+        self._compat = compat
+
+    def body(
+        self, rows: Sequence[Row], outcomes: Sequence[Outcome], features: tuple[str, ...] | None
+    ) -> bytes:
+        """The body of an answer of status 200.
+
+        Args:
+            rows: of the request.
+            outcomes: one per row.
+            features: the features to give; None for all.
+
+        Raises:
+            Refused: with `compat`, the whole fetch has failed.
+        """
+        if self._compat:
+            check_any_read(outcomes)
+        results = [
+            self._result(row, outcome, features)
+            for row, outcome in zip(rows, outcomes, strict=True)
+            if not (self._compat and is_left_out(outcome))
+        ]
+        return dumps({"results": results})
+
+    def _result(self, row: Row, outcome: Outcome, features: tuple[str, ...] | None) -> Result:
+        if isinstance(outcome, Failed):
+            return {"status": "Failure", "entityKeys": row, "error": outcome.reason}
+        values = outcome.features
+        if features is not None:
+            values = {name: values[name] for name in values if _is_given(name, features)}
+        result: Result = {"status": "Success", "entityKeys": row, "features": values}
+        if outcome.late_batch_ms is not None and not self._compat:
+            result["warnings"] = [_late(outcome.late_batch_ms)]
+        return result
+
+
+def _is_given(name: str, features: tuple[str, ...]) -> bool:
+    """Whether a feature was asked for; what says that features are missing is always given."""
+    return name in features or name.endswith("_exception")
+
+
+def _late(end_ms: int) -> str:
+    end = datetime.fromtimestamp(end_ms / 1000, UTC).isoformat(timespec="minutes")
+    return (
+        f"the batch values end at {end}, more than two days before the query: windows longer than "
+        "that reach too far back"
+    )
+
+
+def dumps(answer: object) -> bytes:
+    """An answer as JSON: NaN and infinities are null, bytes base64, decimals numbers as text."""
+    return orjson.dumps(answer, _plain, orjson.OPT_NON_STR_KEYS)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Decimal):
+        return str(value)
+    return list(value) if isinstance(value, (set, frozenset, tuple)) else str(value)

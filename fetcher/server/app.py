@@ -1,0 +1,171 @@
+"""The feature server as an ASGI application.
+
+Source: `ai.chronon.service.FetcherVerticle` of zipline, `WebServiceVerticle` of airbnb.
+"""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from chronon_beam.fetcher.batch_cache import BatchCache
+from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.fetcher.server.answers import dumps
+from chronon_beam.fetcher.server.bodies import Bodies
+from chronon_beam.fetcher.server.fetches import Fetches
+from chronon_beam.fetcher.server.fetching import FetchRows
+from chronon_beam.fetcher.server.front import App, Front
+from chronon_beam.fetcher.server.metrics import Metrics
+from chronon_beam.fetcher.server.openapi import document
+from chronon_beam.fetcher.server.schemas import group_by_schema, group_by_status
+from chronon_beam.fetcher.server.served import ServedFeatures
+from chronon_beam.fetcher.server.settings import ServerLimits, Settings
+
+_GC = (50_000, 20, 20)
+"""Requests make few cycles: the collector looks for them less often than Python's default."""
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def feature_server(
+    settings: Settings,
+    served: ServedFeatures,
+    cache: BatchCache,
+    metrics: Metrics,
+    further: Sequence[BaseRoute] = (),
+    close: Callable[[], None] = lambda: None,
+) -> App:
+    """The server's application.
+
+    Args:
+        settings: how it answers.
+        served: what is served.
+        cache: what `served` reads.
+        metrics: what `served` counts in.
+        further: routes beside those of Chronon, for pages.
+        close: called when the server has stopped.
+    """
+    threads = ThreadPoolExecutor(settings.threads, "fetch")
+    fetches = Fetches(settings, cache, metrics, threads)
+    fetch = FetchRows(served, served.group_by, settings, Bodies(settings.limits), fetches)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, ServerLimits]]:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(threads)
+        await loop.run_in_executor(threads, served.refresh)
+        keeping = asyncio.create_task(served.keep_fresh(settings.refresh_s, threads))
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector need not look at it again
+        gc.set_threshold(*_GC)
+        yield {"limits": settings.limits}
+        keeping.cancel()
+        close()
+
+    routes = [*_fetch_routes(fetch), *_Told(settings, served, metrics).routes(), *further]
+    handlers = {HTTPException: _refused, Exception: _failed}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    # A redirect would put the path of a request into a header.
+    app.router.redirect_slashes = False
+    return Front(app, settings, metrics)
+
+
+def _fetch_routes(fetch: FetchRows) -> list[BaseRoute]:
+    paths = ("/v1/features/groupby/{name:path}", "/v1/fetch/groupby/{name:path}")
+    return [Route(path, fetch, methods=["POST"]) for path in paths]
+
+
+class _Told:
+    """What a server tells of itself, and of what it serves."""
+
+    def __init__(self, settings: Settings, served: ServedFeatures, metrics: Metrics) -> None:
+        self._settings, self._served, self._metrics = settings, served, metrics
+
+    def routes(self) -> list[BaseRoute]:
+        """The paths; those with a name come last, since a name may have slashes."""
+        told = {
+            "/ping": self.ping,
+            "/config": self.config,
+            "/healthz": self.health,
+            "/readyz": self.readiness,
+            "/metrics": self.exposition,
+            "/openapi.json": self.openapi,
+            "/v1/groupbys": self.group_bys,
+            "/v1/groupby/{name:path}/schema": self.schema,
+            "/v1/groupby/{name:path}/status": self.status,
+        }
+        return [Route(path, endpoint, methods=["GET"]) for path, endpoint in told.items()]
+
+    async def ping(self, _: Request) -> Response:
+        return _json("Pong!")
+
+    async def config(self, _: Request) -> Response:
+        settings, limits = self._settings, vars(self._settings.limits)
+        return _json(
+            {"compat": settings.compat, "refresh_s": settings.refresh_s, "limits": dict(limits)}
+        )
+
+    async def health(self, _: Request) -> Response:
+        return _json({"healthy": True})
+
+    async def readiness(self, _: Request) -> Response:
+        if not self._served.ready:
+            return _errors("the store cannot be read", 503)
+        return _json({"ready": True})
+
+    async def exposition(self, _: Request) -> Response:
+        # With several processes, their files are read.
+        body = await asyncio.to_thread(self._metrics.exposed)
+        return Response(body, media_type=TEXT)
+
+    async def openapi(self, _: Request) -> Response:
+        return _json(document(self._settings))
+
+    async def group_bys(self, _: Request) -> Response:
+        names = [name for name, each in self._served.group_bys.items() if not each.reason]
+        return _json({"groupByNames": names})
+
+    async def schema(self, request: Request) -> Response:
+        return self._of_group_by(request, lambda fetcher: group_by_schema(fetcher.plan))
+
+    async def status(self, request: Request) -> Response:
+        return self._of_group_by(request, group_by_status)
+
+    def _of_group_by(
+        self, request: Request, told: Callable[[Fetcher], Mapping[str, object]]
+    ) -> Response:
+        name = request.path_params["name"]
+        served = self._served.group_by(name)
+        if served is None or served.fetcher is None:
+            # Chronon's services fail where there is nothing of a name.
+            missing = f"nothing of the name {name[:200]!r} is served"
+            reason = served.reason if served else missing
+            return _errors(reason, 503 if served else 500 if self._settings.compat else 404)
+        return _json(told(served.fetcher))
+
+
+def _json(answer: object, status: int = 200) -> Response:
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return Response(dumps(answer), status, headers, "application/json")
+
+
+def _errors(reason: str, status: int) -> Response:
+    return _json({"errors": [reason]}, status)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    response = _errors(error.detail, error.status_code)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return _errors(f"the server has failed: {type(error).__name__}", 500)

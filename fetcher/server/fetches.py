@@ -1,0 +1,78 @@
+"""Runs the fetches of a server: no more than it can hold, none longer than it may take."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from chronon_beam.fetcher.batch_cache import BatchCache
+from chronon_beam.fetcher.rows import Outcome, Row
+from chronon_beam.fetcher.server.compat import BatchAloneStore
+from chronon_beam.fetcher.server.metrics import Metrics
+from chronon_beam.fetcher.server.refusal import BUSY, Refused
+from chronon_beam.fetcher.server.served import ServedGroupBy
+from chronon_beam.fetcher.server.settings import Settings
+
+AT_ONCE = 16
+"""Rows that are read from a local store without a thread: to hand them over takes as long."""
+
+
+class Fetches:
+    """The fetches of a server.
+
+    Args:
+        cache: what fetches read.
+        executor: the threads for fetches from a local store.
+    """
+
+    def __init__(
+        self, settings: Settings, cache: BatchCache, metrics: Metrics, executor: Executor
+    ) -> None:
+        self._settings, self._cache, self._metrics = settings, cache, metrics
+        self._executor = executor
+        self._reads = BatchAloneStore(cache) if settings.compat else cache
+        self._running: set[asyncio.Task[list[Outcome]]] = set()
+
+    async def outcomes(
+        self, served: ServedGroupBy, rows: Sequence[Row], at_ms: int
+    ) -> list[Outcome]:
+        """The outcome of each row.
+
+        Raises:
+            Refused: there are too many fetches, or this one takes too long.
+        """
+        if self._settings.local and len(rows) <= AT_ONCE and not served.waits:
+            outcomes = served.fetch(self._reads, rows, at_ms)
+        else:
+            outcomes = await self._awaited(served, rows, at_ms)
+        self._metrics.add_cache(self._cache)
+        served.measured.outcomes(outcomes, at_ms)
+        return outcomes
+
+    async def _awaited(
+        self, served: ServedGroupBy, rows: Sequence[Row], at_ms: int
+    ) -> list[Outcome]:
+        limits = self._settings.limits
+        if len(self._running) >= limits.in_flight:
+            raise Refused(503, "the server has too many requests: try again", BUSY)
+        task = asyncio.create_task(self._fetch(served, rows, at_ms))
+        self._running.add(task)
+        self._metrics.in_flight.set(len(self._running))
+        task.add_done_callback(self._ended)
+        # A fetch that takes too long goes on, and counts until the store has answered: to start
+        # more of them does not help a store that is slow.
+        done, _ = await asyncio.wait((task,), timeout=limits.fetch_s)
+        if not done:
+            raise Refused(503, f"the store has not answered within {limits.fetch_s:g} s", BUSY)
+        return task.result()
+
+    async def _fetch(self, served: ServedGroupBy, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+        if not self._settings.local:
+            return await served.fetch_async(self._reads, rows, at_ms)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, served.fetch, self._reads, rows, at_ms)
+
+    def _ended(self, task: "asyncio.Task[list[Outcome]]") -> None:
+        self._running.discard(task)
+        self._metrics.in_flight.set(len(self._running))
+        if not task.cancelled():
+            task.exception()  # one that nobody waits for any more is not reported by asyncio

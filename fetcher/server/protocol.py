@@ -1,0 +1,100 @@
+"""The HTTP protocol of uvicorn, with bounds that uvicorn leaves to a proxy.
+
+Clients that are slow to send a request, or to read an answer, hold a connection; clients that send
+headers without end would fill the memory.
+"""
+
+import asyncio
+from asyncio.events import TimerHandle
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from chronon_beam.fetcher.server.refusal import errors_json
+from chronon_beam.fetcher.server.settings import ServerLimits
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection, with the limits that the application's lifespan has given as its state."""
+
+    _head_bytes = 0
+    _in_head = True
+    _head_timer: TimerHandle | None = None
+    _stall_timer: TimerHandle | None = None
+
+    @property
+    def limits(self) -> ServerLimits:
+        """Of all connections."""
+        return self.app_state["limits"]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take a connection, unless there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            self._refuse(b"503 Service Unavailable", "the server has too many connections")
+        else:
+            self._head_timer = self.loop.call_later(self.limits.head_s, self._abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of a request."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.limits.head_bytes:
+                self._refuse(b"431 Request Header Fields Too Large", "the headers are too large")
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request has come."""
+        self._in_head, self._head_bytes = True, 0
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.limits.head_s, self._abort)
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The request can be answered."""
+        self._in_head = False
+        self._unset_head_timer()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not read its answer."""
+        super().pause_writing()
+        if self._stall_timer is None:
+            self._stall_timer = self.loop.call_later(self.limits.stall_s, self._abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._unset_stall_timer()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The connection has been idle: what the client has not read by now is dropped."""
+        self._abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._unset_head_timer()
+        self._unset_stall_timer()
+        super().connection_lost(exc)
+
+    def _unset_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _unset_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+    def _refuse(self, status: bytes, reason: str) -> None:
+        """Answer without a request, and close."""
+        body = errors_json(reason)
+        head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        more = b"retry-after: 1\r\nconnection: close\r\n\r\n"
+        self.transport.write(head % (status, len(body)) + more + body)
+        self.transport.close()

@@ -1,0 +1,164 @@
+"""`chronon-beam serve`: the feature server."""
+
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from importlib.util import find_spec
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from chronon_beam.pipeline import options as flags
+from chronon_beam.pipeline.command import DONE, Command
+from chronon_beam.pipeline.options import UsageError
+
+if TYPE_CHECKING:
+    from chronon_beam.fetcher.server.settings import Settings
+
+TOKEN = "CHRONON_BEAM_TOKEN"
+"""The variable that holds the bearer token which callers must send."""
+
+_EXAMPLE = f"""example:
+  chronon-beam serve --store sqlite:features.db
+  curl http://127.0.0.1:8080/v1/features/groupby/examples.ice_cream.purchases \\
+      -d '[{{"customer_id": "Alice"}}]'
+
+Serves every GroupBy that jobs have written to the store, and new ones and new batch values as they
+come. If {TOKEN} is set, callers must send it as bearer token. Ctrl-C or SIGTERM stops the
+server when all requests are answered."""
+
+
+def _add_flags(parser: ArgumentParser) -> None:
+    flags.add_store(parser)
+    served = parser.add_argument_group("what is served")
+    served.add_argument(
+        "--group_by",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a GroupBy to serve; repeat it for several (default: all that are in the store)",
+    )
+    flags.add_dialect(parser)
+    served.add_argument(
+        "--compat",
+        action="store_true",
+        help="answer as Chronon's services do, where ours are more honest: see docs/serving.md",
+    )
+    _add_server_flags(parser)
+    _add_limits(parser)
+
+
+def _add_server_flags(parser: ArgumentParser) -> None:
+    server = parser.add_argument_group("the server")
+    server.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen at (default: this machine only)"
+    )
+    server.add_argument("--port", type=int, default=8080, help="0 for any (default: %(default)s)")
+    server.add_argument(
+        "--workers", type=_positive, default=1, metavar="N", help="processes (default: 1)"
+    )
+    server.add_argument(
+        "--refresh_s",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="how often to look for what is new in the store (default: 5)",
+    )
+    server.add_argument(
+        "--batch_cache",
+        type=_positive,
+        default=10_000,
+        metavar="N",
+        help="batch values that each process keeps in memory (default: %(default)s)",
+    )
+    server.add_argument(
+        "--no_access_log", action="store_true", help="do not print one JSON line per request"
+    )
+
+
+def _add_limits(parser: ArgumentParser) -> None:
+    limits = parser.add_argument_group("limits of one process, beyond which it refuses")
+    for name, default, text in (
+        ("--max_rows", 1_000, "rows of one request"),
+        ("--max_body_bytes", 1 << 20, "bytes of the body of one request"),
+        ("--max_in_flight", 256, "fetches at a time"),
+        ("--max_connections", 5_000, "connections at a time"),
+    ):
+        limits.add_argument(
+            name,
+            type=_positive,
+            default=default,
+            metavar="N",
+            help=f"{text} (default: %(default)s)",
+        )
+    limits.add_argument(
+        "--timeout_s",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="how long a fetch may take (default: 5)",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _run(arguments: Namespace, _: list[str]) -> int:
+    missing = [name for name in ("starlette", "uvicorn", "httptools") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"{missing[0]} is missing: install it with: pip install 'chronon-beam[serve]'"
+        )
+    from chronon_beam.api.load import load_group_by
+    from chronon_beam.pipeline.serving import LOCAL, Serving, listen, serve
+
+    group_bys = tuple(load_group_by(each, arguments.dialect) for each in arguments.group_by)
+    settings = _settings(arguments, local=arguments.store.startswith(LOCAL))
+    listening = listen(arguments.host, arguments.port)
+    with listening:
+        host, port = listening.getsockname()[:2]
+        _tell(host, port, settings.token is not None)
+        serving = Serving(arguments.store, settings, group_bys, arguments.batch_cache)
+        serve(serving, listening, arguments.workers)
+    return DONE
+
+
+def _settings(arguments: Namespace, local: bool) -> "Settings":
+    from chronon_beam.fetcher.server.settings import ServerLimits, Settings
+
+    token = os.environ.get(TOKEN)
+    if token is not None and (not token.isascii() or not token.isprintable() or not token.strip()):
+        raise UsageError(f"{TOKEN} must be printable ASCII text, and not empty")
+    if arguments.refresh_s <= 0 or arguments.timeout_s <= 0:
+        raise UsageError("--refresh_s and --timeout_s must be more than 0")
+    limits = ServerLimits(
+        body_bytes=arguments.max_body_bytes,
+        rows=arguments.max_rows,
+        fetch_s=arguments.timeout_s,
+        in_flight=arguments.max_in_flight,
+        connections=arguments.max_connections,
+    )
+    return Settings(
+        compat=arguments.compat,
+        local=local,
+        refresh_s=arguments.refresh_s,
+        token=token,
+        access_log=not arguments.no_access_log,
+        limits=limits,
+    )
+
+
+def _tell(host: str, port: int, has_token: bool) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    print(f"chronon-beam: serving at http://{shown}:{port}", file=sys.stderr, flush=True)
+    if not has_token and not ip_address(host).is_loopback:
+        print(
+            f"chronon-beam: whoever reaches {shown} can read all features: set {TOKEN} to ask for "
+            "a token",
+            file=sys.stderr,
+        )
+
+
+COMMAND = Command("serve features over HTTP", _EXAMPLE, _add_flags, _run, short=True)

@@ -1,0 +1,167 @@
+"""Runs the feature server: in this process, or in several that share a socket."""
+
+import logging
+import os
+import resource
+import signal
+import socket
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chronon_beam.aggregator.plan import Plan
+from chronon_beam.api.derivations import rename_only
+from chronon_beam.api.group_by import GroupBy
+from chronon_beam.fetcher.fetch import Derive
+from chronon_beam.fetcher.server.settings import ServerLimits, Settings
+from chronon_beam.io.kv_store import open_store
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from chronon_beam.fetcher.server.front import App
+
+LOCAL = ("sqlite:", "memory:")
+"""Stores that are read in the server's process, without a network."""
+
+_BACKLOG = 2_048
+_SPARE_FILES = 256
+"""Open files of a process that are not connections of clients: of the store, of threads."""
+
+_LOG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "uvicorn.error": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+        "chronon_beam": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Makes the application of one process, which opens a store of its own.
+
+    Attributes:
+        store: its URI.
+        group_bys: GroupBys from files; if there are any, only they are served.
+        cached: the most batch values that a process keeps.
+    """
+
+    store: str
+    settings: Settings
+    group_bys: tuple[GroupBy, ...] = ()
+    cached: int = 10_000
+
+    def __call__(self) -> "App":
+        """The application."""
+        # Imported here: where there are several processes, a variable tells it to share metrics.
+        from chronon_beam.fetcher.batch_cache import BatchCache
+        from chronon_beam.fetcher.server.app import feature_server
+        from chronon_beam.fetcher.server.metrics import Metrics
+        from chronon_beam.fetcher.server.served import ServedFeatures
+
+        store = open_store(self.store)
+        cache, metrics = BatchCache(store, self.cached), Metrics()
+        served = ServedFeatures(store, cache, metrics, self.group_bys, derivations)
+        return feature_server(self.settings, served, cache, metrics, close=store.close)
+
+
+def derivations(plan: Plan) -> Derive | None:
+    """What evaluates the derivations of a GroupBy; Spark starts here, if it is needed."""
+    if rename_only(plan.group_by.derivations):
+        return None
+    from chronon_beam.pipeline.derive import spark_derivations
+
+    return spark_derivations(plan)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The socket that all processes accept connections from.
+
+    Raises:
+        OSError: the port is taken, or the host is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"--host={host} --port={port}: {reason}: choose another port") from error
+
+
+def serve(serving: Serving, listening: socket.socket, workers: int) -> None:
+    """Serve until this process is told to stop (SIGTERM, Ctrl-C), and all requests are answered."""
+    limits = serving.settings.limits
+    _allow_files(limits.connections)
+    if workers > 1:
+        with tempfile.TemporaryDirectory(prefix="chronon-beam-metrics-") as folder:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            _serve_in_several(server_config(serving, limits, workers=workers), [listening])
+    else:
+        _serve_here(server_config(serving, limits), [listening])
+
+
+def server_config(
+    app: "App | Serving", limits: ServerLimits, factory: bool = True, workers: int = 1
+) -> "uvicorn.Config":
+    """What uvicorn is told: of an application, or of what makes one per process."""
+    import uvicorn
+
+    from chronon_beam.fetcher.server.protocol import BoundedProtocol
+
+    return uvicorn.Config(
+        app,
+        factory=factory,
+        workers=workers,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=_LOG,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=limits.idle_s,
+        timeout_graceful_shutdown=limits.drain_s,
+        backlog=_BACKLOG,
+    )
+
+
+def _serve_here(config: "uvicorn.Config", sockets: list[socket.socket]) -> None:
+    import uvicorn
+
+    # uvicorn raises the signal again that has stopped it: this process has then done its work.
+    before = {each: signal.signal(each, _nothing) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        uvicorn.Server(config).run(sockets)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _serve_in_several(config: "uvicorn.Config", sockets: Sequence[socket.socket]) -> None:
+    from uvicorn.supervisors import Multiprocess
+
+    Multiprocess(config, list(sockets)).run()
+
+
+def _nothing(*_: Any) -> None:
+    """Ends no process."""
+
+
+def _allow_files(connections: int) -> None:
+    """Let this process have as many open files as connections and store need, if it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + _SPARE_FILES
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < needed:
+        logging.getLogger(__name__).warning(
+            "this process may have %d open files: %d connections need more (ulimit -n)",
+            most,
+            connections,
+        )
