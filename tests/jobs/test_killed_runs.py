@@ -15,7 +15,7 @@ from processes import eventually_none
 
 from chronon_beam.io.kv_store import open_store
 
-WITHIN_S = 300.0
+WITHIN_S = 900.0
 EVENTS = 8
 TILES = "T_KILLED_STREAMING"
 

@@ -41,7 +41,7 @@ def program(text: str, **how: object) -> tuple[int, str, str]:
         [sys.executable, "-c", text],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
         **how,
     )

@@ -15,7 +15,7 @@ from gateway import Gateway
 from kafka_broker import KafkaBroker
 from sales import PARTITIONS, Topic, job_options, run_job
 from schema_registry import SchemaRegistry
-from waiting import eventually
+from waiting import WITHIN_S, eventually
 from written import Sale, Written
 
 from chronon_beam.api.counts import Metric
@@ -26,7 +26,6 @@ from chronon_beam.transforms.schemas import registry as product
 PART = 4_000
 UNKNOWN = 10
 NUMBER = 3 * PART + UNKNOWN
-WITHIN_S = 300.0
 
 
 def record(*fields: dict[str, Any]) -> str:

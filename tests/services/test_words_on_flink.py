@@ -39,7 +39,7 @@ def seen(folder: Path, cases: list[str]) -> dict[str, list[str]]:
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(HERE)])},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=True,
     )
     assert ran.stdout == ""

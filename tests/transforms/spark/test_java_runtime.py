@@ -87,7 +87,7 @@ def test_queries_run_on_a_machine_without_java():
         env=bare | {"PATH": "/no/such"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert (done.stdout, done.stderr) == ("{'x': ['A']}\n", "")

@@ -137,7 +137,7 @@ def test_a_spark_that_runs_already_is_used_and_left_as_it_is():
         [sys.executable, "-c", BEGIN + A_NOTEBOOK],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
@@ -150,7 +150,7 @@ def test_nothing_is_left_behind_by_a_process_that_ends(tmp_path):
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
         cwd=tmp_path,
         env=os.environ | {"TMPDIR": str(tmp_path)},
