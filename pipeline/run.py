@@ -32,6 +32,7 @@ from chronon_beam.pipeline.existing import (
     source_of,
 )
 from chronon_beam.pipeline.job import Job, build
+from chronon_beam.pipeline.jobs.second import refuse_second
 from chronon_beam.pipeline.losses import losses
 from chronon_beam.pipeline.metrics import JobCounts
 from chronon_beam.pipeline.options import JobOptions
@@ -89,11 +90,14 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
         JobFailed: the job ended in another state than done, or lost more than it may (`losses`).
         GroupByError, QueryError, UsageError: as `streamed_group_by` and `prepare`.
         EntryRefused, ChangedFile, DatasetInUse: the run must not enter the dataset, see `entry_of`.
+        JobRuns, FlinkUnreachable, FlinkRefused: see `refuse_second`.
     """
     check_runner(runner, beam_flags)
     dead_letters = open_dead_letters(options.dead_letters)
     group_by = streamed_group_by(options)
     source = source_of_job(options, group_by)
+    flags = with_job_name(runner, beam_flags, group_by.name)
+    refuse_second(runner, flags)
     with closing(reached_store(options.store)) as store:
         refuse_outputs_that_are_inputs(options, store)
         dead_letters.reach()
@@ -103,7 +107,6 @@ def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
         if entry.idle:
             return Done(group_by, {})
         quick_start.start.short = _is_little(entry.run.units)
-        flags = with_job_name(runner, beam_flags, group_by.name)
         how = partial(carry_out, runner=runner, beam_flags=flags, latency=options.latency)
         return Done(group_by, _run_entered(store, entry, options, group_by, dead_letters, how))
 

@@ -1,0 +1,42 @@
+"""Refuses to start a job whose name another job of the cluster has that has not ended.
+
+A job on a cluster does not need the command that has started it. If that command has been killed,
+nothing in the store tells that its job still writes there: the cluster does.
+"""
+
+from collections.abc import Sequence
+
+from chronon_beam.pipeline.jobs.rest import FlinkRest
+from chronon_beam.pipeline.runners.flink import LOCAL_MASTERS, parse_flags
+
+
+class JobRuns(RuntimeError):
+    """A job of that name runs."""
+
+
+def refuse_second(runner: str, flags: Sequence[str]) -> None:
+    """Raise JobRuns if the job would be the second one of its name on its cluster.
+
+    Args:
+        runner: Beam's name of the runner; only Flink's has clusters that are asked.
+        flags: for Beam and its runner, with the name of the job.
+
+    Raises:
+        FlinkUnreachable, FlinkRefused: the cluster does not tell.
+    """
+    given = parse_flags(flags)
+    master, name = given.get("flink_master") or LOCAL_MASTERS[0], given.get("job_name")
+    if runner != "FlinkRunner" or master in LOCAL_MASTERS or given.get("job_endpoint"):
+        return
+    for job in FlinkRest(master).jobs():
+        if job.name == name and not job.has_ended:
+            raise JobRuns(_RUNS.format(name=name, id=job.job_id, state=job.state, master=master))
+
+
+_RUNS = (
+    "{name} runs already on the Flink cluster {master} ({state}, job {id}), whether the command "
+    "that started it is still there or not, and two jobs of one GroupBy would write the same "
+    "tiles. To take it over: `chronon-beam jobs stop {name} --flink_master={master}` prints a "
+    "savepoint; start with --savepoint_path=SAVEPOINT. A job for another store has a name of its "
+    "own: --job_name=NAME"
+)
