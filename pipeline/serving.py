@@ -61,12 +61,16 @@ class Serving:
         # Imported here: where there are several processes, a variable tells it to share metrics.
         from chronon_beam.fetcher.batch_cache import BatchCache
         from chronon_beam.fetcher.server.app import feature_server
+        from chronon_beam.fetcher.server.compat import DatasetsStore
         from chronon_beam.fetcher.server.metrics import Metrics
-        from chronon_beam.fetcher.server.served import ServedFeatures
+        from chronon_beam.fetcher.server.served import Declarations, ServedFeatures
 
         store = open_store(self.store)
         cache, metrics = BatchCache(store, self.cached), Metrics()
-        served = ServedFeatures(store, cache, metrics, self.group_bys, derivations)
+        compat = self.settings.compat
+        reads = DatasetsStore(cache) if compat else cache
+        declared = Declarations(self.group_bys)
+        served = ServedFeatures(store, reads, metrics, declared, derivations, compat)
         return feature_server(self.settings, served, cache, metrics, close=store.close)
 
 

@@ -7,17 +7,28 @@ Source: `ai.chronon.service.model.GetFeaturesResponse`, whose absent members are
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from chronon_beam.fetcher.fetch import Features
 from chronon_beam.fetcher.rows import Failed, Outcome, Row
-from chronon_beam.fetcher.server.compat import check_any_read, is_left_out
+from chronon_beam.fetcher.server.compat import Result, check_any_read, is_left_out
+from chronon_beam.fetcher.server.served import ServedName
 
-Result = dict[str, object]
+EXCEPTION = "_exception"
+"""What the names of features end with that are reasons, and no features."""
+
+Members = Callable[[ServedName, Features | None], Result]
+"""What a result has of the features of its row."""
+
+
+def of_json(_: ServedName, features: Features | None) -> Result:
+    """Features as they are; nothing where there are none."""
+    return {} if features is None else {"features": features}
 
 
 class Answers:
@@ -25,17 +36,23 @@ class Answers:
 
     Args:
         compat: whether they are Chronon's own.
+        members: in which form they have features.
     """
 
-    def __init__(self, compat: bool) -> None:
-        self._compat = compat
+    def __init__(self, compat: bool, members: Members = of_json) -> None:
+        self._compat, self._members = compat, members
 
-    def body(
-        self, rows: Sequence[Row], outcomes: Sequence[Outcome], features: tuple[str, ...] | None
-    ) -> bytes:
-        """The body of an answer of status 200.
+    def results(
+        self,
+        served: ServedName,
+        rows: Sequence[Row],
+        outcomes: Sequence[Outcome],
+        features: tuple[str, ...] | None,
+    ) -> list[Result]:
+        """The results of rows.
 
         Args:
+            served: what was asked.
             rows: of the request.
             outcomes: one per row.
             features: the features to give; None for all.
@@ -45,20 +62,22 @@ class Answers:
         """
         if self._compat:
             check_any_read(outcomes)
-        results = [
-            self._result(row, outcome, features)
+        return [
+            self._result(served, row, outcome, features)
             for row, outcome in zip(rows, outcomes, strict=True)
             if not (self._compat and is_left_out(outcome))
         ]
-        return dumps({"results": results})
 
-    def _result(self, row: Row, outcome: Outcome, features: tuple[str, ...] | None) -> Result:
+    def _result(
+        self, served: ServedName, row: Row, outcome: Outcome, features: tuple[str, ...] | None
+    ) -> Result:
         if isinstance(outcome, Failed):
             return {"status": "Failure", "entityKeys": row, "error": outcome.reason}
-        values = outcome.features
-        if features is not None:
+        values = served.features(outcome)
+        if features is not None and values is not None:
             values = {name: values[name] for name in values if _is_given(name, features)}
-        result: Result = {"status": "Success", "entityKeys": row, "features": values}
+        members = self._members(served, values)
+        result: Result = {"status": "Success", "entityKeys": row, **members}
         if outcome.late_batch_ms is not None and not self._compat:
             result["warnings"] = [_late(outcome.late_batch_ms)]
         return result
@@ -66,7 +85,7 @@ class Answers:
 
 def _is_given(name: str, features: tuple[str, ...]) -> bool:
     """Whether a feature was asked for; what says that features are missing is always given."""
-    return name in features or name.endswith("_exception")
+    return name in features or name.endswith(EXCEPTION)
 
 
 def _late(end_ms: int) -> str:

@@ -15,17 +15,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from chronon_beam.api.group_by import GroupByError
 from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.server.answers import dumps
 from chronon_beam.fetcher.server.bodies import Bodies
 from chronon_beam.fetcher.server.fetches import Fetches
-from chronon_beam.fetcher.server.fetching import FetchRows
+from chronon_beam.fetcher.server.fetching import Fetching, FetchRows
 from chronon_beam.fetcher.server.front import App, Front
+from chronon_beam.fetcher.server.join_avro import join_schema, of_avro
 from chronon_beam.fetcher.server.metrics import Metrics
 from chronon_beam.fetcher.server.openapi import document
 from chronon_beam.fetcher.server.schemas import group_by_schema, group_by_status
-from chronon_beam.fetcher.server.served import ServedFeatures
+from chronon_beam.fetcher.server.served import ServedFeatures, names_of
 from chronon_beam.fetcher.server.settings import ServerLimits, Settings
 
 _GC = (50_000, 20, 20)
@@ -54,7 +56,7 @@ def feature_server(
     """
     threads = ThreadPoolExecutor(settings.threads, "fetch")
     fetches = Fetches(settings, cache, metrics, threads)
-    fetch = FetchRows(served, served.group_by, settings, Bodies(settings.limits), fetches)
+    fetching = Fetching(served, settings, Bodies(settings.limits), fetches)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, ServerLimits]]:
@@ -69,7 +71,7 @@ def feature_server(
         keeping.cancel()
         close()
 
-    routes = [*_fetch_routes(fetch), *_Told(settings, served, metrics).routes(), *further]
+    routes = [*_fetch_routes(fetching), *_Told(settings, served, metrics).routes(), *further]
     handlers = {HTTPException: _refused, Exception: _failed}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     # A redirect would put the path of a request into a header.
@@ -77,9 +79,16 @@ def feature_server(
     return Front(app, settings, metrics)
 
 
-def _fetch_routes(fetch: FetchRows) -> list[BaseRoute]:
-    paths = ("/v1/features/groupby/{name:path}", "/v1/fetch/groupby/{name:path}")
-    return [Route(path, fetch, methods=["POST"]) for path in paths]
+def _fetch_routes(fetching: Fetching) -> list[BaseRoute]:
+    group_by, join = (FetchRows(fetching, kind) for kind in ("groupby", "join"))
+    endpoints = {
+        "/v1/features/groupby/{name:path}": group_by,
+        "/v1/fetch/groupby/{name:path}": group_by,
+        "/v1/features/join/{name:path}": join,
+        "/v1/fetch/join/{name:path}": join,
+        "/v2/fetch/join/{name:path}": FetchRows(fetching, "join", of_avro),
+    }
+    return [Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()]
 
 
 class _Told:
@@ -98,6 +107,8 @@ class _Told:
             "/metrics": self.exposition,
             "/openapi.json": self.openapi,
             "/v1/groupbys": self.group_bys,
+            "/v1/joins": self.joins,
+            "/v1/join/{name:path}/schema": self.join_schema,
             "/v1/groupby/{name:path}/schema": self.schema,
             "/v1/groupby/{name:path}/status": self.status,
         }
@@ -129,8 +140,23 @@ class _Told:
         return _json(document(self._settings))
 
     async def group_bys(self, _: Request) -> Response:
-        names = [name for name, each in self._served.group_bys.items() if not each.reason]
-        return _json({"groupByNames": names})
+        return _json({"groupByNames": names_of(self._served.group_bys.values())})
+
+    async def joins(self, _: Request) -> Response:
+        # Chronon's service lists those that are marked as online.
+        served = self._served.joins.values()
+        listed = [each for each in served if each.join.online or not self._settings.compat]
+        return _json({"joinNames": names_of(listed)})
+
+    async def join_schema(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        served = self._served.join(name)
+        if served is None:
+            return self._missing(name)
+        try:
+            return _json(join_schema(served))
+        except GroupByError as error:
+            return _errors(str(error), 503)
 
     async def schema(self, request: Request) -> Response:
         return self._of_group_by(request, lambda fetcher: group_by_schema(fetcher.plan))
@@ -143,12 +169,16 @@ class _Told:
     ) -> Response:
         name = request.path_params["name"]
         served = self._served.group_by(name)
-        if served is None or served.fetcher is None:
-            # Chronon's services fail where there is nothing of a name.
-            missing = f"nothing of the name {name[:200]!r} is served"
-            reason = served.reason if served else missing
-            return _errors(reason, 503 if served else 500 if self._settings.compat else 404)
+        if served is None:
+            return self._missing(name)
+        if served.fetcher is None:
+            return _errors(served.reason, 503)
         return _json(told(served.fetcher))
+
+    def _missing(self, name: str) -> Response:
+        # Chronon's services fail where there is nothing of a name.
+        status = 500 if self._settings.compat else 404
+        return _errors(f"nothing of the name {name[:200]!r} is served", status)
 
 
 def _json(answer: object, status: int = 200) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from chronon_beam.fetcher.server.refusal import BUSY, CLOSE, Disconnected, Refused
+from chronon_beam.fetcher.server.refusal import BUSY, Disconnected, Refused
 from chronon_beam.fetcher.server.settings import ServerLimits
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -46,7 +46,7 @@ class Bodies:
             self.held_bytes -= held
             if isinstance(error, TimeoutError):
                 seconds = f"{self._limits.body_s:g} s"
-                raise Refused(408, f"the body has not come within {seconds}", CLOSE) from None
+                raise Refused(408, f"the body has not come within {seconds}") from None
             raise
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -59,14 +59,14 @@ class Bodies:
             if name == b"content-length" and value.isdigit():
                 self._check_size(int(value[:20]))
             elif name == b"content-encoding" and value != b"identity":
-                raise Refused(415, "the body is encoded: send JSON as it is", CLOSE)
+                raise Refused(415, "the body is encoded: send JSON as it is")
 
     def _check_size(self, size: int) -> None:
         most = self._limits.body_bytes
         if size > most:
-            raise Refused(413, f"the body has more than {most} bytes: send fewer rows", CLOSE)
+            raise Refused(413, f"the body has more than {most} bytes: send fewer rows")
         if self.held_bytes > self._limits.held_bytes:
-            raise Refused(503, "the server holds too many bodies: try again", [*BUSY, *CLOSE])
+            raise Refused(503, "the server holds too many bodies: try again", BUSY)
 
 
 async def _next(receive: Receive) -> tuple[bytes, bool]:

@@ -4,50 +4,76 @@ Source: `ai.chronon.online.fetcher.GroupByFetcher` of zipline, `ai.chronon.onlin
 airbnb; docs/serving.md has all differences in a table.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from chronon_beam.api.records import GetRequest, TimedValue
 from chronon_beam.fetcher.readable_store import ReadableStore
-from chronon_beam.fetcher.rows import Cause, Failed, Found, Outcome
+from chronon_beam.fetcher.rows import Cause, Failed, Outcome, Row
 from chronon_beam.fetcher.server.refusal import Refused
 
-_OF_FETCH, _OF_GROUP_BY = "derivation_fetch_exception", "derivation_exception"
+Part = list[list[TimedValue]] | None
+"""What was read of one dataset; None where it could not be read."""
+
+Result = dict[str, object]
+"""One member of an answer's results."""
 
 
-class BatchAloneStore:
-    """A store that gives batch values alone, without saying so, where the stream cannot be read."""
+class DatasetsStore:
+    """A store that gives what it can of a read, and does not say what it cannot.
+
+    Where a read fails, each dataset is read by itself; what cannot be read is taken for nothing:
+    a GroupBy then has tiles without batch values, or batch values without tiles.
+    """
 
     def __init__(self, store: ReadableStore) -> None:
         self._store = store
 
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """See `ReadableStore.multi_get`; raises what that raises for batch values."""
+        """See `ReadableStore.multi_get`; raises what that raises where nothing can be read."""
         try:
             return self._store.multi_get(requests)
-        except Exception:
-            batch = _batch(requests)
-            if not batch:
-                raise
-        return _completed(requests, self._store.multi_get(batch))
+        except Exception as error:
+            parts = {name: self._read(part) for name, part in _datasets(requests).items()}
+            return _completed(requests, parts, error)
 
     async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """See `multi_get`."""
         try:
             return await self._store.multi_get_async(requests)
-        except Exception:
-            batch = _batch(requests)
-            if not batch:
-                raise
-        return _completed(requests, await self._store.multi_get_async(batch))
+        except Exception as error:
+            divided = _datasets(requests)
+            found = await asyncio.gather(*map(self._read_async, divided.values()))
+            return _completed(requests, dict(zip(divided, found, strict=True)), error)
+
+    def _read(self, requests: list[GetRequest]) -> Part:
+        with suppress(Exception):
+            return self._store.multi_get(requests)
+        return None
+
+    async def _read_async(self, requests: list[GetRequest]) -> Part:
+        with suppress(Exception):
+            return await self._store.multi_get_async(requests)
+        return None
 
 
-def _batch(requests: list[GetRequest]) -> list[GetRequest]:
-    return [each for each in requests if each.dataset.endswith("_BATCH")]
+def _datasets(requests: list[GetRequest]) -> dict[str, list[GetRequest]]:
+    """The requests of each dataset; nothing if there is but one, which has failed already."""
+    divided: dict[str, list[GetRequest]] = {}
+    for each in requests:
+        divided.setdefault(each.dataset, []).append(each)
+    return divided if len(divided) > 1 else {}
 
 
-def _completed(requests: list[GetRequest], batch: list[list[TimedValue]]) -> list[list[TimedValue]]:
-    found = iter(batch)
-    return [next(found) if each.dataset.endswith("_BATCH") else [] for each in requests]
+def _completed(
+    requests: list[GetRequest], parts: Mapping[str, Part], error: Exception
+) -> list[list[TimedValue]]:
+    if all(part is None for part in parts.values()):
+        raise error
+    found = {name: None if part is None else iter(part) for name, part in parts.items()}
+    answers = (found[each.dataset] for each in requests)
+    return [[] if answer is None else next(answer) for answer in answers]
 
 
 def check_any_read(outcomes: Sequence[Outcome]) -> None:
@@ -62,11 +88,17 @@ def is_left_out(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed) and outcome.cause is Cause.NULL_KEY
 
 
-def without_renames(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Outcomes of a GroupBy of zipline: where derivations have failed, that is all they say."""
-    return [
-        outcome._replace(features={_OF_GROUP_BY: outcome.features[_OF_FETCH]})
-        if isinstance(outcome, Found) and _OF_FETCH in outcome.features
-        else outcome
-        for outcome in outcomes
-    ]
+def unknown_names(kind: str, path: str, rows: Sequence[Row]) -> list[Result]:
+    """What is answered to rows of a name that nothing is served under.
+
+    Raises:
+        Refused: of a join, airbnb's service fails whole.
+    """
+    if kind == "groupby":
+        error = "Couldn't fetch group by serving info: nothing is served under this name"
+        return [{"status": "Failure", "entityKeys": row, "error": error} for row in rows]
+    error = "Couldn't fetch the join: nothing is served under this name"
+    if path.startswith("/v1/features/"):
+        raise Refused(500, error)
+    features = {"join_codec_fetch_exception": error}
+    return [{"status": "Success", "entityKeys": row, "features": features} for row in rows]

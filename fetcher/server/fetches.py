@@ -6,10 +6,9 @@ from concurrent.futures import Executor
 
 from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.rows import Outcome, Row
-from chronon_beam.fetcher.server.compat import BatchAloneStore
 from chronon_beam.fetcher.server.metrics import Metrics
 from chronon_beam.fetcher.server.refusal import BUSY, Refused
-from chronon_beam.fetcher.server.served import ServedGroupBy
+from chronon_beam.fetcher.server.served import ServedName
 from chronon_beam.fetcher.server.settings import Settings
 
 AT_ONCE = 16
@@ -29,28 +28,24 @@ class Fetches:
     ) -> None:
         self._settings, self._cache, self._metrics = settings, cache, metrics
         self._executor = executor
-        self._reads = BatchAloneStore(cache) if settings.compat else cache
         self._running: set[asyncio.Task[list[Outcome]]] = set()
 
-    async def outcomes(
-        self, served: ServedGroupBy, rows: Sequence[Row], at_ms: int
-    ) -> list[Outcome]:
+    async def outcomes(self, served: ServedName, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
         """The outcome of each row.
 
         Raises:
             Refused: there are too many fetches, or this one takes too long.
         """
-        if self._settings.local and len(rows) <= AT_ONCE and not served.waits:
-            outcomes = served.fetch(self._reads, rows, at_ms)
+        at_once = self._settings.local and len(rows) <= AT_ONCE
+        if at_once and not served.derives and not served.asks_others:
+            outcomes = served.fetch(rows, at_ms)
         else:
             outcomes = await self._awaited(served, rows, at_ms)
         self._metrics.add_cache(self._cache)
         served.measured.outcomes(outcomes, at_ms)
         return outcomes
 
-    async def _awaited(
-        self, served: ServedGroupBy, rows: Sequence[Row], at_ms: int
-    ) -> list[Outcome]:
+    async def _awaited(self, served: ServedName, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
         limits = self._settings.limits
         if len(self._running) >= limits.in_flight:
             raise Refused(503, "the server has too many requests: try again", BUSY)
@@ -65,11 +60,11 @@ class Fetches:
             raise Refused(503, f"the store has not answered within {limits.fetch_s:g} s", BUSY)
         return task.result()
 
-    async def _fetch(self, served: ServedGroupBy, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
-        if not self._settings.local:
-            return await served.fetch_async(self._reads, rows, at_ms)
+    async def _fetch(self, served: ServedName, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+        if served.asks_others or not self._settings.local:
+            return await served.fetch_async(rows, at_ms)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, served.fetch, self._reads, rows, at_ms)
+        return await loop.run_in_executor(self._executor, served.fetch, rows, at_ms)
 
     def _ended(self, task: "asyncio.Task[list[Outcome]]") -> None:
         self._running.discard(task)

@@ -29,12 +29,12 @@ class Front:
     """The ASGI application around all others."""
 
     def __init__(
-        self, app: App, settings: Settings, metrics: Metrics, log: TextIO = sys.stdout
+        self, app: App, settings: Settings, metrics: Metrics, log: TextIO | None = None
     ) -> None:
         self._app, self._metrics = app, metrics
         token = settings.token
         self._expected = None if token is None else b"Bearer " + token.encode()
-        self._log = log if settings.access_log else None
+        self._log = (log or sys.stdout) if settings.access_log else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on what is not one."""

@@ -46,6 +46,7 @@ class Metrics:
         self.newest = newest("newest_event_timestamp_seconds", _NEWEST)
         self.batch_end = newest("batch_end_timestamp_seconds", _BATCH_END)
         self.late_batch = counter("late_batch_rows", _LATE, NAMED)
+        self.part_failures = counter("part_failures", "Parts of joins that failed", NAMED)
         self.refused = counter("refused", "Requests that were refused", ("status",))
         self.hits = counter("batch_cache_hits", "Batch values that came from memory")
         self.misses = counter("batch_cache_misses", "Batch values read from the store")
@@ -100,15 +101,13 @@ class NamedMetrics:
 
     def outcomes(self, outcomes: Sequence[Outcome], at_ms: int) -> None:
         """Count rows by what became of them, and note how new their tiles are."""
+        causes = Numbers(map(_outcome, outcomes))
+        for outcome, number in causes.items():
+            self._count(outcome, number)
         found = [each for each in outcomes if isinstance(each, Found)]
-        known = sum(each.known for each in found)
-        self._count("found", known)
-        self._count("not_found", len(found) - known)
-        if len(found) < len(outcomes):
-            causes = Numbers(each.cause for each in outcomes if not isinstance(each, Found))
-            for cause, number in causes.items():
-                self._count(cause, number)
-        self._late_rows(found)
+        late = sum(each.late_batch_ms is not None for each in found)
+        if late:
+            self._late.inc(late)
         newest_ms = max((each.newest_ms or 0 for each in found), default=0)
         if newest_ms:
             self._age.observe(max(0.0, (at_ms - newest_ms) / 1000))
@@ -116,14 +115,14 @@ class NamedMetrics:
                 self._newest_ms = newest_ms
                 self._newest.set(newest_ms / 1000)
 
+    def part_failures(self, failures: int) -> None:
+        """Count parts of a join that have failed."""
+        if failures:
+            self._metrics.part_failures.labels(*self._labels).inc(failures)
+
     def batch_ends(self, end_ms: int) -> None:
         """Note where the batch values end."""
         self._metrics.batch_end.labels(*self._labels).set(end_ms / 1000)
-
-    def _late_rows(self, found: Sequence[Found]) -> None:
-        late = sum(each.late_batch_ms is not None for each in found)
-        if late:
-            self._late.inc(late)
 
     def _count(self, outcome: str, number: int) -> None:
         if number:
@@ -132,3 +131,10 @@ class NamedMetrics:
                 counter = self._metrics.rows.labels(*self._labels, outcome)
                 self._rows[outcome] = counter
             counter.inc(number)
+
+
+def _outcome(outcome: Outcome) -> str:
+    """What became of a row."""
+    if isinstance(outcome, Found):
+        return "found" if outcome.known else "not_found"
+    return outcome.cause

@@ -9,7 +9,14 @@ Document = dict[str, Any]
 
 def document(settings: Settings) -> Document:
     """The document of a server with these settings."""
-    schemas = {"Errors": _ERRORS, "Rows": _rows(settings), "Results": _RESULTS}
+    # In Chronon's answers, unknown keys have no features.
+    optional = {"required": ["status", "entityKeys"]} if settings.compat else {}
+    schemas = {
+        "Errors": _ERRORS,
+        "Rows": _rows(settings),
+        "Results": _results({**_SUCCESS, **optional}),
+        "AvroResults": _results({**_AVRO, **optional}),
+    }
     return {
         "openapi": "3.1.0",
         "info": _INFO,
@@ -33,6 +40,11 @@ def _of_features(settings: Settings) -> Document:
     return {
         "/v1/features/groupby/{name}": {"post": _fetch(settings, "Features (airbnb's path)")},
         "/v1/fetch/groupby/{name}": {"post": _fetch(settings, "Features (zipline's path)")},
+        "/v1/features/join/{name}": {"post": _fetch(settings, "A join (airbnb's path)")},
+        "/v1/fetch/join/{name}": {"post": _fetch(settings, "A join (zipline's path)")},
+        "/v2/fetch/join/{name}": {"post": _fetch(settings, "A join, in Avro", "AvroResults")},
+        "/v1/joins": {"get": _told("The joins that are served", _names("joinNames"))},
+        "/v1/join/{name}/schema": {"get": _of_name(settings, "Avro schemas", _JOIN_SCHEMA)},
         "/v1/groupbys": {"get": _told("The names that are served", _names("groupByNames"))},
         "/v1/groupby/{name}/schema": {"get": _of_name(settings, "Avro schemas", _SCHEMA)},
         "/v1/groupby/{name}/status": {"get": _of_name(settings, "Batch values", _STATUS)},
@@ -63,11 +75,23 @@ _FAILURE = {
         "error": {"type": "string"},
     },
 }
-_RESULTS = {
+_AVRO = {
     "type": "object",
-    "required": ["results"],
-    "properties": {"results": {"type": "array", "items": {"oneOf": [_SUCCESS, _FAILURE]}}},
+    "required": ["status", "entityKeys", "featureAvroString", "featuresErrors"],
+    "properties": {
+        "status": {"const": "Success"},
+        "entityKeys": {"type": "object"},
+        "featureAvroString": {"type": "string", "contentEncoding": "base64"},
+        "featuresErrors": {"type": "object"},
+        "warnings": {"type": "array", "items": {"type": "string"}},
+    },
 }
+
+
+def _results(success: Document) -> Document:
+    items = {"oneOf": [success, _FAILURE]}
+    members = {"results": {"type": "array", "items": items}}
+    return {"type": "object", "required": ["results"], "properties": members}
 
 
 def _members(*names: str, **types: str) -> Document:
@@ -78,6 +102,7 @@ def _members(*names: str, **types: str) -> Document:
 
 
 _SCHEMA = _members("groupByName", "keySchema", "valueSchema", "inputSchema", "selectedSchema")
+_JOIN_SCHEMA = _members("joinName", "keySchema", "valueSchema", "schemaHash", valueInfos="array")
 _STATUS = _members("groupByName", batchEndDate="string", batchEndTs="integer")
 
 
@@ -111,7 +136,7 @@ _NAME = {
     "name": "name",
     "in": "path",
     "required": True,
-    "description": "The GroupBy's name; a slash in it may be written as %2F",
+    "description": "The name; a slash in it may be written as %2F",
     "schema": {"type": "string", "minLength": 1},
 }
 _AT = {
@@ -130,7 +155,7 @@ _FEATURES = {
 }
 
 
-def _fetch(settings: Settings, summary: str) -> Document:
+def _fetch(settings: Settings, summary: str, results: str = "Results") -> Document:
     body = {"required": True, "content": _content({"$ref": "#/components/schemas/Rows"})}
     errors = {
         "s400": "The body is not a JSON list of objects",
@@ -148,7 +173,7 @@ def _fetch(settings: Settings, summary: str) -> Document:
         "summary": summary,
         "parameters": [_NAME, _AT, _FEATURES],
         "requestBody": body,
-        "responses": _answers({"$ref": "#/components/schemas/Results"}, **errors),
+        "responses": _answers({"$ref": f"#/components/schemas/{results}"}, **errors),
     }
 
 

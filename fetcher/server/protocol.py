@@ -12,12 +12,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from chronon_beam.fetcher.server.refusal import errors_json
 from chronon_beam.fetcher.server.settings import ServerLimits
 
+LINGER_S = 0.5
+"""How long a refused connection stays open for the client to read why."""
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection, with the limits that the application's lifespan has given as its state."""
 
     _head_bytes = 0
     _in_head = True
+    _is_refused = False
     _head_timer: TimerHandle | None = None
     _stall_timer: TimerHandle | None = None
 
@@ -36,7 +40,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request."""
-        if self.transport.is_closing():
+        if self._is_refused or self.transport.is_closing():
             return
         super().data_received(data)
         if self._in_head:
@@ -56,6 +60,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._unset_head_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The whole request has come."""
+        self._unset_head_timer()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is sent; it may have refused a body that still comes."""
+        super().on_response_complete()
+        if self.cycle.more_body and self._head_timer is None:
+            # To close at once would reset the connection, and take the answer from the client.
+            self._head_timer = self.loop.call_later(self.limits.head_s, self._abort)
 
     def pause_writing(self) -> None:
         """The client does not read its answer."""
@@ -92,9 +108,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _refuse(self, status: bytes, reason: str) -> None:
-        """Answer without a request, and close."""
+        """Answer without a request, and close when the client has had time to read that."""
+        self._is_refused = True
+        self._unset_head_timer()
         body = errors_json(reason)
         head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
         more = b"retry-after: 1\r\nconnection: close\r\n\r\n"
         self.transport.write(head % (status, len(body)) + more + body)
-        self.transport.close()
+        self.transport.write_eof()
+        self._head_timer = self.loop.call_later(LINGER_S, self._abort)

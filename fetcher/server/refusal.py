@@ -5,7 +5,6 @@ import orjson
 Headers = list[tuple[bytes, bytes]]
 
 BUSY: Headers = [(b"retry-after", b"1")]
-CLOSE: Headers = [(b"connection", b"close")]
 
 
 class Refused(Exception):

@@ -1,19 +1,23 @@
-"""What a server serves: the GroupBys of a store, taken up as jobs and uploads note them."""
+"""What a server serves: the GroupBys of a store, taken up as jobs and uploads note them; joins."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.derivations import projection
-from chronon_beam.api.group_by import GroupBy
+from chronon_beam.api.group_by import GroupBy, GroupByError
+from chronon_beam.api.join import Join
 from chronon_beam.fetcher.catalog import CatalogEntry, catalog
-from chronon_beam.fetcher.fetch import Derive, Fetcher
+from chronon_beam.fetcher.fetch import Derive, Features, Fetcher
+from chronon_beam.fetcher.joins.external import Handlers
+from chronon_beam.fetcher.joins.fetch import JoinFetcher
 from chronon_beam.fetcher.readable_store import ListedStore, ReadableStore
-from chronon_beam.fetcher.rows import Outcome, Row, fetch_rows, fetch_rows_async
+from chronon_beam.fetcher.rows import Found, Outcome, Row
 from chronon_beam.fetcher.server.metrics import Metrics, NamedMetrics
+from chronon_beam.fetcher.server.served_group_by import ServedGroupBy
+from chronon_beam.fetcher.server.served_join import ServedJoin
 
 _log = logging.getLogger(__name__)
 
@@ -21,52 +25,85 @@ Derivations = Callable[[Plan], Derive | None]
 """What evaluates a GroupBy's derivations: `pipeline.derive.spark_derivations`."""
 
 
-@dataclass(frozen=True)
-class ServedGroupBy:
-    """A GroupBy that is served, or why it is not.
+class ServedName(Protocol):
+    """A GroupBy or a join that is served."""
 
-    Attributes:
-        entry: of the catalog.
-        fetcher: None if the GroupBy cannot be served.
-        reason: why not, and what to do; empty otherwise.
-        features: the names of its features.
-        measured: its metrics.
-    """
-
-    entry: CatalogEntry
-    fetcher: Fetcher | None
-    reason: str
-    features: frozenset[str]
-    measured: NamedMetrics
-
-    kind = "groupby"
+    @property
+    def kind(self) -> str:
+        """`groupby` or `join`, as in paths."""
+        ...
 
     @property
     def name(self) -> str:
-        """The GroupBy's name."""
-        return self.entry.name
+        """By which it is asked for."""
+        ...
 
     @property
-    def waits(self) -> bool:
-        """Whether a fetch does more than read: its derivations are evaluated by Spark."""
-        return self.fetcher is not None and self.fetcher.derive is not None
+    def reason(self) -> str:
+        """Why it cannot be served; empty if it can be."""
+        ...
 
     @property
-    def of_zipline(self) -> bool:
-        """Whether it is written for zipline's Chronon."""
-        return self.fetcher is not None and self.fetcher.plan.group_by.dialect.name == "zipline"
+    def output_names(self) -> tuple[str, ...]:
+        """The names of its features."""
+        ...
 
-    def fetch(self, store: ReadableStore, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+    @property
+    def derives(self) -> bool:
+        """Whether Spark evaluates derivations."""
+        ...
+
+    @property
+    def asks_others(self) -> bool:
+        """Whether more is asked than the store, so that only `fetch_async` may be called."""
+        ...
+
+    @property
+    def measured(self) -> NamedMetrics:
+        """Its metrics."""
+        ...
+
+    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
         """The outcome of each row."""
-        assert self.fetcher is not None
-        return fetch_rows(store, [(self.fetcher, rows)], at_ms)[0]
+        ...
 
-    async def fetch_async(
-        self, store: ReadableStore, rows: Sequence[Row], at_ms: int
-    ) -> list[Outcome]:
+    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
         """`fetch` for an event loop."""
-        assert self.fetcher is not None
-        return (await fetch_rows_async(store, [(self.fetcher, rows)], at_ms))[0]
+        ...
+
+    def features(self, found: Found) -> Features | None:
+        """The features of a row; None to leave them out."""
+        ...
+
+
+class ServableJoin(NamedTuple):
+    """A join with what it needs beside the store: see `JoinFetcher`."""
+
+    join: Join
+    handlers: Handlers
+    derive: Derive | None = None
+
+
+class Declarations(NamedTuple):
+    """What a server is given in files.
+
+    Attributes:
+        group_bys: their declarations take the place of those in the store; if there are any, only
+            they are served.
+        joins: are served beside them.
+    """
+
+    group_bys: tuple[GroupBy, ...] = ()
+    joins: tuple[ServableJoin, ...] = ()
+
+    @property
+    def all_group_bys(self) -> tuple[GroupBy, ...]:
+        """Those that are given, and those of the joins' parts."""
+        of_joins = (part.group_by for each in self.joins for part in each.join.parts)
+        return (*of_joins, *self.group_bys)
+
+
+NOTHING = Declarations()
 
 
 class ServedFeatures:
@@ -75,12 +112,11 @@ class ServedFeatures:
     Args:
         store: has the catalog.
         reads: what fetches read: the store, or a cache before it.
-        declared: GroupBys whose declarations take the place of those in the store; if there are
-            any, only they are served.
         derivations: makes what evaluates derivations that are not renames.
+        compat: whether Chronon's own answers are given.
 
     Attributes:
-        group_bys: by name.
+        group_bys, joins: by name.
         ready: whether the last read of the catalog has succeeded.
     """
 
@@ -89,42 +125,48 @@ class ServedFeatures:
         store: ListedStore,
         reads: ReadableStore,
         metrics: Metrics,
-        declared: Iterable[GroupBy] = (),
+        declared: Declarations = NOTHING,
         derivations: Derivations | None = None,
+        compat: bool = False,
     ) -> None:
         self.group_bys: dict[str, ServedGroupBy] = {}
+        self.joins: dict[str, ServedJoin] = {}
         self.ready = False
-        self.reads = reads
-        self._store, self._metrics = store, metrics
-        self._declared = tuple(declared)
-        self._derivations = derivations
-        self._entries: Mapping[str, CatalogEntry] = {}
+        self._store, self._reads, self._metrics = store, reads, metrics
+        self._declared, self._derivations, self._compat = declared, derivations, compat
+        self._known: dict[str, ServedGroupBy] = {}
         self._failure = ""
 
     def group_by(self, name: str) -> ServedGroupBy | None:
         """The GroupBy of a name, which may have `/` after the team, as Chronon's files have."""
         return self.group_bys.get(name) or self.group_bys.get(name.replace("/", ".", 1))
 
+    def join(self, name: str) -> ServedJoin | None:
+        """The join of a name; see `group_by`."""
+        return self.joins.get(name) or self.joins.get(name.replace("/", ".", 1))
+
     def refresh(self) -> None:
         """Take up what is new in the store; what was served stays, if the store cannot be read."""
+        before = {name: each.entry for name, each in self._known.items()}
         try:
-            entries = catalog(self._store, self._declared, self._entries)
+            entries = catalog(self._store, self._declared.all_group_bys, before)
         except Exception as error:
             self.ready = False
             self._metrics.catalog_failures.inc()
             self._say(f"the store cannot be read: {error}")
             return
-        only = {each.name for each in self._declared}
-        known = self.group_bys
-        self.group_bys = {
-            name: self._served(known.get(name), entry)
-            for name, entry in entries.items()
-            if not only or name in only
-        }
-        self._entries, self.ready = entries, True
+        known = {name: self._served(name, entry) for name, entry in entries.items()}
+        if known != self._known or not self.ready:
+            only = {each.name for each in self._declared.group_bys} or known.keys()
+            self.joins = {
+                each.join.name: self._joined(each, known) for each in self._declared.joins
+            }
+            self.group_bys = {name: each for name, each in known.items() if name in only}
+        self._known, self.ready = known, True
         self._say("")
 
-    def _served(self, known: ServedGroupBy | None, entry: CatalogEntry) -> ServedGroupBy:
+    def _served(self, name: str, entry: CatalogEntry) -> ServedGroupBy:
+        known = self._known.get(name)
         if known is not None and known.entry is entry:
             return known
         measured = known.measured if known else self._metrics.named("groupby", entry.name)
@@ -133,7 +175,7 @@ class ServedFeatures:
             _log.warning("not served: %s", ascii(reason))
         if fetcher is not None and fetcher.batch is not None:
             measured.batch_ends(fetcher.batch.end_ms)
-        return ServedGroupBy(entry, fetcher, reason, _features(fetcher), measured)
+        return ServedGroupBy(entry, fetcher, reason, measured, self._compat)
 
     def _fetcher(self, entry: CatalogEntry) -> tuple[Fetcher | None, str]:
         if entry.info is None:
@@ -142,7 +184,19 @@ class ServedFeatures:
             derive = self._derivations(entry.info.plan) if self._derivations else None
         except Exception as error:
             return None, f"{entry.name}: its derivations cannot be evaluated: {error}"
-        return Fetcher.of(entry.info, self.reads, derive), ""
+        return Fetcher.of(entry.info, self._reads, derive), ""
+
+    def _joined(self, each: ServableJoin, known: Mapping[str, ServedGroupBy]) -> ServedJoin:
+        before = self.joins.get(each.join.name)
+        measured = before.measured if before else self._metrics.named("join", each.join.name)
+        names = {part.group_by.name for part in each.join.parts}
+        parts = {
+            name: found.fetcher or GroupByError(found.reason)
+            for name, found in known.items()
+            if name in names
+        }
+        fetcher = JoinFetcher(each.join, self._reads, parts, each.handlers, each.derive)
+        return ServedJoin(fetcher, measured, self._compat)
 
     def _say(self, failure: str) -> None:
         """Log a failure once, and that it is over."""
@@ -158,9 +212,6 @@ class ServedFeatures:
             await loop.run_in_executor(executor, self.refresh)
 
 
-def _features(fetcher: Fetcher | None) -> frozenset[str]:
-    if fetcher is None:
-        return frozenset()
-    group_by = fetcher.plan.group_by
-    names = [feature.name for feature in group_by.features]
-    return frozenset(projection(group_by.derivations, names) if group_by.derivations else names)
+def names_of(served: Iterable[ServedName]) -> list[str]:
+    """The names of what can be served."""
+    return [each.name for each in served if not each.reason]

@@ -11,8 +11,9 @@ import uvicorn
 
 from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.server.app import feature_server
+from chronon_beam.fetcher.server.compat import DatasetsStore
 from chronon_beam.fetcher.server.metrics import Metrics
-from chronon_beam.fetcher.server.served import Derivations, ServedFeatures
+from chronon_beam.fetcher.server.served import NOTHING, Declarations, Derivations, ServedFeatures
 from chronon_beam.fetcher.server.settings import Settings
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.pipeline.serving import listen, server_config
@@ -35,11 +36,15 @@ class Started(uvicorn.Server):
 
 @contextmanager
 def running(
-    store: KVStore, settings: Settings, derivations: Derivations | None = None
+    store: KVStore,
+    settings: Settings,
+    derivations: Derivations | None = None,
+    declared: Declarations = NOTHING,
 ) -> Iterator[httpx.Client]:
     """A client of a server of `store`; the server has stopped when this ends."""
     cache, metrics = BatchCache(store), Metrics()
-    served = ServedFeatures(store, cache, metrics, derivations=derivations)
+    reads = DatasetsStore(cache) if settings.compat else cache
+    served = ServedFeatures(store, reads, metrics, declared, derivations, settings.compat)
     app = feature_server(settings, served, cache, metrics)
     server = Started(server_config(app, settings.limits, factory=False))
     listening = listen("127.0.0.1", 0)

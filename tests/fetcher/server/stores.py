@@ -6,6 +6,7 @@ from chronon_beam.aggregator.batch_ir import FinalBatchIr
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import Aggregation, Derivation, Operation
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
+from chronon_beam.api.join import Join, JoinPart
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.fetcher import serving_info
 from chronon_beam.fetcher.batch_info import BatchInfo, batch_request, save_batch
@@ -70,10 +71,11 @@ class Breakable(MemoryStore):
 
 
 def filled(name: str) -> Breakable:
-    """A store with GroupBys `t.tiles`, `t.both` of tiles and batch values, and `z.both`."""
+    """A store with GroupBys `t.tiles`, `t.both` of tiles and batch values, `z.tiles`, `z.both`."""
     store = Breakable(name)
     store.create("CHRONON_METADATA")
-    put_tiles(store, plan("t.tiles"), ANN)
+    for each in (plan("t.tiles"), plan("z.tiles", "zipline")):
+        put_tiles(store, each, ANN)
     for each in (plan("t.both"), plan("z.both", "zipline")):
         put_tiles(store, each, ANN)
         put_batch(store, each, ANN)
@@ -84,3 +86,13 @@ def with_derivations(name: str, dialect: str) -> Plan:
     """A GroupBy with a rename and a derivation that needs Spark."""
     derivations = [Derivation("sum", "n_sum_1h"), Derivation("half", "n_sum_1h / 2")]
     return plan(name, dialect, derivations)
+
+
+def join(name: str, dialect: str = "airbnb", short: str = "t") -> Join:
+    """Of `both`, and of `tiles` for the user that is a `buyer`."""
+    both, tiles = (plan(f"{short}.{each}", dialect).group_by for each in ("both", "tiles"))
+    parts = (
+        JoinPart(both, long_names=True),
+        JoinPart(tiles, (("buyer", "user"),), "bought", long_names=True),
+    )
+    return Join(name, parts, online=True, dialect=both.dialect)

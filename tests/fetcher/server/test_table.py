@@ -15,6 +15,7 @@ from stores import (
     STREAMED,
     Breakable,
     filled,
+    join,
     put_tiles,
     with_derivations,
 )
@@ -22,6 +23,7 @@ from stores import (
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.derivations import rename_only, renamed
 from chronon_beam.fetcher.fetch import Derive
+from chronon_beam.fetcher.server.served import Declarations, ServableJoin
 from chronon_beam.fetcher.server.settings import Settings
 
 Body = dict[str, Any]
@@ -40,6 +42,12 @@ def failing(plan: Plan) -> Derive | None:
     return derive
 
 
+def declared() -> Declarations:
+    """Two joins, one of each dialect."""
+    joins = (join("t.join"), join("z.join", "zipline", "z"))
+    return Declarations(joins=tuple(ServableJoin(each, {}) for each in joins))
+
+
 @pytest.fixture(scope="module", name="store")
 def _store() -> Breakable:
     store = filled("table")
@@ -50,13 +58,15 @@ def _store() -> Breakable:
 
 @pytest.fixture(scope="module", name="honest")
 def _honest(store: Breakable) -> Iterator[httpx.Client]:
-    with running(store, Settings(local=True, access_log=False), failing) as client:
+    settings = Settings(local=True, access_log=False)
+    with running(store, settings, failing, declared()) as client:
         yield client
 
 
 @pytest.fixture(scope="module", name="compat")
 def _compat(store: Breakable) -> Iterator[httpx.Client]:
-    with running(store, Settings(local=True, compat=True, access_log=False), failing) as client:
+    settings = Settings(local=True, compat=True, access_log=False)
+    with running(store, settings, failing, declared()) as client:
         yield client
 
 
@@ -89,8 +99,9 @@ def failure(keys: Body, error: str) -> Body:
 def test_rows_that_are_found(honest: httpx.Client, compat: httpx.Client, path: str) -> None:
     cast = {"user": "Ann", "shop": "1", "page": [1]}
     unknown = {"user": "Eve", "shop": 1}
-    expected = {"results": [success(cast, MERGED), success(unknown, NOTHING)]}
-    for client in (honest, compat):
+    none = {"status": "Success", "entityKeys": unknown}
+    for client, second in ((honest, success(unknown, NOTHING)), (compat, none)):
+        expected = {"results": [success(cast, MERGED), second]}
         assert asked(client, f"{path}t%2Fboth", [cast, unknown]) == expected
         assert asked(client, f"{path}t.both", []) == {"results": []}
 
@@ -121,7 +132,7 @@ def test_unknown_group_by(honest: httpx.Client, compat: httpx.Client, path: str)
     assert asked(honest, f"{path}t.none", [ANN, ANN], 404) == {"errors": [reason]}
     results = asked(compat, f"{path}t.none", [ANN, ANN])["results"]
     assert [each["status"] for each in results] == ["Failure", "Failure"]
-    assert "GroupByServingInfo" in results[0]["error"]
+    assert "group by serving info" in results[0]["error"]
 
 
 def test_derivation_that_fails(honest: httpx.Client, compat: httpx.Client, path: str) -> None:
@@ -140,11 +151,12 @@ def test_null_keys(honest: httpx.Client, compat: httpx.Client, path: str) -> Non
     rows = [half, ANN, all_null]
     null = "the key is null"
     found, nothing = success(ANN, MERGED), success(half, NOTHING)
+    none = {"status": "Success", "entityKeys": half}
     for client, name, expected in (
         (honest, "t.both", [failure(half, null), found, failure(all_null, null)]),
         (honest, "z.both", [nothing, found, failure(all_null, null)]),
         (compat, "t.both", [found]),
-        (compat, "z.both", [nothing, found]),
+        (compat, "z.both", [none, found]),
     ):
         assert asked(client, path + name, rows) == {"results": expected}
 
@@ -156,6 +168,17 @@ def test_stream_that_cannot_be_read(
     reason = "the store could not be read: T_BOTH_STREAMING is away"
     assert asked(honest, f"{path}t.both", [ANN]) == {"results": [failure(ANN, reason)]}
     assert asked(compat, f"{path}t.both", [ANN]) == {"results": [success(ANN, BATCH_ALONE)]}
+
+
+def test_batch_that_cannot_be_read(
+    honest: httpx.Client, compat: httpx.Client, path: str, store: Breakable
+) -> None:
+    ann = {"user": "Ann", "shop": 2}  # of whom no batch value is in memory
+    store.broken = ("_BATCH",)
+    reason = "the store could not be read: T_BOTH_BATCH is away"
+    assert asked(honest, f"{path}t.both", [ann]) == {"results": [failure(ann, reason)]}
+    [result] = asked(compat, f"{path}t.both", [ann])["results"]
+    assert result == {"status": "Success", "entityKeys": ann}
 
 
 def test_batch_that_is_too_old(honest: httpx.Client, compat: httpx.Client, path: str) -> None:

@@ -1,0 +1,79 @@
+"""Joins in Avro: the schemas of their keys and columns, and answers that are Avro records.
+
+Source: `ai.chronon.online.fetcher.MetadataStore.buildJoinCodec`, `Fetcher.fetchJoinV2` and
+`FetchHandlerV2` of zipline.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+
+from chronon_beam.aggregator.avro import AvroError
+from chronon_beam.api.data_types import DataType
+from chronon_beam.api.group_by import GroupByError
+from chronon_beam.api.join import EXCEPTION
+from chronon_beam.fetcher.fetch import Features
+from chronon_beam.fetcher.server.compat import Result
+from chronon_beam.fetcher.server.join_types import key_codec, part_types, spark_name
+from chronon_beam.fetcher.server.served import ServedName
+from chronon_beam.fetcher.server.served_join import ServedJoin
+
+
+def of_avro(served: ServedName, features: Features | None) -> Result:
+    """Features as an Avro record in base64, and beside it what has failed."""
+    assert isinstance(served, ServedJoin)
+    assert features is not None
+    errors = {name: str(why) for name, why in features.items() if name.endswith(EXCEPTION)}
+    try:
+        codec = served.values
+        values = [_writable(features.get(name)) for name in codec.columns]
+        encoded = base64.b64encode(codec.encode(values)).decode()
+    except (AvroError, GroupByError) as error:
+        return {"status": "Failure", "error": f"the features have no Avro form: {error}"}
+    return {"featureAvroString": encoded, "featuresErrors": errors}
+
+
+def _writable(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def join_schema(served: ServedJoin) -> Mapping[str, object]:
+    """The schemas of a join, and where each of its columns comes from.
+
+    Raises:
+        GroupByError: a part cannot be served, or Spark makes columns whose types are not known.
+    """
+    join, values = served.join, served.values
+    schemas = {"key_schema": key_codec(served.fetcher).schema, "value_schema": values.schema}
+    texts = {"join_name": join.name, **{name: _compact(each) for name, each in schemas.items()}}
+    digest = hashlib.md5(_compact(texts).encode(), usedforsecurity=False).hexdigest()
+    return {
+        "joinName": join.name,
+        "keySchema": texts["key_schema"],
+        "valueSchema": texts["value_schema"],
+        "schemaHash": digest,
+        "valueInfos": _value_infos(served),
+    }
+
+
+def _compact(schema: object) -> str:
+    return json.dumps(schema, separators=(",", ":"))
+
+
+def _value_infos(served: ServedJoin) -> list[Result]:
+    infos: list[Result] = []
+    for part in served.join.parts:
+        lefts = [*part.left_columns.values()]
+        for name, kind in part_types(served.fetcher, part).items():
+            infos.append(_info(name, part.group_by.name, part.prefix, lefts, kind))
+    for part in served.join.external_parts:
+        lefts = [*part.left_columns.values()]
+        for name, kind in part.types.items():
+            infos.append(_info(name, part.source.name, part.prefix, lefts, kind))
+    return infos
+
+
+def _info(name: str, group: str, prefix: str | None, lefts: list[str], kind: DataType) -> Result:
+    info: Result = {"fullName": name, "groupName": group, "leftKeys": lefts}
+    return {**info, **({"prefix": prefix} if prefix else {}), "schemaString": spark_name(kind)}

@@ -1,0 +1,74 @@
+"""A GroupBy that is served."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chronon_beam.fetcher.catalog import CatalogEntry
+from chronon_beam.fetcher.fetch import Features, Fetcher
+from chronon_beam.fetcher.rows import Found, Outcome, Row, fetch_rows, fetch_rows_async
+from chronon_beam.fetcher.server.metrics import NamedMetrics
+
+_OF_FETCH, _OF_GROUP_BY = "derivation_fetch_exception", "derivation_exception"
+
+
+@dataclass(frozen=True)
+class ServedGroupBy:
+    """A GroupBy that is served, or why it is not.
+
+    Attributes:
+        entry: of the catalog.
+        fetcher: None if the GroupBy cannot be served.
+        reason: why not, and what to do; empty otherwise.
+        measured: its metrics.
+        compat: whether Chronon's own answers are given.
+    """
+
+    entry: CatalogEntry
+    fetcher: Fetcher | None
+    reason: str
+    measured: NamedMetrics
+    compat: bool = False
+
+    kind = "groupby"
+    asks_others = False
+
+    @property
+    def name(self) -> str:
+        """The GroupBy's name."""
+        return self.entry.name
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of its features."""
+        return () if self.fetcher is None else self.fetcher.plan.group_by.output_names
+
+    @property
+    def derives(self) -> bool:
+        """Whether Spark evaluates its derivations."""
+        return self.fetcher is not None and self.fetcher.derive is not None
+
+    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+        """The outcome of each row."""
+        assert self.fetcher is not None
+        return fetch_rows(self.fetcher.store, [(self.fetcher, rows)], at_ms)[0]
+
+    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+        """`fetch` for an event loop."""
+        assert self.fetcher is not None
+        return (await fetch_rows_async(self.fetcher.store, [(self.fetcher, rows)], at_ms))[0]
+
+    def features(self, found: Found) -> Features | None:
+        """The features of a row.
+
+        In Chronon's own answers there are none of an unknown key, unless they are derived; and
+        zipline's Fetcher gives nothing beside the failure of a derivation.
+        """
+        if not self.compat:
+            return found.features
+        assert self.fetcher is not None
+        group_by, features = self.fetcher.plan.group_by, found.features
+        if not found.known and not group_by.derivations:
+            return None
+        if _OF_FETCH in features and group_by.dialect.name == "zipline":
+            return {_OF_GROUP_BY: features[_OF_FETCH]}
+        return features

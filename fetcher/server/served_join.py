@@ -1,0 +1,87 @@
+"""A join that is served."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from chronon_beam.aggregator.codecs import RecordCodec
+from chronon_beam.api.join import Join
+from chronon_beam.fetcher.fetch import Features
+from chronon_beam.fetcher.joins.answer import Joined, as_chronon
+from chronon_beam.fetcher.joins.fetch import JoinFetcher
+from chronon_beam.fetcher.rows import Failed, Found, Outcome, Row
+from chronon_beam.fetcher.server.join_types import value_codec
+from chronon_beam.fetcher.server.metrics import NamedMetrics
+
+
+@dataclass(frozen=True)
+class ServedJoin:
+    """A join that is served.
+
+    Attributes:
+        fetcher: of the join; parts that cannot be served fail in every row.
+        measured: its metrics.
+        compat: whether Chronon's own answers are given.
+    """
+
+    fetcher: JoinFetcher
+    measured: NamedMetrics
+    compat: bool = False
+
+    kind = "join"
+    reason = ""
+
+    @property
+    def join(self) -> Join:
+        """What is served."""
+        return self.fetcher.join
+
+    @property
+    def name(self) -> str:
+        """The join's name."""
+        return self.join.name
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        return self.join.output_names
+
+    @property
+    def derives(self) -> bool:
+        """Whether Spark evaluates derivations, its own or those of its parts."""
+        parts = self.fetcher.parts.values()
+        return self.fetcher.derive is not None or any(getattr(p, "derive", None) for p in parts)
+
+    @property
+    def asks_others(self) -> bool:
+        """Whether external sources are asked, beside the store."""
+        return bool(self.join.external_parts)
+
+    @cached_property
+    def values(self) -> RecordCodec:
+        """The codec of its columns; raises GroupByError as `value_codec` does."""
+        return value_codec(self.fetcher)
+
+    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+        """The outcome of each row; not for joins that ask external sources."""
+        return self._outcomes(self.fetcher.fetch(rows, at_ms))
+
+    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+        """`fetch` for an event loop."""
+        return self._outcomes(await self.fetcher.fetch_async(rows, at_ms))
+
+    def _outcomes(self, answers: Sequence[Joined | Failed]) -> list[Outcome]:
+        failed = sum(len(each.failures) for each in answers if isinstance(each, Joined))
+        self.measured.part_failures(failed)
+        return [self._outcome(each) for each in answers]
+
+    def _outcome(self, joined: Joined | Failed) -> Outcome:
+        if isinstance(joined, Failed):
+            return joined
+        known = len(joined.unknown) < len(joined.features)
+        features = as_chronon(self.join, joined) if self.compat else joined.answer
+        return Found(features, joined.key, known, joined.newest_ms, joined.late_batch_ms)
+
+    def features(self, found: Found) -> Features:
+        """The columns of a row, and which parts have failed, by Chronon's names."""
+        return found.features
