@@ -31,6 +31,8 @@ TEST = [
     "httpx>=0.28,<1",
     "schemathesis>=4,<5",
     "playwright>=1.49,<2",
+    # Finds what a page lacks for people who read it otherwise, or with less contrast.
+    "axe-playwright-python>=0.1.7,<0.2",
     # Serializers whose messages the tests read.
     "confluent-kafka[avro,json]>=2.6,<3",
     "trustme>=1.1,<2",
@@ -105,6 +107,7 @@ setup(
     ],
     package_data={
         **{f"chronon_beam.{folder}": ["py.typed"] for folder in FOLDERS},
+        "chronon_beam.fetcher.inspector": ["templates/*", "assets/*"],
         "chronon_beam.transforms.spark": ["*.java"],
         "chronon_beam.pipeline.demo": ["*.lock"],
         "chronon_beam.pipeline.runners": ["*.lock", "*.java"],

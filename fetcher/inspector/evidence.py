@@ -14,6 +14,10 @@ from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, TimedValue
 from chronon_beam.fetcher.fetch import Features, Fetcher, Key, Reading
 
 
+class StoreFailure(Exception):
+    """A store that cannot be read, with the reason that its client gives."""
+
+
 class ReadTile(NamedTuple):
     """One tile as it is stored.
 
@@ -92,7 +96,11 @@ class Evidence:
 
 
 def gather(fetcher: Fetcher, key: Key, at_ms: int) -> Evidence:
-    """Read what a fetch of `key` at `at_ms` reads; raises as `Fetcher.fetch` does."""
+    """Read what a fetch of `key` at `at_ms` reads.
+
+    Raises:
+        StoreFailure: the store cannot be read; and what `Fetcher.fetch` raises.
+    """
     reading = fetcher.reading([key], at_ms)
     found, noted = _read(fetcher, reading)
     answered = list(zip(reading.requests, found, strict=True))
@@ -120,7 +128,10 @@ def _read(
     streaming = fetcher.plan.group_by.streaming_dataset
     tiles = [each for each in reading.requests if fetcher.tiled and each.dataset == streaming]
     notes = [each._replace(dataset=NOTES_DATASET.format(streaming)) for each in tiles]
-    answers = fetcher.store.multi_get([*reading.requests, *notes])
+    try:
+        answers = fetcher.store.multi_get([*reading.requests, *notes])
+    except Exception as error:
+        raise StoreFailure(str(error) or type(error).__name__) from error
     return answers[: len(reading.requests)], answers[len(reading.requests) :]
 
 

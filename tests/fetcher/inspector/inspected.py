@@ -59,24 +59,25 @@ class Written:
 
     Attributes:
         way: `tumbling`, `sliding` or `rows`.
-        batch: whether events before `END_MS` are in batch values.
+        batch: whether events before `end_ms` are in batch values.
     """
 
     plan: Plan
     way: str
     batch: bool = False
     store: KVStore = field(default_factory=lambda: open_store(f"memory:{uuid4()}"))
+    end_ms: int = END_MS
 
     @property
     def fetcher(self) -> Fetcher:
-        info = BatchInfo(self.plan, END_MS) if self.batch else None
+        info = BatchInfo(self.plan, self.end_ms) if self.batch else None
         return Fetcher(self.plan, self.store, self.way != "rows", info)
 
-    def write(self, user: str, happened: Sequence[Event]) -> None:
+    def write(self, user: str | Sequence[str], happened: Sequence[Event]) -> None:
         """Write the tiles or rows of a user, and the batch value."""
-        key = self.plan.keys.encode([user])
+        key = self.plan.keys.encode([user] if isinstance(user, str) else list(user))
         if self.batch:
-            self._upload(key, [event for event in happened if event[0] < END_MS])
+            self._upload(key, [event for event in happened if event[0] < self.end_ms])
         for index, (ts_ms, row) in enumerate(happened):
             if self.way == "rows":
                 value = self.plan.rows.encode(self._inputs(row))
@@ -88,12 +89,12 @@ class Written:
         return [row.get(name) for name in self.plan.inputs]
 
     def _upload(self, key: bytes, happened: Sequence[Event]) -> None:
-        fold, partial = BatchFold(self.plan, END_MS), Partial()
+        fold, partial = BatchFold(self.plan, self.end_ms), Partial()
         for ts_ms, row in happened:
             fold.add(partial, self._inputs(row), ts_ms)
         value = fold.value([pack(partial, self.plan.tiles)])
         if value is not None:
-            request = batch_request(BatchInfo(self.plan, END_MS), key, value)
+            request = batch_request(BatchInfo(self.plan, self.end_ms), key, value)
             assert self.store.multi_put([request]) == [None]
 
     def _write_tiles(self, key: bytes, happened: Sequence[Event]) -> None:

@@ -1,0 +1,322 @@
+"""What the page shows, as records: the templates only lay them out."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from chronon_beam.aggregator.operations.table import OPERATIONS
+from chronon_beam.api.derivations import own
+from chronon_beam.api.group_by import Feature, GroupByError
+from chronon_beam.api.moments import moment_text
+from chronon_beam.api.records import MIN_MS
+from chronon_beam.fetcher.fetch import Features
+from chronon_beam.fetcher.inspector import times
+from chronon_beam.fetcher.inspector.evidence import Evidence
+from chronon_beam.fetcher.inspector.explain import (
+    Explanation,
+    MergeStep,
+    Piece,
+    PieceKind,
+    counted_column,
+    explain,
+)
+from chronon_beam.fetcher.inspector.question import Question
+from chronon_beam.fetcher.inspector.timeline import Extent, Timeline, timeline
+
+_FIRST_STEPS, _LAST_STEPS = 3, 12
+"""How many steps are shown of a long merge."""
+
+_MOST_STEPS = 2000
+"""How many are shown where all are asked for: the last ones."""
+
+
+def value_text(value: object) -> str:
+    """A feature's value as JSON, whole.
+
+    >>> value_text("é"), value_text(None), value_text([2.5, b"ab"])
+    ('"é"', 'null', '[2.5, "0x6162"]')
+    """
+    return json.dumps(_plain(value), ensure_ascii=False, default=str)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    return value
+
+
+class FeatureRow(NamedTuple):
+    """A line of the table of features.
+
+    Attributes:
+        made: how it is made, for people.
+        values: one per time.
+        link: to its explanation; None for a derived feature.
+    """
+
+    name: str
+    made: str
+    window: str
+    values: tuple[str, ...]
+    differs: bool
+    link: str | None
+    is_chosen: bool
+
+
+class StepRow(NamedTuple):
+    """A step of the merge, or the steps that are left out.
+
+    Attributes:
+        skipped: how many steps stand in this place; 0 for a step.
+    """
+
+    skipped: int
+    step: MergeStep | None = None
+    where: str = ""
+    value: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What is merged."""
+        assert self.step is not None
+        return "batch hop" if self.step.piece.kind is PieceKind.HOP else self.step.piece.kind.value
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is shown of one time.
+
+    Attributes:
+        moment: the time, for a link.
+        facts: names and sentences about the window.
+        warnings: what a reader must know of the value.
+        counted: the column whose COUNT tells how many events a piece holds.
+    """
+
+    at: str
+    moment: str
+    value: str
+    evidence: Evidence
+    explained: Explanation
+    line: Timeline
+    facts: list[tuple[str, str]]
+    warnings: list[str]
+    steps: list[StepRow]
+    counted: str | None
+
+    @property
+    def snapshot_end(self) -> str:
+        """Where the batch ends that values of accuracy SNAPSHOT come from."""
+        batch = self.evidence.fetcher.batch
+        return "" if batch is None else times.stamp(batch.end_ms)
+
+
+class Difference(NamedTuple):
+    """A piece that is in the window at one of two times."""
+
+    kind: str
+    where: str
+    holds: str
+    at: str
+    why: str
+
+
+def look(evidence: Evidence, feature: str, bare: Features, covered: Extent, steps: str) -> Look:
+    """What is shown of a feature at one time."""
+    explained = explain(evidence, feature)
+    return Look(
+        times.stamp(evidence.at_ms),
+        moment_text(evidence.at_ms),
+        value_text(bare[feature]),
+        evidence,
+        explained,
+        timeline(explained, covered),
+        list(_facts(explained)),
+        list(_warnings(explained)),
+        _step_rows(explained, steps),
+        counted_column(evidence, explained.feature),
+    )
+
+
+def sentence(feature: Feature) -> str:
+    """What a feature is, in words."""
+    part = feature.part
+    said = f"{OPERATIONS[part.operation].feature}, of {part.input_column}"
+    if part.bucket:
+        said += f", by {part.bucket}"
+    if part.element_wise:
+        said += ", for each position of the list"
+    window = times.length(part.window.millis) if part.window else None
+    return said + (f", in the last {window}" if window else ", of all time")
+
+
+def _facts(explained: Explanation) -> Iterator[tuple[str, str]]:
+    evidence, window = explained.evidence, explained.feature.part.window
+    at_ms = evidence.at_ms
+    if window:
+        exact_ms = at_ms - window.millis
+        length, hop = times.length(window.millis), times.length(window.hop_ms)
+        yield "Window", f"{length}, whose tail jumps by hops of {hop}"
+        begins = times.stamp(explained.tail_ms)
+        if exact_ms != explained.tail_ms:
+            begins += f": {times.stamp(exact_ms)} rounded down to a hop"
+        yield "It begins", begins
+    else:
+        yield "Window", "none: all events count"
+    yield "It ends", f"{times.stamp(at_ms)}, the time of the query"
+    if evidence.batch.end_ms > MIN_MS:
+        ends = times.stamp(evidence.batch.end_ms)
+        if explained.batch.end_ms > MIN_MS:
+            yield "Batch", f"ends {ends}; tiles and rows count from there on"
+        else:
+            yield "Batch", f"ends {ends}, and lacks this feature: tiles and rows count alone"
+    yield "Found", _found(explained)
+
+
+def _found(explained: Explanation) -> str:
+    counting = explained.counting
+    kinds = {kind: [p for p in counting if p.kind is kind] for kind in PieceKind}
+    names = {
+        PieceKind.COLLAPSED: "batch value",
+        PieceKind.HOP: "batch hop",
+        PieceKind.TILE: "tile",
+        PieceKind.ROW: "row",
+    }
+    said = [
+        f"{len(found):,} {names[kind]}{'' if len(found) == 1 else 's'}"
+        for kind, found in kinds.items()
+        if found
+    ]
+    size = sum(piece.size_bytes or 0 for piece in counting)
+    return f"{', '.join(said)}; {size:,} bytes" if said else "nothing in the window"
+
+
+def _warnings(explained: Explanation) -> Iterator[str]:
+    evidence = explained.evidence
+    counting = explained.counting
+    ends = [p.end_ms for p in counting if p.kind is PieceKind.TILE]
+    last_ms = max(ends, default=evidence.at_ms)
+    if last_ms > evidence.at_ms:
+        yield (
+            f"The tile that {times.stamp(evidence.at_ms)} lies in counts whole: events up to "
+            f"{times.stamp(last_ms)} may be in the value."
+        )
+    if explained.is_degraded:
+        yield (
+            "The batch ends more than two days before the query: its tail no longer moves, so the "
+            "window reaches too far back. Upload a later day."
+        )
+    corrected = sum(piece.is_corrected for piece in counting)
+    if corrected:
+        tiles = "tile was" if corrected == 1 else "tiles were"
+        yield f"{corrected:,} {tiles} corrected by late events after closing."
+
+
+def _step_rows(explained: Explanation, steps: str) -> list[StepRow]:
+    """The steps that are shown, and between them how many are left out."""
+    told = _told(explained, _MOST_STEPS if steps == "all" else _LAST_STEPS)
+    rows, before = [], 0
+    for step in explained.steps(told):
+        if step.number > before + 1:
+            rows.append(StepRow(step.number - before - 1))
+        rows.append(_step_row(step))
+        before = step.number
+    return rows
+
+
+def _told(explained: Explanation, last: int) -> set[int]:
+    """The numbers of the steps that are shown: the first, the last, and those of corrections."""
+    counting = explained.counting
+    if len(counting) <= _FIRST_STEPS + last + 1:
+        return set(range(1, len(counting) + 1))
+    corrected = [n for n, piece in enumerate(counting, start=1) if piece.is_corrected]
+    first = range(1, _FIRST_STEPS + 1)
+    return {*first, *corrected[:_MOST_STEPS], *range(len(counting) - last + 1, len(counting) + 1)}
+
+
+def _step_row(step: MergeStep) -> StepRow:
+    return StepRow(0, step, where(step.piece), value_text(step.value))
+
+
+def where(piece: Piece) -> str:
+    """The time of a piece."""
+    if piece.kind is PieceKind.ROW:
+        return times.stamp(piece.start_ms)
+    return times.stretch(piece.start_ms, piece.end_ms)
+
+
+def feature_rows(
+    question: Question, features: Sequence[Feature], values: Sequence[Features], chosen: str
+) -> list[FeatureRow]:
+    """The table of features, with their values at each time."""
+    rows = []
+    for feature in features:
+        texts = tuple(value_text(each[feature.name]) for each in values)
+        window = feature.part.window
+        rows.append(
+            FeatureRow(
+                feature.name,
+                f"{feature.part.operation.name} of {feature.part.input_column}",
+                times.length(window.millis) if window else "all time",
+                texts,
+                len(set(texts)) > 1,
+                question.link(feature=feature.name, steps=""),
+                feature.name == chosen,
+            )
+        )
+    return rows
+
+
+def derived_rows(evidences: Sequence[Evidence]) -> list[FeatureRow]:
+    """The features that are derived of others, or nothing where there are none."""
+    derivations = evidences[0].fetcher.plan.group_by.derivations
+    if not derivations:
+        return []
+    expressions: Mapping[str, str] = {each.name: each.expression for each in derivations}
+    try:
+        values = [each.values for each in evidences]
+    except GroupByError as error:
+        return [FeatureRow("derived features", str(error), "", (), False, None, False)]
+    rows = []
+    for name in (each.name for each in own(derivations)):
+        texts = tuple(value_text(each.get(name)) for each in values)
+        made = expressions[name]
+        rows.append(FeatureRow(name, made, "", texts, len(set(texts)) > 1, None, False))
+    return rows
+
+
+def differences(looks: Sequence[Look]) -> list[Difference]:
+    """The pieces that are in the window at one of two times, in order of time, and why."""
+    first, second = looks
+    found = [*_only_at(first, second), *_only_at(second, first)]
+    return [difference for _, difference in sorted(found, key=lambda each: each[0])]
+
+
+def _only_at(here: Look, there: Look) -> Iterator[tuple[int, Difference]]:
+    """The pieces that are in the window at `here` alone, with their starts."""
+    known = {_identity(piece) for piece in there.explained.counting}
+    counting = enumerate(here.explained.counting, start=1)
+    told = {number for number, piece in counting if _identity(piece) not in known}
+    for step in here.explained.steps(told):
+        why = _why_not(step.piece, there.explained)
+        row = _step_row(step)
+        yield step.piece.start_ms, Difference(row.kind, row.where, step.own, here.at, why)
+
+
+def _identity(piece: Piece) -> tuple[PieceKind, int, int, str]:
+    row = repr(piece.ir) if piece.kind is PieceKind.ROW else ""
+    return piece.kind, piece.start_ms, piece.end_ms, row
+
+
+def _why_not(piece: Piece, explained: Explanation) -> str:
+    at = times.stamp(explained.evidence.at_ms)
+    if piece.start_ms >= explained.evidence.at_ms:
+        return f"begins after {at}"
+    if piece.start_ms < explained.tail_ms:
+        return f"before the window of {at}, which begins {times.stamp(explained.tail_ms)}"
+    return f"not the tile that a query at {at} reads"

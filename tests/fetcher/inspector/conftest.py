@@ -1,0 +1,45 @@
+"""The page over a real socket, and one browser for all tests."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from browser import FLAGS, chromium
+from playwright.sync_api import Browser, sync_playwright
+from shop import Shelf
+from starlette.applications import Starlette
+
+from chronon_beam.fetcher.inspector.routes import mounted
+from chronon_beam.io.kv_store import open_store
+from chronon_beam.pipeline.serving import listen
+
+
+@pytest.fixture(scope="session")
+def shelf() -> Shelf:
+    return Shelf(open_store("memory:inspected shop"))
+
+
+@pytest.fixture(scope="session")
+def address(shelf: Shelf) -> Iterator[str]:
+    """Where the page is, mounted as the feature server mounts it."""
+    app = Starlette(routes=mounted(shelf, lambda fetcher: (), "memory:shop"))
+    listening = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/inspect/"
+    server.should_exit = True
+    thread.join(60)
+    listening.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    with sync_playwright() as started:
+        opened = started.chromium.launch(
+            executable_path=path, args=list(FLAGS), timeout=300_000, headless=True
+        )
+        yield opened
+        opened.close()
