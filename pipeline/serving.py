@@ -15,10 +15,12 @@ from chronon_beam.api.derivations import rename_only
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.fetcher.fetch import Derive
 from chronon_beam.fetcher.server.settings import ServerLimits, Settings
-from chronon_beam.io.kv_store import open_store
+from chronon_beam.io.kv_store import KVStore, open_store
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.applications import Starlette
+    from starlette.routing import BaseRoute
 
     from chronon_beam.fetcher.server.front import App
 
@@ -49,12 +51,14 @@ class Serving:
         store: its URI.
         group_bys: GroupBys from files; if there are any, only they are served.
         cached: the most batch values that a process keeps.
+        inspect: whether the inspector page is at `/inspect/`.
     """
 
     store: str
     settings: Settings
     group_bys: tuple[GroupBy, ...] = ()
     cached: int = 10_000
+    inspect: bool = False
 
     def __call__(self) -> "App":
         """The application."""
@@ -71,7 +75,15 @@ class Serving:
         reads = DatasetsStore(cache) if compat else cache
         declared = Declarations(self.group_bys)
         served = ServedFeatures(store, reads, metrics, declared, derivations, compat)
-        return feature_server(self.settings, served, cache, metrics, close=store.close)
+        further = self._pages(store) if self.inspect else ()
+        return feature_server(self.settings, served, cache, metrics, further, store.close)
+
+    def _pages(self, store: KVStore) -> "list[BaseRoute]":
+        from chronon_beam.fetcher.inspector.routes import mounted
+        from chronon_beam.pipeline.inspecting import StoreShelf
+
+        shelf = StoreShelf(store, self.group_bys, derivations)
+        return mounted(shelf, shelf.entities, self.store)
 
 
 def derivations(plan: Plan) -> Derive | None:
@@ -106,11 +118,11 @@ def serve(serving: Serving, listening: socket.socket, workers: int) -> None:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
             _serve_in_several(server_config(serving, limits, workers=workers), [listening])
     else:
-        _serve_here(server_config(serving, limits), [listening])
+        serve_here(server_config(serving, limits), [listening])
 
 
 def server_config(
-    app: "App | Serving", limits: ServerLimits, factory: bool = True, workers: int = 1
+    app: "App | Serving | Starlette", limits: ServerLimits, factory: bool = True, workers: int = 1
 ) -> "uvicorn.Config":
     """What uvicorn is told: of an application, or of what makes one per process."""
     import uvicorn
@@ -134,7 +146,8 @@ def server_config(
     )
 
 
-def _serve_here(config: "uvicorn.Config", sockets: list[socket.socket]) -> None:
+def serve_here(config: "uvicorn.Config", sockets: list[socket.socket]) -> None:
+    """Serve in this process until it is told to stop."""
     import uvicorn
 
     # uvicorn raises the signal again that has stopped it: this process has then done its work.

@@ -43,6 +43,11 @@ def _add_flags(parser: ArgumentParser) -> None:
         action="store_true",
         help="answer as Chronon's services do, where ours are more honest: see docs/serving.md",
     )
+    served.add_argument(
+        "--inspect",
+        action="store_true",
+        help="a page at /inspect/ that shows why a feature has its value (see docs/inspect.md)",
+    )
     _add_server_flags(parser)
     _add_limits(parser)
 
@@ -120,7 +125,9 @@ def _run(arguments: Namespace, _: list[str]) -> int:
     with listening:
         host, port = listening.getsockname()[:2]
         _tell(host, port, settings.token is not None)
-        serving = Serving(arguments.store, settings, group_bys, arguments.batch_cache)
+        serving = Serving(
+            arguments.store, settings, group_bys, arguments.batch_cache, arguments.inspect
+        )
         serve(serving, listening, arguments.workers)
     return DONE
 

@@ -31,6 +31,7 @@ from chronon_beam.pipeline import cli
 NEEDS = {
     "copy": "a copy of this repository: tests/docs/test_extending.py makes one",
     "checkout": "make: the script of CI runs it, on a clean clone",
+    "browser": "a browser: tests/fetcher/inspector opens the page in one",
     "benchmark": "minutes of a quiet machine",
     "cluster": "a Flink cluster: tests/services starts one",
     "bigtable": "an instance of Bigtable: tests/services runs the same commands on an emulator",

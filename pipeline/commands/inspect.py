@@ -1,0 +1,70 @@
+"""`chronon-beam inspect`: the page that says why a feature has its value."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from contextlib import closing
+from importlib.util import find_spec
+from ipaddress import ip_address
+
+from chronon_beam.pipeline import options as flags
+from chronon_beam.pipeline.command import DONE, Command
+from chronon_beam.pipeline.options import UsageError
+
+_LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+_EXAMPLE = """example:
+  chronon-beam inspect --store sqlite:features.db
+
+Serves a page for the browser: choose a GroupBy, an entity and a time, and see the value of every
+feature, the tiles and batch values that make it, and how they are merged. Ctrl-C ends it."""
+
+
+def _add_flags(parser: ArgumentParser) -> None:
+    flags.add_store(parser)
+    shown = parser.add_argument_group("what is shown")
+    shown.add_argument(
+        "--group_by",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a GroupBy to show; repeat it for several (default: all that are in the store)",
+    )
+    flags.add_dialect(parser)
+    server = parser.add_argument_group("the server")
+    server.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen at (default: this machine only)"
+    )
+    server.add_argument("--port", type=int, default=8090, help="0 for any (default: %(default)s)")
+
+
+def _run(arguments: Namespace, _: list[str]) -> int:
+    missing = [name for name in ("starlette", "uvicorn", "jinja2") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"{missing[0]} is missing: install it with: pip install 'chronon-beam[serve]'"
+        )
+    from chronon_beam.api.load import load_group_by
+    from chronon_beam.io.kv_store import open_store
+    from chronon_beam.pipeline.inspecting import LIMITS, StoreShelf, inspector_app
+    from chronon_beam.pipeline.serving import derivations, listen, serve_here, server_config
+
+    declared = [load_group_by(each, arguments.dialect) for each in arguments.group_by]
+    with (
+        closing(open_store(arguments.store)) as store,
+        listen(arguments.host, arguments.port) as listening,
+    ):
+        host, port = listening.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        hosts = _LOCAL_NAMES if ip_address(host).is_loopback else ("*",)
+        print(f"chronon-beam: look at http://{shown}:{port}/", file=sys.stderr, flush=True)
+        shelf = StoreShelf(store, declared, derivations)
+        app = inspector_app(
+            shelf, arguments.store, hosts if ip_address(host).is_loopback else ["*"]
+        )
+        serve_here(server_config(app, LIMITS, factory=False), [listening])
+    return DONE
+
+
+COMMAND = Command(
+    "a page that says why a feature has its value", _EXAMPLE, _add_flags, _run, short=True
+)
