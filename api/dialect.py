@@ -163,6 +163,8 @@ class Dialect:
             (`_REPEATED_NAME_0`); otherwise there cannot be several.
         short_names: a join names the columns of a part by the keys of its GroupBy, unless long
             names are asked for, which leave out a version `__v1`; otherwise by its whole name.
+        date_format: of the batch's end in a GroupBy's serving info, which names it; None where it
+            does not.
         names: makes the naming rule for one Avro schema.
     """
 
@@ -179,6 +181,7 @@ class Dialect:
     tile_keys: bool
     numbers_names: bool
     short_names: bool
+    date_format: str | None
     names: Callable[[], AvroNames]
 
     def __reduce__(self) -> "str | tuple[object, ...]":
@@ -206,6 +209,7 @@ AIRBNB = Dialect(
     tile_keys=False,
     numbers_names=True,
     short_names=False,
+    date_format=None,
     names=lambda: AvroNames(prefix_by_path=False),
 )
 
@@ -228,6 +232,7 @@ ZIPLINE = Dialect(
     tile_keys=True,
     numbers_names=False,
     short_names=True,
+    date_format="yyyy-MM-dd",
     names=lambda: AvroNames(prefix_by_path=True),
 )
 

@@ -96,6 +96,7 @@ class BatchInfo:
         """As Chronon's `GroupByServingInfo`, in Thrift's simple JSON."""
         group_by, types = self.plan.group_by, self.plan.types
         selected = {name: types[name] for name in _columns(group_by)}
+        date_format = group_by.dialect.date_format
         return json.dumps(
             {
                 # Without an accuracy, Chronon takes a GroupBy that has no topic for SNAPSHOT.
@@ -103,6 +104,8 @@ class BatchInfo:
                 "selectedAvroSchema": _avro("Value", selected, group_by),
                 "keyAvroSchema": json.dumps(self.plan.keys.schema),
                 "batchEndDate": datetime.fromtimestamp(self.end_ms / 1000, UTC).date().isoformat(),
+                # Without it, zipline's Fetcher fails; airbnb's may refuse fields it does not know.
+                **({} if date_format is None else {"dateFormat": date_format}),
             }
         ).encode()
 

@@ -13,9 +13,13 @@ Each file below `vectors/fetch` (GroupBys by themselves) and `vectors/joins` is 
                        uploaded, and both are absent where GroupBys are fetched
     external           by name of an external source: its `values`, or why it `fails`
     failing, broken    datasets that cannot be read; whether each read of the store fails
+    absent             `fails`: zipline's store failed for a key that it does not have, as airbnb's
+                       stores do; without it, it gave nothing, as zipline's Bigtable store does
     requests           keys, at_ms, and the group_by where GroupBys are fetched
-    answers            one per request, each fetched alone: its features, or the error that is given
-                       for its row, or how the whole call fails; null if the row has no answer
+    answers            one per request, each fetched alone; null if the row has no answer. Else the
+                       `features` of the row (null: no map at all) or its `error`; `fails`: the call
+                       fails with this; `throws`: it fails at once, which Chronon's services do not
+                       expect; `keys`: where the answer names other keys than the request
 
 Names that end in `_exception` stand for errors; of their text the first line is kept.
 """
