@@ -14,7 +14,7 @@ from chronon_beam.aggregator.operations.table import TIMED
 from chronon_beam.api.data_types import FLOATS, DataType, ListType, MapType
 from chronon_beam.api.dialect import Operation
 from chronon_beam.api.group_by import AggregationPart
-from chronon_beam.api.moments import moment_text
+from chronon_beam.fetcher.inspector.times import stamp
 
 NOTHING = "no value"
 """What is said of a column that has seen no value."""
@@ -165,7 +165,7 @@ def _at_most(count: int, part: AggregationPart, what: str, values: Iterable[obje
 
 
 def _pair(ir: tuple[int, Any, bytes]) -> str:
-    return f"{shown(ir[1])} at {moment_text(ir[0])}"
+    return f"{shown(ir[1])} at {stamp(ir[0])}"
 
 
 def _first(ir: tuple[int, Any, bytes], part: AggregationPart, kind: DataType) -> str:

@@ -25,6 +25,7 @@ from chronon_beam.fetcher.inspector.explain import explain
 from chronon_beam.fetcher.inspector.question import PageError, Question, time_of
 from chronon_beam.fetcher.inspector.timeline import TILES_HEIGHT, extent
 from chronon_beam.fetcher.inspector.view import (
+    FEW,
     Difference,
     FeatureRow,
     Look,
@@ -256,7 +257,7 @@ def _inspection(question: Question, evidences: list[Evidence], chosen: str) -> I
     bare = [_bare_values(each) for each in evidences]
     covered = extent([explain(each, chosen) for each in evidences])
     looks = [
-        look(evidence, chosen, values, covered, question.steps)
+        look(evidence, chosen, values, covered, question.steps or (FEW if question.compare else ""))
         for evidence, values in zip(evidences, bare, strict=True)
     ]
     feature = next(each for each in features if each.name == chosen)

@@ -88,13 +88,19 @@ MOST_TICKS = 9
 
 
 def ticks(start_ms: int, end_ms: int) -> list[tuple[int, str]]:
-    """Round times of an axis with their labels; midnights are labelled with their day.
+    """Round times of an axis with their labels; the first of each day is labelled with the day.
 
-    >>> ticks(0, 21_600_000)[:3]
-    [(0, '1 Jan'), (3600000, '01:00'), (7200000, '02:00')]
+    >>> ticks(39_600_000, 50_400_000)[:3]
+    [(39600000, '1 Jan 11:00'), (41400000, '11:30'), (43200000, '12:00')]
     """
     wide = (end_ms - start_ms) / MOST_TICKS
     step_ms = next((step for step in _STEPS_MS if step >= wide), _STEPS_MS[-1])
     first_ms = -(-start_ms // step_ms) * step_ms
-    times = range(first_ms, end_ms + 1, step_ms)[: MOST_TICKS + 1]
-    return [(ms, day(ms) if ms % DAY_MS == 0 else clock(ms)) for ms in times]
+    moments = range(first_ms, end_ms + 1, step_ms)[: MOST_TICKS + 1]
+    return [(ms, _label(ms, ms == first_ms)) for ms in moments]
+
+
+def _label(ms: int, is_first: bool) -> str:
+    if ms % DAY_MS == 0:
+        return day(ms)
+    return f"{day(ms)} {clock(ms)}" if is_first else clock(ms)

@@ -24,11 +24,19 @@ from chronon_beam.fetcher.inspector.explain import (
 from chronon_beam.fetcher.inspector.question import Question
 from chronon_beam.fetcher.inspector.timeline import Extent, Timeline, timeline
 
+FEW = "few"
+"""What is asked of steps where two merges stand below each other."""
+
 _FIRST_STEPS, _LAST_STEPS = 3, 12
 """How many steps are shown of a long merge."""
 
+_LAST_OF_TWO = 5
+"""How many of the last steps are shown of each of two merges."""
+
 _MOST_STEPS = 2000
 """How many are shown where all are asked for: the last ones."""
+
+_STEPS = {"all": _MOST_STEPS, FEW: _LAST_OF_TWO}
 
 
 def value_text(value: object) -> str:
@@ -219,7 +227,7 @@ def _warnings(explained: Explanation) -> Iterator[str]:
 
 def _step_rows(explained: Explanation, steps: str) -> list[StepRow]:
     """The steps that are shown, and between them how many are left out."""
-    told = _told(explained, _MOST_STEPS if steps == "all" else _LAST_STEPS)
+    told = _told(explained, _STEPS.get(steps, _LAST_STEPS))
     rows, before = [], 0
     for step in explained.steps(told):
         if step.number > before + 1:
