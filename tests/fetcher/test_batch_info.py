@@ -78,6 +78,7 @@ def test_chronon_finds_its_serving_info_beside_the_values(store: Any, dialect: s
     asked = GetRequest(b"group_by_serving_info", "TEAM_BATCH_V1_BATCH", END_MS, END_MS + 1, 1)
     found = json.loads(store.multi_get([asked])[0][0].value_bytes)
     assert found["batchEndDate"] == "2024-10-04"
+    assert found.get("dateFormat") == (None if dialect == "airbnb" else "yyyy-MM-dd")
     assert json.loads(found["keyAvroSchema"])["name"] == "Key"
     selected = json.loads(found["selectedAvroSchema"])
     assert [field["name"] for field in selected["fields"]] == ["user", "city", "n"]
