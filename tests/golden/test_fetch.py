@@ -1,7 +1,8 @@
 """GroupBys fetched by themselves: Chronon's Fetcher and ours answer alike over one store.
 
 What stands in the store was written by this project, so that these vectors also say that Chronon's
-Fetcher reads its tiles, rows, batch values and serving info.
+Fetcher reads its tiles, rows, batch values and serving info; in the cases `flink_*` Chronon's own
+Flink job has written the tiles and rows.
 """
 
 import json
