@@ -75,6 +75,10 @@ Evaluate do, by the same functions (`transforms/evaluation.py`), and gives rows
 but it hears them only where a runner fuses the steps, and may be split before it does; or the time
 column could be evaluated once more for the source alone, which costs twice.
 
+Several GroupBys of one job share a reading where they read the same (`pipeline/parts.py`). Then one
+step decodes a batch once, and evaluates it for each (`transforms/shared_evaluation.py`), and a live
+source makes promises to each of its own times. From Tile on, each has steps of its own.
+
 Every stage takes a batch and gives a batch, failures and counts (`transforms/stage.py`). The
 failures of all stages meet in one sink (`io/dead_letters/`). No message disappears: the counts
 add up, as `api/counts.py` says.

@@ -125,6 +125,22 @@ class GroupByMetrics:
             _recorder(namespace_of(self.group_by), name)(given)
 
 
+@dataclass(frozen=True)
+class SharedMetrics:
+    """A `Count` for a step that several GroupBys share: each of them records the same.
+
+    Attributes:
+        group_bys: their names.
+    """
+
+    group_bys: tuple[str, ...]
+
+    def __call__(self, name: str, number: int, part: str = "") -> None:
+        """See `Count`."""
+        for each in self.group_bys:
+            GroupByMetrics(each)(name, number, part)
+
+
 @cache
 def _recorder(namespace: str, name: str) -> Callable[[int], None]:
     kind = kind_of(name)

@@ -80,10 +80,11 @@ class Source(ABC):
         """
 
     def rows(self, columns: pa.Schema, evaluation: StartEvaluation) -> beam.PTransform:
-        """The reading step of a source that `evaluates`, from the root to rows and `FAILURES`.
+        """The reading step of a source that `evaluates`, from the root to its several outputs.
 
         It calls an `Evaluation` for all that it reads, in the order of each partition, and yields
-        the `outputs`. The promises before a message are made of the times of the rows before it.
+        the `outputs`: on a main output, or on one of the `tags` of the evaluation. The promises
+        before a message are made of the times of the same GroupBy's rows before it.
 
         Args:
             columns: see `transform`.

@@ -5,9 +5,10 @@ of earlier runs (`chronon_beam.io.runs`). The run is noted in the ledger before 
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.fetcher.changes import Stays, Takeover, change_of, check_declared, save
@@ -118,35 +119,79 @@ class OpenRun:
     complete: bool = False
 
 
-@contextmanager
-def opened(store: KVStore, entry: Entry, info: ServingInfo, source: Source) -> Iterator[OpenRun]:
-    """Hold the dataset for a run, and note the run as finished if it was `complete` at the end.
+class Entering(NamedTuple):
+    """A run that is about to enter its dataset.
 
-    Args:
-        store: has the dataset.
+    Attributes:
         entry: how the run enters.
         info: see `entered`.
         source: what the run reads.
+    """
+
+    entry: Entry
+    info: ServingInfo
+    source: Source
+
+    @property
+    def dataset(self) -> str:
+        """Where the run writes."""
+        return self.info.plan.group_by.streaming_dataset
+
+    def hold(self, store: KVStore) -> Lease:
+        """The lease of the dataset, which is made if it is not there."""
+        store.create(self.dataset)
+        Ledger(store, self.dataset).create()
+        return Lease(store, self.dataset, self.entry.run.id)
+
+    def require_same_tiles(self, store: KVStore) -> None:
+        """Raise DatasetInUse if another job has changed the tiles since this one was planned."""
+        stays = stays_of(self.entry, MERGE)
+        if change_of(store, self.info, stays).info.versions != self.info.versions:
+            raise DatasetInUse(
+                f"another job has changed the tiles of {self.dataset}: start this one again"
+            )
+
+    def begin(self, store: KVStore) -> OpenRun:
+        """Note the run, and what it writes."""
+        run = open_run(store, self.dataset, self.entry, nothing_of(self.info))
+        if not run.redrives:  # letters may be redriven with selects that are mended
+            save(store, self.info, stays_of(self.entry, MERGE))
+        return OpenRun(run)
+
+    def end(self, store: KVStore, begun: OpenRun) -> None:
+        """Note the run as finished, if all of its input is in the dataset."""
+        if begun.complete and not begun.run.live:
+            _require_unchanged(begun.run, self.source)
+            Ledger(store, self.dataset).finish(begun.run)
+
+
+@contextmanager
+def opened(store: KVStore, entry: Entry, info: ServingInfo, source: Source) -> Iterator[OpenRun]:
+    """As `all_opened`, for one run; see `Entering` for the arguments."""
+    with all_opened(store, [Entering(entry, info, source)]) as begun:
+        yield begun[0]
+
+
+@contextmanager
+def all_opened(store: KVStore, runs: Sequence[Entering]) -> Iterator[list[OpenRun]]:
+    """Hold the dataset of each run, and note those as finished that are `complete` at the end.
+
+    All datasets are held before anything is written: where one cannot be, the others are let go.
 
     Raises:
-        DatasetInUse: another run writes to the dataset, or has changed its tiles.
+        DatasetInUse: another run writes to a dataset, or has changed its tiles.
         GroupByError: see `change_of`.
         RuntimeError: a file has changed while it was read.
     """
-    name, stays = info.plan.group_by.streaming_dataset, stays_of(entry, MERGE)
-    store.create(name)
-    Ledger(store, name).create()
-    with Lease(store, name, entry.run.id):
-        if change_of(store, info, stays).info.versions != info.versions:
-            raise DatasetInUse(f"another job has changed the tiles of {name}: start this one again")
-        run = open_run(store, name, entry, nothing_of(info))
-        if not run.redrives:  # letters may be redriven with selects that are mended
-            save(store, info, stays)
-        begun = OpenRun(run)
+    with ExitStack() as leases:
+        for each in runs:
+            leases.enter_context(each.hold(store))
+        for each in runs:
+            each.require_same_tiles(store)
+        begun = [each.begin(store) for each in runs]
         yield begun
-        if begun.complete and not run.live:
-            _require_unchanged(run, source)
-            Ledger(store, name).finish(run)
+        for each, run in zip(runs, begun, strict=True):
+            each.end(store, run)
 
 
 def nothing_of(info: ServingInfo) -> bytes:

@@ -3,9 +3,10 @@
 """The job on one page: how the events of one GroupBy become tiles or rows in a store.
 
 Source, store and dead letters are arguments, so the same page runs in tests, on a laptop and on a
-cluster.
+cluster. A job of several GroupBys is the same page: those that read the same share the first steps.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from chronon_beam.io.repair import Enter, WriteTiles
 from chronon_beam.io.runs.before_images import Adding
 from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write, Written
-from chronon_beam.pipeline.reading import ReadRows, RowReading
+from chronon_beam.pipeline.reading import ReadRows, ReadShared, RowReading
 from chronon_beam.transforms.convert import Converted, ConvertRows, ConvertTiles
 from chronon_beam.transforms.evaluate import columns_read
 from chronon_beam.transforms.mutations import ReportDeletes
@@ -112,12 +113,32 @@ class GroupByJob(beam.PTransform):
 
     def expand(self, root: PBegin) -> beam.PCollection[int]:
         """Read, Decode, Evaluate, and what stores; names of steps are part of a job's state."""
-        job = self.job
-        read: ReadRows = root | "Rows" >> job.reading.of(self.source)
-        stored: list[Stored] = [read.rows | name >> step for name, step in stores_of(job)]
-        failures = [failed for each in (read, *stored) for failed in each.failures]
+        read: ReadRows = root | "Rows" >> self.job.reading.of(self.source)
+        return StoreGroupBy(self.job, self.dead_letters).expand((read.rows, *read.failures))
+
+
+@dataclass
+class StoreGroupBy(beam.PTransform):
+    """What a GroupBy does with its rows; the input is the rows, and the failures before them.
+
+    Attributes:
+        job: what to compute, and where to store it.
+        dead_letters: takes the Failures of all stages.
+    """
+
+    job: Job
+    dead_letters: beam.PTransform
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, read: tuple[beam.PCollection, ...]) -> beam.PCollection[int]:
+        """Store the rows, and sink the failures."""
+        job, (rows, *failures) = self.job, read
+        stored: list[Stored] = [rows | name >> step for name, step in stores_of(job)]
+        failures += [failed for each in stored for failed in each.failures]
         if job.plan.group_by.is_entities:
-            deletes: Failures = read.rows | "Deletes" >> ReportDeletes(job.plan, job.count)
+            deletes: Failures = rows | "Deletes" >> ReportDeletes(job.plan, job.count)
             failures.append(deletes)
         sink_failures(failures, self.dead_letters)
         return [each.written for each in stored] | "Written" >> beam.Flatten()
@@ -131,6 +152,27 @@ def build(
 ) -> beam.PCollection[int]:
     """Apply the job to `root` under the GroupBy's name; see `GroupByJob`."""
     return root | job.plan.group_by.name >> GroupByJob(job, source, dead_letters)
+
+
+def build_shared(
+    root: PBegin | beam.Pipeline,
+    stores: Sequence[StoreGroupBy],
+    source: Source | beam.PTransform,
+    columns: pa.Schema,
+) -> list[beam.PCollection[int]]:
+    """Apply several GroupBys that read the same: one reading, and each stores under its own name.
+
+    The name of the reading has the names of all, since its state is theirs: a savepoint of other
+    GroupBys does not fit it.
+    """
+    readings = [each.job.reading for each in stores]
+    names = [each.job.plan.group_by.name for each in stores]
+    shared = ReadShared(readings, source, columns)
+    reads: list[ReadRows] = root | f"{'+'.join(names)}/Rows" >> shared
+    return [
+        (read.rows, *read.failures) | name >> each
+        for name, read, each in zip(names, reads, stores, strict=True)
+    ]
 
 
 class Stored(NamedTuple):

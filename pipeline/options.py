@@ -9,6 +9,7 @@ from chronon_beam.aggregator.layout import LAYOUTS
 from chronon_beam.api.dialect import DIALECTS
 from chronon_beam.io.live import Live
 from chronon_beam.pipeline.max_dead import MaxDead, parse_max_dead
+from chronon_beam.pipeline.once import Once
 from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency, parse_latency
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.triggers import Trigger, parse_trigger
@@ -62,14 +63,16 @@ def _flags(parser: argparse.ArgumentParser, title: str) -> Flags:
     return titled[0] if titled else parser.add_argument_group(title)
 
 
-def add_group_by(parser: argparse.ArgumentParser) -> None:
-    """Flags that say which GroupBy."""
+def add_group_by(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Flags that say which GroupBy; if it may be `several`, the value is a list."""
     flags = _flags(parser, "GroupBy")
     flags.add_argument(
         "--group_by",
         required=True,
         metavar="FILE",
-        help="compiled GroupBy (Thrift JSON), or a Python file that declares one (FILE:VARIABLE)",
+        action="append" if several else Once,
+        help="compiled GroupBy (Thrift JSON), or a Python file that declares one (FILE:VARIABLE)"
+        + ("; repeat it for several in one job" if several else ""),
     )
     add_dialect(parser)
 

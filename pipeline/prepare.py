@@ -1,5 +1,6 @@
 """Makes a Job from flags, and refuses what is wrong with a configuration before a job starts."""
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -33,6 +34,23 @@ from chronon_beam.transforms.spark.session import parse_ddl
 
 
 @dataclass(frozen=True)
+class SourceEvents:
+    """The events of a source.
+
+    Attributes:
+        uri: names the source.
+        source: where events come from.
+        serde: decodes its messages.
+        schema: the columns of the events.
+    """
+
+    uri: str
+    source: Source
+    serde: SerDe
+    schema: pa.Schema
+
+
+@dataclass(frozen=True)
 class Planned:
     """A GroupBy over the events of a source.
 
@@ -58,6 +76,11 @@ class Prepared:
     job: Job
     source: Source
     info: ServingInfo
+
+    @property
+    def group_by(self) -> GroupBy:
+        """What the job computes."""
+        return self.info.plan.group_by
 
     def over(self, info: ServingInfo) -> "Prepared":
         """The same job into a dataset whose tiles have the versions of `info`."""
@@ -122,19 +145,38 @@ def planned(
 ) -> Planned:
     """A GroupBy over a source's events, planned by Spark; raises as `prepare` does.
 
-    With `mutations`, the rows of an entity source are changes; otherwise they are a snapshot. With
-    `reach`, the source must be there; otherwise it is only asked for a schema that is not given.
+    With `mutations`, the rows of an entity source are changes; otherwise they are a snapshot. For
+    `reach`, see `events_of`.
+    """
+    return planned_over(group_by, events_of(uri, reach), layout, mutations)
+
+
+def events_of(uri: str, reach: bool = True) -> SourceEvents:
+    """The events of the source that `uri` names.
+
+    With `reach`, the source must be there; otherwise it is only asked for a schema that is not
+    given.
+
+    Raises:
+        UsageError, ValueError: see `open_source` and `source_serde`.
     """
     source = open_source(uri)
     if reach:
         source.reach()
-    serde, schema = source_serde(source, uri)
+    return SourceEvents(uri, source, *source_serde(source, uri))
+
+
+def planned_over(
+    group_by: GroupBy, events: SourceEvents, layout: str = "tumbling", mutations: bool = True
+) -> Planned:
+    """A GroupBy over events, planned by Spark; raises as `planned` does."""
+    schema = events.schema
     changes = schema if group_by.is_entities and mutations and is_envelope(schema) else None
     query = sql_query(group_by, unfolded_schema(changes) if changes else schema, mutations)
     plan = plan_of(group_by, compile_query(query), layout)
     # A wrong derivation is refused before anything is written.
     spark_derivations(plan)
-    return Planned(source, serde, query, plan, changes)
+    return Planned(copy(events.source), events.serde, query, plan, changes)
 
 
 def streamed_group_by(options: JobOptions) -> GroupBy:
@@ -158,7 +200,7 @@ def refuse_outputs_that_are_inputs(options: JobOptions, store: KVStore) -> None:
 
 
 def prepare(options: JobOptions, group_by: GroupBy, reach: bool = True) -> Prepared:
-    """Compile and check a job; nothing is written. For `reach`, see `planned`.
+    """Compile and check a job; nothing is written. For `reach`, see `events_of`.
 
     Raises:
         GroupByError: the GroupBy cannot be run.
@@ -166,7 +208,12 @@ def prepare(options: JobOptions, group_by: GroupBy, reach: bool = True) -> Prepa
         UsageError, ValueError: the value of a flag is wrong.
     """
     uri = source_uri(group_by, options.source, options.kafka_bootstrap)
-    found = planned(group_by, uri, options.layout, reach=reach)
+    return prepare_over(options, group_by, events_of(uri, reach))
+
+
+def prepare_over(options: JobOptions, group_by: GroupBy, events: SourceEvents) -> Prepared:
+    """Compile and check a job over events; raises as `prepare` does."""
+    found = planned_over(group_by, events, options.layout)
     found.source.count = GroupByMetrics(group_by.name)
     found.source.live = replace(options.live, reader=f"chronon-{group_by.name}")
     tiled = options.tiling is not None

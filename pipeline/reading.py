@@ -6,8 +6,11 @@ The promises of a live source are made of the times that Evaluate gives, and the
 far the source has come. So its reading step decodes and evaluates a batch before it gives it out:
 the same work, in one step of Beam instead of three. What the promises are does then not depend on
 which steps a runner runs together.
+
+Several GroupBys that read the same share one reading, and one step that decodes and evaluates.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,13 +19,19 @@ import pyarrow as pa
 from apache_beam.pvalue import PBegin
 
 from chronon_beam.api.counts import Count
-from chronon_beam.api.records import Failure
+from chronon_beam.api.records import Failure, Messages
 from chronon_beam.api.serde import SerDe
 from chronon_beam.io.sources import Source
 from chronon_beam.transforms.decode import Decode, DecodedEvents
 from chronon_beam.transforms.evaluate import Evaluate, Evaluated
 from chronon_beam.transforms.evaluation import StartRows
 from chronon_beam.transforms.rows import Rows
+from chronon_beam.transforms.shared_evaluation import (
+    DecodeAndEvaluate,
+    RowsOf,
+    StartShared,
+    outputs_by_group_by,
+)
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.stage import outputs_of
 
@@ -51,6 +60,11 @@ class RowReading:
         """Whether the source promises by the rows' times."""
         return self.closes and source.evaluates
 
+    @property
+    def start(self) -> StartRows:
+        """Decode and Evaluate in one call."""
+        return StartRows(self.serde, self.columns, self.query, self.changes, self.count)
+
     def of(self, source: Source | beam.PTransform) -> beam.PTransform:
         """The transform from a pipeline's root to `ReadRows`.
 
@@ -60,8 +74,7 @@ class RowReading:
         if not isinstance(source, Source):
             return _StepByStep(self, source)
         if self.by_event_time(source):
-            start = StartRows(self.serde, self.columns, self.query, self.changes, self.count)
-            return _AtOnce(source.rows(self.columns, start))
+            return _AtOnce(source.rows(self.columns, self.start))
         return _StepByStep(self, source.transform(self.columns))
 
 
@@ -100,3 +113,34 @@ class _AtOnce(beam.PTransform):
     def expand(self, root: PBegin) -> ReadRows:
         rows, failures = outputs_of(root | "Read" >> self.source)
         return ReadRows(rows, (failures,))
+
+
+@dataclass
+class ReadShared(beam.PTransform):
+    """From a pipeline's root to the `ReadRows` of each of several GroupBys, by one reading.
+
+    Attributes:
+        readings: what each GroupBy does with the messages.
+        source: what they all read, or a transform that gives Messages.
+        columns: all that any of them reads.
+    """
+
+    readings: Sequence[RowReading]
+    source: Source | beam.PTransform
+    columns: pa.Schema
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, root: PBegin) -> list[ReadRows]:
+        """One Read, and one step that decodes and evaluates."""
+        first, source = self.readings[0], self.source
+        start = StartShared(first.serde, self.columns, tuple(each.start for each in self.readings))
+        if isinstance(source, Source) and first.by_event_time(source):
+            outputs = root | "Read" >> source.rows(self.columns, start)
+            found = outputs_by_group_by(outputs, start)
+        else:
+            read = source.transform(self.columns) if isinstance(source, Source) else source
+            messages: beam.PCollection[Messages] = root | "Read" >> read
+            found: list[RowsOf] = messages | "DecodeAndEvaluate" >> DecodeAndEvaluate(start)
+        return [ReadRows(each.rows, (each.failures,)) for each in found]

@@ -1,8 +1,8 @@
-"""Runs a prepared job on a runner, shows its progress, and prints a summary."""
+"""Runs a job on a runner, shows its progress, and prints a summary for each of its GroupBys."""
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,35 +14,25 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from chronon_beam.api.group_by import GroupBy
-from chronon_beam.io.dead_letters.letter import Origin
-from chronon_beam.io.dead_letters.sinks import DeadLetters, open_dead_letters
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.metrics import Numbers
 from chronon_beam.io.runs.entry import Entry
-from chronon_beam.io.sources import Source
 from chronon_beam.io.units import Unit
 from chronon_beam.pipeline.closing import closes_by
-from chronon_beam.pipeline.existing import (
-    adding_of,
-    continues,
-    entered,
-    entry_of,
-    notes,
-    opened,
-    source_of,
-)
-from chronon_beam.pipeline.job import Job, build
+from chronon_beam.pipeline.existing import adding_of, all_opened, continues, entered, notes
 from chronon_beam.pipeline.jobs.second import refuse_second
 from chronon_beam.pipeline.losses import losses
 from chronon_beam.pipeline.metrics import JobCounts
 from chronon_beam.pipeline.options import JobOptions
+from chronon_beam.pipeline.parts import AskedGroupBy, JobPart, lay, readings, refuse_together
 from chronon_beam.pipeline.prepare import (
     Prepared,
+    SourceEvents,
+    events_of,
     prepare,
+    prepare_over,
     reached_store,
     refuse_outputs_that_are_inputs,
-    source_of_job,
-    streamed_group_by,
 )
 from chronon_beam.pipeline.progress import ProgressLine
 from chronon_beam.pipeline.runners import worker_logs, worker_metrics
@@ -79,47 +69,75 @@ class Done:
 
 
 def run(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> Done:
-    """Run a job to its end and print a summary to stderr.
+    """Run the job of one GroupBy; see `run_together`."""
+    return run_together([options], runner, beam_flags)[0]
+
+
+def run_together(
+    options: Sequence[JobOptions], runner: str, beam_flags: Sequence[str]
+) -> list[Done]:
+    """Run a job to its end and print a summary to stderr; gives what each GroupBy has computed.
 
     Args:
-        options: the job's flags.
+        options: the job's flags, for each of its GroupBys; they differ in nothing else.
         runner: Beam's name of the runner.
         beam_flags: the flags for Beam and its runner.
 
     Raises:
         JobFailed: the job ended in another state than done, or lost more than it may (`losses`).
-        GroupByError, QueryError, UsageError: as `streamed_group_by` and `prepare`.
+        GroupByError, QueryError, UsageError: as `streamed_group_by`, `prepare`, `refuse_together`.
         EntryRefused, ChangedFile, DatasetInUse: the run must not enter the dataset, see `entry_of`.
         JobRuns, FlinkUnreachable, FlinkRefused: see `refuse_second`.
     """
     check_runner(runner, beam_flags)
-    dead_letters = open_dead_letters(options.dead_letters)
-    group_by = streamed_group_by(options)
-    source = source_of_job(options, group_by)
-    flags = with_job_name(runner, beam_flags, group_by.name)
+    asked = [AskedGroupBy.of(each) for each in options]
+    refuse_together(asked)
+    names = sorted(each.group_by.name for each in asked)
+    flags = with_job_name(runner, beam_flags, "+".join(names))
     refuse_second(runner, flags)
-    with closing(reached_store(options.store)) as store:
-        refuse_outputs_that_are_inputs(options, store)
-        dead_letters.reach()
-        entry = entry_of(store, group_by, source, options, continues(beam_flags))
-        for line in notes(entry):
-            say(f"{group_by.name}: {line}")
-        if entry.idle:
-            return Done(group_by, {})
-        quick_start.start.short = _is_little(entry.run.units)
-        how = partial(carry_out, runner=runner, beam_flags=flags, latency=options.latency)
-        return Done(group_by, _run_entered(store, entry, options, group_by, dead_letters, how))
+    with closing(reached_store(options[0].store)) as store:
+        for each in asked:
+            refuse_outputs_that_are_inputs(each.options, store)
+        asked[0].dead_letters.reach()
+        entries = [_entry(store, each, continues(beam_flags)) for each in asked]
+        busy = [(one, entry) for one, entry in zip(asked, entries, strict=True) if not entry.idle]
+        counts: dict[str, Numbers] = {}
+        if busy:
+            quick_start.start.short = _is_little([unit for _, at in busy for unit in at.run.units])
+            latency = options[0].latency
+            how = partial(carry_out, runner=runner, beam_flags=flags, latency=latency)
+            counts = _run_entered(store, busy, how)
+    return [Done(each.group_by, counts.get(each.group_by.name, {})) for each in asked]
+
+
+def _entry(store: KVStore, asked: AskedGroupBy, with_state: bool) -> Entry:
+    """How a GroupBy enters its dataset; tells what that means for earlier runs."""
+    entry = asked.entry(store, with_state)
+    for line in notes(entry):
+        say(f"{asked.group_by.name}: {line}")
+    return entry
 
 
 def prepare_entered(
-    store: KVStore, entry: Entry, options: JobOptions, group_by: GroupBy
+    store: KVStore,
+    entry: Entry,
+    options: JobOptions,
+    group_by: GroupBy,
+    events: SourceEvents | None = None,
 ) -> Prepared:
     """The job as planned for what its dataset holds already; tells what is new of its GroupBy.
+
+    Args:
+        store: has the dataset.
+        entry: how the job enters it.
+        options: the flags of the job.
+        group_by: what it computes.
+        events: what it reads; None opens the source that the flags name.
 
     Raises:
         GroupByError, QueryError, UsageError: see `prepare` and `entered`.
     """
-    prepared = prepare(options, group_by)
+    prepared = prepare_over(options, group_by, events) if events else prepare(options, group_by)
     change = entered(store, entry, prepared.info, options.existing)
     for line in change.notes():
         say(f"{group_by.name}: {line}")
@@ -127,35 +145,64 @@ def prepare_entered(
     return replace(planned, job=replace(planned.job, adding=adding_of(entry)))
 
 
+def _parts(store: KVStore, busy: Sequence[tuple[AskedGroupBy, Entry]]) -> list[JobPart]:
+    """The parts of a job, planned; each source is opened once, so that all know it as the same."""
+    events: dict[str, SourceEvents] = {}
+    found = []
+    for asked, entry in busy:
+        say(f"{asked.options.group_by}: planning the query with Spark")
+        if asked.uri not in events:
+            events[asked.uri] = events_of(asked.uri)
+        source = events[asked.uri]
+        planned = prepare_entered(store, entry, asked.options, asked.group_by, source)
+        found.append(JobPart(asked, entry, planned))
+    return found
+
+
 def _run_entered(
-    store: KVStore,
-    entry: Entry,
-    options: JobOptions,
-    group_by: GroupBy,
-    dead_letters: DeadLetters,
-    how: partial[dict[str, Numbers]],
-) -> dict[str, int]:
-    """Run a job that may enter its dataset; gives its counts. `how` is `carry_out` on a runner."""
+    store: KVStore, busy: Sequence[tuple[AskedGroupBy, Entry]], how: partial[dict[str, Numbers]]
+) -> dict[str, Numbers]:
+    """Run a job that may enter its datasets; gives its counts. `how` is `carry_out` on a runner."""
     began = time.monotonic()
-    say(f"{options.group_by}: planning the query with Spark")
-    prepared = prepare_entered(store, entry, options, group_by)
-    job, source = prepared.job, prepared.source
-    dead_letters.origin = Origin(group_by.name, entry.run.id)
-    if source.inferred is not None:
-        say(f"{group_by.name}: {source.inferred}")
-    with opened(store, entry, prepared.info, source) as begun:
-        say(f"{group_by.name}: running on {how.keywords['runner']}")
-        if not source.bounded:
-            say(f"{group_by.name}: {closes_by(group_by, source, options.live, job.tiled)}")
-        lay = partial(_lay, job=job, source=source_of(source, entry), to=dead_letters)
-        named = [group_by.name]
-        counts = how(lay, named, buffered=job.buffered, live=not source.bounded)[group_by.name]
-        say(summary(counts, time.monotonic() - began, options.max_dead))
-        found = losses(Totals(counts), options.max_dead, options.allow_unread)
-        begun.complete = not found
-    if found:
-        raise JobFailed("; ".join([*found, *([_UNFINISHED] if source.bounded else [])]))
+    parts = _parts(store, busy)
+    names = [part.name for part in parts]
+    bounded = parts[0].source.bounded
+    with all_opened(store, [part.entering for part in parts]) as begun:
+        for line in dict.fromkeys(_beginning(parts, how.keywords["runner"])):
+            say(line)
+        buffered = any(part.prepared.job.buffered for part in parts)
+        counts = how(partial(lay, parts=parts), names, buffered=buffered, live=not bounded)
+        lost: list[str] = []
+        for part, opened_run in zip(parts, begun, strict=True):
+            found = _end(part, counts[part.name], time.monotonic() - began, len(parts) > 1)
+            opened_run.complete = not found
+            lost += found
+    if lost:
+        raise JobFailed("; ".join([*lost, *([_UNFINISHED] if bounded else [])]))
     return counts
+
+
+def _beginning(parts: Sequence[JobPart], runner: str) -> Iterator[str]:
+    """What is said before a job runs."""
+    for part in parts:
+        if part.prepared.source.inferred is not None:
+            yield f"{part.name}: {part.prepared.source.inferred}"
+    for sharing in readings(parts):
+        names = ", ".join(part.name for part in sharing)
+        together = ", with one reading" if len(sharing) > 1 else ""
+        yield f"{names}: running on {runner}{together}"
+    for part in parts:
+        if not part.source.bounded:
+            job, live = part.prepared.job, part.asked.options.live
+            yield f"{part.name}: {closes_by(part.asked.group_by, part.source, live, job.tiled)}"
+
+
+def _end(part: JobPart, counts: Numbers, took_s: float, several: bool) -> list[str]:
+    """Tells the summary of a part; gives what was lost, one reason each."""
+    options, of = part.asked.options, f"{part.name}: " if several else ""
+    say(f"{of}{summary(counts, took_s, options.max_dead)}")
+    lost = losses(Totals(counts), options.max_dead, options.allow_unread)
+    return [f"{of}{each}" for each in lost]
 
 
 def _is_little(units: Sequence[Unit]) -> bool:
@@ -170,10 +217,6 @@ _UNFINISHED = (
     "this run does not count as finished: run it again once that is mended, and it replaces what "
     "was written now"
 )
-
-
-def _lay(root: beam.Pipeline, job: Job, source: Source, to: beam.PTransform) -> Any:
-    return build(root, job, source, to)
 
 
 def carry_out(

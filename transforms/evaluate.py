@@ -5,7 +5,7 @@ Source: `ai.chronon.flink.SparkExpressionEvalFn`.
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -86,7 +86,14 @@ def columns_read(query: SqlQuery, changes: pa.Schema | None = None) -> pa.Schema
     Raises:
         QueryError: Spark refuses the query.
     """
-    inputs = compile_query(query).inputs
+    return columns_of_all([query], changes)
+
+
+def columns_of_all(queries: Sequence[SqlQuery], changes: pa.Schema | None = None) -> pa.Schema:
+    """As `columns_read`, of several queries over the same events: what any of them names."""
+    found = {field.name: field for query in queries for field in compile_query(query).inputs}
+    order = {name: at for at, name in enumerate(queries[0].schema.names)}
+    inputs = pa.schema(sorted(found.values(), key=lambda field: order[field.name]))
     return narrowed(changes, inputs) if changes else inputs
 
 

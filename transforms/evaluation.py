@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from chronon_beam.api.counts import Count, uncounted
-from chronon_beam.api.records import Messages
+from chronon_beam.api.records import FAILURES, Messages
 from chronon_beam.api.serde import SerDe
 from chronon_beam.transforms.decode import Decoding, Events
 from chronon_beam.transforms.evaluate import TIME, evaluator
@@ -42,11 +42,13 @@ class EvaluatedRows:
         """See `TimedRows.times_ms`."""
         return self.evaluated.batch.batch.column(TIME) if self.evaluated else _NO_TIMES
 
-    def outputs(self, promised_ms: pa.Array) -> Iterator[Any]:
-        """See `TimedRows.outputs`."""
+    def outputs(self, promised_ms: pa.Array | None) -> Iterator[Any]:
+        """See `TimedRows.outputs`; with None, rows keep what came with their messages."""
         yield from emitted(self.decoded._replace(batch=None), self.count)
         if self.evaluated:
-            rows = self.evaluated.batch._replace(promised_ms=promised_ms)
+            rows = self.evaluated.batch
+            if promised_ms is not None:
+                rows = rows._replace(promised_ms=promised_ms)
             yield from emitted(self.evaluated._replace(batch=rows), self.count)
 
 
@@ -62,9 +64,12 @@ class RowEvaluation:
         self._evaluate = evaluator(start.query, start.changes)
         self._count = start.count
 
-    def __call__(self, messages: Messages) -> EvaluatedRows:
+    def __call__(self, messages: Messages) -> tuple[EvaluatedRows]:
         """See `Evaluation`."""
-        decoded = self._decode(messages)
+        return (self.of(self._decode(messages)),)
+
+    def of(self, decoded: Result[Events]) -> EvaluatedRows:
+        """The rows of events that have been decoded, perhaps with more columns than are read."""
         evaluated = self._evaluate(decoded.batch) if decoded.batch.positions else None
         return EvaluatedRows(decoded, evaluated, self._count)
 
@@ -82,6 +87,16 @@ class StartRows:
     query: SqlQuery
     changes: bool = False
     count: Count = uncounted
+
+    @property
+    def counts(self) -> tuple[Count]:
+        """See `StartEvaluation`."""
+        return (self.count,)
+
+    @property
+    def tags(self) -> tuple[str]:
+        """Rows leave by the main output."""
+        return (FAILURES,)
 
     def __call__(self) -> RowEvaluation:
         """Compile the query, in the worker."""

@@ -64,6 +64,7 @@ class LogReader:
         self._at: dict[Place, int] = {}
         self._at_end: set[Place] = set()
         self._quiet_since: dict[Place, float] = {}
+        self._heard: dict[tuple[Place, int], float] = {}
 
         self._consumer = opened(Consumer, settings)
 
@@ -101,15 +102,21 @@ class LogReader:
         """Up to `most` more records that are there, or come within `within_s`."""
         return self._sorted(self._consumer.consume(most, within_s))
 
-    def idle(self, idle_s: float) -> Collection[Place]:
+    def idle(self, idle_s: float, who: int = 0) -> Collection[Place]:
         """Partitions read to their end that had no record that counts for `idle_s`, see `heard`.
 
-        No partition while brokers are down.
+        No partition while brokers are down. A record counts for one of the GroupBys that share the
+        reading, `who`, and perhaps not for the others.
         """
         if self._down_since is not None:
             return ()
         now = time.monotonic()
-        return {place for place in self._at_end if now - self._quiet_since[place] >= idle_s}
+        never = float("-inf")
+        quiet = {
+            place: max(self._quiet_since[place], self._heard.get((place, who), never))
+            for place in self._at_end
+        }
+        return {place for place, since in quiet.items() if now - since >= idle_s}
 
     def behind(self) -> int:
         """How many offsets are ahead, by what the brokers have told with the records."""
@@ -119,10 +126,9 @@ class LogReader:
         }
         return sum(max(end[1] - self._at[place], 0) for place, end in ends.items() if end)
 
-    def heard(self, place: Place) -> None:
-        """A record of the partition counts: it has not been quiet until now."""
-        if place in self._quiet_since:
-            self._quiet_since[place] = time.monotonic()
+    def heard(self, place: Place, who: int = 0) -> None:
+        """A record of the partition counts for `who`: it has not been quiet until now."""
+        self._heard[place, who] = time.monotonic()
 
     def commit(self, partitions: Iterable[Progress]) -> None:
         """Commit offsets to the consumer group, for tools that show its lag; never fails.

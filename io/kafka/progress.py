@@ -10,7 +10,8 @@ from chronon_beam.api.records import MIN_MS
 FOR_EVER = 1 << 62
 """The `stop` of a partition that is read as long as the job runs."""
 
-_VERSION = 2
+_VERSION, _SHARED_VERSION = 2, 3
+"""Of the bytes: of a reading for one GroupBy, and for several."""
 
 
 class Place(NamedTuple):
@@ -32,6 +33,7 @@ class Progress(NamedTuple):
         next_offset: the first offset that has not been read.
         stop: the first offset that is not to be read, or `FOR_EVER`.
         newest_ms: the latest time so far that counts, see `promises`; or `MIN_MS`.
+        others_ms: the same of the other GroupBys, where several share the reading.
     """
 
     place: Place
@@ -39,6 +41,23 @@ class Progress(NamedTuple):
     next_offset: int
     stop: int = FOR_EVER
     newest_ms: int = MIN_MS
+    others_ms: tuple[int, ...] = ()
+
+    def times_ms(self, number: int) -> tuple[int, ...]:
+        """The latest time of each of the `number` GroupBys that share the reading.
+
+        Raises:
+            ValueError: the partition was read for another number of GroupBys.
+        """
+        found = (self.newest_ms, *self.others_ms)
+        if len(found) == number:
+            return found
+        if len(found) > 1 or self.newest_ms > MIN_MS:
+            raise ValueError(
+                f"{self.place} was read for {len(found)} GroupBys, and this job has {number}: go "
+                "on with the same ones, or start without a savepoint"
+            )
+        return (MIN_MS,) * number
 
     @property
     def done(self) -> bool:
@@ -123,8 +142,11 @@ class VectorCoder(Coder):
 
     def encode(self, value: Vector) -> bytes:
         """The bytes that checkpoints and savepoints hold."""
-        out = bytearray([_VERSION])
+        others = max((len(each.others_ms) for each in value.partitions), default=0)
+        out = bytearray([_SHARED_VERSION if others else _VERSION])
         _put(out, value.live)
+        if others:
+            _put(out, others)
         topics = dict.fromkeys((each.place.topic, each.topic_id) for each in value.partitions)
         numbers = {topic: number for number, topic in enumerate(topics)}
         _put(out, len(topics))
@@ -135,27 +157,29 @@ class VectorCoder(Coder):
                 out += encoded
         for each in value.partitions:
             _put(out, numbers[each.place.topic, each.topic_id])
-            for number in (each.place.partition, each.next_offset, each.stop, each.newest_ms):
+            times = each.times_ms(1 + others)
+            for number in (each.place.partition, each.next_offset, each.stop, *times):
                 _put(out, number)
         return bytes(out)
 
     def decode(self, encoded: bytes) -> Vector:
         """Raises ValueError for the bytes of a version that this one does not know."""
-        if encoded[0] != _VERSION:
+        if encoded[0] not in (_VERSION, _SHARED_VERSION):
             raise ValueError(
                 f"the offsets in this checkpoint have version {encoded[0]}, this release reads "
-                f"{_VERSION}: go on with the release that wrote it"
+                f"{_VERSION} and {_SHARED_VERSION}: go on with the release that wrote it"
             )
         reader = _Varints(encoded)
         live = bool(reader.number())
+        others = reader.number() if encoded[0] == _SHARED_VERSION else 0
         topics = [(reader.text(), reader.text()) for _ in range(reader.number())]
         found = []
         while not reader.ended:
             topic, topic_id = topics[reader.number()]
             place = Place(topic, reader.number())
-            found.append(
-                Progress(place, topic_id, reader.number(), reader.number(), reader.number())
-            )
+            of, stop, newest_ms = (reader.number() for _ in range(3))
+            others_ms = tuple(reader.number() for _ in range(others))
+            found.append(Progress(place, topic_id, of, stop, newest_ms, others_ms))
         return Vector(live, tuple(found))
 
     def is_deterministic(self) -> bool:

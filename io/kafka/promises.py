@@ -6,6 +6,7 @@ are those of the job's rows, after Evaluate, in the order of offsets. The latest
 with the offset in the runner's checkpoints. So each record meets the same promise, however a log is
 cut into batches, and however often the log is read again.
 
+- Each GroupBy of a job has rows, and so promises, of its own; see `api.evaluation`.
 - All rows of a record meet the promise that was made before the record.
 - A record without a row moves no promise: a tombstone, a dead letter, or an event that a where
   filters out.
@@ -16,7 +17,7 @@ cut into batches, and however often the log is read again.
   for so long that the watermark passed over it goes on with that watermark as its promise.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,6 @@ from numpy.typing import NDArray
 
 from chronon_beam.api.evaluation import TimedRows
 from chronon_beam.api.records import MIN_MS
-from chronon_beam.io.kafka.progress import Progress
 
 AHEAD_MS = 60_000
 """How far a time may be ahead of its record's time and of this machine's clock."""
@@ -108,18 +108,17 @@ def promises(part: LogPart, rows: Sequence[TimedRows], newest_ms: int, limits: L
     return Promises(before, int(newest[-1]), len(np.unique(records[ahead])), bool(counted.any()))
 
 
-def watermark_ms(active: Iterable[Progress], disorder_ms: int, now_ms: int) -> int:
-    """What a reader promises of all its partitions.
+def watermark_ms(newest_ms: Sequence[int], disorder_ms: int, now_ms: int) -> int:
+    """What a reader promises a GroupBy of all its partitions.
 
     Args:
-        active: the partitions that are not passed over as idle.
+        newest_ms: the latest time of each partition that is not passed over as idle.
         disorder_ms: how far events may be out of order.
         now_ms: this machine's clock. It stands for the latest time when all partitions are idle.
 
     Returns:
         `MIN_MS` while a partition that may have events has shown none.
     """
-    newest = [each.newest_ms for each in active]
-    if MIN_MS in newest:
+    if MIN_MS in newest_ms:
         return MIN_MS
-    return min(newest, default=now_ms) - disorder_ms - 1
+    return min(newest_ms, default=now_ms) - disorder_ms - 1

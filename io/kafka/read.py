@@ -6,7 +6,7 @@ restriction and restores it. Kafka's consumer group is told as well, so that too
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,9 +22,9 @@ from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
-from chronon_beam.api.counts import Count
+from chronon_beam.api.counts import Count, Metric
 from chronon_beam.api.evaluation import Evaluation, StartEvaluation
-from chronon_beam.api.records import FAILURES, MIN_MS, Messages
+from chronon_beam.api.records import MIN_MS, Messages
 from chronon_beam.io.at_launch import number_of
 from chronon_beam.io.kafka.changes import Readers
 from chronon_beam.io.kafka.cluster import Cluster
@@ -78,10 +78,10 @@ class ReadFromKafka(beam.PTransform):
 
 @dataclass
 class ReadRowsFromKafka(ReadFromKafka):
-    """Live records to rows; failures on `FAILURES`. The promises are made of the rows' times.
+    """Live records to rows and failures. The promises are made of the rows' times.
 
     Attributes:
-        evaluation: starts the job's Decode and Evaluate in a worker.
+        evaluation: starts the job's Decode and Evaluate in a worker, and names the outputs.
     """
 
     evaluation: StartEvaluation = field(kw_only=True)
@@ -89,7 +89,9 @@ class ReadRowsFromKafka(ReadFromKafka):
     def expand(self, root: PBegin) -> PValue:
         """See `Source.rows`."""
         read = beam.ParDo(_LiveReadFn(self, self.evaluation))
-        return _readers(root, self) | "Read" >> read.with_outputs(FAILURES, main="rows")
+        return _readers(root, self) | "Read" >> read.with_outputs(
+            *self.evaluation.tags, main="rows"
+        )
 
 
 def _readers(root: PBegin, read: ReadFromKafka) -> beam.PCollection[tuple[int, int]]:
@@ -145,6 +147,7 @@ class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
         self._columns = read.columns
         self._live = read.live
         self._count = read.count
+        self._counts: Sequence[Count] = (read.count,)
         # Consumers are shared by all copies of this step in a process, and by no other step.
         self._step = uuid.uuid4().hex
 
@@ -195,7 +198,9 @@ class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
 
     def _opened(self, reader: Readers) -> Session:
         options = self._options()
-        return Session(options, self._live, self._group(options), reader, self._columns)
+        return Session(
+            options, self._live, self._group(options), reader, self._columns, len(self._counts)
+        )
 
     def _group(self, options: KafkaOptions) -> str:
         return options.group or self._live.reader
@@ -203,6 +208,8 @@ class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
     def _given(self, step: Step, at: Timestamp) -> Iterator[Any]:
         for name, number in step.counts.items():
             self._count(name, number)
+        for count, number in zip(self._counts, step.ahead, strict=False):
+            count(Metric.AHEAD, number)
         for output in step.outputs:
             if isinstance(output, TaggedOutput):
                 yield TaggedOutput(output.tag, TimestampedValue(output.value, at))
@@ -220,6 +227,8 @@ class _LiveReadFn(_ReadRecordsFn):
     def __init__(self, read: ReadFromKafka, evaluation: StartEvaluation | None = None) -> None:
         super().__init__(read)
         self._evaluation = evaluation
+        if evaluation is not None:
+            self._counts = evaluation.counts
         self._evaluate: Evaluation | None = None
 
     def setup(self) -> None:
@@ -250,7 +259,12 @@ class _LiveReadFn(_ReadRecordsFn):
                 yield from self._given(step, given or MIN_TIMESTAMP)
             if (promised_ms := session.watermark_ms()) > floor_ms:
                 watermark.set_watermark(Timestamp(micros=promised_ms * 1000))
-            for name, number in session.lags(promised_ms):
-                self._count(name, number, part=f"{self._step}/{element[0]}")
+            self._tell_lags(session, promised_ms, part=f"{self._step}/{element[0]}")
             session.commit_when_final(tracker.current_restriction(), finalizer)
             tracker.defer_remainder(Duration(seconds=session.pause_s()))
+
+    def _tell_lags(self, session: Session, promised_ms: int, part: str) -> None:
+        for name, number in session.lags(promised_ms):
+            self._count(name, number, part=part)
+        for who, lag_ms in session.event_time_lags():
+            self._counts[who](Metric.EVENT_TIME_LAG, lag_ms, part=part)

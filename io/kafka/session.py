@@ -3,7 +3,7 @@
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
@@ -41,12 +41,14 @@ class Step(NamedTuple):
     Attributes:
         progress: how far; must be claimed from the tracker before `outputs` are given out.
         outputs: Messages, or what the job has made of them.
-        counts: the metrics `tombstones`, `ahead` and `lost`.
+        counts: the metrics `tombstones` and `lost`.
+        ahead: the metric `ahead` of each GroupBy that shares the reading.
     """
 
     progress: Progress
     outputs: Iterable[Any] = ()
     counts: Mapping[str, int] = {}
+    ahead: Sequence[int] = ()
 
 
 class Session:
@@ -58,16 +60,24 @@ class Session:
         group: the consumer group to which offsets are committed.
         reader: which of the source's readers it is.
         columns: the columns that the job reads; other attributes of records are not made.
+        number: how many GroupBys share the reading.
     """
 
     def __init__(
-        self, options: KafkaOptions, live: Live, group: str, reader: Readers, columns: pa.Schema
+        self,
+        options: KafkaOptions,
+        live: Live,
+        group: str,
+        reader: Readers,
+        columns: pa.Schema,
+        number: int = 1,
     ) -> None:
         self._bounded = options.bounded
         self._discover_s = options.discover_ms / 1000
         self._live = live
         self._reader = reader
         self._columns = columns
+        self._number = number
         self._consumer = LogReader(options, group)
         self._cluster = Cluster(options, _ASK_S)
         self._partitions: dict[Place, Progress] = {}
@@ -116,10 +126,14 @@ class Session:
             polled = self._consumer.more(ROWS, wait_s if self._bounded else 0.0)
 
     def watermark_ms(self) -> int:
-        """The watermark of the reader, from the promises of all its partitions."""
-        idle = {*self._consumer.idle(self._live.idle_ms / 1000), *self._missing}
+        """The watermark of the reader: of all partitions, and for the slowest GroupBy."""
+        return min(map(self._watermark_of, range(self._number)))
+
+    def _watermark_of(self, who: int) -> int:
+        idle = {*self._consumer.idle(self._live.idle_ms / 1000, who), *self._missing}
         active = [each for place, each in self._partitions.items() if place not in idle]
-        return watermark_ms(active, self._live.disorder_ms, _now_ms())
+        newest_ms = [each.times_ms(self._number)[who] for each in active]
+        return watermark_ms(newest_ms, self._live.disorder_ms, _now_ms())
 
     def lags(self, watermark_ms: int) -> Iterator[tuple[Metric, int]]:
         """How far reading is behind after `read`, as gauges; what is not known is left out.
@@ -127,13 +141,18 @@ class Session:
         Args:
             watermark_ms: of the reader.
         """
-        now_ms = _now_ms()
         yield Metric.READ_LAG, self._consumer.behind()
         if watermark_ms > MIN_MS:
-            yield Metric.WATERMARK_LAG, max(now_ms - watermark_ms, 0)
-        newest_ms = max((each.newest_ms for each in self._partitions.values()), default=MIN_MS)
-        if self._has_read and newest_ms > MIN_MS:
-            yield Metric.EVENT_TIME_LAG, max(now_ms - newest_ms, 0)
+            yield Metric.WATERMARK_LAG, max(_now_ms() - watermark_ms, 0)
+
+    def event_time_lags(self) -> Iterator[tuple[int, int]]:
+        """How old the newest event is, by the index of the GroupBy; after `read` has read some."""
+        if not self._has_read:
+            return
+        times = [each.times_ms(self._number) for each in self._partitions.values()]
+        for who, newest_ms in enumerate(map(max, zip(*times, strict=True))):
+            if newest_ms > MIN_MS:
+                yield who, max(_now_ms() - newest_ms, 0)
 
     def pause_s(self) -> int:
         """Whole seconds until the next bundle: a reader without partitions need not poll."""
@@ -205,16 +224,25 @@ class Session:
 
     def _promised(self, step: Step, messages: list[Messages], part: LogPart, floor_ms: int) -> Step:
         """The step with promises: by the rows that the job makes, before it is claimed."""
+        progress = step.progress
         rows = [timed(each, part, self._evaluate) for each in messages]
         limits = Limits(floor_ms, self._live.disorder_ms, _now_ms())
-        made = promises(part, rows, step.progress.newest_ms, limits)
-        if made.counted:
-            self._consumer.heard(step.progress.place)
+        made = [
+            promises(part, [each[who] for each in rows], newest_ms, limits)
+            for who, newest_ms in enumerate(progress.times_ms(self._number))
+        ]
+        for who in (who for who, each in enumerate(made) if each.counted):
+            self._consumer.heard(progress.place, who)
         outputs = chain.from_iterable(
-            each.outputs(pa.array(made.before_ms[part.indices(each.positions)])) for each in rows
+            found.outputs(pa.array(mine.before_ms[part.indices(found.positions)]))
+            for each in rows
+            for found, mine in zip(each, made, strict=True)
         )
-        progress = step.progress._replace(newest_ms=made.newest_ms)
-        return Step(progress, outputs, {**step.counts, Metric.AHEAD: made.ahead})
+        newest_ms, *others_ms = (each.newest_ms for each in made)
+        progress = progress._replace(newest_ms=newest_ms, others_ms=tuple(others_ms))
+        return step._replace(
+            progress=progress, outputs=outputs, ahead=[each.ahead for each in made]
+        )
 
     def _messages(
         self, source: str, records: list[Message], offsets: list[int]

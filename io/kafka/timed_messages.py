@@ -1,7 +1,8 @@
 """Messages as they are, with the records' own times: for jobs that need no rows' times."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -36,13 +37,15 @@ class TimedMessages:
         yield self.messages._replace(promised_ms=promised_ms)
 
 
-def timed(messages: Messages, part: LogPart, evaluate: Evaluation | None) -> TimedRows:
-    """What the job makes of messages, or the messages where it asks for them as they are."""
+def timed(messages: Messages, part: LogPart, evaluate: Evaluation | None) -> Sequence[TimedRows]:
+    """What each GroupBy makes of messages, or the messages where the job asks for them."""
     if evaluate is not None:
         return evaluate(messages)
-    return TimedMessages(messages, part.times_ms[part.indices(messages.positions)])
+    return [TimedMessages(messages, part.times_ms[part.indices(messages.positions)])]
 
 
 def letter_outputs(letter: Messages, evaluate: Evaluation | None) -> Iterator[Any]:
     """What the reading step yields for Messages that say what could not be read."""
-    return iter([letter]) if evaluate is None else evaluate(letter).outputs(_NONE)
+    if evaluate is None:
+        return iter([letter])
+    return chain.from_iterable(each.outputs(_NONE) for each in evaluate(letter))

@@ -2,9 +2,14 @@
 
 import json
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
 
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.command import DONE, FAILED, Command
+from chronon_beam.pipeline.run_flags import one_by_one
+
+if TYPE_CHECKING:  # `--help` must not wait for it
+    from chronon_beam.api.group_by import GroupBy
 
 _EXAMPLE = """example:
   chronon-beam plan --group_by examples/ice_cream/group_by.py \\
@@ -20,7 +25,7 @@ ends with exit code 1."""
 
 def _add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    flags.add_group_by(parser)
+    flags.add_group_by(parser, several=True)
     flags.add_source(parser, required=False)
     flags.add_live(parser)
     flags.add_store(parser, required=False)
@@ -32,16 +37,32 @@ def _add_flags(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, beam_flags: list[str]) -> int:
-    from chronon_beam.pipeline.closing import closes_by
-    from chronon_beam.pipeline.describe import as_text, describe
-    from chronon_beam.pipeline.existing import continues
-    from chronon_beam.pipeline.prepare import loaded_group_by, planned
+    from chronon_beam.pipeline.describe import as_text
+    from chronon_beam.pipeline.parts import refuse_group_bys
+    from chronon_beam.pipeline.prepare import loaded_group_by
     from chronon_beam.pipeline.runners import beam_flags as beams
+
+    flags.check_flags(beam_flags, beams.known(arguments.runner))
+    each = one_by_one(arguments)
+    group_bys = [loaded_group_by(one.group_by, one.dialect) for one in each]
+    refuse_group_bys(group_bys)
+    plans = [
+        _planned(group_by, one, beam_flags) for group_by, one in zip(group_bys, each, strict=True)
+    ]
+    texts = [json.dumps(found) if arguments.json else as_text(found) for found in plans]
+    print(("\n" if arguments.json else "\n\n").join(texts))
+    refused = any(found["store"] and found["store"]["refused"] for found in plans)
+    return FAILED if refused else DONE
+
+
+def _planned(group_by: "GroupBy", arguments: Namespace, beam_flags: list[str]) -> dict[str, Any]:
+    from chronon_beam.pipeline.closing import closes_by
+    from chronon_beam.pipeline.describe import describe
+    from chronon_beam.pipeline.existing import continues
+    from chronon_beam.pipeline.prepare import planned
     from chronon_beam.pipeline.runners.choose import warnings_of
     from chronon_beam.pipeline.takeover import takeover
 
-    flags.check_flags(beam_flags, beams.known(arguments.runner))
-    group_by = loaded_group_by(arguments.group_by, arguments.dialect)
     options, source = flags.job_options(arguments), arguments.source
     over = planned(group_by, source, options.layout) if source else None
     found = describe(group_by, over.plan if over else None)
@@ -54,8 +75,7 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
             found["warnings"].append(over.source.inferred)
         if arguments.store:
             found["store"] = takeover(options, over.plan, continues(beam_flags))
-    print(json.dumps(found) if arguments.json else as_text(found))
-    return FAILED if found["store"] and found["store"]["refused"] else DONE
+    return found
 
 
 COMMAND = Command(

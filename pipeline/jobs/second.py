@@ -29,8 +29,19 @@ def refuse_second(runner: str, flags: Sequence[str]) -> None:
     if runner != "FlinkRunner" or master in LOCAL_MASTERS or given.get("job_endpoint"):
         return
     for job in FlinkRest(master).jobs():
-        if job.name == name and not job.has_ended:
-            raise JobRuns(_RUNS.format(name=name, id=job.job_id, state=job.state, master=master))
+        if _share(job.name, name or "") and not job.has_ended:
+            raise JobRuns(
+                _RUNS.format(name=job.name, id=job.job_id, state=job.state, master=master)
+            )
+
+
+def _share(name: str, other: str) -> bool:
+    """Whether two jobs have a GroupBy in common; the name of a job of several has all of theirs.
+
+    >>> _share("shop.orders", "shop.orders+shop.returns"), _share("shop.orders", "shop.orders.v2")
+    (True, False)
+    """
+    return not set(name.split("+")).isdisjoint(other.split("+"))
 
 
 _RUNS = (

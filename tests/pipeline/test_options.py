@@ -8,6 +8,7 @@ from chronon_beam.io.live import Live
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.max_dead import MaxDead
 from chronon_beam.pipeline.options import UsageError, check_flags, job_options
+from chronon_beam.pipeline.run_flags import one_by_one
 from chronon_beam.pipeline.runners import beam_flags
 from chronon_beam.pipeline.runners.latency import LEVELS
 from chronon_beam.transforms.tiling.settings import Late, Tiling
@@ -41,6 +42,25 @@ def test_shards_are_as_many_as_the_runner_has_use_for() -> None:
     on_flink = job_options(parsed("--runner=FlinkRunner")).tiling
     assert on_flink == Tiling()
     assert on_flink.shards == 4
+
+
+def test_a_command_of_one_group_by_refuses_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed("--group_by=h.py")
+    assert "--group_by: this command takes one GroupBy: call it for each" in capsys.readouterr().err
+
+
+def test_flags_are_those_of_each_of_several_group_bys() -> None:
+    parser = argparse.ArgumentParser()
+    flags.add_group_by(parser, several=True)
+    flags.add_store(parser)
+    given = parser.parse_args(["--group_by=a.py", "--store=null:", "--group_by=b.py"])
+    assert [vars(one) for one in one_by_one(given)] == [
+        {"group_by": place, "store": "null:", "dialect": None} for place in ("a.py", "b.py")
+    ]
+    given.group_by.append("a.py")
+    with pytest.raises(UsageError, match=r"--group_by=a\.py: it is given twice"):
+        one_by_one(given)
 
 
 def test_flags_become_options() -> None:

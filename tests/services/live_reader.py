@@ -6,23 +6,25 @@ crash.
 """
 
 import random
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.runners.sdf_utils import RestrictionTrackerView, ThreadsafeRestrictionTracker
 
-from chronon_beam.api.records import MIN_MS, Failure
+from chronon_beam.api.records import FAILURES, MIN_MS, Failure
 from chronon_beam.io.kafka.progress import VectorCoder, VectorTracker
 from chronon_beam.io.kafka.read import ReadRowsFromKafka, _LiveReadFn
 from chronon_beam.io.kafka.source import KafkaSource
 from chronon_beam.io.live import Live
 from chronon_beam.io.sources import open_source
 from chronon_beam.pipeline.job import Job
-from chronon_beam.transforms.evaluation import StartRows
+from chronon_beam.transforms.evaluate import columns_of_all
 from chronon_beam.transforms.rows import Rows
+from chronon_beam.transforms.shared_evaluation import StartShared
 
 ELEMENT = (0, 1)
 """The only reader of its source."""
@@ -41,10 +43,11 @@ class Reached(NamedTuple):
 
 @dataclass
 class Bundle:
-    """What a bundle has given."""
+    """What a bundle has given; `shared` is what it gave to GroupBys that share it, by tags."""
 
     rows: list[Rows]
     failures: list[Failure]
+    shared: defaultdict[str, list[Any]]
     counts: dict[str, int]
     reached: Reached
 
@@ -57,17 +60,19 @@ class Finalizer:
 
 
 class LiveReader:
-    """Reads the topic of a URI for a job, in one process until it is closed."""
+    """Reads the topic of a URI for one job or several, in one process until it is closed."""
 
-    def __init__(self, uri: str, job: Job, live: Live) -> None:
+    def __init__(self, uri: str, job: Job, live: Live, *more: Job) -> None:
         source = open_source(uri)
         assert isinstance(source, KafkaSource)
         self._counts: dict[str, int] = {}
-        reading = job.reading
-        start = StartRows(
-            reading.serde, reading.columns, reading.query, reading.changes, self._count
+        each = tuple(
+            replace(one.reading.start, count=self._count)  # all of them count as one
+            for one in (job, *more)
         )
-        read = ReadRowsFromKafka(source.options, job.columns, live, self._count, evaluation=start)
+        columns = columns_of_all([one.query for one in (job, *more)])
+        start = StartShared(each[0].serde, columns, each) if more else each[0]
+        read = ReadRowsFromKafka(source.options, columns, live, self._count, evaluation=start)
         self._fn = _LiveReadFn(read, start)
         self._fn.setup()
 
@@ -84,10 +89,12 @@ class LiveReader:
             VectorTracker(VectorCoder().decode(reached.restriction))
         )
         watermark = ManualWatermarkEstimator(reached.watermark)
-        found = Bundle([], [], {}, reached)
+        found = Bundle([], [], defaultdict(list), {}, reached)
         view, residual, given = RestrictionTrackerView(tracker), None, None
         for output in self._fn.process(ELEMENT, Finalizer(), view, watermark):
-            if isinstance(output, TaggedOutput):
+            if isinstance(output, TaggedOutput) and output.tag != FAILURES:
+                found.shared[output.tag].append(output.value.value)
+            elif isinstance(output, TaggedOutput):
                 found.failures.append(output.value.value)
             else:
                 found.rows.append(output.value)

@@ -55,7 +55,7 @@ MESSAGES = messages_of(
 
 
 def test_each_row_has_its_time_and_the_offset_of_its_message(evaluation: RowEvaluation) -> None:
-    found = evaluation(MESSAGES)
+    (found,) = evaluation(MESSAGES)
     assert (found.positions, found.times_ms.to_pylist()) == ([10, 10, 20], [5, 5, 3])
 
 
@@ -64,7 +64,7 @@ def test_rows_failures_and_counts_are_those_of_the_two_steps(evaluation: RowEval
     decoded = decode_messages(MESSAGES, decoder)
     evaluated = evaluator(QUERY)(decoded.batch)
     promised_ms = pa.array([1, 1, 2], pa.int64())
-    *letters, rows = evaluation(MESSAGES).outputs(promised_ms)
+    *letters, rows = evaluation(MESSAGES)[0].outputs(promised_ms)
     assert isinstance(rows, Rows)
     assert rows == evaluated.batch._replace(promised_ms=promised_ms)
     assert all(isinstance(each, TaggedOutput) and each.tag == FAILURES for each in letters)
@@ -84,7 +84,7 @@ def test_nothing_is_counted_before_the_outputs_are_taken(evaluation: RowEvaluati
 
 def test_what_could_not_be_read_is_a_letter_without_rows(evaluation: RowEvaluation) -> None:
     lost = Messages("topic/0", [7], [b""], error="offsets 7 to 9 were deleted")
-    found = evaluation(lost)
+    (found,) = evaluation(lost)
     assert (found.positions, len(found.times_ms)) == ([], 0)
     (letter,) = found.outputs(pa.array([], pa.int64()))
     assert (letter.value.step, letter.value.position) == ("Read", 7)

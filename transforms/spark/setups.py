@@ -2,10 +2,11 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+from zipfile import ZipFile
 
 from chronon_beam.transforms.spark.errors import (
     SPARK_ERRORS,
@@ -17,6 +18,11 @@ from chronon_beam.transforms.spark.java_value import JavaValue
 
 _HIVE_FUNCTION = re.compile(
     r"\s*CREATE\s+(OR\s+REPLACE\s+)?(TEMPORARY\s+)?FUNCTION\s+(IF\s+NOT\s+EXISTS\s+)?\S+\s+AS\s*['\"]",
+    re.IGNORECASE,
+)
+_FUNCTION = re.compile(
+    r"\s*CREATE\s+(OR\s+REPLACE\s+)?(?P<temporary>TEMPORARY\s+)?FUNCTION\s+"
+    r"(IF\s+NOT\s+EXISTS\s+)?(?P<name>[\w.`]+)",
     re.IGNORECASE,
 )
 _ADD_JAR = re.compile(r"\s*ADD\s+JARS?\s+(.+)", re.IGNORECASE | re.DOTALL)
@@ -58,6 +64,41 @@ def check_jars(setups: Iterable[str]) -> None:
         for jar in local_jars(setup):
             if not Path(jar).is_file():
                 raise QueryError(f"setup `{setup}`: there is no file {jar} on this machine")
+
+
+def refuse_other_functions(setups: Mapping[str, Sequence[str]]) -> None:
+    """Refuse setups of several GroupBys that would take the place of one another in one JVM.
+
+    Temporary functions are of one GroupBy. What is not temporary, and what is in jars, all of them
+    see: the first to define a name or a class would decide for the others.
+
+    Args:
+        setups: of each GroupBy, by its name.
+
+    Raises:
+        QueryError: two GroupBys define a function, or a class, in two ways.
+    """
+    check_jars(setup for each in setups.values() for setup in each)
+    seen: dict[str, tuple[str, object]] = {}
+    for group_by, statements in setups.items():
+        for name, meaning in (found for each in statements for found in _defined(each)):
+            other, known = seen.setdefault(name, (group_by, meaning))
+            if known != meaning:
+                raise QueryError(
+                    f"{group_by} and {other} define {name} in two ways, and one job has one JVM: "
+                    "rename one of them, or run the two as two jobs"
+                )
+
+
+def _defined(setup: str) -> Iterator[tuple[str, object]]:
+    """The names that a statement defines for all queries of a JVM, each with what it means."""
+    if (function := _FUNCTION.match(setup)) and not function["temporary"]:
+        yield f"function {function['name'].lower()}", " ".join(setup.split())
+    for jar in local_jars(setup):
+        with ZipFile(jar) as opened:
+            for each in opened.infolist():
+                if each.filename.endswith(".class"):
+                    yield f"class {each.filename[:-6].replace('/', '.')}", each.CRC
 
 
 def run_setup(session: JavaValue, setup: str) -> None:

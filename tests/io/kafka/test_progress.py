@@ -15,19 +15,19 @@ from chronon_beam.io.kafka.progress import (
 )
 
 PLACES = st.builds(Place, st.text(min_size=1, max_size=5), st.integers(0, 2**31 - 1))
-PROGRESS = st.builds(
-    Progress,
-    PLACES,
-    st.text(max_size=5),
-    st.integers(0, 2**62),
-    st.integers(0, FOR_EVER),
-    st.integers(MIN_MS, 2**62),
-)
-VECTORS = st.builds(
-    Vector,
-    st.booleans(),
-    st.lists(PROGRESS, max_size=8, unique_by=lambda each: each.place).map(tuple),
-)
+TIMES = st.integers(MIN_MS, 2**62)
+
+
+def vectors(others: int) -> st.SearchStrategy[Vector]:
+    """Of a reading that a GroupBy shares with so many others."""
+    times = st.lists(TIMES, min_size=others, max_size=others).map(tuple)
+    counts = (st.integers(0, 2**62), st.integers(0, FOR_EVER), TIMES)
+    progress = st.builds(Progress, PLACES, st.text(max_size=5), *counts, times)
+    listed = st.lists(progress, max_size=8, unique_by=lambda each: each.place)
+    return st.builds(Vector, st.booleans(), listed.map(tuple))
+
+
+VECTORS = st.integers(0, 3).flatmap(vectors)
 ORDERS = Place("orders", 3)
 
 
@@ -43,9 +43,17 @@ def test_the_bytes_are_those_of_checkpoints_that_exist() -> None:
     assert VectorCoder().decode(encoded) == vector
 
 
+def test_a_partition_read_for_other_group_bys_is_refused() -> None:
+    assert Progress(ORDERS, "id", 0).times_ms(2) == (MIN_MS, MIN_MS)
+    assert Progress(ORDERS, "id", 3, newest_ms=5, others_ms=(7,)).times_ms(2) == (5, 7)
+    for read in (Progress(ORDERS, "id", 3, newest_ms=5), Progress(ORDERS, "id", 3, others_ms=(7,))):
+        with pytest.raises(ValueError, match=r"orders/3 was read for . GroupBys, and this job has"):
+            read.times_ms(3)
+
+
 def test_bytes_of_a_later_release_are_refused() -> None:
-    with pytest.raises(ValueError, match="version 3, this release reads 2"):
-        VectorCoder().decode(b"\x03\x02\x00")
+    with pytest.raises(ValueError, match="version 4, this release reads 2 and 3"):
+        VectorCoder().decode(b"\x04\x02\x00")
 
 
 @given(VECTORS, st.lists(st.tuples(st.integers(0, 7), st.integers(0, 1000)), max_size=10))

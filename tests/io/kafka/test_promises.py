@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.api.records import MIN_MS
-from chronon_beam.io.kafka.progress import Place, Progress
 from chronon_beam.io.kafka.promises import (
     AHEAD_MS,
     Limits,
@@ -158,16 +157,12 @@ def test_rows_of_one_record_meet_one_promise_and_the_latest_of_them_counts() -> 
     assert made(log, 0, 2, MIN_MS).before_ms.tolist() == [MIN_MS, 749]
 
 
-def progress(newest_ms: int) -> Progress:
-    return Progress(Place("a", newest_ms % 7), "id", 0, newest_ms=newest_ms)
-
-
 def test_the_watermark_is_that_of_the_slowest_partition() -> None:
-    assert watermark_ms([progress(300), progress(100)], DISORDER_MS, NOW_MS) == 49
+    assert watermark_ms([300, 100], DISORDER_MS, NOW_MS) == 49
 
 
 def test_a_partition_that_has_shown_nothing_yet_holds_the_watermark_back() -> None:
-    assert watermark_ms([progress(300), progress(MIN_MS)], DISORDER_MS, NOW_MS) == MIN_MS
+    assert watermark_ms([300, MIN_MS], DISORDER_MS, NOW_MS) == MIN_MS
 
 
 def test_when_all_are_idle_the_clock_moves_the_watermark() -> None:

@@ -19,6 +19,13 @@ def test_a_job_of_that_name_that_has_not_ended_is_named_with_the_way_out(
     assert f"`chronon-beam jobs stop {ORDERS} --flink_master={master}`" in str(told.value)
 
 
+@pytest.mark.parametrize("name", [f"shop.carts.v1+{ORDERS}", f"{ORDERS}+shop.returns.v1"])
+def test_a_job_of_several_group_bys_runs_for_each_of_them(flink: Flink, name: str) -> None:
+    master = flink({OVERVIEW: Given({"jobs": [job(name=name)]})}).url
+    with pytest.raises(JobRuns, match=f"^{name.replace('+', '.')} runs already"):
+        refuse_second("FlinkRunner", [f"--flink_master={master}", NAMED])
+
+
 @pytest.mark.parametrize("other", [job(state="FINISHED"), job(name="shop.returns.v1")])
 def test_a_job_that_has_ended_or_has_another_name_is_no_obstacle(flink: Flink, other: dict) -> None:
     answers = flink({OVERVIEW: Given({"jobs": [other]})})

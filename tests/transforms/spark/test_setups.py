@@ -1,5 +1,7 @@
 """Setups make functions before the query is planned."""
 
+from zipfile import ZipFile
+
 import pyarrow as pa
 import pytest
 
@@ -7,6 +9,7 @@ from chronon_beam.transforms.spark.compiled_query import compile_query
 from chronon_beam.transforms.spark.errors import QueryError
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.spark.session import parse_ddl
+from chronon_beam.transforms.spark.setups import refuse_other_functions
 
 HIVE_UPPER = "org.apache.hadoop.hive.ql.udf.generic.GenericUDFUpper"
 
@@ -50,6 +53,30 @@ def test_a_setup_that_fails_is_named():
 def test_a_missing_jar_is_named(setup):
     with pytest.raises(QueryError, match=r"there is no file /no/such\.jar on this machine"):
         compile_query(query("n", setup))
+
+
+def test_temporary_functions_of_two_group_bys_are_beside_each_other():
+    refuse_other_functions({"a": [plus(1)], "b": [plus(2)]})
+    assert value(query("plus(n)", plus(1000))) == 1001
+    assert value(query("plus(n)", plus(2000))) == 2001
+
+
+def test_lasting_functions_of_two_group_bys_must_be_the_same():
+    made = "CREATE FUNCTION Upper2 AS 'a.Upper'"
+    refuse_other_functions({"a": [made], "b": [f"{made[:6]}  {made[7:]}"]})
+    with pytest.raises(QueryError, match="b and a define function upper2 in two ways"):
+        refuse_other_functions({"a": [made], "b": ["create or replace function upper2 as 'b.U'"]})
+
+
+def test_classes_of_two_group_bys_must_be_the_same(tmp_path):
+    for name, content in (("one", "1"), ("same", "1"), ("other", "2")):
+        with ZipFile(tmp_path / f"{name}.jar", "w") as jar:
+            jar.writestr("shop/Upper.class", content)
+            jar.writestr("META-INF/MANIFEST.MF", name)
+    one, same, other = (f"ADD JAR {tmp_path}/{name}.jar" for name in ("one", "same", "other"))
+    refuse_other_functions({"a": [one], "b": [same, one]})
+    with pytest.raises(QueryError, match=r"b and a define class shop\.Upper in two ways"):
+        refuse_other_functions({"a": [one], "b": [other]})
 
 
 def test_a_function_of_a_hive_class_works_and_older_queries_stay():
