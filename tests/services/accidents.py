@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,7 +14,10 @@ from kafka_broker import KafkaBroker
 from kafka_day import Day
 from waiting import eventually
 
-OUTAGE_S = 4.0
+LONGEST_OUTAGE_S = float(os.environ.get("CHRONON_BEAM_OUTAGE_S", "10"))
+"""Broker and store are away for as long as this at most. Two minutes have been tried by hand."""
+
+SHORTEST_OUTAGE_S = 4.0
 """Longer than a call to the store may take."""
 
 NOTICED_S = 60.0
@@ -45,8 +48,14 @@ class Accidents:
 
     def drawn(self) -> list[Accident]:
         """The accidents of a day, in an order that is drawn."""
-        both = [self.task_manager, self.worker] * 2
-        return self.chance.sample([*both, self.kafka, self.bigtable], 6)
+        twice = [self.task_manager, self.worker] * 2
+        once = [self.job_manager, self.spark, self.kafka, self.bigtable]
+        return self.chance.sample([*twice, *once], len(twice) + len(once))
+
+    def job_manager(self) -> None:
+        """The JobManager is killed; another one, which counts anew, takes the job over."""
+        self.cluster.replace_job_manager()
+        assert eventually(lambda: self._restored() > 0)
 
     def task_manager(self) -> None:
         """A TaskManager is killed, and another one started."""
@@ -60,22 +69,42 @@ class Accidents:
         before = self._restored()
 
         def struck() -> bool:
-            with suppress(ProcessLookupError, IndexError):
-                os.kill(self.chance.choice(self.cluster.workers()), signal.SIGKILL)
-                return eventually(lambda: self._restored() > before, NOTICED_S)
-            return False
+            self._wait_for_moment()
+            return self._killed_one_of(self.cluster.workers()) and eventually(
+                lambda: self._restored() > before, NOTICED_S
+            )
 
         assert eventually(struck)
 
+    def spark(self) -> None:
+        """The JVM in which a worker evaluates is killed; the worker notices at its next batch."""
+        assert eventually(lambda: self._killed_one_of(self.cluster.spark_jvms()))
+
+    def _killed_one_of(self, processes: Sequence[int]) -> bool:
+        """Whether there was one to kill."""
+        with suppress(ProcessLookupError, IndexError):
+            os.kill(self.chance.choice(processes), signal.SIGKILL)
+            return True
+        return False
+
+    def _wait_for_moment(self) -> None:
+        """Half of the time, wait until a checkpoint is under way: what is killed is late for it."""
+        if self.chance.random() < 0.5:
+            eventually(lambda: self._checkpoints("in_progress") > 0, NOTICED_S)
+
     def kafka(self) -> None:
-        """The broker is killed, and started again."""
+        """The broker is killed, and started again after a while."""
         self.broker.kill()
+        time.sleep(self._outage_s())
         self.broker.start()
 
     def bigtable(self) -> None:
         """The store answers no call for a while. Killed, it would lose all that it holds."""
         with self.emulator.halted():
-            time.sleep(OUTAGE_S)
+            time.sleep(self._outage_s())
+
+    def _outage_s(self) -> float:
+        return self.chance.uniform(SHORTEST_OUTAGE_S, LONGEST_OUTAGE_S)
 
     def passed(self, events: int) -> None:
         """Wait until so many more events have been produced, or all."""

@@ -1,7 +1,7 @@
 """A Flink cluster of one JobManager and TaskManagers, as processes of the test session.
 
 They run from the job server's jar, which holds all of Flink: neither a Flink distribution nor
-Docker is needed.
+Docker is needed. The cluster is highly available by a ZooKeeper: jobs outlive their JobManager.
 """
 
 import json
@@ -18,6 +18,7 @@ from typing import Any
 
 from apache_beam.utils.subprocess_server import pick_port
 from processes import processes_with
+from zookeeper import ZooKeeper
 
 from chronon_beam.pipeline.runners import guard
 from chronon_beam.pipeline.runners.job_server import module_options
@@ -48,6 +49,25 @@ _MEMORY = {
     "taskmanager.memory.jvm-overhead.min": 192 * _MIB,
     "taskmanager.memory.jvm-overhead.max": 192 * _MIB,
 }
+_SETTINGS = {
+    "jobmanager.rpc.address": "localhost",
+    "jobmanager.memory.process.size": "1024m",
+    "rest.address": "localhost",
+    "taskmanager.host": "localhost",
+    "taskmanager.numberOfTaskSlots": SLOTS,
+    "cluster.evenly-spread-out-slots": "true",
+    "high-availability.type": "zookeeper",
+    # A JobManager that was killed leads until its session has timed out.
+    "high-availability.zookeeper.client.session-timeout": 20000,
+    "high-availability.zookeeper.client.tolerate-suspended-ephemeral-nodes": "true",
+    "execution.buffer-timeout.interval": "20 ms",
+    "restart-strategy.type": "fixed-delay",
+    "restart-strategy.fixed-delay.attempts": 50,
+    "restart-strategy.fixed-delay.delay": "1 s",
+    # A TaskManager is lost as soon as two of these have failed, or after the timeout.
+    "heartbeat.interval": 1000,
+    "heartbeat.timeout": 10000,
+}
 
 
 class FlinkCluster:
@@ -73,15 +93,22 @@ class FlinkCluster:
         rest_port, rpc_port, blob_port = pick_port(None, None, None)
         self.master = f"localhost:{rest_port}"
         self.rest_url = f"http://{self.master}"
+        self._zookeeper = ZooKeeper(jar, directory)
         self._write_configuration(rest_port, rpc_port, blob_port)
-        entry = f"{_RUNTIME}.entrypoint.StandaloneSessionClusterEntrypoint"
-        self._job_manager = self._start("job_manager", ["-Xmx512m"], entry, {})
         self._task_managers: list[subprocess.Popen[bytes]] = []
+        self._job_manager = self._started_job_manager()
         try:
             self.start_task_manager()
         except BaseException:
             self.stop()
             raise
+
+    def replace_job_manager(self) -> None:
+        """Kill -9 the JobManager, start another, and wait until all TaskManagers are with it."""
+        os.kill(guard.wait_for_child(self._job_manager), signal.SIGKILL)
+        self._job_manager.wait()
+        self._job_manager = self._started_job_manager()
+        self._wait(lambda: len(self._known()) >= len(self._task_managers))
 
     def start_task_manager(self) -> None:
         """Start one more TaskManager and wait until the JobManager knows it."""
@@ -106,11 +133,18 @@ class FlinkCluster:
 
     def workers(self) -> list[int]:
         """The process ids of the Python workers."""
-        return [each for each in processes_with(str(self._directory)) if _is_worker(each)]
+        return self._processes_of(b"sdk_worker_main")
+
+    def spark_jvms(self) -> list[int]:
+        """The process ids of the JVMs in which workers evaluate."""
+        return self._processes_of(b"org.apache.spark.api.python.PythonGatewayServer")
+
+    def _processes_of(self, program: bytes) -> list[int]:
+        return [each for each in processes_with(str(self._directory)) if _runs(each, program)]
 
     def jobs(self) -> dict[str, str]:
         """The status of every job by its id."""
-        return {job["id"]: job["status"] for job in self._call("/jobs")["jobs"]}
+        return {job["id"]: job["status"] for job in self._ask("/jobs")["jobs"]}
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job and wait until it is no longer running."""
@@ -123,7 +157,7 @@ class FlinkCluster:
 
     def checkpoints_of(self, job_id: str) -> dict[str, int]:
         """How many checkpoints of a job were `completed`, `restored` and so on."""
-        return self._call(f"/jobs/{job_id}/checkpoints")["counts"]
+        return self._ask(f"/jobs/{job_id}/checkpoints")["counts"]
 
     def stop_with_savepoint(self, job_id: str) -> str:
         """Stop a job where it is; what to resume it from."""
@@ -144,9 +178,9 @@ class FlinkCluster:
     def outputs_of(self, job_id: str, step: str) -> dict[tuple[str, int], int]:
         """How many records the subtasks of a step have given, by TaskManager and number."""
         found = {}
-        for vertex in self._call(f"/jobs/{job_id}")["vertices"]:
+        for vertex in self._ask(f"/jobs/{job_id}")["vertices"]:
             if step in vertex["name"]:
-                subtasks = self._call(f"/jobs/{job_id}/vertices/{vertex['id']}")["subtasks"]
+                subtasks = self._ask(f"/jobs/{job_id}/vertices/{vertex['id']}")["subtasks"]
                 for each in subtasks:
                     place = each["taskmanager-id"], each["subtask"]
                     found[place] = each["metrics"]["write-records"]
@@ -156,6 +190,11 @@ class FlinkCluster:
         """End all processes and all that they started."""
         for process in (*self._task_managers, self._job_manager):
             guard.stop(process)
+        self._zookeeper.stop()
+
+    def _started_job_manager(self) -> subprocess.Popen[bytes]:
+        entry = f"{_RUNTIME}.entrypoint.StandaloneSessionClusterEntrypoint"
+        return self._start("job_manager", ["-Xmx512m"], entry, {})
 
     def _start(
         self, name: str, jvm: list[str], entry: str, options: dict[str, Any]
@@ -174,25 +213,15 @@ class FlinkCluster:
 
     def _write_configuration(self, rest_port: int, rpc_port: int, blob_port: int) -> None:
         lines = {
-            "jobmanager.rpc.address": "localhost",
+            **_SETTINGS,
             "jobmanager.rpc.port": rpc_port,
-            "jobmanager.memory.process.size": "1024m",
             "blob.server.port": blob_port,
-            "rest.address": "localhost",
             "rest.port": rest_port,
-            "taskmanager.host": "localhost",
-            "taskmanager.numberOfTaskSlots": SLOTS,
-            "cluster.evenly-spread-out-slots": "true",
             "io.tmp.dirs": self._directory / "tmp",
             "state.checkpoints.dir": self.checkpoints.as_uri(),
             "state.savepoints.dir": (self._directory / "savepoints").as_uri(),
-            "execution.buffer-timeout.interval": "20 ms",
-            "restart-strategy.type": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": 50,
-            "restart-strategy.fixed-delay.delay": "1 s",
-            # A TaskManager is lost as soon as two of these have failed, or after the timeout.
-            "heartbeat.interval": 1000,
-            "heartbeat.timeout": 10000,
+            "high-availability.zookeeper.quorum": self._zookeeper.quorum,
+            "high-availability.storageDir": (self._directory / "ha").as_uri(),
         }
         text = "".join(f"{key}: {value}\n" for key, value in lines.items())
         (self._directory / "flink-conf.yaml").write_text(text, encoding="utf-8")
@@ -202,6 +231,18 @@ class FlinkCluster:
             return {one["id"] for one in self._call("/taskmanagers")["taskmanagers"]}
         except OSError:
             return set()
+
+    def _ask(self, path: str) -> Any:
+        """What the API has there; asked again while a JobManager or a job of it only starts."""
+        told = []
+
+        def answered() -> bool:
+            with suppress(OSError):
+                told.append(self._call(path))
+            return bool(told)
+
+        self._wait(answered)
+        return told[0]
 
     def _call(self, path: str, method: str = "GET", body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -218,7 +259,7 @@ class FlinkCluster:
             time.sleep(0.2)
 
 
-def _is_worker(pid: int) -> bool:
+def _runs(pid: int, program: bytes) -> bool:
     with suppress(OSError):
-        return b"sdk_worker_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return program in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False

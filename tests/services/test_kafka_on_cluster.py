@@ -1,9 +1,10 @@
 """The product's job on a Flink cluster takes a bad day from Kafka to Bigtable, whatever dies.
 
 Two TaskManagers, a worker process on each, a steady rate of events. In an order and at moments that
-are drawn, a TaskManager and a worker are killed with -9, twice each, the broker is killed and the
-store halts; the job is stopped with a savepoint and goes on at another parallelism; a partition is
-added. Then every tile in the store must hold what its events give.
+are drawn, a TaskManager and a worker are killed with -9, twice each, the JobManager and a worker's
+Spark once, the broker is killed and the store halts; the job is stopped with a savepoint and goes
+on at another parallelism; a partition is added. Then every tile in the store must hold what its
+events give.
 """
 
 import random
@@ -72,6 +73,7 @@ def until_savepoint(job: KafkaJob, accidents: Accidents, order: list[Accident]) 
         accidents.job_id = job_id = started(job, cluster, chosen)
         with producing(job.day, 14, [0, 1]):
             assert eventually(lambda: both_read(cluster, job_id))
+            accidents.checkpointed()
             strike(accidents, order)
         with producing(job.day, 15, [0, 1]):
             accidents.checkpointed()
