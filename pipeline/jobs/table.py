@@ -65,7 +65,7 @@ def _subjects(status: JobStatus) -> Iterator[tuple[str, str]]:
     yield "up", f"{duration_text(job.uptime_ms)}{restarts}, parallelism {job.parallelism}"
     yield from _checkpoints(status.checkpoints)
     if status.restored_from:
-        yield "gone on from", status.restored_from
+        yield "restored", status.restored_from
     for group_by in job.group_bys:
         yield "GroupBy", group_by
         yield from _measured(status.metrics.get(group_by, {}))
