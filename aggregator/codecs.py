@@ -197,6 +197,11 @@ class TileCodec:
             decoder = self._former[version] = _TileDecoder(self._group_by, columns)
         return decoder
 
+    def lacking(self, tile: bytes) -> list[int]:
+        """The indices of columns that tiles of this tile's version do not have."""
+        places = self._versions[version_of(tile)].places
+        return [index for index, place in enumerate(places) if place is None]
+
     @property
     def fingerprint(self) -> bytes:
         """Tells the columns of the tiles that `encode` makes."""

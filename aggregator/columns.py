@@ -35,7 +35,7 @@ MapInput = dict[str, object] | list[tuple[str, object]]
 """A map as a query gives it; Arrow gives lists of pairs."""
 
 
-class _Shape(Enum):
+class Shape(Enum):
     """Which values an operation aggregates of one input."""
 
     WHOLE = auto()
@@ -61,6 +61,8 @@ class Column:
             bucket comes before ts_ms, here and in `prepare`.
         undo: the column whose `update` takes rows out of an IR; None where the operation cannot.
         refuse: None where every input of the type can be added.
+        shape: which values of an input are aggregated.
+        single: the operation over one IR: of the whole, of one key, or of one element.
     """
 
     part: AggregationPart
@@ -69,6 +71,13 @@ class Column:
     update: Callable[..., object]
     undo: "Column | None" = None
     refuse: Refuse | None = None
+    shape: Shape = Shape.WHOLE
+    single: Aggregator | None = None
+
+    @property
+    def by_key(self) -> bool:
+        """Whether an IR of the column holds one IR for each bucket, or for each key of a map."""
+        return self.part.bucket is not None or self.shape is Shape.ENTRIES
 
     def merge(self, a: object, b: object) -> object:
         """The union of two IRs, either of which may be None; only `a` may be changed."""
@@ -121,22 +130,24 @@ def column(
         made,
         undo=undo and _column(part, undo, shape, bucketed),
         refuse=_refusal(operation.refuse, shape),
+        shape=shape,
+        single=operation,
     )
 
 
-def _shape(part: AggregationPart, input_type: DataType) -> tuple[DataType, _Shape]:
+def _shape(part: AggregationPart, input_type: DataType) -> tuple[DataType, Shape]:
     """The type of the values that the operation aggregates, and where they are in an input."""
     if part.operation in TIMED:
-        return input_type, _Shape.WHOLE
+        return input_type, Shape.WHOLE
     if isinstance(input_type, ListType) and is_scalar(input_type.element):
-        return input_type.element, _Shape.ELEMENTS if part.element_wise else _Shape.ITEMS
+        return input_type.element, Shape.ELEMENTS if part.element_wise else Shape.ITEMS
     if isinstance(input_type, MapType) and input_type.key == STRING:
-        return input_type.value, _Shape.ENTRIES
-    return input_type, _Shape.WHOLE
+        return input_type.value, Shape.ENTRIES
+    return input_type, Shape.WHOLE
 
 
 def _check_element_wise(
-    part: AggregationPart, input_type: DataType, shape: _Shape, dialect: Dialect
+    part: AggregationPart, input_type: DataType, shape: Shape, dialect: Dialect
 ) -> None:
     if not part.element_wise or part.operation in TIMED:
         return
@@ -145,47 +156,47 @@ def _check_element_wise(
             f"{part.column}: dialect {dialect.name} has no elementWise: leave it out, or declare "
             "the GroupBy in dialect airbnb"
         )
-    if shape is not _Shape.ELEMENTS:
+    if shape is not Shape.ELEMENTS:
         raise GroupByError(
             f"{part.column}: elementWise needs a list of scalars, found {part.input_column!r} of "
             f"type {input_type.name}"
         )
 
 
-def _check_bucket(part: AggregationPart, bucket_type: DataType | None, shape: _Shape) -> None:
+def _check_bucket(part: AggregationPart, bucket_type: DataType | None, shape: Shape) -> None:
     if bucket_type not in (None, STRING):
         raise GroupByError(
             f"{part.column}: bucket {part.bucket!r} is of type {bucket_type.name}: a bucket must "
             "be a string; cast it in the query's selects"
         )
-    if bucket_type is not None and shape in (_Shape.ENTRIES, _Shape.ELEMENTS):
-        found = "a map column" if shape is _Shape.ENTRIES else "elementWise"
+    if bucket_type is not None and shape in (Shape.ENTRIES, Shape.ELEMENTS):
+        found = "a map column" if shape is Shape.ENTRIES else "elementWise"
         raise GroupByError(
             f"{part.column}: buckets over {found} are not supported, as in Chronon: drop the "
             "bucket, or select one value of the column"
         )
 
 
-def _column(part: AggregationPart, operation: Aggregator, shape: _Shape, bucketed: bool) -> Column:
-    if shape is _Shape.WHOLE and not bucketed:
+def _column(part: AggregationPart, operation: Aggregator, shape: Shape, bucketed: bool) -> Column:
+    if shape is Shape.WHOLE and not bucketed:
         return Column(part, operation, operation.prepare, operation.update)
     add: Callable[..., object] = _UPDATES[shape](operation)
     if bucketed:
         add = _update_bucket(add)
-    if bucketed or shape is _Shape.ENTRIES:
+    if bucketed or shape is Shape.ENTRIES:
         operation = _by_key(operation)
-    elif shape is _Shape.ELEMENTS:
+    elif shape is Shape.ELEMENTS:
         operation = _by_element(operation)
     # These updates take None where there is no IR yet, so that they prepare too.
     return Column(part, operation, partial(add, None), add)
 
 
-def _refusal(refuse: Callable[[Any], str | None] | None, shape: _Shape) -> Refuse | None:
-    if shape is _Shape.ELEMENTS:
+def _refusal(refuse: Callable[[Any], str | None] | None, shape: Shape) -> Refuse | None:
+    if shape is Shape.ELEMENTS:
         return _refuse_elements
     if refuse is None:
         return None
-    if shape is _Shape.ENTRIES:
+    if shape is Shape.ENTRIES:
         return lambda ir, values: next(filter(None, map(refuse, _map_values(values))), None)
     return lambda ir, value: refuse(value)
 
@@ -248,11 +259,11 @@ def _update_entries(operation: Aggregator) -> Update:
     return add
 
 
-_UPDATES: dict[_Shape, Callable[[Aggregator], Update]] = {
-    _Shape.WHOLE: _update_whole,
-    _Shape.ITEMS: _update_items,
-    _Shape.ELEMENTS: _update_elements,
-    _Shape.ENTRIES: _update_entries,
+_UPDATES: dict[Shape, Callable[[Aggregator], Update]] = {
+    Shape.WHOLE: _update_whole,
+    Shape.ITEMS: _update_items,
+    Shape.ELEMENTS: _update_elements,
+    Shape.ENTRIES: _update_entries,
 }
 
 
