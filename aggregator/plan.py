@@ -113,16 +113,18 @@ class Plan:
         return BatchIrCodec(self.group_by, self.aggregator.columns, self.tiles)
 
     @cached_property
+    def output_types(self) -> dict[str, DataType]:
+        """The features with their types, before derivations."""
+        columns = self.aggregator.columns
+        return {
+            feature.name: columns[feature.tile_index].operation.output_type
+            for feature in self.group_by.features
+        }
+
+    @cached_property
     def outputs(self) -> RecordCodec:
         """The codec of batch values of accuracy SNAPSHOT: the features themselves."""
-        columns = self.aggregator.columns
-        return output_codec(
-            self.group_by,
-            {
-                feature.name: columns[feature.tile_index].operation.output_type
-                for feature in self.group_by.features
-            },
-        )
+        return output_codec(self.group_by, self.output_types)
 
     def checked(self, tiled: bool) -> "Plan":
         """This plan, after a check that its codecs and columns can be made.

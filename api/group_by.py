@@ -242,6 +242,13 @@ class GroupBy:
         return mutations or any(source.kind == "events" for source in self.sources)
 
     @property
+    def is_snapshot(self) -> bool:
+        """Whether Chronon serves batch values alone (`inferredAccuracy`)."""
+        if self.accuracy is None:
+            return not any(source.topic for source in self.sources)
+        return self.accuracy is Accuracy.SNAPSHOT
+
+    @property
     def is_entities(self) -> bool:
         """Whether rows may be taken back: its source is one of entities."""
         return self.source.kind == "entities"

@@ -8,7 +8,7 @@ Source: `JoinPartOps`, `ExternalPartOps` and `JoinOps` of `ai.chronon.api.Extens
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -146,6 +146,16 @@ class Join:
     def named(self, name: str) -> "Join":
         """The same join under another name."""
         return replace(self, name=name)
+
+    def with_names(self, name_of: Callable[[GroupBy], str]) -> "Join":
+        """The same, in which GroupBys without a name have the one that `name_of` gives."""
+        parts = tuple(
+            part
+            if part.group_by.name
+            else replace(part, group_by=part.group_by.named(name_of(part.group_by)))
+            for part in self.parts
+        )
+        return replace(self, parts=parts)
 
     @cached_property
     def left_columns(self) -> tuple[str, ...]:

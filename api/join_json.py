@@ -51,7 +51,7 @@ def parse_join_conf(conf: Any, dialect: Dialect, origin: str = "Join") -> Join:
     join = Join(
         name=str(meta.get("name") or ""),
         parts=tuple(_part(*each, dialect) for each in objects(conf, "joinParts", f"{origin}: ")),
-        external_parts=tuple(_external_part(*each, dialect) for each in external),
+        external_parts=tuple(parse_external_part(*each, dialect) for each in external),
         derivations=tuple(derivation(*it) for it in objects(conf, "derivations", f"{origin}: ")),
         online=bool(meta.get("online")),
         dialect=dialect,
@@ -68,14 +68,13 @@ def _part(conf: Conf, where: str, dialect: Dialect) -> JoinPart:
             f"aggregations, as Chronon's compiler writes it; found {_short(body)}"
         )
     group_by = parse_conf(body, dialect, f"{where}.groupBy")
-    if not group_by.name:
-        raise GroupByError(f"{where}.groupBy: metaData has no name: by its name it is found")
-    mapping = _mapping(conf, group_by.keys, where)
+    mapping = key_mapping(conf.get("keyMapping"), group_by.keys, f"{where}.keyMapping")
     # Thrift's Java has no unset boolean: what is not said is false.
     return JoinPart(group_by, mapping, _prefix(conf, where), bool(conf.get("useLongNames")))
 
 
-def _external_part(conf: Conf, where: str, dialect: Dialect) -> ExternalPart:
+def parse_external_part(conf: Conf, where: str, dialect: Dialect) -> ExternalPart:
+    """Read one external part, which errors call `where`; see `parse_join`."""
     body = an_object(conf.get("source"), f"{where}.source")
     meta = an_object(body.get("metadata") or {}, f"{where}.source.metadata")
     factory = an_object(body.get("factoryConfig") or {}, f"{where}.source.factoryConfig")
@@ -90,7 +89,8 @@ def _external_part(conf: Conf, where: str, dialect: Dialect) -> ExternalPart:
     _check_writable(source.keys, f"{where}.source.keySchema", dialect)
     _check_writable(source.values, f"{where}.source.valueSchema", dialect)
     keys = tuple(name for name, _ in source.keys.fields)
-    return ExternalPart(source, _mapping(conf, keys, where), _prefix(conf, where))
+    mapping = key_mapping(conf.get("keyMapping"), keys, f"{where}.keyMapping")
+    return ExternalPart(source, mapping, _prefix(conf, where))
 
 
 def _prefix(conf: Conf, where: str) -> str | None:
@@ -111,20 +111,23 @@ def _check_writable(schema: StructType, where: str, dialect: Dialect) -> None:
             )
 
 
-def _mapping(conf: Conf, keys: tuple[str, ...], where: str) -> KeyMapping:
-    found = an_object(conf.get("keyMapping") or {}, f"{where}.keyMapping")
+def key_mapping(given: Any, keys: tuple[str, ...], where: str) -> KeyMapping:
+    """The mapping of columns of the left side to the keys of a part.
+
+    Raises:
+        GroupByError: a column is mapped to what is no key, or two columns to one key.
+    """
+    found = an_object(given or {}, where)
     for left, right in found.items():
         if right not in keys:
             raise GroupByError(
-                f"{where}.keyMapping: {left!r} is mapped to {right!r}, which is no key of the "
-                f"part: its keys are {', '.join(keys)}; a mapping is {{left column: key}}"
+                f"{where}: {left!r} is mapped to {right!r}, which is no key of the part: its keys "
+                f"are {', '.join(keys)}; a mapping is {{left column: key}}"
             )
     rights = Counter(found.values())
     if twice := next((right for right, count in rights.items() if count > 1), None):
         lefts = " and ".join(repr(left) for left, right in found.items() if right == twice)
-        raise GroupByError(
-            f"{where}.keyMapping: {lefts} are both mapped to {twice!r}: leave one of them out"
-        )
+        raise GroupByError(f"{where}: {lefts} are both mapped to {twice!r}: leave one of them out")
     return tuple((left, str(right)) for left, right in found.items())
 
 
@@ -134,6 +137,12 @@ def validated_join(join: Join, origin: str) -> Join:
     Raises:
         GroupByError: the first contradiction, with field, value and remedy.
     """
+    for index, part in enumerate(join.parts):
+        if not part.group_by.name:
+            raise GroupByError(
+                f"{origin}: the GroupBy of joinParts[{index}] has no name, by which the store "
+                "knows it: name it, or hold it in a variable of its file"
+            )
     if not join.parts and not join.external_parts:
         raise GroupByError(
             f"{origin}: joinParts is empty, and there are no onlineExternalParts: there is nothing "

@@ -1,12 +1,17 @@
-"""Find a GroupBy in a file: compiled Thrift JSON, or a Python file that declares one."""
+"""Find a GroupBy or a join in a file: compiled Thrift JSON, or a Python file that declares one."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from chronon_beam.api import declare
 from chronon_beam.api.chronon.compiled import Compiled, compiled, named_conf
-from chronon_beam.api.chronon.repository import Declared, declared_in
+from chronon_beam.api.chronon.joins import join_conf
+from chronon_beam.api.chronon.repository import Declared, declared_in, is_group_by, is_join
 from chronon_beam.api.dialect import AIRBNB, Dialect, dialect
 from chronon_beam.api.group_by import GroupBy, GroupByError
+from chronon_beam.api.join import Join
+from chronon_beam.api.join_json import parse_join, parse_join_conf, validated_join
 from chronon_beam.api.thrift_json import parse_conf, parse_group_by
 
 
@@ -31,6 +36,25 @@ def load_group_by(place: str, dialect_name: str | None = None) -> GroupBy:
     return parse_conf(named_conf(declared, own), own, f"{file}:{declared.variable}")
 
 
+def load_join(place: str, dialect_name: str | None = None) -> Join:
+    """Load the join at `place`; the arguments are those of `load_group_by`.
+
+    Raises:
+        GroupByError: no such file or variable, a Python file that fails, or what `parse_join`
+            raises.
+    """
+    file, variable = _file(place, _JOIN)
+    if file.suffix != ".py":
+        chosen = dialect(dialect_name or AIRBNB.name)
+        join = parse_join(file.read_bytes(), chosen, origin=str(file))
+        return join if join.name else join.named(file.stem)
+    declared, own = _declared(file, variable, dialect_name, _JOIN)
+    value, where = declared.value, f"{file}:{declared.variable}"
+    if isinstance(value, Join):
+        return validated_join(value if value.name else value.named(declared.name), where)
+    return parse_join_conf(join_conf(value, declared.name, own), own, where)
+
+
 def compile_group_by(place: str, dialect_name: str | None = None) -> Compiled:
     """What Chronon's compiler writes of the GroupBy at `place`, in a Python file.
 
@@ -48,13 +72,25 @@ def file_of(place: str) -> Path:
     return _file(place)[0]
 
 
-def _file(place: str) -> tuple[Path, str]:
+class _Sought(NamedTuple):
+    """What is looked for in a file: its name in messages, its flag, and how it is known."""
+
+    name: str
+    flag: str
+    known: Callable[[object], bool]
+
+
+_GROUP_BY = _Sought("GroupBy", "--group_by", is_group_by)
+_JOIN = _Sought("Join", "--join", is_join)
+
+
+def _file(place: str, sought: _Sought = _GROUP_BY) -> tuple[Path, str]:
     path, _, variable = place.partition(":") if ".py" in place else (place, "", "")
     file = Path(path)
     if not file.is_file():
         raise GroupByError(
-            f"--group_by={place}: no file {path}: give a compiled GroupBy (Thrift JSON) or a "
-            "Python file that declares one"
+            f"{sought.flag}={place}: no file {path}: give a compiled {sought.name} (Thrift JSON) "
+            "or a Python file that declares one"
         )
     return file, variable
 
@@ -66,22 +102,24 @@ def _from_json(file: Path, dialect_name: str | None) -> GroupBy:
     return group_by if group_by.name else group_by.named(file.stem)
 
 
-def _declared(file: Path, variable: str, dialect_name: str | None) -> tuple[Declared, Dialect]:
-    """The GroupBy that `variable` of a Python file holds, and its dialect."""
+def _declared(
+    file: Path, variable: str, dialect_name: str | None, sought: _Sought = _GROUP_BY
+) -> tuple[Declared, Dialect]:
+    """What is sought and `variable` of a Python file holds, and its dialect."""
     chosen = dialect(dialect_name) if dialect_name else None
     token = declare.CHOSEN.set(chosen)
     try:
-        found = declared_in(file, chosen or AIRBNB)
+        found = declared_in(file, chosen or AIRBNB, sought.known)
     finally:
         declare.CHOSEN.reset(token)
     names = ", ".join(each.variable for each in found) or "none"
     matching = [each for each in found if each.variable == variable] if variable else found
     if variable and not matching:
-        raise GroupByError(f"{file} has no GroupBy called {variable!r}: it declares {names}")
+        raise GroupByError(f"{file} has no {sought.name} called {variable!r}: it declares {names}")
     if len(matching) != 1:
         raise GroupByError(
-            f"{file} declares {len(found)} GroupBys ({names}): "
+            f"{file} declares {len(found)} {sought.name}s ({names}): "
             + ("choose one with PATH:VARIABLE" if found else "assign one to a variable")
         )
     value = matching[0].value
-    return matching[0], value.dialect if isinstance(value, GroupBy) else chosen or AIRBNB
+    return matching[0], value.dialect if isinstance(value, GroupBy | Join) else chosen or AIRBNB

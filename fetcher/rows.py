@@ -16,7 +16,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from chronon_beam.aggregator.sawtooth import is_degraded
-from chronon_beam.api.group_by import GroupByError
+from chronon_beam.api.group_by import GroupBy, GroupByError
 from chronon_beam.api.records import GetRequest, TimedValue
 from chronon_beam.fetcher.fetch import (
     Features,
@@ -70,6 +70,8 @@ class Failed(NamedTuple):
     reason: str
     cause: Cause
 
+
+NULL_KEY = Failed("the key is null", Cause.NULL_KEY)
 
 Outcome = Found | Failed
 Asked = tuple[Fetcher, Sequence[Row]]
@@ -231,12 +233,16 @@ def _key(fetcher: Fetcher, row: Row) -> Key | Failed:
         key = cast_key(row, fetcher.plan.keys.columns)
     except UncastKey as error:
         return Failed(str(error), Cause.KEY)
-    if None in key.values():
-        nulls = sum(value is None for value in key.values())
-        # Airbnb's Fetcher asks for no key that has a null, zipline's for none of nulls alone.
-        if nulls == len(key) or fetcher.plan.group_by.dialect.name == "airbnb":
-            return Failed("the key is null", Cause.NULL_KEY)
-    return key
+    return NULL_KEY if is_null(key, fetcher.plan.group_by) else key
+
+
+def is_null(key: Key, group_by: GroupBy) -> bool:
+    """Whether a key is one of nothing, of which the store is not asked.
+
+    Airbnb's Fetcher asks for no key that has a null, zipline's for none of nulls alone.
+    """
+    nulls = [value is None for value in key.values()]
+    return any(nulls) if group_by.dialect.name == "airbnb" else all(nulls)
 
 
 def _writable(fetcher: Fetcher, key: Key | Failed) -> Key | Failed:

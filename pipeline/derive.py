@@ -4,56 +4,88 @@ Source: `ai.chronon.online.DerivationUtils.buildDerivationFunctionWithSql`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.data_types import LONG, STRING, DataType, to_arrow
-from chronon_beam.api.derivations import TIME_COLUMNS, projection, rename_only, renamed
+from chronon_beam.api.data_types import LONG, STRING, DataType, from_arrow, to_arrow
+from chronon_beam.api.derivations import (
+    TIME_COLUMNS,
+    Derivation,
+    projection,
+    rename_only,
+    renamed,
+)
 from chronon_beam.api.group_by import GroupByError
-from chronon_beam.fetcher.fetch import Derive
 from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
 from chronon_beam.transforms.spark.errors import QueryError
 from chronon_beam.transforms.spark.query import SqlQuery
 
 
-def spark_derivations(plan: Plan) -> Derive | None:
+@dataclass(frozen=True)
+class Derivable:
+    """Columns, and the derivations that are made of them.
+
+    Attributes:
+        name: of the GroupBy or join, for errors.
+        columns: features with their types.
+        keys: further columns that expressions may use.
+        setups: statements of Spark SQL that the expressions need.
+    """
+
+    name: str
+    derivations: Sequence[Derivation]
+    columns: Mapping[str, DataType]
+    keys: Mapping[str, DataType]
+    setups: tuple[str, ...] = ()
+
+
+def spark_derivations(plan: Plan) -> "SparkDerivations | None":
     """The function for `Fetcher.derive`; None if the derivations do not need Spark.
 
     Raises:
         GroupByError: Spark refuses an expression.
     """
-    if rename_only(plan.group_by.derivations):
+    return derivations_of(derivable_of(plan))
+
+
+def derivable_of(plan: Plan) -> Derivable:
+    """What a GroupBy derives."""
+    group_by, setups = plan.group_by, plan.group_by.source.query.setups
+    keys, features = plan.keys.columns, plan.output_types
+    return Derivable(group_by.name, group_by.derivations, features, keys, setups)
+
+
+def derivations_of(derivable: Derivable) -> "SparkDerivations | None":
+    """Spark's derivations of columns; None if renames need none. Raises as `spark_derivations`."""
+    if rename_only(derivable.derivations):
         return None
-    types = _types(plan)
+    times = dict(zip(TIME_COLUMNS, (LONG, STRING), strict=True))
+    types = {**derivable.keys, **derivable.columns, **times}
     schema = pa.schema([(name, to_arrow(kind)) for name, kind in types.items()])
-    names = projection(plan.group_by.derivations, [f.name for f in plan.group_by.features])
-    setups = plan.group_by.source.query.setups
-    query = SqlQuery(tuple(names.items()), (), setups, schema, tuple(names))
+    names = projection(derivable.derivations, [*derivable.columns])
+    query = SqlQuery(tuple(names.items()), (), derivable.setups, schema, tuple(names))
     try:
         compiled = compile_query(query)
     except QueryError as error:
-        raise GroupByError(f"{plan.group_by.name}: derivations: {error}") from error
-    return _Derivations(plan, schema, compiled)
+        raise GroupByError(f"{derivable.name}: derivations: {error}") from error
+    return SparkDerivations(derivable, schema, compiled)
 
 
-def _types(plan: Plan) -> dict[str, DataType]:
-    columns = plan.aggregator.columns
-    features = {
-        feature.name: columns[feature.tile_index].operation.output_type
-        for feature in plan.group_by.features
-    }
-    return {**plan.keys.columns, **features, **dict(zip(TIME_COLUMNS, (LONG, STRING), strict=True))}
+class SparkDerivations:
+    """Makes derived features of rows of keys, features, ts and ds.
 
+    Attributes:
+        types: of the derived features, by their names.
+    """
 
-class _Derivations:
-    """Makes derived features of rows of keys, features, ts and ds."""
-
-    def __init__(self, plan: Plan, schema: pa.Schema, compiled: CompiledQuery) -> None:
-        self._plan = plan
+    def __init__(self, derivable: Derivable, schema: pa.Schema, compiled: CompiledQuery) -> None:
+        self._derivable = derivable
         self._schema = schema
         self._compiled = compiled
+        self.types = {field.name: from_arrow(field.name, field.type) for field in compiled.schema}
 
     def __call__(self, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Derived features; where Spark fails, the renames and `derivation_fetch_exception`."""
@@ -69,10 +101,9 @@ class _Derivations:
                 name: _mapped(value, evaluated.rows.schema.field(name).type)
                 for name, value in row.items()
             }
-        group_by = self._plan.group_by
+        derivations, names = self._derivable.derivations, [*self._derivable.columns]
         for index, reason in evaluated.failures:
-            names = [feature.name for feature in group_by.features]
-            answers[index] = renamed(group_by.derivations, known[index], names)
+            answers[index] = renamed(derivations, known[index], names)
             answers[index]["derivation_fetch_exception"] = reason
         return answers
 

@@ -15,6 +15,7 @@ from types import ModuleType
 
 from chronon_beam.api.chronon import airbnb, tables, words, zipline
 from chronon_beam.api.chronon.case_when import CaseWhen, when
+from chronon_beam.api.chronon.joins import ExternalWords
 from chronon_beam.api.chronon.other import Other
 from chronon_beam.api.chronon.structs import STRUCTS, Struct
 from chronon_beam.api.dialect import AIRBNB, ZIPLINE, Dialect, OnlineStrategy, Operation, TimeUnit
@@ -36,10 +37,14 @@ class _RunModes:
 def _producers(dialect: Dialect) -> Names:
     join, part = "ai.chronon.join.Join", "ai.chronon.join.JoinPart"
     return {
-        "Join": tables.producer(join, dialect, "left", "right_parts"),
+        "Join": tables.producer(join, dialect, "left", "right_parts", made_as=tables.JoinProducer),
         "JoinPart": tables.producer(part, dialect, "group_by", "key_mapping", "prefix"),
         "StagingQuery": tables.producer("ai.chronon.staging_query.StagingQuery", dialect, "query"),
     }
+
+
+def _join_words(dialect: Dialect) -> Names:
+    return {**_producers(dialect), **ExternalWords(dialect).names}
 
 
 def _airbnb() -> dict[str, Names]:
@@ -48,7 +53,7 @@ def _airbnb() -> dict[str, Names]:
         "ai.chronon.group_by": functions | _ENUMS,
         "ai.chronon.query": functions,
         "ai.chronon.api.ttypes": {**_producers(AIRBNB), **STRUCTS[AIRBNB.name], **_ENUMS},
-        "ai.chronon.join": _producers(AIRBNB),
+        "ai.chronon.join": {**functions, **_join_words(AIRBNB)},
         "ai.chronon.staging_query": {
             **_producers(AIRBNB),
             "StagingQueryEventSource": tables.staging_query_events,
@@ -70,11 +75,12 @@ def _zipline() -> dict[str, Names]:
     structs = STRUCTS[ZIPLINE.name]
     functions = {name: getattr(zipline, name) for name in zipline.__all__}
     enums = {**_ENUMS, "OnlineStrategy": OnlineStrategy}
-    every = {**structs, **_producers(ZIPLINE), **functions, **enums}
+    every = {**structs, **_join_words(ZIPLINE), **functions, **enums}
     every |= {"TEMPORAL": Accuracy.TEMPORAL, "SNAPSHOT": Accuracy.SNAPSHOT}
     every |= {"CaseWhen": CaseWhen, "when": when}
     thrift = {**_producers(ZIPLINE), **structs, **enums}
     parts = ("types", "group_by", "query", "source", "derivation", "join", "staging_query")
+    parts += ("data_types",)
     catalogs = ("Configuration", "GlueConfiguration", "BigQueryConfiguration")
     settings = {
         name: Other(f"{_CATALOGS}.{name}") for name in (*catalogs, "OpenCatalogConfiguration")

@@ -6,7 +6,7 @@ after.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
@@ -15,10 +15,11 @@ from pathlib import Path
 from traceback import extract_tb
 from types import CodeType, ModuleType
 
-from chronon_beam.api.chronon import modules, tables
+from chronon_beam.api.chronon import joins, modules, tables
 from chronon_beam.api.chronon.structs import Struct
 from chronon_beam.api.dialect import Dialect
 from chronon_beam.api.group_by import GroupBy, GroupByError
+from chronon_beam.api.join import Join
 
 FOLDERS = ("group_bys", "joins", "staging_queries", "models", "model_transforms")
 TEAMS = ("teams.json", "teams.py")
@@ -26,10 +27,10 @@ TEAMS = ("teams.json", "teams.py")
 
 @dataclass(frozen=True)
 class Declared:
-    """A GroupBy that a file declares.
+    """A GroupBy or a join that a file declares.
 
     Attributes:
-        value: this project's GroupBy, or a struct of Chronon's.
+        value: this project's record, or what a word of Chronon's makes.
         variable: what holds it.
         module: the file's name when it is imported, for example `group_bys.shop.purchases`.
         file: where it is, as an absolute path.
@@ -57,20 +58,28 @@ def root_of(file: Path) -> Path | None:
     return next((folder.parent for folder in file.parents if folder.name in FOLDERS), None)
 
 
-def declared_in(path: Path, dialect: Dialect) -> list[Declared]:
+def declared_in(
+    path: Path, dialect: Dialect, wanted: Callable[[object], bool] | None = None
+) -> list[Declared]:
     """The GroupBys that a file declares, without those that it imports.
+
+    Args:
+        path: the file.
+        dialect: whose words it is written in.
+        wanted: tells what is looked for instead; the GroupBys of joins are named after the
+            variables that hold them.
 
     Raises:
         GroupByError: whatever goes wrong in the file, with its line.
     """
     file = path.resolve()
-    root = root_of(file)
+    root, is_wanted = root_of(file), wanted or is_group_by
     with _run(path, file, root, dialect) as module:
-        elsewhere = _held_elsewhere(module, root)
+        elsewhere = _held_elsewhere(module, root, is_wanted)
         return [
-            Declared(value, variable, module.__name__, file, root)
+            Declared(_with_names(value, file, root), variable, module.__name__, file, root)
             for variable, value in vars(module).items()
-            if is_group_by(value) and id(value) not in elsewhere
+            if is_wanted(value) and id(value) not in elsewhere
         ]
 
 
@@ -175,11 +184,51 @@ def _place(path: Path, file: Path, error: Exception) -> str:
     return f"{path}:{steps[-1].lineno}" if steps else str(path)
 
 
-def _held_elsewhere(module: ModuleType, root: Path | None) -> set[int]:
-    """Identities of GroupBys that another file of the repository declares."""
+def is_join(value: object) -> bool:
+    """Whether a value is a join: this project's, or Chronon's."""
+    return isinstance(value, Join) or joins.is_join(value)
+
+
+def _with_names(value: object, file: Path, root: Path | None) -> object:
+    """The same with names for the GroupBys of a join that have none."""
+    if isinstance(value, Join):
+        return value.with_names(lambda group_by: _held_name(group_by, file, root))
+    for part in joins.parts_of(value) if joins.is_join(value) else ():
+        group_by = part.groupBy
+        if isinstance(group_by, GroupBy):
+            name = group_by.name or _held_name(group_by, file, root)
+            part.groupBy = group_by.named(name)
+        elif isinstance(group_by, Struct) and not group_by.metaData.name:
+            group_by.metaData.name = _held_name(group_by, file, root) or None
+    return value
+
+
+def _held_name(group_by: object, file: Path, root: Path | None) -> str:
+    """Chronon's name of a GroupBy, after the file that declares it; empty if no variable holds it.
+
+    The file that declares it is the last that began to load, of those that hold it.
+    """
+    held = [
+        (str(module.__file__), variable)
+        for module in list(sys.modules.values())
+        if _is_under(module, root or file.parent)
+        for variable, each in list(vars(module).items())
+        if each is group_by
+    ]
+    if not held:
+        return ""
+    declared_in, variable = held[-1]
+    name = _module_name(Path(declared_in), root)
+    return tables.qualified(name, variable, getattr(group_by, "metaData", None))
+
+
+def _held_elsewhere(
+    module: ModuleType, root: Path | None, is_wanted: Callable[[object], bool]
+) -> set[int]:
+    """Identities of what is wanted that another file of the repository declares."""
     others = [
         other
         for other in list(sys.modules.values())
         if root and other is not module and _is_under(other, root)
     ]
-    return {id(value) for other in others for value in vars(other).values() if is_group_by(value)}
+    return {id(value) for other in others for value in vars(other).values() if is_wanted(value)}

@@ -66,6 +66,9 @@ EventSource: table:string topic:string query:Query isCumulative:bool
 EntitySource: snapshotTable:string mutationTable:string mutationTopic:string query:Query
 JoinSource: join:Join query:Query
 Window: length:int timeUnit:TimeUnit
+TDataType: kind:int params:[DataField] name:string
+DataField: name:string dataType:TDataType
+ExternalPart: source:ExternalSource keyMapping:map prefix:string
 """
 
 _AIRBNB = """
@@ -79,6 +82,9 @@ MetaData: name:string online:bool production:bool customJson:string dependencies
   tableProperties:map outputNamespace:string team:string modeToEnvMap:maps consistencyCheck:bool
   samplePercent:double offlineSchedule:string consistencySamplePercent:double
   historicalBackfill:bool deprecationDate:string description:string
+ExternalSource: metadata:MetaData keySchema:TDataType valueSchema:TDataType
+  factoryConfig:ExternalSourceFactoryConfig offlineGroupBy:GroupBy
+ExternalSourceFactoryConfig: factoryName:string factoryParams:map
 GroupBy: metaData:MetaData sources:[Source] keyColumns:strings aggregations:[Aggregation]
   accuracy:Accuracy backfillStartDate:string derivations:[Derivation] isIncremental:bool
 """
@@ -92,6 +98,7 @@ Source: events:EventSource entities:EntitySource joinSource:JoinSource
   modelTransforms:ModelTransforms
 Aggregation: inputColumn:string operation:Operation argMap:map windows:[Window] buckets:strings
 Derivation: name:string expression:string
+ExternalSource: metadata:MetaData keySchema:TDataType valueSchema:TDataType
 MetaData: name:string team:string version:string outputNamespace:string
   additionalOutputPartitionColumns:strings tableProperties:map tags:map columnTags:maps
   columnHashes:map online:bool production:bool sourceFile:string customJson:string
@@ -126,6 +133,6 @@ def _structs(text: str) -> dict[str, type[Struct]]:
 
 
 STRUCTS = {AIRBNB.name: _structs(_SHARED + _AIRBNB), ZIPLINE.name: _structs(_SHARED + _ZIPLINE)}
-"""Chronon's structs by dialect and name; those of no use to a GroupBy are left out."""
+"""Chronon's structs by dialect and name; those of no use to a GroupBy or at fetch are left out."""
 
 STRUCTS[AIRBNB.name]["Query"].EMPTY = ("setups",)

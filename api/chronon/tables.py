@@ -22,7 +22,13 @@ NAMESPACE = "_chronon_namespace_placeholder_"
 """Where zipline's tables have the namespace of a team, until they are compiled."""
 
 _NAMESPACE = {AIRBNB.name: "{{ db }}", ZIPLINE.name: NAMESPACE}
-_ALIASES = {"right_parts": "joinParts", "group_by": "groupBy"}
+_ALIASES = {
+    "right_parts": "joinParts",
+    "group_by": "groupBy",
+    "key_mapping": "keyMapping",
+    "online_external_parts": "onlineExternalParts",
+    "use_long_names": "useLongNames",
+}
 
 
 class Producer(Other):
@@ -36,18 +42,25 @@ class Producer(Other):
         return table_of(self, ZIPLINE)
 
 
-def producer(name: str, dialect: Dialect, *first: str) -> Struct:
+class JoinProducer(Producer):
+    """A join, which is also fetched."""
+
+
+def producer(
+    name: str, dialect: Dialect, *first: str, made_as: type[Producer] = Producer
+) -> Struct:
     """A word of Chronon that makes something whose output table can be named.
 
     Args:
         name: the full name, for example `ai.chronon.join.Join`.
         dialect: whose word it is.
         first: names of the parameters that may be given without them.
+        made_as: what the word makes.
     """
 
     def word(*values: object, **named: object) -> Producer:
         given = {**dict(zip(first, values, strict=False)), **named}
-        made = Producer(name, **{_ALIASES.get(key, key): value for key, value in given.items()})
+        made = made_as(name, **{_ALIASES.get(key, key): value for key, value in given.items()})
         if "metaData" not in given:
             version = given.get("version")
             fields = {"name": given.get("name"), "outputNamespace": given.get("output_namespace")}

@@ -2,7 +2,7 @@
 
 A part that fails takes its columns with it, and what is derived of them; the others stay. Chronon
 names the failure among the features, by the names that are used here, and differs in the rest: see
-`as_chronon`, the one place where its answers are made.
+`chronon_answer`, the one place where its answers are made.
 """
 
 import re
@@ -14,10 +14,16 @@ from typing import NamedTuple
 from chronon_beam.api.derivations import own, rename_only
 from chronon_beam.api.join import EXCEPTION, ExternalPart, Join, JoinPart
 from chronon_beam.fetcher.fetch import Features, Key
-from chronon_beam.fetcher.rows import Failed
+from chronon_beam.fetcher.rows import Failed, Found, Outcome
 
 DERIVATION_FAILED = f"derivation_fetch{EXCEPTION}"
 """Chronon's name of the failure of a derivation."""
+
+CODEC_FAILED = f"join_codec_fetch{EXCEPTION}"
+"""Chronon's name of the failure of all of an answer, whose types are not known."""
+
+_RENAME_FAILED = f"derivation_rename{EXCEPTION}"
+_RENAMES = "Chronon makes no renames beside derivations that are no renames"
 
 _IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -33,6 +39,8 @@ class Joined(NamedTuple):
         doubtful: what was derived with the columns of parts that have failed, as if these columns
             were null.
         unknown: columns of parts of which the store has nothing, or whose key is null.
+        answered: whether any part has given an answer, which may be that it has nothing.
+        known: whether any part has found something.
         newest_ms: the start of the newest tile or row that was read; None without one.
         late_batch_ms: where batch values are too old for exact windows, the end of the oldest.
     """
@@ -42,13 +50,24 @@ class Joined(NamedTuple):
     failures: Mapping[str, Failed]
     doubtful: Features
     unknown: frozenset[str] = frozenset()
+    answered: bool = True
+    known: bool = True
     newest_ms: int | None = None
     late_batch_ms: int | None = None
 
     @property
-    def answer(self) -> Features:
-        """The features, and why others are not there, by Chronon's names."""
-        return {**self.features, **_reasons(self.failures)}
+    def outcome(self) -> Outcome:
+        """The features, and why others are not there, by Chronon's names.
+
+        A row of which all parts have failed has failed.
+        """
+        if not self.answered:
+            return next(iter(self.failures.values()))
+        return self.found({**self.features, **_reasons(self.failures)})
+
+    def found(self, features: Features) -> Found:
+        """The outcome of the row with these features."""
+        return Found(features, self.key, self.known, self.newest_ms, self.late_batch_ms)
 
 
 def _reasons(failures: Mapping[str, Failed]) -> Features:
@@ -92,22 +111,26 @@ class Uses:
 _NONE: frozenset[str] = frozenset()
 
 
-def as_chronon(join: Join, joined: Joined) -> Features:
-    """The answer as Chronon's Fetcher makes it.
+def chronon_answer(join: Join, joined: Joined) -> Features:
+    """The features that Chronon's Fetcher gives for a row, also if all of its parts have failed.
 
     Columns of an entity that the store does not know are left out, not null. Of derived features,
     those are left out whose names begin with the name of a part that failed, and no others: a
-    feature that is made of a failed part's columns is computed as if these were null.
+    feature that is made of a failed part's columns is computed as if these were null. Where an
+    expression fails, the renames are missing, too.
     """
     reasons = _reasons(joined.failures)
     if not join.derivations:
         known = {n: v for n, v in joined.features.items() if n not in joined.unknown}
         return {**known, **reasons}
+    if DERIVATION_FAILED in reasons:
+        return {**reasons, _RENAME_FAILED: _RENAMES}
     features = {**joined.features, **joined.doubtful}
     if rename_only(join.derivations):
         # Chronon's renames keep the columns that are there; Spark gives all columns.
         derived = {each.name for each in own(join.derivations)}
-        features = {n: v for n, v in features.items() if n in derived or n not in joined.unknown}
-    names = tuple(name.removesuffix(EXCEPTION) for name in reasons if name != DERIVATION_FAILED)
+        absent = (joined.unknown | joined.doubtful.keys()) - derived
+        features = {n: v for n, v in features.items() if n not in absent}
+    names = tuple(name.removesuffix(EXCEPTION) for name in reasons)
     kept = {n: value for n, value in features.items() if not names or not n.startswith(names)}
     return {**kept, **reasons}

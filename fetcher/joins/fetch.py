@@ -10,17 +10,20 @@ from functools import cached_property
 from typing import NamedTuple
 
 from chronon_beam.api.data_types import DataType, is_scalar
-from chronon_beam.api.derivations import time_values
+from chronon_beam.api.derivations import own, rename_only, time_values
+from chronon_beam.api.dialect import ZIPLINE
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join import Join, JoinPart
 from chronon_beam.fetcher.fetch import Derive, Fetcher
-from chronon_beam.fetcher.joins.answer import Joined, Uses
+from chronon_beam.fetcher.joins.answer import CODEC_FAILED, Joined, Uses, chronon_answer
 from chronon_beam.fetcher.joins.derived import derived
 from chronon_beam.fetcher.joins.external import Handlers, Values, ask
 from chronon_beam.fetcher.joins.row import JoinRow
+from chronon_beam.fetcher.joins.types import left_types
 from chronon_beam.fetcher.key_cast import UncastKey, cast_key
 from chronon_beam.fetcher.readable_store import ReadableStore
 from chronon_beam.fetcher.rows import (
+    NULL_KEY,
     Asked,
     Cause,
     Failed,
@@ -28,6 +31,7 @@ from chronon_beam.fetcher.rows import (
     Row,
     fetch_rows,
     fetch_rows_async,
+    is_null,
 )
 
 
@@ -74,10 +78,8 @@ class JoinFetcher:
     handlers: Handlers = field(default_factory=dict)
     derive: Derive | None = None
 
-    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Joined | Failed]:
-        """The outcome of each row at `at_ms`; not to be called while an event loop runs.
-
-        A row has failed if all parts have; otherwise the answer names the parts that have.
+    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Joined]:
+        """The answer to each row at `at_ms`; not to be called while an event loop runs.
 
         Args:
             rows: values by column of the left side as JSON has them; other columns are ignored.
@@ -91,7 +93,7 @@ class JoinFetcher:
         external = asyncio.run(self._external(rows)) if self.join.external_parts else []
         return self._joined(rows, parts, found, external, at_ms)
 
-    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[Joined | Failed]:
+    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[Joined]:
         """`fetch` for an event loop, which runs other tasks while store and sources answer."""
         parts = [self._asked(part, rows) for part in self.join.parts]
         asked = [asked for part in parts for asked in part.asked]
@@ -100,31 +102,53 @@ class JoinFetcher:
         )
         return self._joined(rows, parts, found, external, at_ms)
 
+    def as_chronon(self, joined: Joined) -> Outcome:
+        """What Chronon's Fetcher answers instead of `joined.outcome`: see `chronon_answer`.
+
+        Where nothing at all could be read, Chronon's call fails: the row has failed here, too.
+        """
+        causes = {failed.cause for failed in joined.failures.values()}
+        if not joined.answered and causes == {Cause.STORE}:
+            return joined.outcome
+        failure = self._codec_failure
+        if failure:
+            return joined.found({CODEC_FAILED: failure})
+        return joined.found(chronon_answer(self.join, joined))
+
+    @cached_property
+    def _codec_failure(self) -> str:
+        """Why Chronon cannot derive at all: a derivation is of what has no type that it knows."""
+        renames = own(self.join.derivations)
+        if self.join.dialect is ZIPLINE and rename_only(renames):
+            # Zipline's renames know the types of columns alone, not those of keys and times.
+            for each in renames:
+                if each.expression not in self.join.columns:
+                    return f"{each.name} is derived of {each.expression}, which is no column"
+        for part in self.join.parts:
+            if not isinstance(self.parts.get(part.group_by.name), Fetcher):
+                lost = frozenset(part.columns)
+                for name in (each.name for each in own(self.join.derivations)):
+                    if column := next(iter(self._uses.of[name] & lost), None):
+                        return f"{name} is derived of {column}, whose type is not known"
+        return ""
+
     @cached_property
     def left_types(self) -> dict[str, DataType]:
         """The columns of the left side with the types of the first keys that they are."""
-        types: dict[str, DataType] = {}
-        for part in self.join.parts:
-            fetcher = self.parts.get(part.group_by.name)
-            columns = fetcher.plan.keys.columns if isinstance(fetcher, Fetcher) else {}
-            for key, left in part.left_columns.items():
-                if key in columns:
-                    types.setdefault(left, columns[key])
-        for part in self.join.external_parts:
-            for key, kind in part.source.keys.fields:
-                types.setdefault(part.left_columns[key], kind)
-        return types
+        return left_types(self.join, self.parts)
 
     async def _external(self, rows: Sequence[Row]) -> list[list[Values | Failed]]:
         return await ask(self.join.external_parts, self.handlers, rows)
 
     def _asked(self, part: JoinPart, rows: Sequence[Row]) -> _AskedPart:
-        fetcher = self.parts.get(part.group_by.name)
-        if not isinstance(fetcher, Fetcher):
-            reason = f"GroupBy {part.group_by.name!r} is not known" if fetcher is None else fetcher
-            return _AskedPart(part, [Failed(str(reason), Cause.STORE)] * len(rows), None)
         lefts = part.left_columns
-        return _AskedPart(part, [_mapped(lefts, row) for row in rows], fetcher)
+        keys = [_mapped(lefts, row) for row in rows]
+        fetcher = self.parts.get(part.group_by.name)
+        if isinstance(fetcher, Fetcher):
+            return _AskedPart(part, keys, fetcher)
+        reason = f"GroupBy {part.group_by.name!r} is not known" if fetcher is None else fetcher
+        failed = Failed(str(reason), Cause.QUERY)
+        return _AskedPart(part, [_unasked(key, part, failed) for key in keys], None)
 
     def _joined(
         self,
@@ -133,7 +157,7 @@ class JoinFetcher:
         found: list[list[Outcome]],
         external: list[list[Values | Failed]],
         at_ms: int,
-    ) -> list[Joined | Failed]:
+    ) -> list[Joined]:
         made = [JoinRow(self._key(row)) for row in rows]
         answers = iter(found)
         for asked in parts:
@@ -146,7 +170,7 @@ class JoinFetcher:
         known = [{**row.key, **row.columns, **times} for row in made]
         answered = derived(self.join, self.derive, known) if known else []
         return [
-            row.outcome(self._uses, features) for row, features in zip(made, answered, strict=True)
+            row.joined(self._uses, features) for row, features in zip(made, answered, strict=True)
         ]
 
     @cached_property
@@ -164,6 +188,13 @@ def _mapped(lefts: Mapping[str, str], row: Row) -> Row | Failed:
     if missing:
         return Failed(f"key column {', '.join(missing)} is missing", Cause.MISSING_KEY)
     return {key: row[left] for key, left in lefts.items()}
+
+
+def _unasked(key: Row | Failed, part: JoinPart, failed: Failed) -> Failed:
+    """Why a row has nothing of a part that has no fetcher."""
+    if isinstance(key, Failed):
+        return key
+    return NULL_KEY if is_null(key, part.group_by) else failed
 
 
 def _cast(left: str, row: Row, kind: DataType) -> object:

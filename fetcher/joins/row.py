@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from chronon_beam.api.derivations import has_star, own, rename_only
+from chronon_beam.api.dialect import ZIPLINE
 from chronon_beam.api.join import ExternalPart, JoinPart
 from chronon_beam.fetcher.fetch import Features, Key
 from chronon_beam.fetcher.joins.answer import (
@@ -31,7 +32,7 @@ class JoinRow:
         self._unknown: set[str] = set()
         self._newest_ms: list[int] = []
         self._late_ms: list[int] = []
-        self._answers = 0
+        self._answered = self._known = False
 
     def add(self, part: JoinPart, outcome: Outcome) -> None:
         """Add the features of a GroupBy, or why there are none."""
@@ -39,7 +40,7 @@ class JoinRow:
             self._add_found(part, outcome)
         elif outcome.cause is Cause.NULL_KEY:
             # A row may have no such entity: an order without a voucher.
-            self._answers += 1
+            self._answered = True
             self.columns.update(dict.fromkeys(part.columns))
             self._unknown.update(part.columns)
         else:
@@ -52,18 +53,16 @@ class JoinRow:
         if isinstance(values, Failed):
             self._add_failed(failure_name(part), values, part.types)
         else:
-            self._answers += 1
+            self._answered = self._known = True
             self.columns.update(values)
 
-    def outcome(self, uses: Uses, features: Features) -> Joined | Failed:
+    def joined(self, uses: Uses, features: Features) -> Joined:
         """What is answered to the row.
 
         Args:
             uses: of the join.
             features: what the join gives out, derived from `columns`.
         """
-        if not self._answers:
-            return next(iter(self._failures.values()))
         reason = features.pop(DERIVATION_FAILED, None)
         if reason is not None:
             self._failures[DERIVATION_FAILED] = Failed(str(reason), Cause.DERIVATION)
@@ -74,12 +73,14 @@ class JoinRow:
             self._failures,
             doubtful,
             frozenset(self._unknown),
+            self._answered,
+            self._known,
             max(self._newest_ms, default=None),
             min(self._late_ms, default=None),
         )
 
     def _add_found(self, part: JoinPart, found: Found) -> None:
-        self._answers += 1
+        self._answered = True
         features = found.features
         reason = features.get(DERIVATION_FAILED)
         if reason is not None:
@@ -87,6 +88,7 @@ class JoinRow:
             self._failures[part.column_prefix + DERIVATION_FAILED] = failed
             self._failed.update(n for n, feature in part.columns.items() if feature not in features)
         self.columns.update({n: features.get(feature) for n, feature in part.columns.items()})
+        self._known |= found.known
         if not found.known:
             self._unknown.update(_left_out(part))
         if found.newest_ms is not None:
@@ -103,9 +105,12 @@ class JoinRow:
 def _left_out(part: JoinPart) -> list[str]:
     """The columns that Chronon leaves out where the store has nothing of a part's key.
 
-    A GroupBy's derivations are made of nothing, too, and give null; renames keep what is there.
+    Airbnb's Fetcher has no map of such a key, zipline's none of a snapshot's. A GroupBy's
+    derivations are made of nothing, too, and give null; renames keep what is there.
     """
     derivations = part.group_by.derivations
+    if part.group_by.dialect is ZIPLINE and not part.group_by.is_snapshot:
+        return []
     if not derivations:
         return list(part.columns)
     if not (rename_only(derivations) and has_star(derivations)):

@@ -7,9 +7,9 @@ from functools import cached_property
 from chronon_beam.aggregator.codecs import RecordCodec
 from chronon_beam.api.join import Join
 from chronon_beam.fetcher.fetch import Features
-from chronon_beam.fetcher.joins.answer import Joined, as_chronon
+from chronon_beam.fetcher.joins.answer import Joined
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
-from chronon_beam.fetcher.rows import Failed, Found, Outcome, Row
+from chronon_beam.fetcher.rows import Found, Outcome, Row
 from chronon_beam.fetcher.server.join_types import value_codec
 from chronon_beam.fetcher.server.metrics import NamedMetrics
 
@@ -70,17 +70,11 @@ class ServedJoin:
         """`fetch` for an event loop."""
         return self._outcomes(await self.fetcher.fetch_async(rows, at_ms))
 
-    def _outcomes(self, answers: Sequence[Joined | Failed]) -> list[Outcome]:
-        failed = sum(len(each.failures) for each in answers if isinstance(each, Joined))
-        self.measured.part_failures(failed)
-        return [self._outcome(each) for each in answers]
-
-    def _outcome(self, joined: Joined | Failed) -> Outcome:
-        if isinstance(joined, Failed):
-            return joined
-        known = len(joined.unknown) < len(joined.features)
-        features = as_chronon(self.join, joined) if self.compat else joined.answer
-        return Found(features, joined.key, known, joined.newest_ms, joined.late_batch_ms)
+    def _outcomes(self, answers: Sequence[Joined]) -> list[Outcome]:
+        self.measured.part_failures(sum(len(each.failures) for each in answers if each.answered))
+        if self.compat:
+            return [self.fetcher.as_chronon(each) for each in answers]
+        return [each.outcome for each in answers]
 
     def features(self, found: Found) -> Features:
         """The columns of a row, and which parts have failed, by Chronon's names."""

@@ -1,26 +1,25 @@
-"""`chronon-beam fetch`: reads the features of keys."""
+"""`chronon-beam fetch`: reads the features of keys, of a GroupBy or of a join."""
 
 import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from chronon_beam.api.moments import moment_text, parse_moment
 from chronon_beam.pipeline import options as flags
-from chronon_beam.pipeline.command import DONE, Command
+from chronon_beam.pipeline.command import DONE, FAILED, Command
 from chronon_beam.pipeline.json_lines import to_json
 
 if TYPE_CHECKING:
-    from chronon_beam.aggregator.plan import Plan
-    from chronon_beam.fetcher.fetch import Derive
     from chronon_beam.fetcher.presence import Answer
 
 _EXAMPLE = """example:
   chronon-beam fetch --group_by examples/ice_cream/group_by.py --store sqlite:features.db \\
       --key customer_id=Alice --at 1970-01-01T00:05:00Z
+
+  chronon-beam fetch --join join.py --store sqlite:features.db --key buyer=7 --key seller=9
 
 Prints one JSON object a line, nothing else: the features, and with --keys the key's columns before
 them. --keys FILE has one JSON object of key columns a line; - is standard input."""
@@ -43,7 +42,11 @@ STATUS = "__status"
 
 
 def _add_flags(parser: ArgumentParser) -> None:
-    flags.add_group_by(parser)
+    declared = parser.add_argument_group("GroupBy").add_mutually_exclusive_group(required=True)
+    for flag, what in (("--group_by", "GroupBy"), ("--join", "Join")):
+        text = f"compiled {what} (Thrift JSON), or a Python file that declares one (FILE:VARIABLE)"
+        declared.add_argument(flag, metavar="FILE", help=text)
+    flags.add_dialect(parser)
     flags.add_store(parser)
     asked = parser.add_argument_group("what is asked for")
     keys = asked.add_mutually_exclusive_group(required=True)
@@ -61,7 +64,7 @@ def _add_flags(parser: ArgumentParser) -> None:
         "--status",
         action="store_true",
         help=f"add the field {STATUS}: found, outside_window (the store has the key, but nothing "
-        "in its windows) or unknown",
+        "in its windows) or unknown; of a join found, unknown or failed",
     )
 
 
@@ -71,11 +74,14 @@ def _run(arguments: Namespace, _: list[str]) -> int:
     from chronon_beam.fetcher.presence import fetch_answers
     from chronon_beam.fetcher.serving_info import load
     from chronon_beam.io.kv_store import open_store
+    from chronon_beam.pipeline.lazy_derive import lazy_derivations
 
+    if arguments.join is not None:
+        return _run_join(arguments)
     group_by = load_group_by(arguments.group_by, arguments.dialect)
     with closing(open_store(arguments.store)) as store:
         info = load(store, group_by)
-        fetcher = Fetcher.of(info, store, _derive(info.plan))
+        fetcher = Fetcher.of(info, store, lazy_derivations(info.plan))
         now_ms = int(time.time() * 1000)
         at_ms = now_ms if arguments.at is None else arguments.at
         remarks = _Remarks(at_ms, now_ms)
@@ -90,25 +96,23 @@ def _run(arguments: Namespace, _: list[str]) -> int:
     return DONE
 
 
-def _derive(plan: "Plan") -> "Derive | None":
-    """The function for `Fetcher.derive`; it starts Spark at its first call, if at all."""
-    from chronon_beam.api.derivations import rename_only
+def _run_join(arguments: Namespace) -> int:
+    """Print a line per row, and tell of the parts that have failed, and why."""
+    from chronon_beam.api.load import load_join
+    from chronon_beam.io.kv_store import open_store
+    from chronon_beam.pipeline.joined import JoinedLines, open_join
 
-    if rename_only(plan.group_by.derivations):
-        return None
-
-    @cache
-    def planned() -> "Derive | None":
-        from chronon_beam.pipeline.derive import spark_derivations
-
-        return spark_derivations(plan)
-
-    def derive(known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        made = planned()
-        assert made is not None, "derivations that are not renames"
-        return made(known)
-
-    return derive
+    join = load_join(arguments.join, arguments.dialect)
+    with closing(open_store(arguments.store)) as store:
+        fetcher = open_join(join, store)
+        at_ms = int(time.time() * 1000) if arguments.at is None else arguments.at
+        lines = JoinedLines(STATUS if arguments.status else None)
+        for rows in _keys(arguments, fetcher.left_types):
+            for row, joined in zip(rows, fetcher.fetch(rows, at_ms), strict=True):
+                print(to_json(lines.line(row if arguments.keys else {}, joined)))
+            sys.stdout.flush()
+        lines.tell()
+    return FAILED if lines.failed else DONE
 
 
 def _line(answer: "Answer", arguments: Namespace) -> dict[str, Any]:

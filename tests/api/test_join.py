@@ -157,7 +157,7 @@ NO_SOURCE = {"metadata": {"name": "accounts"}}
             "groupBy: the whole GroupBy is expect",
         ),
         ("joinParts.0.groupBy", None, "groupBy: the whole GroupBy is expected"),
-        ("joinParts.0.groupBy.metaData", {}, "metaData has no name"),
+        ("joinParts.0.groupBy.metaData", {}, "the GroupBy of joinParts[0] has no name, by which"),
         ("joinParts.0.groupBy.aggregations.0.operation", 99, "joinParts[0].groupBy: aggregations"),
         ("joinParts.0.prefix", "seller", "part 0 (seller_shop_purchases_v1) and part 1 (seller_sh"),
         ("joinParts.0.prefix", 7, "joinParts[0].prefix: text is expected, found 7"),

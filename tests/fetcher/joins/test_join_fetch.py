@@ -11,9 +11,9 @@ from joined_shop import ACCOUNTS, AT_MS, CONTEXT, fetcher_of, join_of, stored
 from chronon_beam.api import Derivation, GroupByError
 from chronon_beam.api.dialect import AIRBNB, ZIPLINE
 from chronon_beam.api.join import Join
-from chronon_beam.fetcher.joins.answer import Joined, as_chronon
+from chronon_beam.fetcher.joins.answer import Joined, chronon_answer
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
-from chronon_beam.fetcher.rows import Cause, Failed
+from chronon_beam.fetcher.rows import Cause, Failed, Found
 
 ROW = {"buyer": "1", "seller": 2, "shop": "a", "more": [1]}
 BUYER, SELLER, SHOP = "buyer_shop_users_n_sum_1h", "seller_shop_users_n_sum_1h", "shop_shops_n_sum"
@@ -23,14 +23,13 @@ def joined(fetcher: JoinFetcher, row: Mapping[str, object]) -> Joined:
     """The answer to a row, which is the same with an event loop and without."""
     found = fetcher.fetch([row], AT_MS)
     assert asyncio.run(fetcher.fetch_async([row], AT_MS)) == found
-    assert isinstance(found[0], Joined)
     return found[0]
 
 
-def failed(fetcher: JoinFetcher, row: Mapping[str, object]) -> Failed:
-    (found,) = fetcher.fetch([row], AT_MS)
-    assert isinstance(found, Failed)
-    return found
+def answer_of(joined: Joined) -> dict[str, Any]:
+    """The features of a row that has not failed."""
+    assert isinstance(joined.outcome, Found)
+    return joined.outcome.features
 
 
 def test_parts_are_fetched_together_under_their_names() -> None:
@@ -39,7 +38,7 @@ def test_parts_are_fetched_together_under_their_names() -> None:
     rows = [ROW, {**ROW, "buyer": 2}, {**ROW, "seller": 99}]
     answers = fetcher.fetch(rows, AT_MS)
     assert store.reads == 1
-    assert [each.answer for each in answers if isinstance(each, Joined)] == [
+    assert [answer_of(each) for each in answers] == [
         {BUYER: 5.0, SELLER: 10.0, SHOP: 7.0},
         {BUYER: 10.0, SELLER: 10.0, SHOP: None},
         {BUYER: 5.0, SELLER: None, SHOP: 7.0},
@@ -52,14 +51,14 @@ def test_an_answer_says_of_which_time_it_is_and_what_the_store_does_not_know() -
     assert answer.key == {"buyer": 1, "seller": 99, "shop": "a"}
     assert answer.newest_ms == AT_MS - 60_000 + 1
     assert answer.unknown == {SELLER}
-    assert as_chronon(join_of(), answer) == {BUYER: 5.0, SHOP: 7.0}
+    assert chronon_answer(join_of(), answer) == {BUYER: 5.0, SHOP: 7.0}
 
 
 @pytest.mark.parametrize("seller", [None, 99])
 def test_a_row_without_an_entity_has_nulls(seller: int | None) -> None:
     answer = joined(fetcher_of(join_of()), {**ROW, "seller": seller})
-    assert answer.answer == {BUYER: 5.0, SELLER: None, SHOP: 7.0}
-    assert as_chronon(join_of(), answer) == {BUYER: 5.0, SHOP: 7.0}
+    assert answer_of(answer) == {BUYER: 5.0, SELLER: None, SHOP: 7.0}
+    assert chronon_answer(join_of(), answer) == {BUYER: 5.0, SHOP: 7.0}
 
 
 @pytest.mark.parametrize(
@@ -79,27 +78,32 @@ def test_a_part_whose_key_is_not_there_or_wrong_is_named(
     answer = joined(fetcher_of(join), {"buyer": 1, "shop": "a"})
     assert answer.failures == {missing: Failed("key column seller is missing", Cause.MISSING_KEY)}
     assert set(answer.features.values()) == {5.0, 7.0}
-    assert as_chronon(join, answer) == answer.answer
+    assert chronon_answer(join, answer) == answer_of(answer)
 
 
 def test_a_row_of_which_all_parts_fail_has_failed() -> None:
-    assert failed(fetcher_of(join_of()), {}).cause is Cause.MISSING_KEY
+    answer = joined(fetcher_of(join_of()), {})
+    assert isinstance(answer.outcome, Failed)
+    assert answer.outcome.cause is Cause.MISSING_KEY
+    # Chronon calls it a success, whose features are all errors.
+    assert chronon_answer(join_of(), answer).keys() == answer.failures.keys()
+
+
+def test_a_part_whose_dataset_cannot_be_read_fails_alone() -> None:
     store = stored()
     store.broken = "SHOP_USERS_STREAMING"
-    assert (
-        "the disk is on fire"
-        in joined(fetcher_of(join_of(), store), ROW).answer["buyer_shop_users_exception"]
-    )
-    assert joined(fetcher_of(join_of(), store), ROW).features == {SHOP: 7.0}
+    answer = joined(fetcher_of(join_of(), store), ROW)
+    assert "the disk is on fire" in str(answer_of(answer)["buyer_shop_users_exception"])
+    assert answer.features == {SHOP: 7.0}
 
 
 def test_a_part_without_a_fetcher_fails_alone() -> None:
     fetcher = fetcher_of(join_of())
     error = GroupByError("the store holds nothing of GroupBy 'shop.shops'")
     without = replace(fetcher, parts={**fetcher.parts, "shop.shops": error})
-    assert joined(without, ROW).answer["shop_shops_exception"] == str(error)
+    assert answer_of(joined(without, ROW))["shop_shops_exception"] == str(error)
     unknown = replace(fetcher, parts={"shop.users": fetcher.parts["shop.users"]})
-    assert joined(unknown, ROW).answer["shop_shops_exception"] == (
+    assert answer_of(joined(unknown, ROW))["shop_shops_exception"] == (
         "GroupBy 'shop.shops' is not known"
     )
 
@@ -109,10 +113,10 @@ RENAMES = [Derivation("*", "*"), Derivation("bought", BUYER), Derivation("who", 
 
 def test_renames_are_made_of_columns_and_keys() -> None:
     answer = joined(fetcher_of(join_of(RENAMES)), ROW)
-    assert answer.answer == {"bought": 5.0, "who": 2, SELLER: 10.0, SHOP: 7.0}
+    assert answer_of(answer) == {"bought": 5.0, "who": 2, SELLER: 10.0, SHOP: 7.0}
     unknown = joined(fetcher_of(join_of(RENAMES)), {**ROW, "buyer": 98, "seller": 99})
-    assert unknown.answer == {"bought": None, "who": 99, SELLER: None, SHOP: None}
-    assert as_chronon(join_of(RENAMES), unknown) == {"bought": None, "who": 99}
+    assert answer_of(unknown) == {"bought": None, "who": 99, SELLER: None, SHOP: None}
+    assert chronon_answer(join_of(RENAMES), unknown) == {"bought": None, "who": 99}
 
 
 def test_what_is_derived_of_a_failed_part_is_not_answered() -> None:
@@ -121,7 +125,7 @@ def test_what_is_derived_of_a_failed_part_is_not_answered() -> None:
     assert answer.features == {"who": 2, SELLER: 10.0}
     assert set(answer.failures) == {"buyer_shop_users_exception", "shop_shops_exception"}
     # Chronon renames what is not there to null.
-    assert as_chronon(join, answer) == {**answer.answer, "bought": None}
+    assert chronon_answer(join, answer) == {**answer_of(answer), "bought": None}
 
 
 def spark(columns: Sequence[str]) -> Any:
@@ -138,9 +142,9 @@ def test_expressions_are_derived_of_all_rows_at_once() -> None:
     join = join_of([Derivation("both", f"{BUYER} + {SELLER}")])
     fetcher = fetcher_of(join, derive=spark([BUYER, SELLER]))
     rows = [ROW, {**ROW, "seller": 1}, {"buyer": 1, "shop": "a"}]
-    answers = [each for each in fetcher.fetch(rows, AT_MS) if isinstance(each, Joined)]
+    answers = fetcher.fetch(rows, AT_MS)
     assert [each.features for each in answers] == [{"both": 15.0}, {"both": 10.0}, {}]
-    assert as_chronon(join, answers[2])["both"] is None
+    assert chronon_answer(join, answers[2])["both"] is None
     with pytest.raises(GroupByError, match="its derivations are Spark expressions"):
         fetcher_of(join).fetch(rows, AT_MS)
 
@@ -173,13 +177,13 @@ def test_an_external_source_is_asked_once_for_the_keys_of_all_rows(is_async: boo
     rows = [{**ROW, "page": "5"}, ROW, {**ROW, "buyer": 13}]
     answers = fetcher.fetch(rows, AT_MS)
     assert accounts.asked == [[{"id": 1}, {"id": 13}, {"id": 2}]]
-    first, second, third = (each for each in answers if isinstance(each, Joined))
+    first, second, third = map(answer_of, answers)
     external = {"ext_accounts_age": 10, "ext_seller_accounts_age": 20, "ext_contextual_page": 5}
-    assert {**external, BUYER: 5.0, SELLER: 10.0, SHOP: 7.0} == first.answer
-    assert second.answer["ext_contextual_page"] is None
-    assert third.answer["ext_accounts_exception"] == "external source 'accounts': no 13"
-    assert third.answer["ext_seller_accounts_age"] == 20
-    assert "ext_accounts_age" not in third.answer
+    assert {**external, BUYER: 5.0, SELLER: 10.0, SHOP: 7.0} == first
+    assert second["ext_contextual_page"] is None
+    assert third["ext_accounts_exception"] == "external source 'accounts': no 13"
+    assert third["ext_seller_accounts_age"] == 20
+    assert "ext_accounts_age" not in third
 
 
 def broken(_: Sequence[Any]) -> list[Any]:
@@ -209,9 +213,9 @@ def test_a_failure_of_an_external_source_is_named_as_its_own(handler: Any, reaso
 def test_a_key_that_an_external_source_lacks_fails_that_source() -> None:
     fetcher = fetcher_of(with_accounts(), handlers={"accounts": Accounts()})
     answer = joined(fetcher, {"seller": 2, "shop": "a", "page": "x"})
-    assert answer.answer["ext_accounts_exception"] == "key column buyer is missing"
-    assert answer.answer["ext_seller_accounts_age"] == 20
-    assert "'x' is not of type long" in str(answer.answer["ext_contextual_exception"])
+    assert answer_of(answer)["ext_accounts_exception"] == "key column buyer is missing"
+    assert answer_of(answer)["ext_seller_accounts_age"] == 20
+    assert "'x' is not of type long" in str(answer_of(answer)["ext_contextual_exception"])
 
 
 def test_derived_features_of_a_groupby_that_failed_are_named_in_the_join() -> None:
@@ -224,7 +228,7 @@ def test_derived_features_of_a_groupby_that_failed_are_named_in_the_join() -> No
     users = fetcher.parts["shop.users"]
     assert not isinstance(users, GroupByError)
     parts = {**fetcher.parts, "shop.users": replace(users, derive=derive)}
-    answer = joined(replace(fetcher, parts=parts), ROW).answer
+    answer = answer_of(joined(replace(fetcher, parts=parts), ROW))
     assert answer == {
         "buyer_shop_users_same": 5.0,
         "buyer_shop_users_derivation_fetch_exception": "no",

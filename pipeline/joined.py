@@ -1,0 +1,87 @@
+"""A join over what jobs and uploads have noted in a store, and the lines that a fetch prints."""
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from chronon_beam.api.derivations import rename_only
+from chronon_beam.api.group_by import GroupByError
+from chronon_beam.api.join import Join
+from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.fetcher.joins.answer import Joined
+from chronon_beam.fetcher.joins.external import open_handlers
+from chronon_beam.fetcher.joins.fetch import JoinFetcher
+from chronon_beam.fetcher.joins.types import column_types, left_types
+from chronon_beam.fetcher.readable_store import ReadableStore
+from chronon_beam.fetcher.rows import Failed
+from chronon_beam.fetcher.serving_info import load
+from chronon_beam.pipeline.lazy_derive import LazyDerivations, lazy_derivations
+
+if TYPE_CHECKING:
+    from chronon_beam.pipeline.derive import Derivable
+
+Parts = Mapping[str, Fetcher | GroupByError]
+"""See `JoinFetcher.parts`."""
+
+
+def open_join(join: Join, store: ReadableStore) -> JoinFetcher:
+    """What fetches a join.
+
+    Raises:
+        GroupByError: the store has nothing of one of its GroupBys, or no installed package offers
+            one of its external sources.
+    """
+    parts: dict[str, Fetcher | GroupByError] = {}
+    for group_by in {part.group_by.name: part.group_by for part in join.parts}.values():
+        try:
+            info = load(store, group_by)
+        except GroupByError as error:
+            raise GroupByError(f"{join.name}: {error}") from None
+        parts[group_by.name] = Fetcher.of(info, store, lazy_derivations(info.plan))
+    return JoinFetcher(join, store, parts, open_handlers(join), join_derivations(join, parts))
+
+
+def join_derivations(join: Join, parts: Parts) -> LazyDerivations | None:
+    """The function for `JoinFetcher.derive`; None if the derivations do not need Spark."""
+    if rename_only(join.derivations):
+        return None
+
+    def derivable() -> "Derivable":
+        from chronon_beam.pipeline.derive import Derivable
+
+        columns, keys = column_types(join, parts), left_types(join, parts)
+        setups = (each for part in join.parts for each in part.group_by.source.query.setups)
+        return Derivable(join.name, join.derivations, columns, keys, tuple(dict.fromkeys(setups)))
+
+    return LazyDerivations(derivable)
+
+
+class JoinedLines:
+    """The lines that answers are printed as.
+
+    Args:
+        status: the name of the field that says whether a row was found, if it is wanted.
+
+    Attributes:
+        failed: how many parts have failed, by the reason of their failure.
+    """
+
+    def __init__(self, status: str | None) -> None:
+        self.failed: dict[str, int] = {}
+        self._status = status
+
+    def line(self, row: Mapping[str, Any], joined: Joined) -> dict[str, Any]:
+        """What is printed of a row: its columns, its features, and why others are not there."""
+        outcome = joined.outcome
+        for name, failed in joined.failures.items():
+            reason = f"{name}: {failed.reason}"
+            self.failed[reason] = self.failed.get(reason, 0) + 1
+        reasons = {name: failed.reason for name, failed in joined.failures.items()}
+        features = reasons if isinstance(outcome, Failed) else outcome.features
+        known = "failed" if isinstance(outcome, Failed) else "found" if outcome.known else "unknown"
+        return {**row, **features, **({self._status: known} if self._status else {})}
+
+    def tell(self) -> None:
+        """Print to stderr which parts have failed, and in how many rows."""
+        for reason, rows in self.failed.items():
+            print(f"chronon-beam: {reason} (in {rows:,} rows)", file=sys.stderr)
