@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.derivations import rename_only
 from chronon_beam.api.group_by import GroupBy
+from chronon_beam.api.join import Join
 from chronon_beam.fetcher.fetch import Derive
 from chronon_beam.fetcher.server.settings import ServerLimits, Settings
 from chronon_beam.io.kv_store import KVStore, open_store
@@ -52,6 +53,7 @@ class Serving:
         group_bys: GroupBys from files; if there are any, only they are served.
         cached: the most batch values that a process keeps.
         inspect: whether the inspector page is at `/inspect/`.
+        joins: joins from files, which are served beside GroupBys.
     """
 
     store: str
@@ -59,21 +61,24 @@ class Serving:
     group_bys: tuple[GroupBy, ...] = ()
     cached: int = 10_000
     inspect: bool = False
+    joins: tuple[Join, ...] = ()
 
     def __call__(self) -> "App":
         """The application."""
         # Imported here: where there are several processes, a variable tells it to share metrics.
         from chronon_beam.fetcher.batch_cache import BatchCache
+        from chronon_beam.fetcher.joins.external import open_handlers
         from chronon_beam.fetcher.server.app import feature_server
         from chronon_beam.fetcher.server.compat import DatasetsStore
         from chronon_beam.fetcher.server.metrics import Metrics
-        from chronon_beam.fetcher.server.served import Declarations, ServedFeatures
+        from chronon_beam.fetcher.server.served import Declarations, ServableJoin, ServedFeatures
 
         store = open_store(self.store)
         cache, metrics = BatchCache(store, self.cached), Metrics()
         compat = self.settings.compat
         reads = DatasetsStore(cache) if compat else cache
-        declared = Declarations(self.group_bys)
+        joins = tuple(ServableJoin(join, open_handlers(join)) for join in self.joins)
+        declared = Declarations(self.group_bys, joins)
         served = ServedFeatures(store, reads, metrics, declared, derivations, compat)
         further = self._pages(store) if self.inspect else ()
         return feature_server(self.settings, served, cache, metrics, further, store.close)
@@ -112,7 +117,7 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(serving: Serving, listening: socket.socket, workers: int) -> None:
     """Serve until this process is told to stop (SIGTERM, Ctrl-C), and all requests are answered."""
     limits = serving.settings.limits
-    _allow_files(limits.connections)
+    allow_files(limits.connections)
     if workers > 1:
         with tempfile.TemporaryDirectory(prefix="chronon-beam-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -169,7 +174,7 @@ def _nothing(*_: Any) -> None:
     """Ends no process."""
 
 
-def _allow_files(connections: int) -> None:
+def allow_files(connections: int) -> None:
     """Let this process have as many open files as connections and store need, if it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = connections + _SPARE_FILES

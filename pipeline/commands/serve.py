@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from importlib.util import find_spec
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chronon_beam.pipeline import options as flags
@@ -12,6 +13,7 @@ from chronon_beam.pipeline.command import DONE, Command
 from chronon_beam.pipeline.options import UsageError
 
 if TYPE_CHECKING:
+    from chronon_beam.api.join import Join
     from chronon_beam.fetcher.server.settings import Settings
 
 TOKEN = "CHRONON_BEAM_TOKEN"
@@ -29,6 +31,13 @@ server when all requests are answered."""
 
 def _add_flags(parser: ArgumentParser) -> None:
     flags.add_store(parser)
+    _add_served(parser)
+    flags.add_dialect(parser)
+    _add_server_flags(parser)
+    _add_limits(parser)
+
+
+def _add_served(parser: ArgumentParser) -> None:
     served = parser.add_argument_group("what is served")
     served.add_argument(
         "--group_by",
@@ -37,7 +46,13 @@ def _add_flags(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="a GroupBy to serve; repeat it for several (default: all that are in the store)",
     )
-    flags.add_dialect(parser)
+    served.add_argument(
+        "--join",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a join to serve beside GroupBys, as compiled Thrift JSON; repeat it for several",
+    )
     served.add_argument(
         "--compat",
         action="store_true",
@@ -48,8 +63,6 @@ def _add_flags(parser: ArgumentParser) -> None:
         action="store_true",
         help="a page at /inspect/ that shows why a feature has its value (see docs/inspect.md)",
     )
-    _add_server_flags(parser)
-    _add_limits(parser)
 
 
 def _add_server_flags(parser: ArgumentParser) -> None:
@@ -120,16 +133,38 @@ def _run(arguments: Namespace, _: list[str]) -> int:
     from chronon_beam.pipeline.serving import LOCAL, Serving, listen, serve
 
     group_bys = tuple(load_group_by(each, arguments.dialect) for each in arguments.group_by)
+    joins = tuple(_join(each, arguments.dialect) for each in arguments.join)
     settings = _settings(arguments, local=arguments.store.startswith(LOCAL))
     listening = listen(arguments.host, arguments.port)
     with listening:
         host, port = listening.getsockname()[:2]
         _tell(host, port, settings.token is not None)
-        serving = Serving(
-            arguments.store, settings, group_bys, arguments.batch_cache, arguments.inspect
-        )
+        cached, inspect = arguments.batch_cache, arguments.inspect
+        serving = Serving(arguments.store, settings, group_bys, cached, inspect, joins)
         serve(serving, listening, arguments.workers)
     return DONE
+
+
+def _join(place: str, dialect_name: str | None) -> "Join":
+    """The join in a file; raises GroupByError for what cannot be served of it."""
+    from chronon_beam.api.derivations import rename_only
+    from chronon_beam.api.dialect import AIRBNB, dialect
+    from chronon_beam.api.group_by import GroupByError
+    from chronon_beam.api.join_json import parse_join
+    from chronon_beam.fetcher.joins.external import open_handlers
+
+    file = Path(place)
+    if not file.is_file():
+        raise UsageError(f"--join={place}: there is no such file")
+    join = parse_join(file.read_bytes(), dialect(dialect_name or AIRBNB.name), place)
+    join = join if join.name else join.named(file.stem)
+    if not rename_only(join.derivations):
+        raise GroupByError(
+            f"{place}: the derivations of a join are served if they are renames; those of its "
+            "GroupBys may be Spark expressions"
+        )
+    open_handlers(join)
+    return join
 
 
 def _settings(arguments: Namespace, local: bool) -> "Settings":

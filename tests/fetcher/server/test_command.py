@@ -1,0 +1,189 @@
+"""`chronon-beam serve` as a process: what is new, a store that is lost, many clients, the end."""
+
+import json
+import os
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import httpx
+import pytest
+from served_process import ServedProcess, served
+from sockets import answered, connected, head
+from stores import ANN, AT_MS, DAY_MS, MERGED, plan, put_batch, put_tiles
+
+from chronon_beam.io.kv_store import KVStore, open_store
+from chronon_beam.pipeline.serving import allow_files
+
+PATH = f"/v1/features/groupby/t.both?at={AT_MS}"
+
+
+@pytest.fixture(scope="module", name="path")
+def _path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served") / "features.db"
+
+
+@pytest.fixture(scope="module", name="store")
+def _store(path: Path) -> Iterator[KVStore]:
+    store = open_store(f"sqlite:{path}")
+    store.create("CHRONON_METADATA")
+    put_tiles(store, plan("t.both"), ANN)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module", name="server")
+def _server(path: Path, store: KVStore) -> Iterator[ServedProcess]:
+    with served(f"sqlite:{path}", "--refresh_s=0.1") as server:
+        yield server
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Waits for a fact; the test's own time limit ends it."""
+    pause = Event()
+    while not is_so():
+        pause.wait(0.05)
+
+
+def results(client: httpx.Client, path: str = PATH) -> list[dict[str, object]]:
+    answer = client.post(path, json=[ANN])
+    return answer.json().get("results", [{"status": answer.status_code}])
+
+
+def test_new_group_bys_and_new_batch_values_are_taken_up(
+    server: ServedProcess, store: KVStore
+) -> None:
+    client = server.client
+    until(lambda: client.get("/readyz").status_code == 200)
+    assert results(client)[0]["features"] == {"n_sum_1h": 4.0, "n_sum_7d": 4.0}
+    put_batch(store, plan("t.both"), ANN)
+    until(lambda: results(client)[0]["features"] == MERGED)
+    status = client.get("/v1/groupby/t.both/status").json()
+    day = {"batchEndDate": "1970-01-02", "batchEndTs": DAY_MS}
+    assert status == {"groupByName": "t.both", **day}
+    new = f"/v1/features/groupby/t.new?at={AT_MS}"
+    assert results(client, new) == [{"status": 404}]
+    put_tiles(store, plan("t.new"), ANN)
+    until(lambda: results(client, new)[0]["status"] == "Success")
+    assert client.get("/v1/groupbys").json() == {"groupByNames": ["t.both", "t.new"]}
+
+
+@contextmanager
+def asking(server: ServedProcess) -> Iterator[set[str]]:
+    """Four clients that ask all the time; gives which answers there have been."""
+    ended, seen = Event(), set[str]()
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.client.base_url, timeout=600) as client:
+            while not ended.is_set():
+                [result] = results(client)
+                # A row has its whole answer or has failed: half an answer would be another value.
+                whole = result.get("features", MERGED) == MERGED
+                seen.add(f"{result['status']} {whole}")
+
+    threads = [Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_store_that_is_lost_under_load_and_comes_back(server: ServedProcess, path: Path) -> None:
+    client, aside = server.client, path.with_name("aside.db")
+    until(lambda: client.get("/readyz").status_code == 200)
+    with asking(server) as seen:
+        until(lambda: "Success True" in seen)
+        path.rename(aside)
+        until(lambda: client.get("/readyz").status_code == 503)
+        until(lambda: "Failure True" in seen)
+        assert client.get("/healthz").status_code == 200
+        aside.rename(path)
+        until(lambda: client.get("/readyz").status_code == 200)
+        until(lambda: results(client)[0]["status"] == "Success")
+    assert seen == {"Success True", "Failure True"}
+    said = "".join(server.said)
+    assert "the store cannot be read" in said
+    assert "the store can be read again" in said
+
+
+def test_two_thousand_connections(server: ServedProcess) -> None:
+    allow_files(2_000)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft > 2_000
+    body = json.dumps([ANN]).encode()
+    request = head(PATH, len(body)) + body
+    with ExitStack() as held:
+        connections = [held.enter_context(connected(server.client)) for _ in range(2_000)]
+        for _ in range(2):
+            for connection in connections:
+                connection.sendall(request)
+            statuses = [answered(connection)[0] for connection in connections]
+            assert statuses == [200] * 2_000
+    until(lambda: open_files(server) < 100)
+
+
+def open_files(server: ServedProcess) -> int:
+    """How many files and connections the server has open; 0 where the system does not tell."""
+    folder = Path(f"/proc/{server.process.pid}/fd")
+    return len(os.listdir(folder)) if folder.is_dir() else 0
+
+
+def test_request_that_is_under_way_is_answered_before_the_server_stops(
+    path: Path, store: KVStore
+) -> None:
+    body = json.dumps([ANN]).encode()
+    with served(f"sqlite:{path}") as server, connected(server.client) as connection:
+        until(lambda: server.client.get("/readyz").status_code == 200)
+        connection.sendall(head(PATH, len(body), "expect: 100-continue"))
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")  # it is reading the body
+        stopped = Thread(target=server.stop)
+        stopped.start()
+        until(lambda: refuses(server.client))
+        connection.sendall(body)
+        status, answer = answered(connection)
+        assert status == 200
+        assert len(json.loads(answer)["results"]) == 1
+        stopped.join()
+        assert server.process.returncode == 0
+
+
+def refuses(client: httpx.Client) -> bool:
+    """Whether a server accepts no connection any more."""
+    with socket.socket() as connection:
+        return connection.connect_ex((client.base_url.host, client.base_url.port or 80)) != 0
+
+
+def test_two_workers_tell_the_metrics_of_both(path: Path, store: KVStore) -> None:
+    with served(f"sqlite:{path}", "--workers=2", CHRONON_BEAM_TOKEN="t") as server:
+        client, token = server.client, {"authorization": "Bearer t"}
+        until(lambda: client.get("/readyz").status_code == 200)
+        assert client.post(PATH, json=[ANN]).status_code == 401
+        asked = 0
+        for _ in range(40):  # connections of their own, so that both processes are asked
+            with httpx.Client(base_url=client.base_url, timeout=600, headers=token) as own:
+                asked += own.post(PATH, json=[ANN]).status_code == 200
+        assert asked == 40
+        told = client.get("/metrics", headers=token).text
+        rows = 'chronon_server_rows_total{kind="groupby",name="t.both",outcome="found"} 40.0'
+        assert rows in told
+        assert server.stop() == 0
+
+
+def test_wrong_use_is_said(capsys: pytest.CaptureFixture[str], path: Path, store: KVStore) -> None:
+    from chronon_beam.pipeline import cli
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert cli.main(["serve", f"--store=sqlite:{path}", f"--port={port}"]) == 1
+        assert f"--port={port}: " in capsys.readouterr().err
+    assert cli.main(["serve", f"--store=sqlite:{path}", "--refresh_s=0"]) == 2
+    assert "must be more than 0" in capsys.readouterr().err
+    assert cli.main(["serve", f"--store=sqlite:{path}", "--group_by=nowhere.py"]) == 2
+    assert "nowhere.py" in capsys.readouterr().err
