@@ -2,17 +2,14 @@
 
 Source: `ai.chronon.online.serde.AvroConversions`. Each type gets its encoder once, a function made
 of functions: for the small records of tiles that is several times faster than a walk over the
-schema for every value (benchmarks/aggregator.py). fastavro decodes.
+schema for every value (benchmarks/aggregator.py). `avro_reader` reads.
 """
 
-import io
 import struct
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
-
-import fastavro
 
 from chronon_beam.aggregator.expressions import expression
 from chronon_beam.aggregator.jvm.decimals import unscaled
@@ -42,8 +39,6 @@ Schema = dict[str, object]
 """An Avro schema as JSON."""
 
 NAMESPACE = "ai.chronon.data"
-_MOST_DIGITS = 1000
-"""Precision of decimals in reading schemas; Spark's have 38 digits at most, a sum a few more."""
 
 NULL, PRESENT = b"\x00", b"\x02"
 """Index of a union's branch: every field is of type [null, T]."""
@@ -67,12 +62,18 @@ class AvroError(ValueError):
 
 @dataclass(frozen=True)
 class IrRecord(StructType):
-    """A record of an IR (AvgIr, TimePair): its value is a tuple in field order, without nulls."""
+    """A record of an IR (AvgIr, TimePair): its value is a tuple in field order, without nulls.
+
+    Attributes:
+        keeps_bytes: whether a value that was read ends with the record's bytes.
+    """
+
+    keeps_bytes: bool = False
 
 
-def ir_record(record: str, *fields: tuple[str, DataType]) -> IrRecord:
+def ir_record(record: str, *fields: tuple[str, DataType], keeps_bytes: bool = False) -> IrRecord:
     """The IR type called `record`."""
-    return IrRecord(f"struct_{record}", record, fields)
+    return IrRecord(f"struct_{record}", record, fields, keeps_bytes)
 
 
 def record_schema(struct_type: StructType, dialect: Dialect) -> Schema:
@@ -80,69 +81,31 @@ def record_schema(struct_type: StructType, dialect: Dialect) -> Schema:
     return _record(struct_type, dialect.names(), ())
 
 
-def reading_schema(struct_type: StructType) -> Schema:
-    """A schema that reads the same bytes and keeps the fields' own names.
-
-    Avro's bytes hold neither the names of fields nor the precision of decimals, so a reader may
-    choose both: names that need not be translated back from Chronon's unique ones, and a precision
-    for sums, which may have more digits than their inputs.
-    """
-    return _record(struct_type, AvroNames(prefix_by_path=True), (), _MOST_DIGITS)
-
-
-def _record(
-    struct_type: StructType, names: AvroNames, path: tuple[str, ...], digits: int | None = None
-) -> Schema:
+def _record(struct_type: StructType, names: AvroNames, path: tuple[str, ...]) -> Schema:
     # The record is named before its fields: numbers of repeated names depend on it.
     name = names.record(struct_type.record, path)
-    fields = [_field(field, kind, names, path, digits) for field, kind in struct_type.fields]
+    fields = [_field(field, kind, names, path) for field, kind in struct_type.fields]
     schema: Schema = {"type": "record", "name": name, "doc": "", "fields": fields}
     return schema if path else {**schema, "namespace": NAMESPACE}
 
 
-def _schema(
-    data_type: DataType, names: AvroNames, path: tuple[str, ...], digits: int | None
-) -> str | Schema:
+def _schema(data_type: DataType, names: AvroNames, path: tuple[str, ...]) -> str | Schema:
     if isinstance(data_type, StructType):
-        return _record(data_type, names, path, digits)
+        return _record(data_type, names, path)
     if isinstance(data_type, ListType):
-        return {"type": "array", "items": _schema(data_type.element, names, path, digits)}
+        return {"type": "array", "items": _schema(data_type.element, names, path)}
     if isinstance(data_type, MapType):
-        return {"type": "map", "values": _schema(data_type.value, names, path, digits)}
+        return {"type": "map", "values": _schema(data_type.value, names, path)}
     if isinstance(data_type, DecimalType):
-        precision = data_type.precision if digits is None else digits
-        decimal = {"precision": precision, "scale": data_type.scale}
+        decimal = {"precision": data_type.precision, "scale": data_type.scale}
         return {"type": "bytes", "logicalType": "decimal", **decimal}
     return _PRIMITIVES[data_type]
 
 
-def _field(
-    name: str, data_type: DataType, names: AvroNames, path: tuple[str, ...], digits: int | None
-) -> Schema:
+def _field(name: str, data_type: DataType, names: AvroNames, path: tuple[str, ...]) -> Schema:
     unique = names.field(name)
-    found = _schema(data_type, names, (*path, name), digits)
+    found = _schema(data_type, names, (*path, name))
     return {"name": unique, "type": ["null", found], "doc": ""}
-
-
-class RecordDecoder:
-    """Bytes of one record to a dict, by fastavro."""
-
-    def __init__(self, schema: Schema) -> None:
-        self._name = schema["name"]
-        self._schema = fastavro.parse_schema(schema)
-
-    def __call__(self, payload: bytes) -> dict[str, Any]:
-        """Decode; raises AvroError when the bytes were not written with this schema."""
-        stream = io.BytesIO(payload)
-        try:
-            record = fastavro.schemaless_reader(stream, self._schema, None)
-        except Exception as error:  # fastavro raises errors of many types on foreign bytes
-            raise AvroError(f"not of schema {self._name}: {error!r}") from error
-        if stream.tell() != len(payload):
-            raise AvroError(
-                f"not of schema {self._name}: {len(payload) - stream.tell()} bytes left"
-            )
-        return record
 
 
 # The two bytes of each 14 bits of a zigzag number, where more bytes follow and where none do.

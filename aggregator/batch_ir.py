@@ -15,21 +15,20 @@ collapsed IR, the tiles or rows since E, and the tail hops that the window still
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chronon_beam.aggregator.avro import (
     PRESENT,
-    RecordDecoder,
     encode_items,
     encode_long,
     nullable,
-    reading_schema,
     record_schema,
 )
-from chronon_beam.aggregator.codecs import TileCodec
+from chronon_beam.aggregator.avro_reader import AvroRecordReader
+from chronon_beam.aggregator.codecs import TileCodec, irs_of
 from chronon_beam.aggregator.columns import Column
 from chronon_beam.aggregator.row import Accumulator
-from chronon_beam.api.data_types import LONG, DataType, StructType, list_of, struct_of
+from chronon_beam.api.data_types import LONG, StructType, list_of, struct_of
 from chronon_beam.api.dialect import DAY_MS, FIVE_MINUTES_MS, HOUR_MS
 from chronon_beam.api.group_by import GroupBy
 
@@ -74,12 +73,17 @@ class BatchIrCodec:
             (name, column.operation.ir_type)
             for name, column in zip(_hop_names(group_by, columns), columns, strict=True)
         ]
-        self.schema = record_schema(_record(group_by, names, hops), group_by.dialect)
-        # Columns may share a name (one column and operation, twice): numbers are unique.
-        numbered = [[(f"c{i}", kind) for i, (_, kind) in enumerate(part)] for part in (names, hops)]
-        self._decode = RecordDecoder(reading_schema(_record(group_by, *numbered)))
+        record = _record(
+            group_by,
+            struct_of("WindowedIr", tuple(names)),
+            struct_of("HopIr", (*hops, ("ts", LONG))),
+        )
+        self.schema = record_schema(record, group_by.dialect)
         self._operations = [operation for _, operation in features]
-        self._hop_from_avro = [column.operation.from_avro for column in columns]
+        of_features = irs_of("WindowedIr", [columns[f.tile_index] for f in group_by.features])
+        self._read = AvroRecordReader(
+            _record(group_by, of_features, irs_of("HopIr", columns, ("ts", LONG)))
+        )
         self._tiles = tiles
 
     def encode(self, batch_ir: FinalBatchIr) -> bytes:
@@ -98,25 +102,12 @@ class BatchIrCodec:
 
     def decode(self, payload: bytes) -> FinalBatchIr:
         """The batch IR in `payload`; raises AvroError on other bytes."""
-        record = self._decode(payload)
-        collapsed = record["collapsedIr"] or {}
-        irs: list[object] = [
-            None if ir is None else operation.from_avro(ir)
-            for ir, operation in zip(collapsed.values(), self._operations, strict=False)
-        ]
-        hops = record["tailHopIrs"] or [[] for _ in HOP_SIZES_MS]
+        collapsed, hops = self._read(payload)
         return FinalBatchIr(
-            irs or [None] * len(self._operations),
-            [[self._hop(hop) for hop in of_size] for of_size in hops],
-        )
-
-    def _hop(self, record: dict[str, Any]) -> Hop:
-        *irs, start_ms = record.values()
-        return Hop(
-            start_ms,
+            list(collapsed or [None] * len(self._operations)),
             [
-                None if ir is None else from_avro(ir)
-                for ir, from_avro in zip(irs, self._hop_from_avro, strict=True)
+                [Hop(start_ms, irs) for *irs, start_ms in of_size]
+                for of_size in hops or [[] for _ in HOP_SIZES_MS]
             ],
         )
 
@@ -134,17 +125,9 @@ def _hop_names(group_by: GroupBy, columns: Sequence[Column]) -> list[str]:
     return numbered
 
 
-def _record(
-    group_by: GroupBy, features: list[tuple[str, DataType]], hops: list[tuple[str, DataType]]
-) -> StructType:
-    hop = struct_of("HopIr", (*hops, ("ts", LONG)))
-    return struct_of(
-        f"{group_by.clean_name}_IR",
-        (
-            ("collapsedIr", struct_of("WindowedIr", tuple(features))),
-            ("tailHopIrs", list_of(list_of(hop))),
-        ),
-    )
+def _record(group_by: GroupBy, collapsed: StructType, hop: StructType) -> StructType:
+    fields = ("collapsedIr", collapsed), ("tailHopIrs", list_of(list_of(hop)))
+    return struct_of(f"{group_by.clean_name}_IR", fields)
 
 
 def hop_bytes(tile: bytes, start_ms: int) -> bytes:

@@ -14,14 +14,16 @@ from chronon_beam.aggregator.avro import (
     PRESENT,
     AvroError,
     Encoder,
-    RecordDecoder,
+    IrRecord,
     Schema,
     encoder,
-    reading_schema,
+    ir_record,
     record_schema,
 )
+from chronon_beam.aggregator.avro_reader import AvroRecordReader, MadeType
 from chronon_beam.aggregator.columns import Column
 from chronon_beam.aggregator.expressions import Weaver
+from chronon_beam.aggregator.operations.base import Aggregator, same
 from chronon_beam.aggregator.row import Accumulator, RowAggregator
 from chronon_beam.api.data_types import (
     BOOLEAN,
@@ -103,25 +105,28 @@ def _not_written(_: Accumulator) -> bytes:
     )
 
 
-class _TileDecoder:
+class _TileReader:
     """The bytes of a tile, without a tag, to the IRs of its columns, and isComplete."""
 
     def __init__(self, group_by: GroupBy, columns: Sequence[Column]) -> None:
-        # Columns may share a name (one column and operation, twice): numbers are unique.
-        numbered = [(f"c{i}", column.operation.ir_type) for i, column in enumerate(columns)]
-        self._from_avro = [column.operation.from_avro for column in columns]
-        self._decode = RecordDecoder(reading_schema(_tile_record(group_by, tuple(numbered))))
+        self._nothing = (None,) * len(columns)
+        self._read = AvroRecordReader(_tile_record(group_by, irs_of("WindowedIr", columns)))
 
     def __call__(self, tile: bytes) -> tuple[Accumulator, bool]:
-        record = self._decode(tile)
-        collapsed = record["collapsedIr"]
-        if collapsed is None:
-            return [None] * len(self._from_avro), bool(record["isComplete"])
-        irs = [
-            None if ir is None else from_avro(ir)
-            for ir, from_avro in zip(collapsed.values(), self._from_avro, strict=True)
-        ]
-        return irs, bool(record["isComplete"])
+        irs, is_whole = self._read(tile)
+        return list(irs or self._nothing), bool(is_whole)
+
+
+def irs_of(record: str, columns: Iterable[Column], *more: tuple[str, DataType]) -> IrRecord:
+    """The record of a nullable IR per column, as it is read, and of further fields."""
+    # Columns may share a name (one column and operation, twice): numbers are unique.
+    irs = [(f"c{index}", _ir_of(column.operation)) for index, column in enumerate(columns)]
+    return ir_record(record, *irs, *more)
+
+
+def _ir_of(operation: Aggregator) -> DataType:
+    ir_type, from_avro = operation.ir_type, operation.from_avro
+    return ir_type if from_avro is same else MadeType(ir_type.name, ir_type, from_avro)
 
 
 class TileCodec:
@@ -148,8 +153,8 @@ class TileCodec:
         self.version = len(versions) - 1
         encoders = [column.operation.encode for column in rows.columns]
         self.encode = _tile_encoder(encoders, tag_of(self.version))
-        self._own = _TileDecoder(group_by, rows.columns)
-        self._former: dict[int, _TileDecoder] = {}
+        self._own = _TileReader(group_by, rows.columns)
+        self._former: dict[int, _TileReader] = {}
         # A reader may have fewer columns than the tiles of the last version, or in another order.
         last = versions[-1]
         self._reads_all = list(last.places) == list(range(len(last.columns)))
@@ -172,7 +177,8 @@ class TileCodec:
                 f"dialect {self._group_by.dialect.name} has no tile with two fields of one name: "
                 "declare all windows in one aggregation, or select the column under another name"
             )
-        return record_schema(_tile_record(self._group_by, tuple(columns)), self._group_by.dialect)
+        irs = struct_of("WindowedIr", tuple(columns))
+        return record_schema(_tile_record(self._group_by, irs), self._group_by.dialect)
 
     def decode(self, tile: bytes) -> tuple[Accumulator, bool]:
         """The accumulator in a tile of any version, and isComplete; raises AvroError."""
@@ -184,7 +190,7 @@ class TileCodec:
         found = self._versions[version].places
         return [None if place is None else irs[place] for place in found], is_whole
 
-    def _decoder(self, version: int) -> _TileDecoder:
+    def _decoder(self, version: int) -> _TileReader:
         decoder = self._former.get(version)
         if decoder is None:
             if version > self.version:
@@ -194,7 +200,7 @@ class TileCodec:
                     "GroupBy has changed since the metadata was read, read it again"
                 )
             columns = self._versions[version].columns
-            decoder = self._former[version] = _TileDecoder(self._group_by, columns)
+            decoder = self._former[version] = _TileReader(self._group_by, columns)
         return decoder
 
     def lacking(self, tile: bytes) -> list[int]:
@@ -227,11 +233,9 @@ class TileCodec:
             )
 
 
-def _tile_record(group_by: GroupBy, columns: tuple[tuple[str, DataType], ...]) -> StructType:
-    return struct_of(
-        f"{group_by.clean_name}_TILE_IR",
-        (("collapsedIr", struct_of("WindowedIr", columns)), ("isComplete", BOOLEAN)),
-    )
+def _tile_record(group_by: GroupBy, irs: StructType) -> StructType:
+    fields = ("collapsedIr", irs), ("isComplete", BOOLEAN)
+    return struct_of(f"{group_by.clean_name}_TILE_IR", fields)
 
 
 _UNFIT = (TypeError, AttributeError, OverflowError, struct.error)
@@ -260,7 +264,7 @@ class RecordCodec:
         struct_type = struct_of(record, tuple(columns.items()))
         self.schema = record_schema(struct_type, dialect)
         self.encode = self._encoder()
-        self._decode = RecordDecoder(reading_schema(struct_type))
+        self._read = AvroRecordReader(struct_type)
 
     def _encoder(self) -> Callable[[Sequence[object]], bytes]:
         weaver = Weaver(names={"NULL": NULL, "PRESENT": PRESENT, "unfit": self._unfit})
@@ -283,7 +287,7 @@ class RecordCodec:
 
     def decode(self, payload: bytes) -> tuple[Any, ...]:
         """The values in column order; raises AvroError on other bytes."""
-        return tuple(self._decode(payload).values())
+        return self._read(payload)
 
 
 def key_codec(group_by: GroupBy, types: Mapping[str, DataType]) -> RecordCodec:

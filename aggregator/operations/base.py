@@ -13,7 +13,8 @@ from typing import Any
 from chronon_beam.api.data_types import DataType
 
 
-def _same(value: Any) -> Any:
+def same(value: Any) -> Any:
+    """The value itself."""
     return value
 
 
@@ -29,7 +30,7 @@ class Aggregator:
         merge: (IR, IR) to the IR of both; may change the first IR alone.
         finalize: IR to the final value.
         encode: IR to its Avro bytes, of `ir_type`.
-        from_avro: the value that Avro gives for `ir_type`, to an IR.
+        from_avro: the value that `avro_reader` gives for `ir_type`, to an IR.
         clone: IR to a copy; `update` and `merge` of the one do not change the other.
         round_trip: an IR to the IR that Chronon has after it has written the bytes of this one and
             read them; None if the two are the same. A sketch may break ties another way afterwards.
@@ -48,9 +49,9 @@ class Aggregator:
     update: Callable[[Any, Any, int], Any]
     merge: Callable[[Any, Any], Any]
     encode: Callable[[Any], bytes]
-    finalize: Callable[[Any], Any] = _same
-    from_avro: Callable[[Any], Any] = _same
-    clone: Callable[[Any], Any] = _same
+    finalize: Callable[[Any], Any] = same
+    from_avro: Callable[[Any], Any] = same
+    clone: Callable[[Any], Any] = same
     round_trip: Callable[[Any], Any] | None = None
     bulk_merge: Callable[[Any], Any] | None = None
     delete: Callable[[Any, Any, int], Any] | None = None
@@ -84,8 +85,3 @@ class Aggregator:
             update=lambda ir, value, ts_ms: update(ir, float(value), ts_ms),
             delete=delete_decimal if delete is not None else None,
         )
-
-
-def record_from_avro(decoded: dict[str, Any]) -> tuple[Any, ...]:
-    """The values of a decoded Avro record, in order: its field names may have been changed."""
-    return tuple(decoded.values())

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from chronon_beam.aggregator.avro import PRESENT, encode_count, ir_record
 from chronon_beam.aggregator.expressions import expression
-from chronon_beam.aggregator.operations.base import Aggregator, record_from_avro
+from chronon_beam.aggregator.operations.base import Aggregator
 from chronon_beam.aggregator.operations.spec import OperationSpec, with_decimals_as_doubles
 from chronon_beam.api.data_types import DOUBLE, INT, LONG, NUMBERS, list_of
 from chronon_beam.api.dialect import Operation
@@ -37,7 +37,6 @@ def average(long_counts: bool) -> Aggregator:
             "ir", "pack(2, ir[0], 2) + count(ir[1])", pack=_SUM_THEN_COUNT, count=encode_count
         ),
         finalize=lambda ir: _divided(*ir),
-        from_avro=record_from_avro,
         delete=lambda ir, value, ts_ms: (ir[0] - value, ir[1] - 1),
     )
 
@@ -60,7 +59,6 @@ def variance(long_counts: bool) -> Aggregator:
             pack=_MEAN_THEN_M2,
         ),
         finalize=lambda ir: ir[2] / ir[0] if ir[0] else math.nan,
-        from_avro=record_from_avro,
     )
 
 

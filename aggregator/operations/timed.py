@@ -16,7 +16,7 @@ from chronon_beam.aggregator.avro import (
     ir_record,
 )
 from chronon_beam.aggregator.expressions import Given, expression
-from chronon_beam.aggregator.operations.base import Aggregator, record_from_avro
+from chronon_beam.aggregator.operations.base import Aggregator
 from chronon_beam.aggregator.operations.min_heap import MinHeap
 from chronon_beam.aggregator.operations.spec import K, OperationSpec
 from chronon_beam.api.data_types import LONG, DataType, list_of
@@ -31,7 +31,8 @@ _payload = itemgetter(1)
 
 def time_pair(payload: DataType) -> IrRecord:
     """The Avro type of a time pair with this payload."""
-    return ir_record(f"TimePair_{payload.name}", ("epochMillis", LONG), ("payload", payload))
+    fields = ("epochMillis", LONG), ("payload", payload)
+    return ir_record(f"TimePair_{payload.name}", *fields, keeps_bytes=True)
 
 
 _PAIR = "(ts_ms, value, head + encoded)"
@@ -63,22 +64,15 @@ def last(input_type: DataType) -> Aggregator:
 def _one(
     input_type: DataType, update: str, merge: Callable[[TimePair, TimePair], TimePair]
 ) -> Aggregator:
-    pair = _pair_expression(input_type, "value, ts_ms", "PAIR")
     return Aggregator(
         ir_type=time_pair(input_type),
         output_type=input_type,
-        prepare=pair,
+        prepare=_pair_expression(input_type, "value, ts_ms", "PAIR"),
         update=_pair_expression(input_type, "ir, value, ts_ms", update),
         merge=merge,
         encode=expression("ir", "ir[2]"),
         finalize=_payload,
-        from_avro=lambda decoded: _decoded(pair, decoded),
     )
-
-
-def _decoded(pair: Callable[[Any, int], TimePair], decoded: dict[str, Any]) -> TimePair:
-    ts_ms, value = record_from_avro(decoded)
-    return pair(value, ts_ms)
 
 
 def first_k(input_type: DataType, k: int) -> Aggregator:
@@ -92,7 +86,6 @@ def last_k(input_type: DataType, k: int) -> Aggregator:
 
 
 def _several(input_type: DataType, heap: MinHeap) -> Aggregator:
-    pair = _pair_expression(input_type, "value, ts_ms", "PAIR")
     return Aggregator(
         ir_type=list_of(time_pair(input_type)),
         output_type=list_of(input_type),
@@ -103,7 +96,6 @@ def _several(input_type: DataType, heap: MinHeap) -> Aggregator:
         merge=heap.merge,
         encode=encode_each("[pair[2] for pair in ir]"),
         finalize=lambda ir: [kept[1] for kept in heap.best_first(ir)],
-        from_avro=lambda decoded: [_decoded(pair, each) for each in decoded],
         clone=list,
     )
 

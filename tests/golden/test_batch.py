@@ -5,11 +5,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import fastavro_records
 import pytest
 from test_vectors import one_nan, refused, same_value
 from vectors import Vector, same, vectors
 
-from chronon_beam.aggregator.avro import RecordDecoder
 from chronon_beam.aggregator.batch_fold import ZONE, BatchFold, Partial, pack
 from chronon_beam.aggregator.batch_ir import FinalBatchIr
 from chronon_beam.aggregator.layout import floor_to
@@ -148,8 +148,8 @@ def chronons(vector: Vector) -> dict[bytes, bytes]:
 
 def check_same(vector: Vector, plan: Plan, found: bytes, theirs: bytes) -> None:
     """Equal once decoded, column by column."""
-    decoded = RecordDecoder(json.loads(vector.data["ir_avro_schema"]))(theirs)
-    ours = RecordDecoder(plan.batch_irs.schema)(found)
+    decoded = fastavro_records.decoded(json.loads(vector.data["ir_avro_schema"]), theirs)
+    ours = fastavro_records.decoded(plan.batch_irs.schema, found)
     parts = [feature.part for feature in vector.group_by.features]
     known = {feature.name for feature in plan.group_by.features}
     wanted = zip(parts, decoded["collapsedIr"].values(), strict=True)

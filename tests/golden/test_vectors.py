@@ -7,10 +7,10 @@ import base64
 import json
 from typing import Any
 
+import fastavro_records
 import pytest
 from vectors import Vector, same, vectors
 
-from chronon_beam.aggregator.avro import RecordDecoder
 from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.plan import Plan
@@ -51,7 +51,7 @@ def accepted(vector: Vector) -> list[dict[str, Any]]:
 
 def theirs_by_column(vector: Vector, tile: bytes) -> dict[int, Any]:
     """Column index to the decoded IR, of all columns of the vector's own schema."""
-    decoded = RecordDecoder(json.loads(vector.data["tile_avro_schema"]))(tile)
+    decoded = fastavro_records.decoded(json.loads(vector.data["tile_avro_schema"]), tile)
     return dict(enumerate(decoded["collapsedIr"].values()))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from chronon_beam.aggregator.avro import RecordDecoder, reading_schema
+from chronon_beam.aggregator.avro_reader import AvroRecordReader
 from chronon_beam.aggregator.columns import Column, column
 from chronon_beam.api import Operation
 from chronon_beam.api.data_types import (
@@ -173,4 +173,4 @@ def record_of(made: Column) -> StructType:
 
 
 def decoded(made: Column, payload: bytes) -> Any:
-    return RecordDecoder(reading_schema(record_of(made)))(b"\x02" + payload)["ir"]
+    return AvroRecordReader(record_of(made))(b"\x02" + payload)[0]
