@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from chronon_beam.aggregator.avro import encode_items, encode_string, list_encoder
@@ -85,12 +85,23 @@ class Column:
             return a
         return self.operation.clone(b) if a is None else self.operation.merge(a, b)
 
-    def merge_decoded(self, a: object, b: object) -> object:
-        """As `merge`; `b` becomes what Chronon has after it decodes and clones the IR of a tile."""
+    def merge_decoded(self, a: object, irs: Iterable[object]) -> object:
+        """The union of `a`, which may be changed, and the IRs of decoded tiles; all may be None.
+
+        Each IR is taken as Chronon has it after it has decoded and cloned it.
+        """
         operation = self.operation
-        if b is not None and operation.round_trip is not None:
-            b = operation.clone(operation.round_trip(b))
-        return self.merge(a, b)
+        found = [ir for ir in irs if ir is not None]
+        if operation.round_trip is not None:
+            found = [operation.clone(operation.round_trip(ir)) for ir in found]
+        if not found:
+            return a
+        if a is None:
+            a = operation.clone(found[0])
+            del found[0]
+        if operation.merge_all is not None:
+            return operation.merge_all(a, found)
+        return reduce(operation.merge, found, a)
 
     def merge_window(self, ir: object, hops: Iterable[object]) -> object:
         """The IR of a whole window: `ir`, which may be changed, and the batch's tail hops."""
@@ -301,6 +312,7 @@ def _by_key(operation: Aggregator) -> Aggregator:
         finalize=each(operation.finalize),
         round_trip=operation.round_trip and each(operation.round_trip),
         bulk_merge=None,
+        merge_all=None,
         encode=lambda irs: encode_items(
             [encode_string(k) + encode(irs[k]) for k in irs.in_written_order(STRING_PLACES)]
         ),
@@ -328,6 +340,7 @@ def _by_element(operation: Aggregator) -> Aggregator:
         finalize=each(operation.finalize),
         round_trip=operation.round_trip and each(operation.round_trip),
         bulk_merge=None,
+        merge_all=None,
         encode=list_encoder(operation.encode),
         from_avro=each(operation.from_avro),
         clone=each(operation.clone),

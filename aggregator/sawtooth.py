@@ -3,8 +3,9 @@
 Source: `SawtoothOnlineAggregator.lambdaAggregateIrTiled` and `lambdaAggregateIr`.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from chronon_beam.aggregator.batch_ir import HOP_SIZES_MS, TAIL_BUFFER_MS, FinalBatchIr
@@ -16,8 +17,7 @@ from chronon_beam.api.group_by import Feature, GroupBy
 from chronon_beam.api.records import MIN_MS
 
 
-@dataclass(frozen=True)
-class TiledIr:
+class TiledIr(NamedTuple):
     """One decoded tile."""
 
     spec: TileSpec
@@ -91,26 +91,42 @@ class Sawtooth:
 
     def of_tiles(
         self,
-        tiles: Iterable[TiledIr],
+        tiles: Sequence[TiledIr],
         specs: tuple[TileSpec, ...],
         query_ms: int,
         batch: Batch = NO_BATCH,
     ) -> dict[str, object]:
         """Feature values at `query_ms`; a tile that begins before then counts as a whole."""
-        ordered = sorted(tiles, key=lambda tile: tile.start_ms)
+        families = {spec: _Family(spec, tiles) for spec in specs}
         values = {}
         for index, (feature, column) in enumerate(self._features):
             wanted, own = span(feature, specs, query_ms), batch.of(index, feature)
             first_ms = max(wanted.start_ms, own.end_ms)
-            ir = collapsed(column, own)
-            for tile in ordered:
-                in_span = first_ms <= tile.start_ms < wanted.end_ms
-                if in_span and tile.spec == wanted.spec:
-                    ir = column.merge_decoded(ir, tile.accumulator[feature.tile_index])
+            found = families[wanted.spec].within(first_ms, wanted.end_ms)
+            number = feature.tile_index
+            ir = column.merge_decoded(collapsed(column, own), [tile[number] for tile in found])
             values[feature.name] = column.finalize(
                 with_tail_hops(ir, column, feature, own, query_ms)
             )
         return values
+
+
+class _Family:
+    """The tiles of one family, in order of time."""
+
+    def __init__(self, spec: TileSpec, tiles: Sequence[TiledIr]) -> None:
+        of_spec = [tile for tile in tiles if tile.spec is spec or tile.spec == spec]
+        of_spec.sort(key=_start)
+        self._starts = [tile.start_ms for tile in of_spec]
+        self._accumulators = [tile.accumulator for tile in of_spec]
+
+    def within(self, first_ms: int, end_ms: int) -> list[Accumulator]:
+        """The accumulators of the tiles that begin in this time, without its end."""
+        first, end = bisect_left(self._starts, first_ms), bisect_left(self._starts, end_ms)
+        return self._accumulators[first:end]
+
+
+_start = attrgetter("start_ms")
 
 
 def collapsed(column: Column, batch: FeatureBatch) -> object:

@@ -28,6 +28,8 @@ class Aggregator:
         prepare: (input, ts_ms) to the first IR.
         update: (IR, input, ts_ms) to the next IR.
         merge: (IR, IR) to the IR of both; may change the first IR alone.
+        merge_all: (IR, list of IRs) to what merging them one after another gives; may change the
+            first IR alone. None where nothing is faster than that.
         finalize: IR to the final value.
         encode: IR to its Avro bytes, of `ir_type`.
         from_avro: the value that `avro_reader` gives for `ir_type`, to an IR.
@@ -54,6 +56,7 @@ class Aggregator:
     clone: Callable[[Any], Any] = same
     round_trip: Callable[[Any], Any] | None = None
     bulk_merge: Callable[[Any], Any] | None = None
+    merge_all: Callable[[Any, list[Any]], Any] | None = None
     delete: Callable[[Any, Any, int], Any] | None = None
     refuse: Callable[[Any], str | None] | None = None
 

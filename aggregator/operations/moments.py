@@ -33,12 +33,21 @@ def average(long_counts: bool) -> Aggregator:
         prepare=expression("value, ts_ms", "(float(value), 1)"),
         update=expression("ir, value, ts_ms", "(ir[0] + value, ir[1] + 1)"),
         merge=lambda a, b: (a[0] + b[0], a[1] + b[1]),
+        merge_all=_merge_averages,
         encode=expression(
             "ir", "pack(2, ir[0], 2) + count(ir[1])", pack=_SUM_THEN_COUNT, count=encode_count
         ),
         finalize=lambda ir: _divided(*ir),
         delete=lambda ir, value, ts_ms: (ir[0] - value, ir[1] - 1),
     )
+
+
+def _merge_averages(a: tuple[float, int], irs: list[tuple[float, int]]) -> tuple[float, int]:
+    total, count = a
+    for more, times in irs:
+        total += more
+        count += times
+    return total, count
 
 
 def variance(long_counts: bool) -> Aggregator:

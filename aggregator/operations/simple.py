@@ -3,6 +3,7 @@
 Source: `ai.chronon.aggregator.base.SimpleAggregators`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from chronon_beam.aggregator.avro import (
@@ -24,6 +25,7 @@ from chronon_beam.api.data_types import (
     DOUBLE,
     FLOATS,
     INT,
+    INTEGERS,
     LONG,
     NUMBERS,
     STRING,
@@ -43,6 +45,7 @@ def count() -> Aggregator:
         prepare=expression("value, ts_ms", "1"),
         update=expression("ir, value, ts_ms", "ir + 1"),
         merge=lambda a, b: a + b,
+        merge_all=lambda a, irs: a + sum(irs),
         encode=encode_count,
         delete=lambda ir, value, ts_ms: ir - 1,
     )
@@ -86,6 +89,7 @@ def _sum_of_longs() -> Aggregator:
         prepare=expression("value, ts_ms", "int(value)"),
         update=expression("ir, value, ts_ms", "wrapping_add(ir, value)", wrapping_add=wrapping_add),
         merge=wrapping_add,
+        merge_all=lambda a, irs: wrapping_add(a, sum(irs)),
         encode=encode_long,
         delete=lambda ir, value, ts_ms: wrapping_add(ir, -value),
     )
@@ -100,8 +104,14 @@ def extreme(input_type: DataType, largest: bool) -> Aggregator:
         prepare=expression("value, ts_ms", "value"),
         update=expression("ir, value, ts_ms", "better(ir, value)", better=better),
         merge=better,
+        merge_all=_extreme_of_longs(largest) if input_type in INTEGERS else None,
         encode=encoder(input_type),
     )
+
+
+def _extreme_of_longs(largest: bool) -> Callable[[int, list[int]], int]:
+    choose: Callable[[list[int]], int] = max if largest else min
+    return lambda a, irs: choose([a, *irs])
 
 
 def best_k(input_type: DataType, k: int, largest: bool) -> Aggregator:

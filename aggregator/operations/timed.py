@@ -53,23 +53,23 @@ def _pair_expression(
 
 def first(input_type: DataType) -> Aggregator:
     """FIRST: of events with the same time, the one that came first."""
-    return _one(input_type, "PAIR if ts_ms < ir[0] else ir", lambda a, b: a if a[0] <= b[0] else b)
+    return _one(input_type, "PAIR if ts_ms < ir[0] else ir", min)
 
 
 def last(input_type: DataType) -> Aggregator:
     """LAST: of events with the same time, the one that came first."""
-    return _one(input_type, "PAIR if ts_ms > ir[0] else ir", lambda a, b: a if a[0] >= b[0] else b)
+    return _one(input_type, "PAIR if ts_ms > ir[0] else ir", max)
 
 
-def _one(
-    input_type: DataType, update: str, merge: Callable[[TimePair, TimePair], TimePair]
-) -> Aggregator:
+def _one(input_type: DataType, update: str, choose: Callable[..., TimePair]) -> Aggregator:
+    """The operation that keeps one pair; of equal times, `min` and `max` choose the first pair."""
     return Aggregator(
         ir_type=time_pair(input_type),
         output_type=input_type,
         prepare=_pair_expression(input_type, "value, ts_ms", "PAIR"),
         update=_pair_expression(input_type, "ir, value, ts_ms", update),
-        merge=merge,
+        merge=lambda a, b: choose(a, b, key=_time),
+        merge_all=lambda a, irs: choose([a, *irs], key=_time),
         encode=expression("ir", "ir[2]"),
         finalize=_payload,
     )

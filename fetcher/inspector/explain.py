@@ -182,7 +182,7 @@ class _Merging:
         if piece.kind is PieceKind.COLLAPSED:
             self._before_hops = collapsed(self._column, self._explained.batch)
         elif piece.kind is PieceKind.TILE:
-            self._before_hops = self._column.merge_decoded(self._before_hops, piece.ir)
+            self._before_hops = self._column.merge_decoded(self._before_hops, [piece.ir])
         elif piece.kind is PieceKind.HOP:
             self._hops.append(piece.ir)
         else:
