@@ -6,7 +6,7 @@ type, with no call for most values. Tests compare the values with those of fasta
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from itertools import count
@@ -69,17 +69,25 @@ class AvroRecordReader:
 
     def __call__(self, payload: bytes) -> tuple[Any, ...]:
         """Read; raises AvroError when the bytes were not written with this record's schema."""
+        return self.all((payload,))[0]
+
+    def all(self, payloads: Sequence[bytes]) -> list[tuple[Any, ...]]:
+        """Read many; raises AvroError when any was not written with this record's schema."""
+        read, found = self._read, []
         try:
-            values, end = self._read(payload, 0)
-        except _UNFIT as error:
-            raise AvroError(f"not of schema {self._name}: {error!r}") from error
-        except AvroError as error:
-            raise AvroError(f"not of schema {self._name}: {error}") from error
-        if end != len(payload):
-            left = len(payload) - end
-            what = f"{left} bytes left" if left > 0 else f"{-left} bytes are missing"
-            raise AvroError(f"not of schema {self._name}: {what}")
-        return values
+            for payload in payloads:
+                values, end = read(payload, 0)
+                if end != len(payload):
+                    raise AvroError(_left(len(payload) - end))
+                found.append(values)
+        except (*_UNFIT, AvroError) as error:
+            what = str(error) if isinstance(error, AvroError) else repr(error)
+            raise AvroError(f"not of schema {self._name}: {what}") from error
+        return found
+
+
+def _left(size: int) -> str:
+    return f"{size} bytes left" if size > 0 else f"{-size} bytes are missing"
 
 
 @dataclass

@@ -24,7 +24,7 @@ from chronon_beam.aggregator.avro_reader import AvroRecordReader, MadeType
 from chronon_beam.aggregator.columns import Column
 from chronon_beam.aggregator.expressions import Weaver
 from chronon_beam.aggregator.operations.base import Aggregator, same
-from chronon_beam.aggregator.row import Accumulator, RowAggregator
+from chronon_beam.aggregator.row import Accumulator, Row, RowAggregator
 from chronon_beam.api.data_types import (
     BOOLEAN,
     LONG,
@@ -116,6 +116,11 @@ class _TileReader:
         irs, is_whole = self._read(tile)
         return list(irs or self._nothing), bool(is_whole)
 
+    def all(self, tiles: Sequence[bytes]) -> list[Row]:
+        """The IRs of many tiles."""
+        nothing = self._nothing
+        return [irs or nothing for irs, _ in self._read.all(tiles)]
+
 
 def irs_of(record: str, columns: Iterable[Column], *more: tuple[str, DataType]) -> IrRecord:
     """The record of a nullable IR per column, as it is read, and of further fields."""
@@ -189,6 +194,12 @@ class TileCodec:
         irs, is_whole = self._decoder(version)(untagged)
         found = self._versions[version].places
         return [None if place is None else irs[place] for place in found], is_whole
+
+    def accumulators(self, tiles: Sequence[bytes]) -> list[Row]:
+        """The IRs of the columns in many tiles of any versions; raises AvroError."""
+        if not self.version and self._reads_all and not any(map(version_of, tiles)):
+            return self._own.all(tiles)
+        return [self.decode(tile)[0] for tile in tiles]
 
     def _decoder(self, version: int) -> _TileReader:
         decoder = self._former.get(version)

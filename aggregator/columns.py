@@ -194,10 +194,11 @@ def _column(part: AggregationPart, operation: Aggregator, shape: Shape, bucketed
     add: Callable[..., object] = _UPDATES[shape](operation)
     if bucketed:
         add = _update_bucket(add)
+    one_by_one = replace(operation, bulk_merge=None, merge_all=None)
     if bucketed or shape is Shape.ENTRIES:
-        operation = _by_key(operation)
+        operation = _by_key(one_by_one)
     elif shape is Shape.ELEMENTS:
-        operation = _by_element(operation)
+        operation = _by_element(one_by_one)
     # These updates take None where there is no IR yet, so that they prepare too.
     return Column(part, operation, partial(add, None), add)
 
@@ -311,8 +312,6 @@ def _by_key(operation: Aggregator) -> Aggregator:
         merge=merge,
         finalize=each(operation.finalize),
         round_trip=operation.round_trip and each(operation.round_trip),
-        bulk_merge=None,
-        merge_all=None,
         encode=lambda irs: encode_items(
             [encode_string(k) + encode(irs[k]) for k in irs.in_written_order(STRING_PLACES)]
         ),
@@ -339,8 +338,6 @@ def _by_element(operation: Aggregator) -> Aggregator:
         merge=merge,
         finalize=each(operation.finalize),
         round_trip=operation.round_trip and each(operation.round_trip),
-        bulk_merge=None,
-        merge_all=None,
         encode=list_encoder(operation.encode),
         from_avro=each(operation.from_avro),
         clone=each(operation.clone),

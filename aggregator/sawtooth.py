@@ -11,18 +11,18 @@ from typing import NamedTuple
 from chronon_beam.aggregator.batch_ir import HOP_SIZES_MS, TAIL_BUFFER_MS, FinalBatchIr
 from chronon_beam.aggregator.columns import Column
 from chronon_beam.aggregator.layout import Span, TileSpec, span, tail_ms
-from chronon_beam.aggregator.row import Accumulator, Row, RowAggregator
+from chronon_beam.aggregator.row import Row, RowAggregator
 from chronon_beam.api.data_types import DataType
 from chronon_beam.api.group_by import Feature, GroupBy
 from chronon_beam.api.records import MIN_MS
 
 
 class TiledIr(NamedTuple):
-    """One decoded tile."""
+    """One decoded tile, with the IRs of its columns."""
 
     spec: TileSpec
     start_ms: int
-    accumulator: Accumulator
+    accumulator: Row
 
 
 class FeatureBatch(NamedTuple):
@@ -120,7 +120,7 @@ class _Family:
         self._starts = [tile.start_ms for tile in of_spec]
         self._accumulators = [tile.accumulator for tile in of_spec]
 
-    def within(self, first_ms: int, end_ms: int) -> list[Accumulator]:
+    def within(self, first_ms: int, end_ms: int) -> list[Row]:
         """The accumulators of the tiles that begin in this time, without its end."""
         first, end = bisect_left(self._starts, first_ms), bisect_left(self._starts, end_ms)
         return self._accumulators[first:end]

@@ -211,11 +211,11 @@ class Fetcher:
         if not self.tiled:
             return self._of_rows([value for timed in streamed for value in timed], at_ms, batch)
         specs = {spec.size_ms: spec for spec in self.plan.specs}
-        tiles = [
-            TiledIr(specs[r.tile_size_ms], v.ts_ms, self.plan.tiles.decode(v.value_bytes)[0])
-            for r, timed in zip(streams, streamed, strict=True)
-            for v in timed
-        ]
+        tiles: list[TiledIr] = []
+        for request, timed in zip(streams, streamed, strict=True):
+            spec = specs[request.tile_size_ms]
+            irs = self.plan.tiles.accumulators([value.value_bytes for value in timed])
+            tiles += [TiledIr(spec, v.ts_ms, ir) for v, ir in zip(timed, irs, strict=True)]
         return self._sawtooth.of_tiles(tiles, self.plan.specs, at_ms, batch)
 
     def _of_rows(self, stored: list[TimedValue], at_ms: int, batch: Batch) -> Features:

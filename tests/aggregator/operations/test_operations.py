@@ -156,3 +156,20 @@ def test_delete_undoes_update_in_any_order(
         ir = aggregated(which, [event], ir)
     expected = made.finalize(aggregated(made, kept))
     assert (made.finalize(ir) or None) == (expected or None)
+
+
+@OPERATIONS
+@given(data=st.data())
+@FEW
+def test_many_tiles_merged_at_once_are_those_merged_one_by_one(
+    operation: Operation, data_type: DataType, data: st.DataObject
+) -> None:
+    made, parts = drawn_parts(data, operation, data_type)
+    stored = [aggregated(made, part) for part in parts]
+    one_by_one: object = None
+    for ir in stored:
+        one_by_one = made.merge_decoded(one_by_one, [ir])
+    at_once = made.merge_decoded(None, stored)
+    assert (at_once is None) == (one_by_one is None)
+    if at_once is not None:
+        assert made.operation.encode(at_once) == made.operation.encode(one_by_one)
