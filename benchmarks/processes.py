@@ -32,6 +32,21 @@ def cpu_s() -> dict[str, float]:
     return dict(total)
 
 
+def tree_cpu_s(root: int) -> float:
+    """Seconds of CPU so far of a process, all that it has started, and those that have ended."""
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue  # it has ended since
+            pid = int(entry.name)
+            parents[pid], ticks[pid] = int(fields[1]), sum(map(int, fields[11:15]))
+    return sum(n for pid, n in ticks.items() if _descends(pid, root, parents)) / _TICKS
+
+
 def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
     while pid > 1:
         if pid == ancestor:

@@ -135,8 +135,12 @@ def folded(workload: Workload) -> dict[str, dict[str, Any]]:
     seen: dict[str, list[dict[str, Any]]] = {}
     for event in workload.drawn():
         seen.setdefault(event["customer_id"], []).append(event)
-    features = _light if workload.kind == "light" else _heavy
-    return {name: features(events) for name, events in seen.items()}
+    return {name: features_of(workload.kind, events) for name, events in seen.items()}
+
+
+def features_of(kind: str, events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Features of the events of one key, for a GroupBy of this kind."""
+    return _light(events) if kind == "light" else _heavy(events)
 
 
 def _light(events: list[dict[str, Any]]) -> dict[str, Any]:
