@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.data_types import LONG, STRING, DataType, from_arrow, to_arrow
+from chronon_beam.api.data_types import LONG, STRING, DataType
 from chronon_beam.api.derivations import (
     TIME_COLUMNS,
     Derivation,
@@ -18,6 +18,7 @@ from chronon_beam.api.derivations import (
     rename_only,
     renamed,
 )
+from chronon_beam.api.formats.arrow_types import from_arrow, to_arrow
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
 from chronon_beam.transforms.spark.errors import QueryError

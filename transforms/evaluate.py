@@ -16,7 +16,8 @@ import pyarrow.compute
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, Metric, uncounted
-from chronon_beam.api.data_types import BOOLEAN, from_arrow
+from chronon_beam.api.data_types import BOOLEAN
+from chronon_beam.api.formats.arrow_types import from_arrow
 from chronon_beam.api.formats.python_values import rows_without_python_value
 from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupByError, Query
 from chronon_beam.api.records import Failure, Form

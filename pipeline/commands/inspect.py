@@ -13,7 +13,7 @@ from chronon_beam.pipeline.options import UsageError
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 _EXAMPLE = """example:
-  chronon-beam inspect --store sqlite:features.db
+  chronon-beam inspect --store sqlite:features.db --group_by examples/ice_cream/group_by.py
 
 Serves a page for the browser: choose a GroupBy, an entity and a time, and see the value of every
 feature, the tiles and batch values that make it, and how they are merged. Ctrl-C ends it."""

@@ -20,13 +20,13 @@ TOKEN = "CHRONON_BEAM_TOKEN"
 """The variable that holds the bearer token which callers must send."""
 
 _EXAMPLE = f"""example:
-  chronon-beam serve --store sqlite:features.db
-  curl http://127.0.0.1:8080/v1/features/groupby/examples.ice_cream.purchases \\
+  chronon-beam serve --store sqlite:features.db --group_by examples/ice_cream/group_by.py
+  curl http://127.0.0.1:8080/v1/features/groupby/ice_cream.group_by.ice_cream_group_by \\
       -d '[{{"customer_id": "Alice"}}]'
 
-Serves every GroupBy that jobs have written to the store, and new ones and new batch values as they
-come. If {TOKEN} is set, callers must send it as bearer token. Ctrl-C or SIGTERM stops the
-server when all requests are answered."""
+Without --group_by it serves every GroupBy that jobs have written to the store, and new ones and new
+batch values as they come. If {TOKEN} is set, callers must send it as bearer token.
+Ctrl-C or SIGTERM stops the server when all requests are answered."""
 
 
 def _add_flags(parser: ArgumentParser) -> None:

@@ -12,10 +12,12 @@ from chronon_beam.pipeline.command import DONE, FAILED, Command
 
 _EXAMPLE = """example:
   chronon-beam status --store sqlite:features.db
+  chronon-beam status --store sqlite:features.db --group_by examples/ice_cream/group_by.py
 
-Shows each GroupBy that jobs have written to the store: its kind and windows, keys and features, how
-many tiles there are of how many keys, the newest tile and its age, and the end of the batch values.
-A store that cannot count without reading is read up to 200,000 values: "at least" says so."""
+Shows each GroupBy that jobs have written to the store, or those given: its kind and windows, keys
+and features, how many tiles there are of how many keys, the newest tile and its age, and the end of
+the batch values. A store that cannot count without reading is read up to 200,000 values: "at least"
+says so."""
 
 
 def _add_flags(parser: ArgumentParser) -> None:

@@ -21,15 +21,14 @@ from chronon_beam.api.data_types import (
     TIMESTAMP,
     DataType,
     decimal_of,
-    from_arrow,
     from_json,
     list_of,
     map_of,
     struct_of,
-    to_arrow,
     to_json,
     unwritable,
 )
+from chronon_beam.api.formats.arrow_types import from_arrow, to_arrow
 
 SCALARS = [BOOLEAN, BYTE, SHORT, INT, LONG, FLOAT, DOUBLE, STRING, BINARY, DATE, TIMESTAMP]
 NAMES = st.text("abcXYZ_", min_size=1, max_size=5)

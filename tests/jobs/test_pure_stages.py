@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api.data_types import from_arrow
+from chronon_beam.api.formats.arrow_types import from_arrow
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.transforms.convert import row_requests, tile_puts
