@@ -21,7 +21,7 @@ from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.live import Live
-from chronon_beam.io.sources import open_source
+from chronon_beam.io.sources import Source, open_source
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.runners.choose import Chosen
 from chronon_beam.transforms.evaluate import plan_of, sql_query
@@ -69,9 +69,12 @@ class KafkaJob:
         uri = f"kafka://{self.broker.bootstrap}/{self.topic}?start=earliest&discover=2s"
         source = open_source(uri)
         source.live = Live(reader=READER, idle_ms=IDLE_MS)
+        self.lay(root, source)
+        return root.run()
+
+    def lay(self, root: beam.Pipeline, source: Source) -> None:
         dead = open_dead_letters(f"file:{self.folder}/dead.jsonl")
         build(root, self._job, source, dead)
-        return root.run()
 
     def counted(self) -> int:
         """How many events of `KEYS` are in the store, as far as `i` counts them."""

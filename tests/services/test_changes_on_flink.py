@@ -1,10 +1,14 @@
-"""A job on a Flink cluster stops with a savepoint and goes on, changed, at another parallelism."""
+"""A job on a Flink cluster stops with a savepoint and goes on, changed, at another parallelism.
+
+Another GroupBy shares its reading, by a time column of its own, and goes on unchanged.
+"""
 
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pytest
 from drawing import alike, brute_force
 from flink_cluster import FlinkCluster
@@ -19,8 +23,12 @@ from chronon_beam.api.group_by import Aggregation, GroupBy, GroupByError
 from chronon_beam.fetcher.changes import Stays, save
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load
+from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import open_store
+from chronon_beam.io.sources import Source
+from chronon_beam.pipeline.job import StoreGroupBy, build_shared
 from chronon_beam.pipeline.runners.choose import runner_of
+from chronon_beam.transforms.evaluate import columns_of_all
 
 EVENTS = 6_000
 SUM, MAX, *REST = GROUP_BY.aggregations
@@ -32,8 +40,31 @@ CHANGED = replace(GROUP_BY, aggregations=(NEW[0], *REST, NEW[1], SUM))
 """MAX is removed, two are added, and the others stand elsewhere."""
 
 
+QUERY = GROUP_BY.source.query
+HOUR_EARLIER = replace(QUERY, time_column=f"{QUERY.time_column} - {HOUR_MS}")
+BESIDE = replace(GROUP_BY, name="t.beside", sources=(replace(GROUP_BY.source, query=HOUR_EARLIER),))
+
+
 class ChangingKafkaJob(KafkaJob):
-    """A job that writes what it is to the store, as `chronon-beam run` does."""
+    """A job of two GroupBys; the one writes what it is to the store, as `chronon-beam run` does."""
+
+    def lay(self, root: beam.Pipeline, source: Source) -> None:
+        """By one reading."""
+        beside = job_of(f"sqlite:{self.folder}/features.db", BESIDE)
+        stores = [
+            StoreGroupBy(job, open_dead_letters(f"file:{self.folder}/{number}.jsonl"))
+            for number, job in enumerate((self._job, beside))
+        ]
+        columns = columns_of_all([self._job.query, beside.query])
+        build_shared(root, stores, source, columns)
+
+    def is_exact_beside(self, seen: dict[str, list[dict[str, Any]]]) -> bool:
+        """Whether the other GroupBy has the features of all of these events, an hour earlier."""
+        beside = job_of(f"sqlite:{self.folder}/features.db", BESIDE)
+        with closing(open_store(beside.store_uri)) as store:
+            fetcher = Fetcher(beside.plan, store)
+            found = [fetcher.fetch(KEYS, at_ms - HOUR_MS) for at_ms in MOMENTS]
+        return are_alike(GROUP_BY, found, seen)
 
     def change(self, group_by: GroupBy) -> None:
         """Be started with another GroupBy; raises GroupByError if that is refused."""
@@ -48,11 +79,18 @@ class ChangingKafkaJob(KafkaJob):
         with closing(open_store(self._job.store_uri)) as store:
             fetcher = Fetcher.of(load(store, group_by), store)
             found = [fetcher.fetch(KEYS, at_ms) for at_ms in MOMENTS]
-        return all(
-            alike(features, brute_force(group_by, seen.get(key["user"], []), key, at_ms))
-            for at_ms, each in zip(MOMENTS, found, strict=True)
-            for key, features in zip(KEYS, each, strict=True)
-        )
+        return are_alike(group_by, found, seen)
+
+
+def are_alike(
+    group_by: GroupBy, found: list[list[dict[str, Any]]], seen: dict[str, list[dict[str, Any]]]
+) -> bool:
+    """Whether features of all keys, at each of `MOMENTS`, are those of these events."""
+    return all(
+        alike(features, brute_force(group_by, seen.get(key["user"], []), key, at_ms))
+        for at_ms, each in zip(MOMENTS, found, strict=True)
+        for key, features in zip(KEYS, each, strict=True)
+    )
 
 
 MOMENTS = [END_MS - 6 * HOUR_MS, END_MS]
@@ -86,4 +124,5 @@ def test_a_changed_group_by_goes_on_from_a_savepoint_at_another_parallelism(
         assert eventually(lambda: job.are(KEPT, day.sound()))
         since = {user: all_[len(before.get(user, [])) :] for user, all_ in day.sound().items()}
         assert eventually(lambda: job.are(ADDED, since))
+        assert eventually(lambda: job.is_exact_beside(day.sound()))
         flink_cluster.cancel(job_id)
