@@ -36,10 +36,10 @@ DDL = {
 }
 
 
-def light() -> GroupBy:
+def light(name: str = "bench.light", windows: list[Window] = SIX_HOURS) -> GroupBy:
     """COUNT and LAST."""
     return GroupBy(
-        name="bench.light",
+        name=name,
         sources=Source(
             EventSource(
                 query=Query(select("customer_id", flavor="ice_cream_flavor"), time_column="created")
@@ -47,13 +47,13 @@ def light() -> GroupBy:
         ),
         keys=["customer_id"],
         aggregations=[
-            Aggregation("customer_id", Operation.COUNT, SIX_HOURS),
-            Aggregation("flavor", Operation.LAST, SIX_HOURS),
+            Aggregation("customer_id", Operation.COUNT, windows),
+            Aggregation("flavor", Operation.LAST, windows),
         ],
     )
 
 
-def heavy() -> GroupBy:
+def heavy(name: str = "bench.heavy", windows: list[Window] = SIX_HOURS) -> GroupBy:
     """Eleven aggregations over three columns."""
     selects = select(
         "customer_id",
@@ -63,21 +63,21 @@ def heavy() -> GroupBy:
     )
     query = Query(selects, wheres=["price >= 0 OR price IS NULL"], time_column="created")
     return GroupBy(
-        name="bench.heavy",
+        name=name,
         sources=Source(EventSource(query=query)),
         keys=["customer_id"],
         aggregations=[
-            Aggregation("customer_id", Operation.COUNT, SIX_HOURS),
-            Aggregation("flavor", Operation.LAST, SIX_HOURS),
-            Aggregation("price", Operation.SUM, SIX_HOURS),
-            Aggregation("price", Operation.AVERAGE, SIX_HOURS),
-            Aggregation("price", Operation.VARIANCE, SIX_HOURS),
-            Aggregation("price", Operation.MIN, SIX_HOURS),
-            Aggregation("price", Operation.MAX, SIX_HOURS),
-            Aggregation("flavor", Operation.LAST_K(5), SIX_HOURS),
-            Aggregation("price", Operation.TOP_K(3), SIX_HOURS),
-            Aggregation("shop", Operation.UNIQUE_COUNT, SIX_HOURS),
-            Aggregation("flavor", Operation.HISTOGRAM, SIX_HOURS),
+            Aggregation("customer_id", Operation.COUNT, windows),
+            Aggregation("flavor", Operation.LAST, windows),
+            Aggregation("price", Operation.SUM, windows),
+            Aggregation("price", Operation.AVERAGE, windows),
+            Aggregation("price", Operation.VARIANCE, windows),
+            Aggregation("price", Operation.MIN, windows),
+            Aggregation("price", Operation.MAX, windows),
+            Aggregation("flavor", Operation.LAST_K(5), windows),
+            Aggregation("price", Operation.TOP_K(3), windows),
+            Aggregation("shop", Operation.UNIQUE_COUNT, windows),
+            Aggregation("flavor", Operation.HISTOGRAM, windows),
         ],
     )
 
