@@ -34,8 +34,9 @@ def address(shelf: Shelf) -> Iterator[str]:
     listening.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Stopped after the module: while Playwright runs, no other test can start an event loop."""
     path = chromium()
     with sync_playwright() as started:
         opened = started.chromium.launch(
