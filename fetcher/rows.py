@@ -214,12 +214,12 @@ def _prepared(fetcher: Fetcher, rows: Sequence[Row], at_ms: int) -> _Part:
     made = [_key(fetcher, row) for row in rows]
     try:
         return _Part(fetcher, made, _reading(fetcher, made, at_ms), at_ms)
-    except (QueryBeforeBatch, GroupByError) as error:
-        reason, cause = _said(error), Cause.QUERY
-    except Exception:  # a key that has the type of the column and cannot be written
+    except Exception:  # maybe of a key that has the type of its column and cannot be written
         made = [_writable(fetcher, row) for row in made]
+    try:
         return _Part(fetcher, made, _reading(fetcher, made, at_ms), at_ms)
-    failed = Failed(reason, cause)
+    except (QueryBeforeBatch, GroupByError) as error:
+        failed = Failed(_said(error), Cause.QUERY)
     return _Part(fetcher, [r if isinstance(r, Failed) else failed for r in made], None, at_ms)
 
 

@@ -157,9 +157,10 @@ def test_batch_that_is_too_old_is_said(store: Breakable) -> None:
 
 def test_query_before_the_batch_fails_every_row(store: Breakable) -> None:
     fetcher = Fetcher(plan(), store, batch=BatchInfo(plan(), DAY_MS))
-    [found] = fetch_rows(store, [(fetcher, [ANN, {"user": "Ann"}])], DAY_MS - 1)
-    causes = [each.cause if isinstance(each, Failed) else None for each in found]
-    assert causes == [Cause.QUERY, Cause.KEY]
+    for wrong in ({"user": "Ann"}, {"user": "Ann", "shop": 2**70}):
+        [found] = fetch_rows(store, [(fetcher, [ANN, wrong])], DAY_MS - 1)
+        causes = [each.cause if isinstance(each, Failed) else None for each in found]
+        assert causes == [Cause.QUERY, Cause.KEY]
 
 
 def test_derivation_that_fails_fails_its_rows(store: Breakable) -> None:
