@@ -84,15 +84,25 @@ class _ShardFn(beam.DoFn):
 
 
 class _PositionCaches:
-    """The Remembered of this process; each is checked against Beam's state at every use."""
+    """The Remembered of this process; each is checked against Beam's state at every use.
+
+    A bundle takes one out while it uses it. It holds no lock while it reads state: a bundle that a
+    runner has given up may wait for its state for ever, and must not hold up the next attempt.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._found: dict[tuple[str, bytes], Remembered] = {}
 
-    def get(self, step: str, shard: bytes, remember_ms: int) -> Remembered:
+    def take(self, step: str, shard: bytes, remember_ms: int) -> Remembered:
+        """What was put back, or an empty one, which reads the state."""
         with self._lock:
-            return self._found.setdefault((step, shard), Remembered(remember_ms))
+            return self._found.pop((step, shard), None) or Remembered(remember_ms)
+
+    def put_back(self, step: str, shard: bytes, remembered: Remembered) -> None:
+        """For the next bundle."""
+        with self._lock:
+            self._found[step, shard] = remembered
 
 
 _caches = _PositionCaches()
@@ -123,15 +133,15 @@ class _RememberFn(beam.DoFn):
         messages: Messages = pickle.loads(packed)
         positions = np.array(messages.positions, np.int64)
         bags = even, odd
-        remembered = _caches.get(self._step, shard, self._remember_ms)
-        with remembered.lock:
-            now_ms = int(time.time() * 1000)
-            taken = remembered.take(positions, cell.read(), lambda at: bags[at].read(), now_ms)
-            if taken.begins:
-                bags[taken.young].clear()
-            if taken.blob:
-                bags[taken.young].add(taken.blob)
-            cell.write(taken.cell)
+        remembered = _caches.take(self._step, shard, self._remember_ms)
+        now_ms = int(time.time() * 1000)
+        taken = remembered.take(positions, cell.read(), lambda at: bags[at].read(), now_ms)
+        if taken.begins:
+            bags[taken.young].clear()
+        if taken.blob:
+            bags[taken.young].add(taken.blob)
+        cell.write(taken.cell)
+        _caches.put_back(self._step, shard, remembered)
         self._count(Metric.REDELIVERED, len(positions) - len(taken.fresh))
         if len(taken.fresh):
             yield some_of(messages, taken.fresh)

@@ -12,7 +12,6 @@ differ (a checkpoint was restored, another process has worked), the state is rea
 import struct
 import uuid
 from collections.abc import Callable, Iterable
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -99,17 +98,13 @@ class Remembering(NamedTuple):
 
 
 class Remembered:
-    """The positions that one shard has seen.
-
-    Attributes:
-        lock: held by whoever reads and writes the state.
+    """The positions that one shard has seen; for one thread at a time.
 
     Args:
         remember_ms: see above.
     """
 
     def __init__(self, remember_ms: int) -> None:
-        self.lock = Lock()
         self._remember_ms = remember_ms
         self._token: bytes | None = None
         self._generations = [_Generation(), _Generation()]

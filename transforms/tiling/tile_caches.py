@@ -1,6 +1,7 @@
 """The tiles that a worker process keeps in memory, for all copies of a step, and how many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import NamedTuple
 
@@ -17,7 +18,11 @@ class WindowKey(NamedTuple):
 
 
 class TileCaches:
-    """The WindowTiles of this process; each is checked against Beam's state at every use."""
+    """The WindowTiles of this process; each is checked against Beam's state at every use.
+
+    A bundle takes them out while it uses them. It holds no lock while it reads state: a bundle that
+    a runner has given up may wait for its state for ever, and must not hold up the next attempt.
+    """
 
     def __init__(self) -> None:
         self._tiles: dict[WindowKey, WindowTiles] = {}
@@ -25,13 +30,20 @@ class TileCaches:
         self._totals: dict[str, Size] = {}
         self._lock = Lock()
 
-    def get(self, key: WindowKey, make: Callable[[], WindowTiles]) -> WindowTiles:
-        """The tiles at `key`; `make` makes what holds them if need be."""
+    @contextmanager
+    def using(self, key: WindowKey, make: Callable[[], WindowTiles]) -> Iterator[WindowTiles]:
+        """The tiles at `key`, which are back afterwards, unless an error is raised.
+
+        Args:
+            key: whose tiles.
+            make: makes what holds them if there are none, or another bundle uses them.
+        """
         with self._lock:
-            found = self._tiles.get(key)
-            if found is None:
-                found = self._tiles[key] = make()
-            return found
+            found = self._tiles.pop(key, None)
+        tiles = make() if found is None else found
+        yield tiles
+        with self._lock:
+            self._tiles[key] = tiles
 
     def drop(self, key: WindowKey) -> None:
         """Forget the tiles at `key`."""

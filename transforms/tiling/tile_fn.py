@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import apache_beam as beam
@@ -79,12 +80,11 @@ class EveryEventFn(beam.DoFn):
     ) -> Iterator[Any]:
         shard, packed = element
         batch = ShardBatch.unpack(packed)
-        tiles = self._tiles_of(shard, window)
-        with tiles.lock:
+        with self._tiles_of(shard, window) as tiles:
             effects = tiles.receive(batch, cell.read(), log.read)
             _take(effects, log, cell, phase_end)
             self._measure(shard, window, tiles)
-        # Yielded after the lock: an error downstream must not leave it held.
+        # Yielded once the tiles are back: an error downstream must not drop them.
         yield from self._outputs(effects, window, batch.source)
 
     @on_timer(PHASE_END)
@@ -96,8 +96,7 @@ class EveryEventFn(beam.DoFn):
         cell: CellState = _Param.StateParam(CELL),
         phase_end: TimerState = _Param.TimerParam(PHASE_END),
     ) -> Iterator[Any]:
-        tiles = self._tiles_of(shard, window)
-        with tiles.lock:
+        with self._tiles_of(shard, window) as tiles:
             effects = tiles.end_phase(cell.read(), log.read)
             _take(effects, log, cell, phase_end)
             self._measure(shard, window, tiles)
@@ -105,13 +104,15 @@ class EveryEventFn(beam.DoFn):
             _caches.drop(self._key(shard, window))
         yield from self._outputs(effects, window)
 
-    def _tiles_of(self, shard: bytes, window: IntervalWindow) -> WindowTiles:
+    def _tiles_of(
+        self, shard: bytes, window: IntervalWindow
+    ) -> AbstractContextManager[WindowTiles]:
         def make() -> WindowTiles:
             life = Life(_ms(window.start), _ms(window.end), self._tiling.lateness_ms)
             buffered = not self._tiling.trigger.every_event
             return WindowTiles(self._rows, self._codec, life, buffered)
 
-        return _caches.get(self._key(shard, window), make)
+        return _caches.using(self._key(shard, window), make)
 
     def _key(self, shard: bytes, window: IntervalWindow) -> WindowKey:
         return WindowKey(self._job, shard, _ms(window.start))
@@ -171,8 +172,7 @@ class BufferedFn(EveryEventFn):
     ) -> Iterator[Any]:
         shard, packed = element
         batch = ShardBatch.unpack(packed)
-        tiles = self._tiles_of(shard, window)
-        with tiles.lock:
+        with self._tiles_of(shard, window) as tiles:
             effects = tiles.receive(batch, cell.read(), log.read)
             _take(effects, log, cell, phase_end)
             self._measure(shard, window, tiles)
@@ -188,8 +188,7 @@ class BufferedFn(EveryEventFn):
         log: LogState = _Param.StateParam(EveryEventFn.LOG),
         cell: CellState = _Param.StateParam(EveryEventFn.CELL),
     ) -> Iterator[Any]:
-        tiles = self._tiles_of(shard, window)
-        with tiles.lock:
+        with self._tiles_of(shard, window) as tiles:
             effects = tiles.flush(cell.read(), log.read)
             _take(effects, log, cell)
             self._measure(shard, window, tiles)

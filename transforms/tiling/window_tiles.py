@@ -9,7 +9,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from threading import RLock
 from typing import NamedTuple
 
 from chronon_beam.aggregator.codecs import TileCodec
@@ -48,7 +47,7 @@ NOTHING = Effects()
 
 
 class WindowTiles:
-    """The tiles of one (shard, window); use it under its `lock`.
+    """The tiles of one (shard, window); for one thread at a time, see `TileCaches.using`.
 
     It is a cache of the state: `cell` and `read_log` of each verb are what is committed.
 
@@ -62,7 +61,6 @@ class WindowTiles:
     def __init__(
         self, rows: RowAggregator, codec: TileCodec, life: Life, buffered: bool = False
     ) -> None:
-        self.lock = RLock()
         self._rows, self._codec = rows, codec
         self._life = life
         self._buffered = buffered

@@ -1,0 +1,34 @@
+"""The tiles in memory: a bundle that stands still holds up no other."""
+
+import pytest
+
+from chronon_beam.transforms.tiling.tile_caches import TileCaches, WindowKey
+
+KEY = WindowKey("step", b"0", 0)
+
+
+def test_tiles_are_back_for_the_next_bundle() -> None:
+    caches = TileCaches()
+    with caches.using(KEY, object) as first:  # type: ignore[arg-type]
+        pass
+    with caches.using(KEY, object) as second:  # type: ignore[arg-type]
+        assert second is first
+
+
+def test_a_bundle_that_waits_for_its_state_holds_up_no_other() -> None:
+    caches = TileCaches()
+    with (
+        caches.using(KEY, object) as waiting,  # type: ignore[arg-type]
+        caches.using(KEY, object) as next_attempt,  # type: ignore[arg-type]
+    ):
+        assert next_attempt is not waiting
+
+
+def test_tiles_of_a_bundle_that_failed_are_not_used_again() -> None:
+    caches = TileCaches()
+    used: list[object] = []
+    with pytest.raises(ValueError, match="broken"), caches.using(KEY, object) as tiles:  # type: ignore[arg-type]
+        used.append(tiles)
+        raise ValueError("broken")
+    with caches.using(KEY, object) as next_attempt:  # type: ignore[arg-type]
+        assert next_attempt is not used[0]
