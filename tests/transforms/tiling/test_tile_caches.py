@@ -1,7 +1,5 @@
 """The tiles in memory: a bundle that stands still holds up no other."""
 
-import pytest
-
 from chronon_beam.transforms.tiling.tile_caches import TileCaches, WindowKey
 
 KEY = WindowKey("step", b"0", 0)
@@ -26,9 +24,9 @@ def test_a_bundle_that_waits_for_its_state_holds_up_no_other() -> None:
 
 def test_tiles_of_a_bundle_that_failed_are_not_used_again() -> None:
     caches = TileCaches()
-    used: list[object] = []
-    with pytest.raises(ValueError, match="broken"), caches.using(KEY, object) as tiles:  # type: ignore[arg-type]
-        used.append(tiles)
-        raise ValueError("broken")
+    failing = caches.using(KEY, object)  # type: ignore[arg-type]
+    failed = failing.__enter__()
+    error = ValueError("broken")
+    assert not failing.__exit__(ValueError, error, None)
     with caches.using(KEY, object) as next_attempt:  # type: ignore[arg-type]
-        assert next_attempt is not used[0]
+        assert next_attempt is not failed
