@@ -55,7 +55,7 @@ def program(text: str, **how: object) -> tuple[int, str, str]:
         ("argparse", ["--help"]),
         ("argcomplete", ["fetch", "--help"]),
         ("chronon_beam.pipeline.commands.trace", ["run", "--help"]),
-        ("pyarrow", ["fetch", ICE_CREAM, "--store=memory:none", "--key=customer_id=Alice"]),
+        ("pyarrow", ["init", "events.csv"]),
         ("numpy", ["init", "events.csv"]),
         ("apache_beam", ["trace", ICE_CREAM, EVENTS]),
         ("pyspark", ["plan", ICE_CREAM, EVENTS]),

@@ -202,7 +202,7 @@ def test_job_that_breaks_has_failed_without_a_traceback(
     def broken(pipeline: beam.Pipeline, *_: Any) -> None:
         _ = pipeline | beam.Create([0]) | beam.Map(lambda zero: 1 // zero)
 
-    monkeypatch.setattr("chronon_beam.pipeline.run.build", broken)
+    monkeypatch.setattr("chronon_beam.pipeline.parts.build", broken)
     ran = chronon_beam("run", ICE_CREAM, EVENTS, store)
     assert (ran.code, ran.out) == (1, "")
     assert "chronon-beam: the job failed: ZeroDivisionError: " in ran.err
