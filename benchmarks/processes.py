@@ -2,10 +2,21 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _stats() -> Iterator[tuple[int, list[str]]]:
+    """The id of each process, and what its `stat` has after the name of its command."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                yield int(entry.name), (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue  # it has ended since
 
 
 def cpu_s() -> dict[str, float]:
@@ -15,14 +26,9 @@ def cpu_s() -> dict[str, float]:
     """
     parents: dict[int, int] = {}
     times: dict[int, float] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue  # it has ended since
-            parents[int(entry.name)] = int(fields[1])
-            times[int(entry.name)] = (int(fields[11]) + int(fields[12])) / _TICKS
+    for pid, fields in _stats():
+        parents[pid] = int(fields[1])
+        times[pid] = (int(fields[11]) + int(fields[12])) / _TICKS
     mine = os.getpid()
     total: dict[str, float] = defaultdict(float)
     for pid, seconds in times.items():
@@ -36,14 +42,8 @@ def tree_cpu_s(root: int) -> float:
     """Seconds of CPU so far of a process, all that it has started, and those that have ended."""
     parents: dict[int, int] = {}
     ticks: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue  # it has ended since
-            pid = int(entry.name)
-            parents[pid], ticks[pid] = int(fields[1]), sum(map(int, fields[11:15]))
+    for pid, fields in _stats():
+        parents[pid], ticks[pid] = int(fields[1]), sum(map(int, fields[11:15]))
     return sum(n for pid, n in ticks.items() if _descends(pid, root, parents)) / _TICKS
 
 
