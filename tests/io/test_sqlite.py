@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
+from chronon_beam.io.kv_store import DatasetSize
 from chronon_beam.io.sqlite import SqliteStore, open_sqlite
 
 
@@ -62,6 +64,46 @@ def test_dataset_names_of_any_kind(path):
     name = 'my "odd".name; DROP TABLE'
     store.multi_put([put(1, dataset=name)])
     assert len(list(store.scan(name))) == 1
+
+
+OLD_FILE = """
+CREATE TABLE "T_STREAMING" (
+    key BLOB NOT NULL, tile_size_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL,
+    position TEXT NOT NULL, ts_ms INTEGER NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (key, tile_size_ms, start_ms, position)
+);
+INSERT INTO "T_STREAMING" VALUES
+    (x'6b32', 5, 10, '', 10, x'02'), (x'6b31', 5, 5, '', 5, x'01'), (x'6b31', 5, 0, '', 0, x'00'),
+    (x'6b31', 0, 7, 'b@2', 7, x'0b'), (x'6b31', 0, 7, 'a@1', 7, x'0a');
+"""
+"""What earlier versions made: tables of tiles with rowids, in the order of their first write."""
+
+
+def test_file_whose_tiles_have_rowids_is_read_and_written_as_any_other(path):
+    with closing(sqlite3.connect(path)) as earlier:
+        earlier.executescript(OLD_FILE)
+    store = SqliteStore(path)
+    tiles = GetRequest(b"k1", "T_STREAMING", 0, 9, 5)
+    rows = tiles._replace(tile_size_ms=0)
+    assert store.multi_get([tiles, rows]) == [
+        [TimedValue(b"\0", 0), TimedValue(b"\1", 5)],
+        [TimedValue(b"\x0a", 7), TimedValue(b"\x0b", 7)],
+    ]
+    store.create("T_STREAMING")
+    again = PutRequest(b"k1", b"again", "T_STREAMING", 6, 5, 5)
+    assert store.multi_put([again, again._replace(tile_start_ms=8)]) == [None, None]
+    assert store.multi_get([tiles])[0][1:] == [TimedValue(b"again", 5), TimedValue(b"again", 8)]
+    assert [(key, size, at) for key, size, (_, at) in store.scan("T_STREAMING")] == [
+        *((b"k1", 0, 7), (b"k1", 0, 7), (b"k1", 5, 0), (b"k1", 5, 5), (b"k1", 5, 8)),
+        (b"k2", 5, 10),
+    ]
+    assert store.held("T_STREAMING") == DatasetSize(6, 2, 10, exact=True)
+    store.drop_before("T_STREAMING", 8)
+    assert [each.value.ts_ms for each in store.scan("T_STREAMING")] == [8, 10]
+    store.drop("T_STREAMING")
+    assert store.multi_put([again]) == [None]
+    assert store.multi_get([tiles]) == [[TimedValue(b"again", 5)]]
+    store.close()
 
 
 def test_reader_sees_the_last_commit_while_a_writer_is_busy(path):
