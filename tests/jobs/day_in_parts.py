@@ -16,6 +16,7 @@ from chronon_beam.fetcher.serving_info import load
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.options import JobOptions
 from chronon_beam.pipeline.run import JobFailed, run
+from chronon_beam.pipeline.verification.verify import Verified, VerifyOptions, verify
 from chronon_beam.transforms.tiling.settings import Tiling
 from chronon_beam.transforms.tiling.triggers import Trigger
 
@@ -94,6 +95,13 @@ class Place:
         finally:
             Killable.cells_left = ENOUGH
 
+    def verified(self, files: str) -> Verified:
+        """What `chronon-beam verify` finds, were the store made of these files."""
+        options = self.options(files, self.store)
+        return verify(
+            VerifyOptions(options.group_by, options.source, options.store), "DirectRunner", []
+        )
+
     def cells_amid(self, adds: bool, chance: random.Random) -> int:
         """A number of cells after which a run has written some of its tiles, or none of them."""
         tiles = self.mode.per_part * self.mode.tiles_per_event
@@ -131,6 +139,7 @@ def check_that_parts_add_up(folder: Path, store: str, mode: Mode, chance: random
     more = day(chance, mode.per_part)
     place.write(grows, more, "a")
     assert place.run("part*") == len(more)  # it is read on from where it was
+    assert place.verified("part*").sound
     whole = Place(folder, store, mode, f"{name}.whole")
     whole.write("whole", events + more)
     assert whole.run("whole") == len(events + more)

@@ -36,7 +36,9 @@ def test_a_run_that_kill_9_ended_amid_its_tiles_counts_once_when_it_is_run_again
         assert process.wait() == -signal.SIGKILL
     assert eventually_none(mark, WITHIN_S)  # Spark's JVM has gone with it
     killed = tiles(place)
+    assert not place.verified("*").sound
     assert place.run("second") == EVENTS
+    assert place.verified("*").sound
     found = place.features()
     place.run("*", existing="replace")
     assert found == place.features()

@@ -17,8 +17,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api import Aggregation, Operation
-from chronon_beam.api.data_types import DOUBLE, LONG, STRING
+from chronon_beam.api import Aggregation, EntitySource, Operation, Query, Source, select
+from chronon_beam.api.data_types import BOOLEAN, DOUBLE, LONG, STRING
 from chronon_beam.api.dialect import HOUR_MS
 from chronon_beam.api.records import PutRequest
 from chronon_beam.fetcher.changes import save
@@ -222,6 +222,63 @@ def test_columns_that_were_added_later_need_not_be_whole(store: KVStore) -> None
     put(store, info.plan, {place: [*counts[place], 10_000.0]})
     (line,) = compared(now, info, batches(found)).lines
     assert line["columns"].keys() == {"n_max"}
+
+
+def accounts_plan() -> Plan:
+    """Of entities: each operation that can take a row back, and one that cannot."""
+    query = Query(
+        select("user", "n", "word"),
+        time_column="ts",
+        mutation_time_column="changed",
+        reversal_column="is_before",
+    )
+    source = Source(
+        entities=EntitySource(query=query, snapshotTable="data.a", mutationTopic="changes")
+    )
+    taken = (Operation.COUNT, Operation.SUM, Operation.AVERAGE, Operation.MAX)
+    lasting = declarations.windows("15h")
+    aggregations = [Aggregation("n", each, lasting) for each in taken]
+    words = Aggregation("word", Operation.HISTOGRAM, lasting)
+    types = {**TYPES, "word": STRING, "mutation_ts": LONG, "is_before": BOOLEAN}
+    declared = declarations.group_by("t.verified", ["user"], [*aggregations, words], sources=source)
+    return Plan(declared, types)
+
+
+def changes_of(found: list[Event], size: int, chance: random.Random) -> list[Rows]:
+    """Each row is put in, and every other one is taken back; in any order of bundles."""
+    changes = [(*event, False) for event in found] + [(*event, True) for event in found[::2]]
+    chance.shuffle(changes)
+    made = []
+    for start in range(0, len(changes), size):
+        users, values, times, before = map(list, zip(*changes[start : start + size], strict=True))
+        columns = {"user": users, "n": values, "word": [f"w{n % 3}" for n in values]}
+        columns |= {"ts": times, "mutation_ts": times, "is_before": before}
+        positions = list(range(start, start + len(times)))
+        made.append(Rows(pa.RecordBatch.from_pydict(columns), "log/0", positions))
+    return made
+
+
+@pytest.mark.parametrize("tiled", [True, False])
+def test_rows_of_entities_that_are_taken_back_are_taken_out_of_what_is_expected(
+    store: KVStore, tiled: bool, chance: random.Random
+) -> None:
+    plan, found = accounts_plan(), events(3, 2, per_tile=6)
+    info = save(store, ServingInfo(plan, tiled=tiled))
+    rows = changes_of(found, 1000, chance)
+    if tiled:
+        partials = TilePartials(plan, Scope())
+        partials.add(*rows)
+        dataset, drained = plan.group_by.streaming_dataset, partials.drain()
+        store.multi_put(
+            [PutRequest(p.key, v, dataset, 0, p.start_ms, p.size_ms) for p, v in drained]
+        )
+    else:
+        store.multi_put(row_converter(plan)(*rows).batch)
+    sound = compared(plan, info, changes_of(found, 4, chance))
+    assert sound.lines == []
+    assert sound.counts == {SOUND: 6 if tiled else len(found) * 3 // 2}
+    less = compared(plan, info, changes_of(found[2:], 4, chance))
+    assert {line["kind"] for line in less.lines} == ({"wrong"} if tiled else {"extra"})
 
 
 def test_scope_leaves_out_tiles_at_its_edges_and_other_keys(store: KVStore) -> None:
