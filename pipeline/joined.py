@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from chronon_beam.api.derivations import rename_only
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join import Join
-from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.fetcher.fetch import Derive, Fetcher
 from chronon_beam.fetcher.joins.answer import Joined
 from chronon_beam.fetcher.joins.external import open_handlers
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
-from chronon_beam.fetcher.joins.types import column_types, left_types
+from chronon_beam.fetcher.joins.types import Fetchers, column_types, left_types
 from chronon_beam.fetcher.readable_store import ReadableStore
 from chronon_beam.fetcher.rows import Failed
 from chronon_beam.fetcher.serving_info import load
@@ -19,9 +19,6 @@ from chronon_beam.pipeline.lazy_derive import LazyDerivations, lazy_derivations
 
 if TYPE_CHECKING:
     from chronon_beam.pipeline.derive import Derivable
-
-Parts = Mapping[str, Fetcher | GroupByError]
-"""See `JoinFetcher.parts`."""
 
 
 def open_join(join: Join, store: ReadableStore) -> JoinFetcher:
@@ -41,19 +38,35 @@ def open_join(join: Join, store: ReadableStore) -> JoinFetcher:
     return JoinFetcher(join, store, parts, open_handlers(join), join_derivations(join, parts))
 
 
-def join_derivations(join: Join, parts: Parts) -> LazyDerivations | None:
-    """The function for `JoinFetcher.derive`; None if the derivations do not need Spark."""
+def join_derivations(join: Join, parts: Fetchers) -> LazyDerivations | None:
+    """The function for `JoinFetcher.derive`; None if the derivations do not need Spark.
+
+    Spark starts, and refuses expressions, when the function is first called.
+    """
     if rename_only(join.derivations):
         return None
+    return LazyDerivations(lambda: _derivable(join, parts))
 
-    def derivable() -> "Derivable":
-        from chronon_beam.pipeline.derive import Derivable
 
-        columns, keys = column_types(join, parts), left_types(join, parts)
-        setups = (each for part in join.parts for each in part.group_by.source.query.setups)
-        return Derivable(join.name, join.derivations, columns, keys, tuple(dict.fromkeys(setups)))
+def spark_join_derivations(join: Join, parts: Fetchers) -> Derive | None:
+    """`join_derivations` for which Spark starts at once.
 
-    return LazyDerivations(derivable)
+    Raises:
+        GroupByError: Spark refuses an expression.
+    """
+    if rename_only(join.derivations):
+        return None
+    from chronon_beam.pipeline.derive import derivations_of
+
+    return derivations_of(_derivable(join, parts))
+
+
+def _derivable(join: Join, parts: Fetchers) -> "Derivable":
+    from chronon_beam.pipeline.derive import Derivable
+
+    columns, keys = column_types(join, parts), left_types(join, parts)
+    setups = (each for part in join.parts for each in part.group_by.source.query.setups)
+    return Derivable(join.name, join.derivations, columns, keys, tuple(dict.fromkeys(setups)))
 
 
 class JoinedLines:

@@ -72,12 +72,15 @@ class Serving:
         from chronon_beam.fetcher.server.compat import DatasetsStore
         from chronon_beam.fetcher.server.metrics import Metrics
         from chronon_beam.fetcher.server.served import Declarations, ServableJoin, ServedFeatures
+        from chronon_beam.pipeline.joined import spark_join_derivations
 
         store = open_store(self.store)
         cache, metrics = BatchCache(store, self.cached), Metrics()
         compat = self.settings.compat
         reads = DatasetsStore(cache) if compat else cache
-        joins = tuple(ServableJoin(join, open_handlers(join)) for join in self.joins)
+        joins = tuple(
+            ServableJoin(join, open_handlers(join), spark_join_derivations) for join in self.joins
+        )
         declared = Declarations(self.group_bys, joins)
         served = ServedFeatures(store, reads, metrics, declared, derivations, compat)
         further = self._pages(store) if self.inspect else ()

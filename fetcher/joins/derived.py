@@ -12,10 +12,13 @@ Known = Mapping[str, object]
 """The columns of a row's parts, its keys, and the query's `ts` and `ds`."""
 
 
-def derived(join: Join, derive: Derive | None, known: Sequence[Known]) -> list[Features]:
+def derived(
+    join: Join, derive: Derive | GroupByError | None, known: Sequence[Known]
+) -> list[Features]:
     """What a join gives out for each row.
 
-    A row that cannot be derived has the renames, and `derivation_fetch_exception`.
+    A row that cannot be derived has the renames, and `derivation_fetch_exception`; so have all
+    rows where `derive` is the reason why nothing can be derived.
 
     Raises:
         GroupByError: a derivation needs Spark, and there is no `derive`.
@@ -27,8 +30,10 @@ def derived(join: Join, derive: Derive | None, known: Sequence[Known]) -> list[F
     if derive is None:
         raise GroupByError(
             f"{join.name}: its derivations are Spark expressions: give the fetcher "
-            "derive=spark_join_derivations(...) of chronon_beam.pipeline.derive"
+            "derive=join_derivations(join, parts) of chronon_beam.pipeline.joined"
         )
+    if isinstance(derive, GroupByError):
+        return [_renamed(join, row, str(derive)) for row in known]
     try:
         return derive(known)
     except Exception:  # a value that is not of its column's type fails all rows
@@ -40,4 +45,9 @@ def _one(join: Join, derive: Derive, row: Known) -> Features:
         return derive([row])[0]
     except Exception as error:
         reason = f"the row cannot be derived: {error or type(error).__name__}"
-        return {**renamed(join.derivations, row, join.columns), DERIVATION_FAILED: reason}
+        return _renamed(join, row, reason)
+
+
+def _renamed(join: Join, row: Known, reason: str) -> Features:
+    """The renames of a row, and why there is nothing else."""
+    return {**renamed(join.derivations, row, join.columns), DERIVATION_FAILED: reason}

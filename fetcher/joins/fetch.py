@@ -69,14 +69,15 @@ class JoinFetcher:
         parts: the fetchers of its GroupBys by their names, or why there is none: such a part fails
             in every row.
         handlers: of its external sources, see `open_handlers`.
-        derive: makes the features that the join derives; not needed for renames.
+        derive: makes the features that the join derives, or why they cannot be made; not needed
+            for renames.
     """
 
     join: Join
     store: ReadableStore
     parts: Mapping[str, Fetcher | GroupByError]
     handlers: Handlers = field(default_factory=dict)
-    derive: Derive | None = None
+    derive: Derive | GroupByError | None = None
 
     def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Joined]:
         """The answer to each row at `at_ms`; not to be called while an event loop runs.
@@ -118,6 +119,8 @@ class JoinFetcher:
     @cached_property
     def _codec_failure(self) -> str:
         """Why Chronon cannot derive at all: a derivation is of what has no type that it knows."""
+        if isinstance(self.derive, GroupByError):
+            return str(self.derive)
         renames = own(self.join.derivations)
         if self.join.dialect is ZIPLINE and rename_only(renames):
             # Zipline's renames know the types of columns alone, not those of keys and times.

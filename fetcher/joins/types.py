@@ -6,10 +6,12 @@ from typing import Protocol, cast
 from chronon_beam.api.data_types import LONG, STRING, DataType
 from chronon_beam.api.derivations import TIME_COLUMNS, Derivation, projection, rename_only
 from chronon_beam.api.group_by import GroupByError
-from chronon_beam.api.join import Join
+from chronon_beam.api.join import Join, JoinPart
 from chronon_beam.fetcher.fetch import Derive, Features, Fetcher
 
 Types = Mapping[str, DataType]
+Fetchers = Mapping[str, Fetcher | GroupByError]
+"""See `JoinFetcher.parts`."""
 
 _TIMES: dict[str, DataType] = dict(zip(TIME_COLUMNS, (LONG, STRING), strict=True))
 
@@ -46,21 +48,26 @@ def derived_types(
     return {name: known[text] for name, text in projection(derivations, [*columns]).items()}
 
 
-def column_types(join: Join, fetchers: Mapping[str, Fetcher | GroupByError]) -> dict[str, DataType]:
+def part_types(part: JoinPart, fetcher: Fetcher) -> dict[str, DataType]:
+    """The columns of a part with their types."""
+    plan, derivations = fetcher.plan, part.group_by.derivations
+    made = derived_types(derivations, plan.output_types, plan.keys.columns, fetcher.derive)
+    return {name: made[own] for name, own in part.columns.items()}
+
+
+def column_types(join: Join, fetchers: Fetchers) -> dict[str, DataType]:
     """The columns of a join's parts with their types, without parts that have no fetcher."""
     types: dict[str, DataType] = {}
     for part in join.parts:
         fetcher = fetchers.get(part.group_by.name)
         if isinstance(fetcher, Fetcher):
-            plan, derivations = fetcher.plan, part.group_by.derivations
-            made = derived_types(derivations, plan.output_types, plan.keys.columns, fetcher.derive)
-            types.update({name: made[own] for name, own in part.columns.items()})
+            types.update(part_types(part, fetcher))
     for part in join.external_parts:
         types.update(part.types)
     return types
 
 
-def left_types(join: Join, fetchers: Mapping[str, Fetcher | GroupByError]) -> dict[str, DataType]:
+def left_types(join: Join, fetchers: Fetchers) -> dict[str, DataType]:
     """The columns of the left side with the types of the first keys that they are."""
     types: dict[str, DataType] = {}
     for part in join.parts:

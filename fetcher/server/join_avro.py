@@ -10,12 +10,23 @@ import json
 from collections.abc import Mapping
 
 from chronon_beam.aggregator.avro import AvroError
-from chronon_beam.api.data_types import DataType
+from chronon_beam.api.data_types import (
+    BOOLEAN,
+    BYTE,
+    LONG,
+    SHORT,
+    DataType,
+    DecimalType,
+    ListType,
+    MapType,
+    StructType,
+)
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join import EXCEPTION
-from chronon_beam.fetcher.fetch import Features
+from chronon_beam.fetcher.fetch import Features, Fetcher
+from chronon_beam.fetcher.joins.codecs import key_codec
+from chronon_beam.fetcher.joins.types import part_types
 from chronon_beam.fetcher.server.compat import Result
-from chronon_beam.fetcher.server.join_types import key_codec, part_types, spark_name
 from chronon_beam.fetcher.server.served import ServedName
 from chronon_beam.fetcher.server.served_join import ServedJoin
 
@@ -42,7 +53,7 @@ def join_schema(served: ServedJoin) -> Mapping[str, object]:
     """The schemas of a join, and where each of its columns comes from.
 
     Raises:
-        GroupByError: a part cannot be served, or Spark makes columns whose types are not known.
+        GroupByError: a part cannot be served, or Spark cannot evaluate the derivations.
     """
     join, values = served.join, served.values
     schemas = {"key_schema": key_codec(served.fetcher).schema, "value_schema": values.schema}
@@ -64,8 +75,9 @@ def _compact(schema: object) -> str:
 def _value_infos(served: ServedJoin) -> list[Result]:
     infos: list[Result] = []
     for part in served.join.parts:
-        lefts = [*part.left_columns.values()]
-        for name, kind in part_types(served.fetcher, part).items():
+        lefts, fetcher = [*part.left_columns.values()], served.fetcher.parts[part.group_by.name]
+        assert isinstance(fetcher, Fetcher)  # or there were no schema
+        for name, kind in part_types(part, fetcher).items():
             infos.append(_info(name, part.group_by.name, part.prefix, lefts, kind))
     for part in served.join.external_parts:
         lefts = [*part.left_columns.values()]
@@ -77,3 +89,23 @@ def _value_infos(served: ServedJoin) -> list[Result]:
 def _info(name: str, group: str, prefix: str | None, lefts: list[str], kind: DataType) -> Result:
     info: Result = {"fullName": name, "groupName": group, "leftKeys": lefts}
     return {**info, **({"prefix": prefix} if prefix else {}), "schemaString": spark_name(kind)}
+
+
+_SPARK_NAMES = {LONG: "bigint", SHORT: "smallint", BYTE: "tinyint", BOOLEAN: "boolean"}
+
+
+def spark_name(kind: DataType) -> str:
+    """A type as Spark writes it.
+
+    >>> spark_name(ListType("list", LONG))
+    'array<bigint>'
+    """
+    if isinstance(kind, ListType):
+        return f"array<{spark_name(kind.element)}>"
+    if isinstance(kind, MapType):
+        return f"map<{spark_name(kind.key)},{spark_name(kind.value)}>"
+    if isinstance(kind, StructType):
+        return f"struct<{','.join(f'{name}:{spark_name(each)}' for name, each in kind.fields)}>"
+    if isinstance(kind, DecimalType):
+        return f"decimal({kind.precision},{kind.scale})"
+    return _SPARK_NAMES.get(kind, kind.name)

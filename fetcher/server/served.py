@@ -13,6 +13,7 @@ from chronon_beam.fetcher.catalog import CatalogEntry, catalog
 from chronon_beam.fetcher.fetch import Derive, Features, Fetcher
 from chronon_beam.fetcher.joins.external import Handlers
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
+from chronon_beam.fetcher.joins.types import Fetchers
 from chronon_beam.fetcher.readable_store import ListedStore, ReadableStore
 from chronon_beam.fetcher.rows import Found, Outcome, Row
 from chronon_beam.fetcher.server.metrics import Metrics, NamedMetrics
@@ -76,12 +77,21 @@ class ServedName(Protocol):
         ...
 
 
+JoinDerivations = Callable[[Join, Fetchers], Derive | None]
+"""What evaluates a join's derivations: `pipeline.joined.spark_join_derivations`."""
+
+
 class ServableJoin(NamedTuple):
-    """A join with what it needs beside the store: see `JoinFetcher`."""
+    """A join with what it needs beside the store.
+
+    Attributes:
+        handlers: of its external sources.
+        derivations: makes what evaluates derivations that are not renames.
+    """
 
     join: Join
     handlers: Handlers
-    derive: Derive | None = None
+    derivations: JoinDerivations | None = None
 
 
 class Declarations(NamedTuple):
@@ -188,14 +198,17 @@ class ServedFeatures:
 
     def _joined(self, each: ServableJoin, known: Mapping[str, ServedGroupBy]) -> ServedJoin:
         before = self.joins.get(each.join.name)
-        measured = before.measured if before else self._metrics.named("join", each.join.name)
         names = {part.group_by.name for part in each.join.parts}
-        parts = {
+        parts: Fetchers = {
             name: found.fetcher or GroupByError(found.reason)
             for name, found in known.items()
             if name in names
         }
-        fetcher = JoinFetcher(each.join, self._reads, parts, each.handlers, each.derive)
+        if before is not None and _are_same(before.fetcher.parts, parts):
+            return before
+        measured = before.measured if before else self._metrics.named("join", each.join.name)
+        derive = _join_derive(each, parts)
+        fetcher = JoinFetcher(each.join, self._reads, parts, each.handlers, derive)
         return ServedJoin(fetcher, measured, self._compat)
 
     def _say(self, failure: str) -> None:
@@ -210,6 +223,21 @@ class ServedFeatures:
         while True:
             await asyncio.sleep(every_s)
             await loop.run_in_executor(executor, self.refresh)
+
+
+def _are_same(before: Fetchers, now: Fetchers) -> bool:
+    """Whether nothing has changed of a join's parts: what is derived need not be planned again."""
+    return before.keys() == now.keys() and all(before[name] is now[name] for name in now)
+
+
+def _join_derive(each: ServableJoin, parts: Fetchers) -> Derive | GroupByError | None:
+    """What evaluates a join's derivations, or why nothing does."""
+    try:
+        return each.derivations(each.join, parts) if each.derivations else None
+    except Exception as error:
+        reason = f"{each.join.name}: its derivations cannot be evaluated: {error}"
+        _log.warning("%s", ascii(reason))
+        return GroupByError(reason)
 
 
 def names_of(served: Iterable[ServedName]) -> list[str]:

@@ -8,9 +8,9 @@ from chronon_beam.aggregator.codecs import RecordCodec
 from chronon_beam.api.join import Join
 from chronon_beam.fetcher.fetch import Features
 from chronon_beam.fetcher.joins.answer import Joined
+from chronon_beam.fetcher.joins.codecs import value_codec
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
 from chronon_beam.fetcher.rows import Found, Outcome, Row
-from chronon_beam.fetcher.server.join_types import value_codec
 from chronon_beam.fetcher.server.metrics import NamedMetrics
 
 
@@ -50,7 +50,7 @@ class ServedJoin:
     def derives(self) -> bool:
         """Whether Spark evaluates derivations, its own or those of its parts."""
         parts = self.fetcher.parts.values()
-        return self.fetcher.derive is not None or any(getattr(p, "derive", None) for p in parts)
+        return callable(self.fetcher.derive) or any(getattr(p, "derive", None) for p in parts)
 
     @property
     def asks_others(self) -> bool:

@@ -5,7 +5,6 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from importlib.util import find_spec
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chronon_beam.pipeline import options as flags
@@ -13,7 +12,6 @@ from chronon_beam.pipeline.command import DONE, Command
 from chronon_beam.pipeline.options import UsageError
 
 if TYPE_CHECKING:
-    from chronon_beam.api.join import Join
     from chronon_beam.fetcher.server.settings import Settings
 
 TOKEN = "CHRONON_BEAM_TOKEN"
@@ -51,7 +49,7 @@ def _add_served(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="a join to serve beside GroupBys, as compiled Thrift JSON; repeat it for several",
+        help="a join (Thrift JSON, or a Python file) to serve beside GroupBys; may be repeated",
     )
     served.add_argument(
         "--compat",
@@ -129,11 +127,14 @@ def _run(arguments: Namespace, _: list[str]) -> int:
         raise UsageError(
             f"{missing[0]} is missing: install it with: pip install 'chronon-beam[serve]'"
         )
-    from chronon_beam.api.load import load_group_by
+    from chronon_beam.api.load import load_group_by, load_join
+    from chronon_beam.fetcher.joins.external import open_handlers
     from chronon_beam.pipeline.serving import LOCAL, Serving, listen, serve
 
     group_bys = tuple(load_group_by(each, arguments.dialect) for each in arguments.group_by)
-    joins = tuple(_join(each, arguments.dialect) for each in arguments.join)
+    joins = tuple(load_join(each, arguments.dialect) for each in arguments.join)
+    for join in joins:
+        open_handlers(join)  # a package that is missing is said before anything starts
     settings = _settings(arguments, local=arguments.store.startswith(LOCAL))
     listening = listen(arguments.host, arguments.port)
     with listening:
@@ -143,28 +144,6 @@ def _run(arguments: Namespace, _: list[str]) -> int:
         serving = Serving(arguments.store, settings, group_bys, cached, inspect, joins)
         serve(serving, listening, arguments.workers)
     return DONE
-
-
-def _join(place: str, dialect_name: str | None) -> "Join":
-    """The join in a file; raises GroupByError for what cannot be served of it."""
-    from chronon_beam.api.derivations import rename_only
-    from chronon_beam.api.dialect import AIRBNB, dialect
-    from chronon_beam.api.group_by import GroupByError
-    from chronon_beam.api.join_json import parse_join
-    from chronon_beam.fetcher.joins.external import open_handlers
-
-    file = Path(place)
-    if not file.is_file():
-        raise UsageError(f"--join={place}: there is no such file")
-    join = parse_join(file.read_bytes(), dialect(dialect_name or AIRBNB.name), place)
-    join = join if join.name else join.named(file.stem)
-    if not rename_only(join.derivations):
-        raise GroupByError(
-            f"{place}: the derivations of a join are served if they are renames; those of its "
-            "GroupBys may be Spark expressions"
-        )
-    open_handlers(join)
-    return join
 
 
 def _settings(arguments: Namespace, local: bool) -> "Settings":

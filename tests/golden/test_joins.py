@@ -15,11 +15,11 @@ from chronon_beam.api.dialect import dialect
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join_json import parse_join_conf
 from chronon_beam.api.records import GetRequest, TimedValue
-from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.fetcher.fetch import Derive, Fetcher
 from chronon_beam.fetcher.joins.external import ExternalHandler
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
 from chronon_beam.fetcher.rows import Cause, Failed, Found
-from chronon_beam.pipeline.joined import join_derivations
+from chronon_beam.pipeline.joined import join_derivations, spark_join_derivations
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -49,13 +49,19 @@ def handler_of(given: Mapping[str, Any]) -> ExternalHandler:
     return handler
 
 
-def join_fetcher(case: FetchCase, store: CaseStore) -> JoinFetcher:
+def join_fetcher(case: FetchCase, store: CaseStore, at_once: bool) -> JoinFetcher:
+    """A fetcher; its derivations are planned at once, as the server does, or when first needed."""
     join = parse_join_conf(case.data["join"], dialect(case.data["dialect"]), case.name)
     parts: dict[str, Fetcher | GroupByError] = dict(case.fetchers(store))
     for name in {part.group_by.name for part in join.parts} - parts.keys():
         parts[name] = GroupByError(f"the store holds nothing of GroupBy {name!r}")
     handlers = {name: handler_of(each) for name, each in case.data.get("external", {}).items()}
-    return JoinFetcher(join, store, parts, handlers, join_derivations(join, parts))
+    derive: Derive | GroupByError | None
+    try:
+        derive = (spark_join_derivations if at_once else join_derivations)(join, parts)
+    except GroupByError as error:
+        derive = error
+    return JoinFetcher(join, store, parts, handlers, derive)
 
 
 def is_refused(fetcher: JoinFetcher, keys: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
@@ -67,7 +73,8 @@ def is_refused(fetcher: JoinFetcher, keys: Mapping[str, Any], answer: Mapping[st
 
 def test_chronons_fetcher_gives_the_same_map(case: FetchCase) -> None:
     store = case.store()
-    fetcher = join_fetcher(case, SilentStore(str(case.path), store.failing, store.broken))
+    silent = SilentStore(str(case.path), store.failing, store.broken)
+    fetcher = join_fetcher(case, silent, at_once=True)
     for request, answer in case.asked:
         (joined,) = fetcher.fetch([request["keys"]], request["at_ms"])
         if is_refused(fetcher, request["keys"], answer):
@@ -89,7 +96,7 @@ def test_chronons_fetcher_gives_the_same_map(case: FetchCase) -> None:
 
 def test_our_own_answer_hides_no_failure(case: FetchCase) -> None:
     store = case.store()
-    fetcher = join_fetcher(case, store)
+    fetcher = join_fetcher(case, store, at_once=False)
     for request, answer in case.asked:
         (joined,) = fetcher.fetch([request["keys"]], request["at_ms"])
         theirs, outcome = answer.get("features", {}), joined.outcome

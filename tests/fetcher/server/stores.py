@@ -6,6 +6,7 @@ from chronon_beam.aggregator.batch_ir import FinalBatchIr
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import Aggregation, Derivation, Operation
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
+from chronon_beam.api.derivations import Derivation as JoinDerivation
 from chronon_beam.api.join import Join, JoinPart
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.fetcher import serving_info
@@ -88,11 +89,16 @@ def with_derivations(name: str, dialect: str) -> Plan:
     return plan(name, dialect, derivations)
 
 
-def join(name: str, dialect: str = "airbnb", short: str = "t") -> Join:
+def join(
+    name: str,
+    dialect: str = "airbnb",
+    short: str = "t",
+    derivations: tuple[JoinDerivation, ...] = (),
+) -> Join:
     """Of `both`, and of `tiles` for the user that is a `buyer`."""
     both, tiles = (plan(f"{short}.{each}", dialect).group_by for each in ("both", "tiles"))
     parts = (
         JoinPart(both, long_names=True),
         JoinPart(tiles, (("buyer", "user"),), "bought", long_names=True),
     )
-    return Join(name, parts, online=True, dialect=both.dialect)
+    return Join(name, parts, derivations=derivations, online=True, dialect=both.dialect)

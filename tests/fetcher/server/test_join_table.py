@@ -3,8 +3,8 @@
 import base64
 import io
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import fastavro
 import httpx
@@ -12,6 +12,12 @@ import pytest
 from running import running
 from stores import ANN, AT_MS, Breakable, filled, join
 
+from chronon_beam.api import GroupByError
+from chronon_beam.api.data_types import DOUBLE
+from chronon_beam.api.derivations import Derivation
+from chronon_beam.api.join import Join
+from chronon_beam.fetcher.fetch import Derive
+from chronon_beam.fetcher.joins.types import Fetchers
 from chronon_beam.fetcher.server.served import Declarations, ServableJoin
 from chronon_beam.fetcher.server.settings import Settings
 
@@ -35,8 +41,32 @@ def _whole(store: Breakable) -> Iterator[None]:
     store.broken = ()
 
 
+SUM = "t_both_n_sum_7d + bought_t_tiles_n_sum_7d"
+DERIVATIONS = (Derivation("spent", "t_both_n_sum_1h"), Derivation("total", SUM))
+
+
+class Total:
+    """A stand-in for Spark: evaluates DERIVATIONS."""
+
+    types: ClassVar = {"spent": DOUBLE, "total": DOUBLE}
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[Body]:
+        spent, one, other = "t_both_n_sum_1h", *SUM.split(" + ")
+        return [{"spent": row[spent], "total": row[one] + row[other]} for row in rows]
+
+
+def refused(derived: Join, parts: Fetchers) -> Derive:
+    raise GroupByError(f"Spark does not know a column of {derived.name} and {len(parts)} parts")
+
+
 def serving(store: Breakable, compat: bool) -> Any:
-    declared = Declarations(joins=(ServableJoin(join("t.join"), {}),))
+    derived = join("t.derived", derivations=DERIVATIONS)
+    joins = (
+        ServableJoin(join("t.join"), {}),
+        ServableJoin(derived, {}, lambda _, parts: Total()),
+        ServableJoin(derived.named("t.refused"), {}, refused),
+    )
+    declared = Declarations(joins=joins)
     return running(store, Settings(local=True, compat=compat, access_log=False), declared=declared)
 
 
@@ -130,6 +160,31 @@ def test_avro_answer_has_the_schema_that_is_told(
         assert len(schema["schemaHash"]) == 32
 
 
+def test_expressions_are_derived_and_have_types(
+    honest: httpx.Client, compat: httpx.Client, path: str
+) -> None:
+    features = {"spent": 4.0, "total": 108.0}
+    for client in (honest, compat):
+        assert asked(client, f"{path}t.derived", [ROW]) == success(ROW, features)
+        schema = client.get("/v1/join/t.derived/schema").json()
+        [result] = asked(client, "/v2/fetch/join/t.derived", [ROW])["results"]
+        assert read(schema, result) == features
+
+
+def test_expressions_that_spark_refuses(
+    honest: httpx.Client, compat: httpx.Client, path: str
+) -> None:
+    why = (
+        "t.refused: its derivations cannot be evaluated: Spark does not know a column of t.refused"
+    )
+    why += " and 2 parts"
+    failed = {"spent": 4.0, "derivation_fetch_exception": why}
+    assert asked(honest, f"{path}t.refused", [ROW]) == success(ROW, failed)
+    [result] = asked(compat, f"{path}t.refused", [ROW])["results"]
+    assert [*result["features"]] == ["join_codec_fetch_exception"]
+    assert honest.get("/v1/join/t.refused/schema").json() == {"errors": [why]}
+
+
 def read(schema: Body, result: Body) -> Any:
     parsed = fastavro.parse_schema(json.loads(schema["valueSchema"]))
     return fastavro.schemaless_reader(
@@ -139,6 +194,7 @@ def read(schema: Body, result: Body) -> Any:
 
 def test_joins_are_listed(honest: httpx.Client, compat: httpx.Client) -> None:
     for client in (honest, compat):
-        assert client.get("/v1/joins").json() == {"joinNames": ["t.join"]}
+        names = ["t.join", "t.derived", "t.refused"]
+        assert client.get("/v1/joins").json() == {"joinNames": names}
     assert honest.get("/v1/join/t.none/schema").status_code == 404
     assert compat.get("/v1/join/t.none/schema").status_code == 500

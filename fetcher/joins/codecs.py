@@ -1,0 +1,38 @@
+"""The Avro codecs of what a join is asked by, and of what it gives out.
+
+Source: `ai.chronon.online.fetcher.MetadataStore.buildJoinCodec` of zipline.
+"""
+
+from chronon_beam.aggregator.codecs import RecordCodec
+from chronon_beam.api.group_by import GroupByError
+from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.fetcher.joins.fetch import JoinFetcher
+from chronon_beam.fetcher.joins.types import column_types, derived_types
+
+
+def key_codec(fetcher: JoinFetcher) -> RecordCodec:
+    """The codec of the columns of a join's left side."""
+    name = f"{_clean(fetcher)}_key"
+    return RecordCodec(name, fetcher.left_types, fetcher.join.dialect, "key column")
+
+
+def value_codec(fetcher: JoinFetcher) -> RecordCodec:
+    """The codec of what a join gives out.
+
+    Raises:
+        GroupByError: a part has no fetcher, or Spark cannot evaluate the derivations.
+    """
+    join, derive = fetcher.join, fetcher.derive
+    for name in (part.group_by.name for part in join.parts):
+        found = fetcher.parts.get(name)
+        if not isinstance(found, Fetcher):
+            raise GroupByError(f"{join.name}: {found or f'GroupBy {name!r} is not known'}")
+    if isinstance(derive, GroupByError):
+        raise derive
+    columns = column_types(join, fetcher.parts)
+    types = derived_types(join.derivations, columns, fetcher.left_types, derive)
+    return RecordCodec(f"join_derived_{_clean(fetcher)}", types, join.dialect, "column")
+
+
+def _clean(fetcher: JoinFetcher) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in fetcher.join.name)
