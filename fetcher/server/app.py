@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,6 +35,21 @@ _GC = (50_000, 20, 20)
 """Requests make few cycles: the collector looks for them less often than Python's default."""
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _AnyName(Convertor[str]):
+    """A name in a path, which may have slashes, and line ends where Starlette's `path` ends."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any", _AnyName())
 
 
 def feature_server(
@@ -82,11 +98,11 @@ def feature_server(
 def _fetch_routes(fetching: Fetching) -> list[BaseRoute]:
     group_by, join = (FetchRows(fetching, kind) for kind in ("groupby", "join"))
     endpoints = {
-        "/v1/features/groupby/{name:path}": group_by,
-        "/v1/fetch/groupby/{name:path}": group_by,
-        "/v1/features/join/{name:path}": join,
-        "/v1/fetch/join/{name:path}": join,
-        "/v2/fetch/join/{name:path}": FetchRows(fetching, "join", of_avro),
+        "/v1/features/groupby/{name:any}": group_by,
+        "/v1/fetch/groupby/{name:any}": group_by,
+        "/v1/features/join/{name:any}": join,
+        "/v1/fetch/join/{name:any}": join,
+        "/v2/fetch/join/{name:any}": FetchRows(fetching, "join", of_avro),
     }
     return [Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()]
 
@@ -108,9 +124,9 @@ class _Told:
             "/openapi.json": self.openapi,
             "/v1/groupbys": self.group_bys,
             "/v1/joins": self.joins,
-            "/v1/join/{name:path}/schema": self.join_schema,
-            "/v1/groupby/{name:path}/schema": self.schema,
-            "/v1/groupby/{name:path}/status": self.status,
+            "/v1/join/{name:any}/schema": self.join_schema,
+            "/v1/groupby/{name:any}/schema": self.schema,
+            "/v1/groupby/{name:any}/status": self.status,
         }
         return [Route(path, endpoint, methods=["GET"]) for path, endpoint in told.items()]
 
