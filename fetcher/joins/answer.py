@@ -13,17 +13,16 @@ from typing import NamedTuple
 
 from chronon_beam.api.derivations import own, rename_only
 from chronon_beam.api.join import EXCEPTION, ExternalPart, Join, JoinPart
+from chronon_beam.fetcher.failed_derivation import (
+    DERIVATION_FAILED,
+    failed_group_by,
+    failed_join,
+)
 from chronon_beam.fetcher.fetch import Features, Key
 from chronon_beam.fetcher.rows import Failed, Found, Outcome
 
-DERIVATION_FAILED = f"derivation_fetch{EXCEPTION}"
-"""Chronon's name of the failure of a derivation."""
-
 CODEC_FAILED = f"join_codec_fetch{EXCEPTION}"
 """Chronon's name of the failure of all of an answer, whose types are not known."""
-
-_RENAME_FAILED = f"derivation_rename{EXCEPTION}"
-_RENAMES = "Chronon makes no renames beside derivations that are no renames"
 
 _IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -119,12 +118,12 @@ def chronon_answer(join: Join, joined: Joined) -> Features:
     feature that is made of a failed part's columns is computed as if these were null. Where an
     expression fails, the renames are missing, too.
     """
-    reasons = _reasons(joined.failures)
+    reasons, lost = _chronon_reasons(join, joined)
     if not join.derivations:
-        known = {n: v for n, v in joined.features.items() if n not in joined.unknown}
-        return {**known, **reasons}
+        absent = joined.unknown | lost
+        return {**{n: v for n, v in joined.features.items() if n not in absent}, **reasons}
     if DERIVATION_FAILED in reasons:
-        return {**reasons, _RENAME_FAILED: _RENAMES}
+        return {**reasons, **failed_join(reasons[DERIVATION_FAILED])}
     features = {**joined.features, **joined.doubtful}
     if rename_only(join.derivations):
         # Chronon's renames keep the columns that are there; Spark gives all columns.
@@ -134,3 +133,18 @@ def chronon_answer(join: Join, joined: Joined) -> Features:
     names = tuple(name.removesuffix(EXCEPTION) for name in reasons)
     kept = {n: value for n, value in features.items() if not names or not n.startswith(names)}
     return {**kept, **reasons}
+
+
+def _chronon_reasons(join: Join, joined: Joined) -> tuple[Features, frozenset[str]]:
+    """The failures by the names that Chronon gives them, and the columns that it has lost by them.
+
+    Of a part whose GroupBy has a derivation that fails, Chronon gives not even the renames.
+    """
+    reasons, lost = _reasons(joined.failures), frozenset[str]()
+    for part in join.parts:
+        reason = reasons.pop(part.column_prefix + DERIVATION_FAILED, None)
+        if reason is not None:
+            named = failed_group_by(reason, part.group_by.dialect)
+            reasons |= {part.column_prefix + name: why for name, why in named.items()}
+            lost |= frozenset(part.columns)
+    return reasons, lost

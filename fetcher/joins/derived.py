@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from chronon_beam.api.derivations import rename_only, renamed
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join import Join
+from chronon_beam.fetcher.failed_derivation import DERIVATION_FAILED
 from chronon_beam.fetcher.fetch import Derive, Features
-from chronon_beam.fetcher.joins.answer import DERIVATION_FAILED
 
 Known = Mapping[str, object]
 """The columns of a row's parts, its keys, and the query's `ts` and `ds`."""

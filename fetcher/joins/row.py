@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from chronon_beam.api.derivations import has_star, own, rename_only
 from chronon_beam.api.dialect import ZIPLINE
 from chronon_beam.api.join import ExternalPart, JoinPart
+from chronon_beam.fetcher.failed_derivation import DERIVATION_FAILED
 from chronon_beam.fetcher.fetch import Features, Key
 from chronon_beam.fetcher.joins.answer import (
-    DERIVATION_FAILED,
     Joined,
     Uses,
     failure_name,

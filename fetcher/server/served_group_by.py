@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chronon_beam.fetcher.catalog import CatalogEntry
+from chronon_beam.fetcher.failed_derivation import DERIVATION_FAILED, failed_group_by
 from chronon_beam.fetcher.fetch import Features, Fetcher
 from chronon_beam.fetcher.rows import Found, Outcome, Row, fetch_rows, fetch_rows_async
 from chronon_beam.fetcher.server.metrics import NamedMetrics
-
-_OF_FETCH, _OF_GROUP_BY = "derivation_fetch_exception", "derivation_exception"
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ class ServedGroupBy:
     def features(self, found: Found) -> Features | None:
         """The features of a row.
 
-        In Chronon's own answers there are none of an unknown key, unless they are derived; and
-        zipline's Fetcher gives nothing beside the failure of a derivation.
+        In Chronon's own answers there are none of an unknown key, unless they are derived, and
+        none beside the failure of a derivation.
         """
         if not self.compat:
             return found.features
@@ -69,6 +68,6 @@ class ServedGroupBy:
         group_by, features = self.fetcher.plan.group_by, found.features
         if not found.known and not group_by.derivations:
             return None
-        if _OF_FETCH in features and group_by.dialect.name == "zipline":
-            return {_OF_GROUP_BY: features[_OF_FETCH]}
+        if DERIVATION_FAILED in features:
+            return failed_group_by(features[DERIVATION_FAILED], group_by.dialect)
         return features

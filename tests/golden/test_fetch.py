@@ -15,6 +15,7 @@ from test_vectors import same_value
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.data_types import FLOAT
+from chronon_beam.fetcher.failed_derivation import DERIVATION_FAILED, failed_group_by
 from chronon_beam.fetcher.rows import Cause, Failed, Found, Outcome, fetch_rows
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -65,7 +66,9 @@ def check(ours: Outcome, answer: dict[str, Any] | None, plan: Plan, request: Any
     if any(name.startswith("derivation_") for name in theirs):
         # Chronon gives no renames where an expression has failed.
         renames = {each.name for each in plan.group_by.derivations if each.is_rename}
-        assert ours.features.keys() == {*renames, "derivation_fetch_exception"}
+        assert ours.features.keys() == {*renames, DERIVATION_FAILED}
+        named = failed_group_by(ours.features[DERIVATION_FAILED], plan.group_by.dialect)
+        assert named.keys() == theirs.keys()
         return
     assert ours.features.keys() == theirs.keys()
     # A float has six digits, as JSON has it from Java.

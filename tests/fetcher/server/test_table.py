@@ -133,15 +133,22 @@ def test_unknown_group_by(honest: httpx.Client, compat: httpx.Client, path: str)
     results = asked(compat, f"{path}t.none", [ANN, ANN])["results"]
     assert [each["status"] for each in results] == ["Failure", "Failure"]
     assert "group by serving info" in results[0]["error"]
+    for client, status in ((honest, 404), (compat, 500)):
+        answer = client.get("/v1/groupby/t%0Anone/schema")
+        assert answer.status_code == status
+        assert answer.json() == {"errors": ["nothing of the name 't\\nnone' is served"]}
 
 
 def test_derivation_that_fails(honest: httpx.Client, compat: httpx.Client, path: str) -> None:
-    renames = {"sum": 4.0, "derivation_fetch_exception": "no column half"}
+    why = "no column half"
+    renames = {"sum": 4.0, "derivation_fetch_exception": why}
+    no_renames = "Chronon makes no renames beside derivations that are no renames"
+    airbnb = {"derivation_fetch_exception": why, "derivation_rename_exception": no_renames}
     for client, name, features in (
         (honest, "t.derived", renames),
         (honest, "z.derived", renames),
-        (compat, "t.derived", renames),
-        (compat, "z.derived", {"derivation_exception": "no column half"}),
+        (compat, "t.derived", airbnb),
+        (compat, "z.derived", {"derivation_exception": why}),
     ):
         assert asked(client, path + name, [ANN]) == {"results": [success(ANN, features)]}
 
