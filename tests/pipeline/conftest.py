@@ -1,12 +1,14 @@
 """What the tests of commands are given."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Cli, Flag, Ran, run
+from command_line import EVENTS, ICE_CREAM, Cli, Flag, Ran, run
 
+from chronon_beam.pipeline import cli
 from chronon_beam.transforms.spark.session import local_spark
 
 
@@ -27,6 +29,19 @@ def chronon_beam(spark_is_up: None, capsys: pytest.CaptureFixture[str]) -> Cli:
 @pytest.fixture
 def store(tmp_path: Path) -> str:
     return f"--store=sqlite:{tmp_path / 'features.db'}"
+
+
+@pytest.fixture(scope="session")
+def example(spark_is_up: None, tmp_path_factory: pytest.TempPathFactory) -> Flag:
+    """The flag of a store that the example's job has written; for tests that only read it."""
+
+    @cache
+    def store(tiling: str = "tiled") -> str:
+        flag = f"--store=sqlite:{tmp_path_factory.mktemp(tiling) / 'features.db'}"
+        assert cli.main(["run", ICE_CREAM, EVENTS, flag, f"--tiling={tiling}"]) == 0
+        return flag
+
+    return store
 
 
 @pytest.fixture

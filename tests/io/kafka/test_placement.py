@@ -15,8 +15,9 @@ def subtasks(number: int, parallelism: int) -> list[int]:
 @pytest.mark.parametrize("number", [1, 2, 3, 16, 128])
 def test_each_reader_has_a_subtask_and_each_partition_a_reader(number: int) -> None:
     assert subtasks(number, number) == list(range(number))
+    readers = spread(number)
     for partition in range(2 * number):
-        owners = [reader.owns(Place("orders", partition)) for reader in spread(number)]
+        owners = [reader.owns(Place("orders", partition)) for reader in readers]
         assert owners.count(True) == 1
 
 

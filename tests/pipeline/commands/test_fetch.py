@@ -6,17 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import ALICE, BOB, EVENTS, ICE_CREAM, NOTHING, Cli, Flag
+from command_line import ALICE, BOB, ICE_CREAM, NOTHING, Cli, Flag
 
 
 def test_many_keys_are_fetched_in_the_order_of_the_file(
-    chronon_beam: Cli, store: str, tmp_path: Path
+    chronon_beam: Cli, example: Flag, tmp_path: Path
 ) -> None:
-    chronon_beam("run", ICE_CREAM, EVENTS, store)
     keys = tmp_path / "keys.jsonl"
     names = ["Bob", "Eve", "Alice"] * 400
     keys.write_text("\n\n".join(json.dumps({"customer_id": name}) for name in names))
-    fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", "--at=2000")
+    fetched = chronon_beam("fetch", ICE_CREAM, example(), f"--keys={keys}", "--at=2000")
     assert fetched.code == 0
     expected = [{"customer_id": "Bob", **BOB}, {"customer_id": "Eve", **NOTHING}]
     assert fetched.objects == [*expected, {"customer_id": "Alice", **ALICE}] * 400
@@ -32,12 +31,11 @@ def test_many_keys_are_fetched_in_the_order_of_the_file(
     ],
 )
 def test_bad_line_in_a_file_of_keys_is_named(
-    chronon_beam: Cli, store: str, tmp_path: Path, lines: str, message: str
+    chronon_beam: Cli, example: Flag, tmp_path: Path, lines: str, message: str
 ) -> None:
-    chronon_beam("run", ICE_CREAM, EVENTS, store)
     keys = tmp_path / "keys.jsonl"
     keys.write_text(lines)
-    fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", "--at=2000")
+    fetched = chronon_beam("fetch", ICE_CREAM, example(), f"--keys={keys}", "--at=2000")
     assert fetched.code == 2
     assert message in fetched.err
 
@@ -56,10 +54,9 @@ def test_bad_line_in_a_file_of_keys_is_named(
     ],
 )
 def test_wrong_use_of_fetch(
-    chronon_beam: Cli, store: str, argv: list[str], code: int, message: str
+    chronon_beam: Cli, example: Flag, argv: list[str], code: int, message: str
 ) -> None:
-    chronon_beam("run", ICE_CREAM, EVENTS, store)
-    ran = chronon_beam(*argv, ICE_CREAM, store)
+    ran = chronon_beam(*argv, ICE_CREAM, example())
     assert (ran.code, ran.out) == (code, "")
     assert message in ran.err
 
@@ -79,10 +76,9 @@ def test_file_that_is_not_a_store_is_refused(chronon_beam: Cli, tmp_path: Path) 
 
 
 def test_fetch_of_another_group_by_says_to_run_it_first(
-    chronon_beam: Cli, store: str, declared: Flag
+    chronon_beam: Cli, example: Flag, declared: Flag
 ) -> None:
-    chronon_beam("run", ICE_CREAM, EVENTS, store)
-    ran = chronon_beam("fetch", declared(), store, "--key=user=Ann")
+    ran = chronon_beam("fetch", declared(), example(), "--key=user=Ann")
     assert ran.code == 2
     assert "nothing of GroupBy 't.own': run the job first" in ran.err
 
@@ -115,35 +111,32 @@ def test_composite_keys_and_values_of_all_shapes(
 
 
 @pytest.mark.parametrize("at", ["300000", "1970-01-01T00:05:00Z", "1970-01-01T02:05:00+02:00"])
-def test_time_of_the_query_is_a_number_or_iso(chronon_beam: Cli, store: str, at: str) -> None:
-    chronon_beam("run", ICE_CREAM, EVENTS, store)
-    fetched = chronon_beam("fetch", ICE_CREAM, store, "--key=customer_id=Alice", f"--at={at}")
+def test_time_of_the_query_is_a_number_or_iso(chronon_beam: Cli, example: Flag, at: str) -> None:
+    fetched = chronon_beam("fetch", ICE_CREAM, example(), "--key=customer_id=Alice", f"--at={at}")
     assert fetched.objects == [ALICE]
 
 
 @pytest.mark.parametrize("tiling", ["tiled", "untiled"])
 def test_unknown_key_is_told_apart_from_one_outside_its_windows(
-    chronon_beam: Cli, store: str, tmp_path: Path, tiling: str
+    chronon_beam: Cli, example: Flag, tmp_path: Path, tiling: str
 ) -> None:
-    chronon_beam("run", ICE_CREAM, EVENTS, store, f"--tiling={tiling}")
     keys = tmp_path / "keys.jsonl"
     keys.write_text('{"customer_id": "Alice"}\n{"customer_id": "Eve"}')
     at = "--at=300000"
-    fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", at, "--status")
+    fetched = chronon_beam("fetch", ICE_CREAM, example(tiling), f"--keys={keys}", at, "--status")
     assert [each["__status"] for each in fetched.objects] == ["found", "unknown"]
     assert fetched.err == 'chronon-beam: the store has nothing of {"customer_id": "Eve"}\n'
-    fetched = chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}", "--status")
+    fetched = chronon_beam("fetch", ICE_CREAM, example(tiling), f"--keys={keys}", "--status")
     assert [each["__status"] for each in fetched.objects] == ["outside_window", "unknown"]
     last = "1970-01-01T00:00:00Z" if tiling == "tiled" else "1970-01-01T00:00:01.500Z"
     assert f"what it has last begins at {last}; --at asks for another time" in fetched.err
-    assert "status" not in chronon_beam("fetch", ICE_CREAM, store, f"--keys={keys}").out
+    assert "status" not in chronon_beam("fetch", ICE_CREAM, example(tiling), f"--keys={keys}").out
 
 
 def test_keys_come_from_standard_input_and_are_answered_as_they_come(
-    chronon_beam: Cli, store: str
+    chronon_beam: Cli, example: Flag
 ) -> None:
-    chronon_beam("run", ICE_CREAM, EVENTS, store)
-    argv = ["fetch", ICE_CREAM, store, "--keys=-", "--at=2000"]
+    argv = ["fetch", ICE_CREAM, example(), "--keys=-", "--at=2000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "chronon_beam.pipeline", *argv],
         stdin=subprocess.PIPE,
@@ -173,9 +166,10 @@ def test_keys_come_from_standard_input_and_are_answered_as_they_come(
     ],
 )
 def test_events_after_the_time_of_the_query_are_told(
-    chronon_beam: Cli, store: str, at: str, tiling: str, told: bool
+    chronon_beam: Cli, example: Flag, at: str, tiling: str, told: bool
 ) -> None:
-    chronon_beam("run", ICE_CREAM, EVENTS, store, f"--tiling={tiling}")
-    fetched = chronon_beam("fetch", ICE_CREAM, store, "--key=customer_id=Alice", f"--at={at}")
+    fetched = chronon_beam(
+        "fetch", ICE_CREAM, example(tiling), "--key=customer_id=Alice", f"--at={at}"
+    )
     whole = "a tile, which counts whole: events up to 1970-01-01T00:05:00Z may be in the answer"
     assert (whole in fetched.err) == told

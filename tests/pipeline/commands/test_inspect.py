@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from html import unescape
 
 import httpx
-from command_line import EVENTS, ICE_CREAM, Cli
+from command_line import ICE_CREAM, Cli, Flag
 
 _COMMAND = (sys.executable, "-m", "chronon_beam.pipeline")
 
@@ -26,9 +26,8 @@ def running(*words: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             process.kill()
 
 
-def test_page_of_a_store_needs_no_file(chronon_beam: Cli, store: str) -> None:
-    assert chronon_beam("run", ICE_CREAM, EVENTS, store).code == 0
-    with running("inspect", store, "--port=0") as (address, process):
+def test_page_of_a_store_needs_no_file(example: Flag) -> None:
+    with running("inspect", example(), "--port=0") as (address, process):
         first = httpx.get(address, timeout=300).text
         links = re.findall(r'<a href="([^"]+)">customer_id = (Alice|Bob)</a>', first)
         assert {name for _, name in links} == {"Alice", "Bob"}
@@ -43,9 +42,9 @@ def test_page_of_a_store_needs_no_file(chronon_beam: Cli, store: str) -> None:
         assert process.wait(300) == 0
 
 
-def test_server_of_features_has_the_page_beside_them(chronon_beam: Cli, store: str) -> None:
-    assert chronon_beam("run", ICE_CREAM, EVENTS, store).code == 0
-    with running("serve", store, "--inspect", "--port=0", "--no_access_log") as (address, process):
+def test_server_of_features_has_the_page_beside_them(example: Flag) -> None:
+    flags = (example(), "--inspect", "--port=0", "--no_access_log")
+    with running("serve", *flags) as (address, process):
         page = httpx.get(f"{address}/inspect", follow_redirects=True, timeout=300)
         assert page.url.path == "/inspect/"
         assert "customer_id = Alice" in page.text
