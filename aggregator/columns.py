@@ -317,7 +317,18 @@ def _by_key(operation: Aggregator) -> Aggregator:
         ),
         from_avro=each(operation.from_avro),
         clone=each(operation.clone),
+        fork=operation.fork and _fork_entries(operation.fork),
     )
+
+
+def _fork_entries(fork_one: Callable[[Any], object]) -> Callable[[Irs], Irs]:
+    def fork(irs: Irs) -> Irs:
+        copy = irs.fork()
+        for key, ir in irs.items():
+            copy[key] = fork_one(ir)
+        return copy
+
+    return fork
 
 
 def _by_element(operation: Aggregator) -> Aggregator:
@@ -341,4 +352,5 @@ def _by_element(operation: Aggregator) -> Aggregator:
         encode=list_encoder(operation.encode),
         from_avro=each(operation.from_avro),
         clone=each(operation.clone),
+        fork=operation.fork and each(operation.fork),
     )

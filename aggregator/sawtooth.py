@@ -4,25 +4,20 @@ Source: `SawtoothOnlineAggregator.lambdaAggregateIrTiled` and `lambdaAggregateIr
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from chronon_beam.aggregator.batch_ir import HOP_SIZES_MS, TAIL_BUFFER_MS, FinalBatchIr
 from chronon_beam.aggregator.columns import Column
 from chronon_beam.aggregator.layout import Span, TileSpec, span, tail_ms
+from chronon_beam.aggregator.merged_tiles import MergedTiles, merged_key
 from chronon_beam.aggregator.row import Row, RowAggregator
 from chronon_beam.api.data_types import DataType
-from chronon_beam.api.group_by import Feature, GroupBy
+from chronon_beam.api.group_by import Feature, GroupBy, Window
 from chronon_beam.api.records import MIN_MS
 
-
-class TiledIr(NamedTuple):
-    """One decoded tile, with the IRs of its columns."""
-
-    spec: TileSpec
-    start_ms: int
-    accumulator: Row
+Decode = Callable[[Sequence[bytes]], list[Row]]
+"""Tiles as they are stored, to the IRs of their columns."""
 
 
 class FeatureBatch(NamedTuple):
@@ -44,11 +39,13 @@ class Batch(NamedTuple):
 
     Attributes:
         features: those of the GroupBy that the batch was made for; None if it is the reader's.
+        value: the bytes that `ir` was decoded from.
     """
 
     end_ms: int = MIN_MS
     ir: FinalBatchIr | None = None
     features: tuple[Feature, ...] | None = None
+    value: bytes = b""
 
     def of(self, index: int, feature: Feature) -> FeatureBatch:
         """What it holds of the reader's feature number `index`."""
@@ -77,56 +74,151 @@ def is_degraded(group_by: GroupBy, batch_end_ms: int, query_ms: int) -> bool:
     return late and any(window.millis > TAIL_BUFFER_MS for window in group_by.windows)
 
 
+class TileFamily:
+    """Tiles of one family that a query has read, in order of time; each is decoded at most once.
+
+    Args:
+        starts: when each tile begins.
+        tiles: as they are stored.
+        decode: tiles to the IRs of their columns.
+    """
+
+    def __init__(self, starts: Sequence[int], tiles: Sequence[bytes], decode: Decode) -> None:
+        self.tiles = tiles
+        self._starts, self._decode = starts, decode
+        self._rows: list[Row | None] = [None] * len(tiles)
+
+    def within(self, first_ms: int, end_ms: int) -> "_Range":
+        """The tiles that begin in this time, without its end."""
+        first, end = bisect_left(self._starts, first_ms), bisect_left(self._starts, end_ms)
+        return _Range(self, first, max(first, end))
+
+    def rows(self, first: int, end: int) -> list[Row]:
+        """The IRs of the columns in tiles, by index."""
+        if None in self._rows[first:end]:
+            self._rows[first:end] = self._decode(self.tiles[first:end])
+        return [row for row in self._rows[first:end] if row is not None]
+
+
+class _Range(NamedTuple):
+    """Tiles of a family, from index `first` on, without `end`."""
+
+    family: TileFamily
+    first: int
+    end: int
+
+
+class _Part(NamedTuple):
+    """A feature of a query, and what the batch has of it."""
+
+    feature: Feature
+    column: Column
+    batch: FeatureBatch
+
+
+class _Group(NamedTuple):
+    """Features of one window, with their indices.
+
+    Attributes:
+        is_kept: whether the IRs of their merged tiles can be remembered.
+    """
+
+    window: Window | None
+    is_kept: bool
+    features: list[tuple[int, Feature, Column]]
+
+    def span(self, specs: tuple[TileSpec, ...], query_ms: int) -> Span:
+        """The tiles that hold the features if there are no batch values."""
+        return span(self.features[0][1], specs, query_ms)
+
+
 class Sawtooth:
-    """Chronon's rule for windows: the head is exact, the tail jumps by hops."""
+    """Chronon's rule for windows: the head is exact, the tail jumps by hops.
 
-    def __init__(self, group_by: GroupBy, columns: list[Column]) -> None:
-        self._features: list[tuple[Feature, Column]] = [
-            (feature, columns[feature.tile_index]) for feature in group_by.features
-        ]
+    Args:
+        merged: remembers the IRs of merged tiles; None merges them for each query.
+    """
 
-    def spans(self, specs: tuple[TileSpec, ...], query_ms: int) -> dict[str, Span]:
-        """The tiles that each feature reads if there are no batch values."""
-        return {feature.name: span(feature, specs, query_ms) for feature, _ in self._features}
+    def __init__(
+        self, group_by: GroupBy, columns: list[Column], merged: MergedTiles | None = None
+    ) -> None:
+        self._names = [feature.name for feature in group_by.features]
+        self._merged = merged
+        groups: dict[tuple[Window | None, bool], _Group] = {}
+        for index, feature in enumerate(group_by.features):
+            column, window = columns[feature.tile_index], feature.part.window
+            is_kept = merged is not None and column.operation.fork is not None
+            group = groups.setdefault((window, is_kept), _Group(window, is_kept, []))
+            group.features.append((index, feature, column))
+        self._groups = list(groups.values())
+
+    def spans(self, specs: tuple[TileSpec, ...], query_ms: int) -> list[Span]:
+        """The tiles that the windows read if there are no batch values."""
+        return [group.span(specs, query_ms) for group in self._groups]
 
     def of_tiles(
         self,
-        tiles: Sequence[TiledIr],
+        families: Mapping[int, TileFamily],
         specs: tuple[TileSpec, ...],
         query_ms: int,
         batch: Batch = NO_BATCH,
     ) -> dict[str, object]:
-        """Feature values at `query_ms`; a tile that begins before then counts as a whole."""
-        families = {spec: _Family(spec, tiles) for spec in specs}
-        values = {}
-        for index, (feature, column) in enumerate(self._features):
-            wanted, own = span(feature, specs, query_ms), batch.of(index, feature)
-            first_ms = max(wanted.start_ms, own.end_ms)
-            found = families[wanted.spec].within(first_ms, wanted.end_ms)
-            number = feature.tile_index
-            ir = column.merge_decoded(collapsed(column, own), [tile[number] for tile in found])
-            values[feature.name] = column.finalize(
-                with_tail_hops(ir, column, feature, own, query_ms)
-            )
+        """Feature values at `query_ms`; a tile that begins before then counts as a whole.
+
+        Args:
+            families: the tiles that were read, by the size of their family.
+            specs: of the tiles.
+            query_ms: the time of the query.
+            batch: the key's batch values.
+        """
+        values = dict[str, object].fromkeys(self._names)
+        for group in self._groups:
+            wanted = group.span(specs, query_ms)
+            family = families[wanted.spec.size_ms]
+            parts = [_Part(f, column, batch.of(index, f)) for index, f, column in group.features]
+            # Features that are not in the batch count from their own beginning.
+            for end_ms in {part.batch.end_ms for part in parts}:
+                own = [part for part in parts if part.batch.end_ms == end_ms]
+                tiles = family.within(max(wanted.start_ms, end_ms), wanted.end_ms)
+                irs = self._irs(group, own, tiles, batch.value)
+                for (feature, column, of_batch), ir in zip(own, irs, strict=True):
+                    whole = with_tail_hops(ir, column, feature, of_batch, query_ms)
+                    values[feature.name] = column.finalize(whole)
         return values
 
+    def _irs(self, group: _Group, parts: list[_Part], tiles: _Range, batch: bytes) -> list[object]:
+        """The IRs of features, without tail hops."""
+        family, first, end = tiles
+        if self._merged is None or not group.is_kept or end - first < self._merged.at_least:
+            return _merge(parts, _collapsed(parts), family.rows(first, end))
+        last = end - 1
+        reader = (self, group.window, parts[0].batch.end_ms)
+        key = merged_key(reader, batch, family.tiles[first:last])
+        known = self._merged.get(key)
+        if known is None:
+            known = _merge(parts, _collapsed(parts), family.rows(first, last))
+            self._merged.put(key, known)
+        return _merge(parts, _forks(parts, known), family.rows(last, end))
 
-class _Family:
-    """The tiles of one family, in order of time."""
 
-    def __init__(self, spec: TileSpec, tiles: Sequence[TiledIr]) -> None:
-        of_spec = [tile for tile in tiles if tile.spec is spec or tile.spec == spec]
-        of_spec.sort(key=_start)
-        self._starts = [tile.start_ms for tile in of_spec]
-        self._accumulators = [tile.accumulator for tile in of_spec]
-
-    def within(self, first_ms: int, end_ms: int) -> list[Row]:
-        """The accumulators of the tiles that begin in this time, without its end."""
-        first, end = bisect_left(self._starts, first_ms), bisect_left(self._starts, end_ms)
-        return self._accumulators[first:end]
+def _collapsed(parts: list[_Part]) -> list[object]:
+    return [collapsed(part.column, part.batch) for part in parts]
 
 
-_start = attrgetter("start_ms")
+def _forks(parts: list[_Part], irs: list[object]) -> list[object]:
+    return [
+        ir if ir is None or part.column.operation.fork is None else part.column.operation.fork(ir)
+        for part, ir in zip(parts, irs, strict=True)
+    ]
+
+
+def _merge(parts: list[_Part], irs: list[object], rows: list[Row]) -> list[object]:
+    """The IRs, which may be changed, merged with those of decoded tiles."""
+    columns = [(part.column, part.feature.tile_index) for part in parts]
+    return [
+        column.merge_decoded(ir, [row[number] for row in rows])
+        for (column, number), ir in zip(columns, irs, strict=True)
+    ]
 
 
 def collapsed(column: Column, batch: FeatureBatch) -> object:

@@ -12,13 +12,14 @@ from functools import cached_property
 from itertools import islice
 
 from chronon_beam.aggregator.layout import Span
+from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.aggregator.sawtooth import (
     NO_BATCH,
     Batch,
     Mutation,
     Sawtooth,
-    TiledIr,
+    TileFamily,
     WindowedRows,
     is_degraded,
 )
@@ -113,6 +114,7 @@ class Fetcher:
         batch: the batch values to merge with tiles or rows; None without an upload.
         streamed: whether the store holds tiles or rows, and not only batch values.
         derive: makes the features that the GroupBy derives; not needed for renames.
+        merged: remembers what tiles merge to; None merges them for each query.
         counts: `degraded`: how many answers came from a batch too old for exact windows.
     """
 
@@ -122,12 +124,19 @@ class Fetcher:
     batch: BatchInfo | None = None
     streamed: bool = True
     derive: Derive | None = None
+    merged: MergedTiles | None = None
     counts: Counter[str] = field(default_factory=Counter, compare=False)
 
     @classmethod
-    def of(cls, info: ServingInfo, store: ReadableStore, derive: Derive | None = None) -> "Fetcher":
+    def of(
+        cls,
+        info: ServingInfo,
+        store: ReadableStore,
+        derive: Derive | None = None,
+        merged: MergedTiles | None = None,
+    ) -> "Fetcher":
         """The fetcher for what the jobs have noted in the store."""
-        return cls(info.plan, store, info.tiled, info.batch, info.streamed, derive)
+        return cls(info.plan, store, info.tiled, info.batch, info.streamed, derive, merged)
 
     def fetch(self, keys: Sequence[Key], at_ms: int) -> list[Features]:
         """Feature values of each key at `at_ms`, or features derived of them; None for no value.
@@ -206,17 +215,20 @@ class Fetcher:
             if self.batch.snapshot:
                 return self._snapshot(value)
             ir = None if value is None else self.batch.plan.batch_irs.decode(value)
-            batch = Batch(self.batch.end_ms, ir, self.batch.plan.group_by.features)
+            features = self.batch.plan.group_by.features
+            batch = Batch(self.batch.end_ms, ir, features, value or b"")
             self.counts["degraded"] += is_degraded(self.plan.group_by, batch.end_ms, at_ms)
         if not self.tiled:
             return self._of_rows([value for timed in streamed for value in timed], at_ms, batch)
-        specs = {spec.size_ms: spec for spec in self.plan.specs}
-        tiles: list[TiledIr] = []
-        for request, timed in zip(streams, streamed, strict=True):
-            spec = specs[request.tile_size_ms]
-            irs = self.plan.tiles.accumulators([value.value_bytes for value in timed])
-            tiles += [TiledIr(spec, v.ts_ms, ir) for v, ir in zip(timed, irs, strict=True)]
-        return self._sawtooth.of_tiles(tiles, self.plan.specs, at_ms, batch)
+        families = {
+            request.tile_size_ms: self._family(timed)
+            for request, timed in zip(streams, streamed, strict=True)
+        }
+        return self._sawtooth.of_tiles(families, self.plan.specs, at_ms, batch)
+
+    def _family(self, timed: list[TimedValue]) -> TileFamily:
+        tiles, starts = zip(*timed, strict=True) if timed else ((), ())
+        return TileFamily(starts, tiles, self.plan.tiles.accumulators)
 
     def _of_rows(self, stored: list[TimedValue], at_ms: int, batch: Batch) -> Features:
         rows = [(value.ts_ms, self.plan.rows.decode(value.value_bytes)) for value in stored]
@@ -257,7 +269,7 @@ class Fetcher:
 
     @cached_property
     def _sawtooth(self) -> Sawtooth:
-        return Sawtooth(self.plan.group_by, self.plan.aggregator.columns)
+        return Sawtooth(self.plan.group_by, self.plan.aggregator.columns, self.merged)
 
     @cached_property
     def _windowed_rows(self) -> WindowedRows:
@@ -266,7 +278,7 @@ class Fetcher:
     def reads(self, at_ms: int) -> list[Span]:
         """The tiles that a fetch reads per key: one span per family of tiles."""
         widest: dict[int, Span] = {}
-        for span in self._sawtooth.spans(self.plan.specs, at_ms).values():
+        for span in self._sawtooth.spans(self.plan.specs, at_ms):
             known = widest.get(span.spec.size_ms, span)
             start_ms = min(known.start_ms, span.start_ms)
             widest[span.spec.size_ms] = Span(span.spec, start_ms, max(known.end_ms, span.end_ms))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.derivations import rename_only
 from chronon_beam.api.group_by import GroupBy
@@ -52,6 +53,7 @@ class Serving:
         store: its URI.
         group_bys: GroupBys from files; if there are any, only they are served.
         cached: the most batch values that a process keeps.
+        merged_bytes: the most memory that a process keeps merged tiles in.
         inspect: whether the inspector page is at `/inspect/`.
         joins: joins from files, which are served beside GroupBys.
     """
@@ -60,6 +62,7 @@ class Serving:
     settings: Settings
     group_bys: tuple[GroupBy, ...] = ()
     cached: int = 10_000
+    merged_bytes: int = 64 << 20
     inspect: bool = False
     joins: tuple[Join, ...] = ()
 
@@ -70,11 +73,14 @@ class Serving:
         from chronon_beam.fetcher.joins.external import open_handlers
         from chronon_beam.fetcher.server.app import feature_server
         from chronon_beam.fetcher.server.compat import DatasetsStore
+        from chronon_beam.fetcher.server.fetches import Caches
         from chronon_beam.fetcher.server.metrics import Metrics
         from chronon_beam.fetcher.server.served import Declarations, ServableJoin, ServedFeatures
         from chronon_beam.pipeline.joined import spark_join_derivations
 
         store = open_store(self.store)
+        merged = MergedTiles(self.merged_bytes)
+        kept = merged if self.merged_bytes else None
         cache, metrics = BatchCache(store, self.cached), Metrics()
         compat = self.settings.compat
         reads = DatasetsStore(cache) if compat else cache
@@ -82,9 +88,10 @@ class Serving:
             ServableJoin(join, open_handlers(join), spark_join_derivations) for join in self.joins
         )
         declared = Declarations(self.group_bys, joins)
-        served = ServedFeatures(store, reads, metrics, declared, derivations, compat)
+        served = ServedFeatures(store, reads, metrics, declared, derivations, compat, kept)
         further = self._pages(store) if self.inspect else ()
-        return feature_server(self.settings, served, cache, metrics, further, store.close)
+        caches = Caches(cache, merged)
+        return feature_server(self.settings, served, caches, metrics, further, store.close)
 
     def _pages(self, store: KVStore) -> "list[BaseRoute]":
         from chronon_beam.fetcher.inspector.routes import mounted

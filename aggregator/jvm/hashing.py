@@ -115,6 +115,12 @@ class HashOrdered(dict[K, V], Generic[K, V]):
         # keys does not tell whether a key came since.
         self._settled = 0
 
+    def fork(self) -> "HashOrdered[K, V]":
+        """A copy in the same table and the same order."""
+        copy = HashOrdered(self, self.capacity)
+        copy._settled = self._settled
+        return copy
+
     def remove(self, key: K) -> None:
         """Remove an entry, if there is one."""
         self.pop(key, None)

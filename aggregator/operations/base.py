@@ -33,7 +33,10 @@ class Aggregator:
         finalize: IR to the final value.
         encode: IR to its Avro bytes, of `ir_type`.
         from_avro: the value that `avro_reader` gives for `ir_type`, to an IR.
-        clone: IR to a copy; `update` and `merge` of the one do not change the other.
+        clone: IR to a copy, made as Chronon makes it; `update` and `merge` of the one do not change
+            the other.
+        fork: IR to a copy that cannot be told from it: with each later step both give the same, to
+            the order of iteration. None where there is no such copy, as of most sketches.
         round_trip: an IR to the IR that Chronon has after it has written the bytes of this one and
             read them; None if the two are the same. A sketch may break ties another way afterwards.
         bulk_merge: the merged IR of a window, even of one tile, to the IR that Chronon's
@@ -54,6 +57,7 @@ class Aggregator:
     finalize: Callable[[Any], Any] = same
     from_avro: Callable[[Any], Any] = same
     clone: Callable[[Any], Any] = same
+    fork: Callable[[Any], Any] | None = None
     round_trip: Callable[[Any], Any] | None = None
     bulk_merge: Callable[[Any], Any] | None = None
     merge_all: Callable[[Any, list[Any]], Any] | None = None

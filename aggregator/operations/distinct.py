@@ -111,6 +111,7 @@ def unique_count(input_type: DataType) -> Aggregator:
         finalize=len,
         from_avro=lambda decoded: HashOrdered({identity(v): encode(v) for v in decoded}),
         clone=HashOrdered,
+        fork=HashOrdered.fork,
     )
 
 
@@ -193,6 +194,7 @@ def bounded_unique_count(input_type: DataType, k: int) -> Aggregator:
         finalize=made.finalize,
         from_avro=made.decode,
         clone=made.clone,
+        fork=HashOrdered.fork,
     )
 
 
@@ -313,6 +315,7 @@ def unique_top_k(input_type: DataType, k: int) -> Aggregator:
         finalize=made.finalize,
         from_avro=made.decode,
         clone=made.clone,
+        fork=made.clone,
         refuse=made.refuse if isinstance(input_type, StructType) else None,
     )
 

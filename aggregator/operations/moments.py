@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from chronon_beam.aggregator.avro import PRESENT, encode_count, ir_record
 from chronon_beam.aggregator.expressions import expression
-from chronon_beam.aggregator.operations.base import Aggregator
+from chronon_beam.aggregator.operations.base import Aggregator, same
 from chronon_beam.aggregator.operations.spec import OperationSpec, with_decimals_as_doubles
 from chronon_beam.api.data_types import DOUBLE, INT, LONG, NUMBERS, list_of
 from chronon_beam.api.dialect import Operation
@@ -34,6 +34,7 @@ def average(long_counts: bool) -> Aggregator:
         update=expression("ir, value, ts_ms", "(ir[0] + value, ir[1] + 1)"),
         merge=lambda a, b: (a[0] + b[0], a[1] + b[1]),
         merge_all=_merge_averages,
+        fork=same,
         encode=expression(
             "ir", "pack(2, ir[0], 2) + count(ir[1])", pack=_SUM_THEN_COUNT, count=encode_count
         ),
@@ -60,6 +61,7 @@ def variance(long_counts: bool) -> Aggregator:
         prepare=expression("value, ts_ms", _WELFORD_OF_ONE),
         update=expression("ir, value, ts_ms", _WELFORD),
         merge=_merge_welford,
+        fork=same,
         encode=expression(
             "ir",
             "PRESENT + count(ir[0]) + pack(2, ir[1], 2, ir[2])",
@@ -120,6 +122,7 @@ def _moments(finalize: Callable[[Moments], float]) -> Aggregator:
         encode=lambda ir: _FIVE_DOUBLES(10, *ir, 0),
         finalize=finalize,
         from_avro=tuple,
+        fork=same,
     )
 
 

@@ -17,7 +17,7 @@ from chronon_beam.aggregator.expressions import expression
 from chronon_beam.aggregator.jvm.decimals import EXACT
 from chronon_beam.aggregator.jvm.hashing import STRING_PLACES, HashOrdered, table_of_copy
 from chronon_beam.aggregator.jvm.ordering import larger, smaller, sort_key, utf16, wrapping_add
-from chronon_beam.aggregator.operations.base import Aggregator
+from chronon_beam.aggregator.operations.base import Aggregator, same
 from chronon_beam.aggregator.operations.min_heap import MinHeap
 from chronon_beam.aggregator.operations.spec import ORDERED, K, OperationSpec
 from chronon_beam.api.data_types import (
@@ -46,6 +46,7 @@ def count() -> Aggregator:
         update=expression("ir, value, ts_ms", "ir + 1"),
         merge=lambda a, b: a + b,
         merge_all=lambda a, irs: a + sum(irs),
+        fork=same,
         encode=encode_count,
         delete=lambda ir, value, ts_ms: ir - 1,
     )
@@ -65,6 +66,7 @@ def _sum_of_decimals(input_type: DecimalType) -> Aggregator:
         prepare=expression("value, ts_ms", "value"),
         update=expression("ir, value, ts_ms", "add(ir, value)", add=EXACT.add),
         merge=EXACT.add,
+        fork=same,
         encode=encoder(input_type),
         delete=lambda ir, value, ts_ms: EXACT.subtract(ir, value),
     )
@@ -77,6 +79,7 @@ def _sum_of_doubles() -> Aggregator:
         prepare=expression("value, ts_ms", "value"),
         update=expression("ir, value, ts_ms", "ir + value"),
         merge=lambda a, b: a + b,
+        fork=same,
         encode=encoder(DOUBLE),
         delete=lambda ir, value, ts_ms: ir - value,
     )
@@ -90,6 +93,7 @@ def _sum_of_longs() -> Aggregator:
         update=expression("ir, value, ts_ms", "wrapping_add(ir, value)", wrapping_add=wrapping_add),
         merge=wrapping_add,
         merge_all=lambda a, irs: wrapping_add(a, sum(irs)),
+        fork=same,
         encode=encode_long,
         delete=lambda ir, value, ts_ms: wrapping_add(ir, -value),
     )
@@ -105,6 +109,7 @@ def extreme(input_type: DataType, largest: bool) -> Aggregator:
         update=expression("ir, value, ts_ms", "better(ir, value)", better=better),
         merge=better,
         merge_all=_extreme_of_longs(largest) if input_type in INTEGERS else None,
+        fork=same,
         encode=encoder(input_type),
     )
 
@@ -127,6 +132,7 @@ def best_k(input_type: DataType, k: int, largest: bool) -> Aggregator:
         encode=encode_each("[encode(value) for value in ir]", encode=encoder(input_type)),
         finalize=heap.best_first,
         clone=list,
+        fork=list,
     )
 
 
@@ -192,6 +198,7 @@ def histogram(k: int) -> Aggregator:
         finalize=lambda ir: _most_frequent(ir, k),
         from_avro=lambda decoded: HashOrdered({v: _bar(v, n) for v, n in decoded.items()}),
         clone=lambda ir: HashOrdered(ir, table_of_copy(len(ir))),
+        fork=HashOrdered.fork,
         delete=lambda ir, value, ts_ms: _add(ir, value, -1),
     )
 

@@ -16,7 +16,7 @@ from chronon_beam.aggregator.avro import (
     ir_record,
 )
 from chronon_beam.aggregator.expressions import Given, expression
-from chronon_beam.aggregator.operations.base import Aggregator
+from chronon_beam.aggregator.operations.base import Aggregator, same
 from chronon_beam.aggregator.operations.min_heap import MinHeap
 from chronon_beam.aggregator.operations.spec import K, OperationSpec
 from chronon_beam.api.data_types import LONG, DataType, list_of
@@ -70,6 +70,7 @@ def _one(input_type: DataType, update: str, choose: Callable[..., TimePair]) -> 
         update=_pair_expression(input_type, "ir, value, ts_ms", update),
         merge=lambda a, b: choose(a, b, key=_time),
         merge_all=lambda a, irs: choose([a, *irs], key=_time),
+        fork=same,
         encode=expression("ir", "ir[2]"),
         finalize=_payload,
     )
@@ -97,6 +98,7 @@ def _several(input_type: DataType, heap: MinHeap) -> Aggregator:
         encode=encode_each("[pair[2] for pair in ir]"),
         finalize=lambda ir: [kept[1] for kept in heap.best_first(ir)],
         clone=list,
+        fork=list,
     )
 
 

@@ -17,11 +17,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from chronon_beam.api.group_by import GroupByError
-from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.server.answers import dumps
 from chronon_beam.fetcher.server.bodies import Bodies
-from chronon_beam.fetcher.server.fetches import Fetches
+from chronon_beam.fetcher.server.fetches import Caches, Fetches
 from chronon_beam.fetcher.server.fetching import Fetching, FetchRows
 from chronon_beam.fetcher.server.front import App, Front
 from chronon_beam.fetcher.server.join_avro import join_schema, of_avro
@@ -55,7 +54,7 @@ register_url_convertor("any", _AnyName())
 def feature_server(
     settings: Settings,
     served: ServedFeatures,
-    cache: BatchCache,
+    caches: Caches,
     metrics: Metrics,
     further: Sequence[BaseRoute] = (),
     close: Callable[[], None] = lambda: None,
@@ -65,13 +64,13 @@ def feature_server(
     Args:
         settings: how it answers.
         served: what is served.
-        cache: what `served` reads.
+        caches: what `served` finds in memory.
         metrics: what `served` counts in.
         further: routes beside those of Chronon, for pages.
         close: called when the server has stopped.
     """
     threads = ThreadPoolExecutor(settings.threads, "fetch")
-    fetches = Fetches(settings, cache, metrics, threads)
+    fetches = Fetches(settings, caches, metrics, threads)
     fetching = Fetching(served, settings, Bodies(settings.limits), fetches)
 
     @asynccontextmanager

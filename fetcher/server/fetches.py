@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from typing import NamedTuple
 
+from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.rows import Outcome, Row
 from chronon_beam.fetcher.server.metrics import Metrics
@@ -15,18 +17,30 @@ AT_ONCE = 16
 """Rows that are read from a local store without a thread: to hand them over takes as long."""
 
 
+class Caches(NamedTuple):
+    """What a process remembers between requests; each is bounded.
+
+    Attributes:
+        batch: batch values.
+        merged: what tiles have merged to.
+    """
+
+    batch: BatchCache
+    merged: MergedTiles
+
+
 class Fetches:
     """The fetches of a server.
 
     Args:
-        cache: what fetches read.
+        caches: what fetches find in memory.
         executor: the threads for fetches from a local store.
     """
 
     def __init__(
-        self, settings: Settings, cache: BatchCache, metrics: Metrics, executor: Executor
+        self, settings: Settings, caches: Caches, metrics: Metrics, executor: Executor
     ) -> None:
-        self._settings, self._cache, self._metrics = settings, cache, metrics
+        self._settings, self._caches, self._metrics = settings, caches, metrics
         self._executor = executor
         self._running: set[asyncio.Task[list[Outcome]]] = set()
 
@@ -41,7 +55,8 @@ class Fetches:
             outcomes = served.fetch(rows, at_ms)
         else:
             outcomes = await self._awaited(served, rows, at_ms)
-        self._metrics.add_cache(self._cache)
+        self._metrics.batch_cache.add(self._caches.batch)
+        self._metrics.merged_tiles.add(self._caches.merged)
         served.measured.outcomes(outcomes, at_ms)
         return outcomes
 

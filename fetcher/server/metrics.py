@@ -14,6 +14,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.rows import Found, Outcome
 
@@ -34,7 +35,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._cached = (0, 0)
         own = {"registry": self._registry, "namespace": "chronon_server"}
         counter, gauge = partial(Counter, **own), partial(Gauge, **own)
         histogram = partial(Histogram, labelnames=NAMED, **own)
@@ -48,23 +48,20 @@ class Metrics:
         self.late_batch = counter("late_batch_rows", _LATE, NAMED)
         self.part_failures = counter("part_failures", "Parts of joins that failed", NAMED)
         self.refused = counter("refused", "Requests that were refused", ("status",))
-        self.hits = counter("batch_cache_hits", "Batch values that came from memory")
-        self.misses = counter("batch_cache_misses", "Batch values read from the store")
+        self.batch_cache = CacheMetrics(
+            counter("batch_cache_hits", "Batch values that came from memory"),
+            counter("batch_cache_misses", "Batch values read from the store"),
+        )
+        self.merged_tiles = CacheMetrics(
+            counter("merged_tiles_hits", "Windows whose merged tiles came from memory"),
+            counter("merged_tiles_misses", "Windows whose tiles were merged"),
+        )
         self.in_flight = gauge("in_flight", "Fetches at this time", multiprocess_mode="livesum")
         self.catalog_failures = counter("catalog_failures", "Failed reads of the store's catalog")
 
     def named(self, kind: str, name: str) -> "NamedMetrics":
         """The metrics of one GroupBy or join."""
         return NamedMetrics(self, kind, name)
-
-    def add_cache(self, cache: BatchCache) -> None:
-        """Count what a cache has answered since the last call."""
-        hits, misses = self._cached
-        if cache.hits != hits:
-            self.hits.inc(cache.hits - hits)
-        if cache.misses != misses:
-            self.misses.inc(cache.misses - misses)
-        self._cached = (cache.hits, cache.misses)
 
     def exposed(self) -> bytes:
         """All metrics as Prometheus reads them: of all processes, if there are several."""
@@ -73,6 +70,23 @@ class Metrics:
         together = CollectorRegistry()
         MultiProcessCollector(together)
         return generate_latest(together)
+
+
+class CacheMetrics:
+    """What a cache has answered from memory, and what it had to make."""
+
+    def __init__(self, hits: Counter, misses: Counter) -> None:
+        self._hits, self._misses = hits, misses
+        self._counted = (0, 0)
+
+    def add(self, cache: BatchCache | MergedTiles) -> None:
+        """Count what has been answered since the last call."""
+        hits, misses = self._counted
+        self._counted = now = (cache.hits, cache.misses)
+        if now[0] != hits:
+            self._hits.inc(now[0] - hits)
+        if now[1] != misses:
+            self._misses.inc(now[1] - misses)
 
 
 class NamedMetrics:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple, Protocol
 
+from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy, GroupByError
 from chronon_beam.api.join import Join
@@ -124,6 +125,7 @@ class ServedFeatures:
         reads: what fetches read: the store, or a cache before it.
         derivations: makes what evaluates derivations that are not renames.
         compat: whether Chronon's own answers are given.
+        merged: remembers what tiles merge to.
 
     Attributes:
         group_bys, joins: by name.
@@ -138,12 +140,14 @@ class ServedFeatures:
         declared: Declarations = NOTHING,
         derivations: Derivations | None = None,
         compat: bool = False,
+        merged: MergedTiles | None = None,
     ) -> None:
         self.group_bys: dict[str, ServedGroupBy] = {}
         self.joins: dict[str, ServedJoin] = {}
         self.ready = False
         self._store, self._reads, self._metrics = store, reads, metrics
         self._declared, self._derivations, self._compat = declared, derivations, compat
+        self._merged = merged
         self._known: dict[str, ServedGroupBy] = {}
         self._failure = ""
 
@@ -194,7 +198,7 @@ class ServedFeatures:
             derive = self._derivations(entry.info.plan) if self._derivations else None
         except Exception as error:
             return None, f"{entry.name}: its derivations cannot be evaluated: {error}"
-        return Fetcher.of(entry.info, self._reads, derive), ""
+        return Fetcher.of(entry.info, self._reads, derive, self._merged), ""
 
     def _joined(self, each: ServableJoin, known: Mapping[str, ServedGroupBy]) -> ServedJoin:
         before = self.joins.get(each.join.name)

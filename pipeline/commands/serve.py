@@ -32,6 +32,7 @@ def _add_flags(parser: ArgumentParser) -> None:
     _add_served(parser)
     flags.add_dialect(parser)
     _add_server_flags(parser)
+    _add_memory(parser)
     _add_limits(parser)
 
 
@@ -80,14 +81,25 @@ def _add_server_flags(parser: ArgumentParser) -> None:
         help="how often to look for what is new in the store (default: 5)",
     )
     server.add_argument(
+        "--no_access_log", action="store_true", help="do not print one JSON line per request"
+    )
+
+
+def _add_memory(parser: ArgumentParser) -> None:
+    memory = parser.add_argument_group("what each process keeps in memory")
+    memory.add_argument(
         "--batch_cache",
         type=_positive,
         default=10_000,
         metavar="N",
-        help="batch values that each process keeps in memory (default: %(default)s)",
+        help="this many batch values (default: %(default)s)",
     )
-    server.add_argument(
-        "--no_access_log", action="store_true", help="do not print one JSON line per request"
+    memory.add_argument(
+        "--merged_tiles_mb",
+        type=_not_negative,
+        default=64,
+        metavar="MB",
+        help="so many MB of what tiles have merged to; 0 for nothing (default: 64)",
     )
 
 
@@ -121,6 +133,10 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _not_negative(text: str) -> int:
+    return 0 if text == "0" else _positive(text)
+
+
 def _run(arguments: Namespace, _: list[str]) -> int:
     missing = [name for name in ("starlette", "uvicorn", "httptools") if find_spec(name) is None]
     if missing:
@@ -140,8 +156,10 @@ def _run(arguments: Namespace, _: list[str]) -> int:
     with listening:
         host, port = listening.getsockname()[:2]
         _tell(host, port, settings.token is not None)
-        cached, inspect = arguments.batch_cache, arguments.inspect
-        serving = Serving(arguments.store, settings, group_bys, cached, inspect, joins)
+        cached, merged_bytes = arguments.batch_cache, arguments.merged_tiles_mb << 20
+        serving = Serving(
+            arguments.store, settings, group_bys, cached, merged_bytes, arguments.inspect, joins
+        )
         serve(serving, listening, arguments.workers)
     return DONE
 

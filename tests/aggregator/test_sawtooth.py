@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.aggregator.sawtooth import Sawtooth, TiledIr, WindowedRows
+from chronon_beam.aggregator.sawtooth import Sawtooth, TileFamily, WindowedRows
 from chronon_beam.api import (
     Aggregation,
     Operation,
@@ -65,11 +65,12 @@ def by_tiles(layout: str, events: list[Event], query_ms: int) -> dict[str, Any]:
             for start_ms in range(last, last - spec.size_ms, -spec.period_ms):
                 tile = tiles.setdefault((spec, start_ms), aggregator.zero())
                 aggregator.update(tile, row(event), event.ts_ms)
-    decoded = [
-        TiledIr(spec, start_ms, plan.tiles.decode(plan.tiles.encode(tile))[0])
-        for (spec, start_ms), tile in tiles.items()
-    ]
-    return SAWTOOTH.of_tiles(decoded, plan.specs, query_ms)
+    families = {}
+    for spec in plan.specs:
+        starts = sorted(start_ms for each, start_ms in tiles if each == spec)
+        encoded = [plan.tiles.encode(tiles[spec, start_ms]) for start_ms in starts]
+        families[spec.size_ms] = TileFamily(starts, encoded, plan.tiles.accumulators)
+    return SAWTOOTH.of_tiles(families, plan.specs, query_ms)
 
 
 def by_rows(events: list[Event], query_ms: int) -> dict[str, Any]:

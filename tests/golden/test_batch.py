@@ -8,13 +8,13 @@ from typing import Any
 import fastavro_records
 import pytest
 from test_vectors import one_nan, refused, same_value
-from vectors import Vector, same, vectors
+from vectors import Vector, of_tiles, same, vectors
 
 from chronon_beam.aggregator.batch_fold import ZONE, BatchFold, Partial, pack
 from chronon_beam.aggregator.batch_ir import FinalBatchIr
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.aggregator.sawtooth import Batch, Sawtooth, TiledIr, WindowedRows
+from chronon_beam.aggregator.sawtooth import Batch, WindowedRows
 from chronon_beam.api.data_types import FLOAT, StructType
 from chronon_beam.api.dialect import Operation
 from chronon_beam.api.group_by import GroupBy
@@ -211,7 +211,7 @@ def answered(
     ends = vector.data["batch"]
     value = values.get(key)
     end_ms = ends["batch_end_ts"] if query["batch"] else ends["no_batch_end_ts"]
-    batch = Batch(end_ms, plan.batch_irs.decode(value) if value else None)
+    batch = Batch(end_ms, plan.batch_irs.decode(value) if value else None, value=value or b"")
     last = query.get("after_event", len(vector.data["events"]))
     taken = [e for e in vector.data["events"] if e["i"] <= last]
     sofar = Vector(vector.path)
@@ -228,6 +228,4 @@ def answered(
     for ts_ms, row in rows:
         tile = tiles.setdefault(floor_to(ts_ms, spec.size_ms), plan.aggregator.zero())
         plan.aggregator.update(tile, row, ts_ms)
-    irs = [TiledIr(spec, start_ms, tile) for start_ms, tile in tiles.items()]
-    sawtooth = Sawtooth(plan.group_by, plan.aggregator.columns)
-    return sawtooth.of_tiles(irs, plan.specs, query["query_ts"], batch)
+    return of_tiles(plan, tiles, query["query_ts"], batch)

@@ -9,12 +9,12 @@ from typing import Any
 
 import fastavro_records
 import pytest
-from vectors import Vector, same, vectors
+from vectors import Vector, of_tiles, same, vectors
 
 from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.aggregator.sawtooth import Sawtooth, TiledIr, WindowedRows
+from chronon_beam.aggregator.sawtooth import WindowedRows
 from chronon_beam.aggregator.tile_key import tile_key
 from chronon_beam.api.data_types import FLOAT, StructType
 from chronon_beam.api.dialect import Operation
@@ -223,10 +223,7 @@ def _features(vector: Vector, plan: Plan, query: dict[str, Any], kind: str) -> d
     for ts_ms, row in rows:
         accumulator = tiles.setdefault(floor_to(ts_ms, spec.size_ms), plan.aggregator.zero())
         plan.aggregator.update(accumulator, row, ts_ms)
-    irs = [TiledIr(spec, start_ms, accumulator) for start_ms, accumulator in tiles.items()]
-    return Sawtooth(plan.group_by, plan.aggregator.columns).of_tiles(
-        irs, plan.specs, query["query_ts"]
-    )
+    return of_tiles(plan, tiles, query["query_ts"])
 
 
 def _batch_end_ms(vector: Vector) -> int:

@@ -11,7 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.aggregator.plan import Plan
+from chronon_beam.aggregator.row import Accumulator
+from chronon_beam.aggregator.sawtooth import NO_BATCH, Batch, Sawtooth, TileFamily
 from chronon_beam.api import data_types as types
 from chronon_beam.api.data_types import DataType
 from chronon_beam.api.dialect import dialect
@@ -158,3 +161,22 @@ def same(ours: Any, theirs: Any) -> bool:
         both_nan = math.isnan(ours) and math.isnan(theirs)
         return both_nan or math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9)
     return ours == theirs
+
+
+def of_tiles(
+    plan: Plan, tiles: dict[int, Accumulator], query_ms: int, batch: Batch = NO_BATCH
+) -> dict[str, object]:
+    """The features of tiles by their start; the same if what they merge to is remembered."""
+    (spec,) = plan.specs
+    encoded = {start_ms: plan.tiles.encode(tiles[start_ms]) for start_ms in sorted(tiles)}
+    columns = plan.aggregator.columns
+
+    def fetched(sawtooth: Sawtooth) -> dict[str, object]:
+        family = TileFamily([*encoded], [*encoded.values()], plan.tiles.accumulators)
+        return sawtooth.of_tiles({spec.size_ms: family}, plan.specs, query_ms, batch)
+
+    features = fetched(Sawtooth(plan.group_by, columns))
+    remembering = Sawtooth(plan.group_by, columns, MergedTiles(1 << 20, at_least=2))
+    for _ in range(2):
+        assert repr(fetched(remembering)) == repr(features)
+    return features

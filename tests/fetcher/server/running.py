@@ -9,9 +9,11 @@ from threading import Event, Thread
 import httpx
 import uvicorn
 
+from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.server.app import feature_server
 from chronon_beam.fetcher.server.compat import DatasetsStore
+from chronon_beam.fetcher.server.fetches import Caches
 from chronon_beam.fetcher.server.metrics import Metrics
 from chronon_beam.fetcher.server.served import NOTHING, Declarations, Derivations, ServedFeatures
 from chronon_beam.fetcher.server.settings import Settings
@@ -42,10 +44,10 @@ def running(
     declared: Declarations = NOTHING,
 ) -> Iterator[httpx.Client]:
     """A client of a server of `store`; the server has stopped when this ends."""
-    cache, metrics = BatchCache(store), Metrics()
+    cache, merged, metrics = BatchCache(store), MergedTiles(1 << 20), Metrics()
     reads = DatasetsStore(cache) if settings.compat else cache
-    served = ServedFeatures(store, reads, metrics, declared, derivations, settings.compat)
-    app = feature_server(settings, served, cache, metrics)
+    served = ServedFeatures(store, reads, metrics, declared, derivations, settings.compat, merged)
+    app = feature_server(settings, served, Caches(cache, merged), metrics)
     server = Started(server_config(app, settings.limits, factory=False))
     listening = listen("127.0.0.1", 0)
     thread = Thread(target=lambda: asyncio.run(server.serve([listening])))
