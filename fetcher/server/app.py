@@ -20,6 +20,7 @@ from chronon_beam.api.group_by import GroupByError
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.server.answers import dumps
 from chronon_beam.fetcher.server.bodies import Bodies
+from chronon_beam.fetcher.server.catalog_look import CatalogLook
 from chronon_beam.fetcher.server.fetches import Caches, Fetches
 from chronon_beam.fetcher.server.fetching import Fetching, FetchRows
 from chronon_beam.fetcher.server.front import App, Front
@@ -75,10 +76,10 @@ def feature_server(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, ServerLimits]]:
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(threads)
-        await loop.run_in_executor(threads, served.refresh)
-        keeping = asyncio.create_task(served.keep_fresh(settings.refresh_s, threads))
+        asyncio.get_running_loop().set_default_executor(threads)
+        look = CatalogLook(served, threads, settings.silence_s)
+        await look.once()
+        keeping = asyncio.create_task(look.again_and_again(settings.refresh_s))
         gc.collect()
         gc.freeze()  # what is there now stays: the collector need not look at it again
         gc.set_threshold(*_GC)

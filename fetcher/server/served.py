@@ -1,9 +1,7 @@
 """What a server serves: the GroupBys of a store, taken up as jobs and uploads note them; joins."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from typing import NamedTuple, Protocol
 
 from chronon_beam.aggregator.merged_tiles import MergedTiles
@@ -130,6 +128,7 @@ class ServedFeatures:
     Attributes:
         group_bys, joins: by name.
         ready: whether the last read of the catalog has succeeded.
+        is_reading: whether the catalog is being read.
     """
 
     def __init__(
@@ -144,7 +143,7 @@ class ServedFeatures:
     ) -> None:
         self.group_bys: dict[str, ServedGroupBy] = {}
         self.joins: dict[str, ServedJoin] = {}
-        self.ready = False
+        self.ready = self.is_reading = False
         self._store, self._reads, self._metrics = store, reads, metrics
         self._declared, self._derivations, self._compat = declared, derivations, compat
         self._merged = merged
@@ -162,13 +161,14 @@ class ServedFeatures:
     def refresh(self) -> None:
         """Take up what is new in the store; what was served stays, if the store cannot be read."""
         before = {name: each.entry for name, each in self._known.items()}
+        self.is_reading = True
         try:
             entries = catalog(self._store, self._declared.all_group_bys, before)
         except Exception as error:
-            self.ready = False
-            self._metrics.catalog_failures.inc()
-            self._say(f"the store cannot be read: {error}")
+            self.lose(str(error))
             return
+        finally:
+            self.is_reading = False
         known = {name: self._served(name, entry) for name, entry in entries.items()}
         if known != self._known or not self.ready:
             only = {each.name for each in self._declared.group_bys} or known.keys()
@@ -178,6 +178,12 @@ class ServedFeatures:
             self.group_bys = {name: each for name, each in known.items() if name in only}
         self._known, self.ready = known, True
         self._say("")
+
+    def lose(self, reason: str) -> None:
+        """The catalog cannot be read: what was served stays, and its rows may fail."""
+        self.ready = False
+        self._metrics.catalog_failures.inc()
+        self._say(f"the store cannot be read: {reason}")
 
     def _served(self, name: str, entry: CatalogEntry) -> ServedGroupBy:
         known = self._known.get(name)
@@ -220,13 +226,6 @@ class ServedFeatures:
         if failure != self._failure:
             _log.warning("%s", ascii(failure) if failure else "the store can be read again")
             self._failure = failure
-
-    async def keep_fresh(self, every_s: float, executor: Executor) -> None:
-        """Refresh again and again, until this is cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(every_s)
-            await loop.run_in_executor(executor, self.refresh)
 
 
 def _are_same(before: Fetchers, now: Fetchers) -> bool:

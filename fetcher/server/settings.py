@@ -45,6 +45,7 @@ class Settings:
         local: whether the store is read in this process, without waiting for a network: small
             requests then read it at once, and larger ones in a thread.
         refresh_s: how long the server may not know what is new in the store.
+        silence_s: how long the store may not answer before the server is no longer ready.
         token: what callers must send as bearer token; None asks for nothing.
         access_log: write one line per request to standard output.
         threads: of one process, for reads of large requests and for the catalog.
@@ -53,6 +54,7 @@ class Settings:
     compat: bool = False
     local: bool = False
     refresh_s: float = 5.0
+    silence_s: float = 30.0
     token: str | None = field(default=None, repr=False)
     access_log: bool = True
     threads: int = 4

@@ -247,6 +247,27 @@ def test_store_that_is_away_at_the_start_is_taken_up_later() -> None:
         assert client.post(PATH, json=[ANN]).status_code == 200
 
 
+def test_store_that_is_silent_is_not_ready() -> None:
+    store = filled("silent")
+    scan, speaks = store.scan, Event()
+    speaks.set()
+
+    def scanned(dataset: str) -> Any:
+        assert speaks.wait(WAIT_S)
+        return scan(dataset)
+
+    store.scan = scanned  # type: ignore[method-assign]
+    with running(store, replace(quiet(), refresh_s=0.05, silence_s=0.1)) as client:
+        wait_for(lambda: client.get("/readyz").status_code == 200)
+        speaks.clear()
+        try:
+            wait_for(lambda: client.get("/readyz").status_code == 503)
+            assert client.post(PATH, json=[ANN]).status_code == 200
+        finally:
+            speaks.set()
+        wait_for(lambda: client.get("/readyz").status_code == 200)
+
+
 def test_requests_of_many_clients_at_once(store: Stopping) -> None:
     """More threads than the server has, of which each checks its own answers."""
     wrong: list[str] = []
