@@ -4,21 +4,20 @@ import json
 import os
 import resource
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 import httpx
 import pytest
+from asking import PATH, asking, results, until
 from served_process import ServedProcess, served
 from sockets import answered, connected, head
 from stores import ANN, AT_MS, DAY_MS, MERGED, plan, put_batch, put_tiles
 
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.pipeline.serving import allow_files
-
-PATH = f"/v1/features/groupby/t.both?at={AT_MS}"
 
 
 @pytest.fixture(scope="module", name="path")
@@ -41,18 +40,6 @@ def _server(path: Path, store: KVStore) -> Iterator[ServedProcess]:
         yield server
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    """Waits for a fact; the test's own time limit ends it."""
-    pause = Event()
-    while not is_so():
-        pause.wait(0.05)
-
-
-def results(client: httpx.Client, path: str = PATH) -> list[dict[str, object]]:
-    answer = client.post(path, json=[ANN])
-    return answer.json().get("results", [{"status": answer.status_code}])
-
-
 def test_new_group_bys_and_new_batch_values_are_taken_up(
     server: ServedProcess, store: KVStore
 ) -> None:
@@ -69,30 +56,6 @@ def test_new_group_bys_and_new_batch_values_are_taken_up(
     put_tiles(store, plan("t.new"), ANN)
     until(lambda: results(client, new)[0]["status"] == "Success")
     assert client.get("/v1/groupbys").json() == {"groupByNames": ["t.both", "t.new"]}
-
-
-@contextmanager
-def asking(server: ServedProcess) -> Iterator[set[str]]:
-    """Four clients that ask all the time; gives which answers there have been."""
-    ended, seen = Event(), set[str]()
-
-    def ask() -> None:
-        with httpx.Client(base_url=server.client.base_url, timeout=600) as client:
-            while not ended.is_set():
-                [result] = results(client)
-                # A row has its whole answer or has failed: half an answer would be another value.
-                whole = result.get("features", MERGED) == MERGED
-                seen.add(f"{result['status']} {whole}")
-
-    threads = [Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
 
 
 def test_store_that_is_lost_under_load_and_comes_back(server: ServedProcess, path: Path) -> None:
