@@ -23,11 +23,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from stores import ANN, TYPES, join, plan, put_batch, put_tiles
 
+from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import Aggregation, Operation
 from chronon_beam.api.data_types import BINARY, BOOLEAN, DOUBLE, INT, LONG, STRING
 from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.server.app import feature_server
+from chronon_beam.fetcher.server.fetches import Caches
 from chronon_beam.fetcher.server.metrics import Metrics
 from chronon_beam.fetcher.server.served import Declarations, ServableJoin, ServedFeatures
 from chronon_beam.fetcher.server.settings import Settings
@@ -38,6 +40,7 @@ WIDE = {"b": BINARY, "i": INT, "l": LONG, "d": DOUBLE, "s": STRING, "t": BOOLEAN
 """The keys of GroupBy `t.wide`: one of each type."""
 
 CACHED = 1_000
+CACHED_BYTES = 1 << 20
 LIMITS = replace(PATIENT, body_bytes=1 << 20, in_flight=100, connections=100, head_bytes=1 << 20)
 
 
@@ -75,12 +78,12 @@ def _memory_kb() -> int:
 def _serve(path: str) -> None:
     store = open_store(f"sqlite:{path}")
     fill(store)
-    cache, metrics = BatchCache(store, CACHED), Metrics()
+    cache, merged, metrics = BatchCache(store, CACHED), MergedTiles(CACHED_BYTES), Metrics()
     declared = Declarations(joins=(ServableJoin(join("t.join"), {}),))
-    served = ServedFeatures(store, cache, metrics, declared)
+    served = ServedFeatures(store, cache, metrics, declared, merged=merged)
     settings = Settings(local=True, access_log=False, limits=LIMITS)
     routes = [Route("/grown", _grown)]
-    app = feature_server(settings, served, cache, metrics, routes, store.close)
+    app = feature_server(settings, served, Caches(cache, merged), metrics, routes, store.close)
     listening = listen("127.0.0.1", 0)
     print(listening.getsockname()[1], flush=True)
     serve_here(server_config(app, LIMITS, factory=False), [listening])
