@@ -126,16 +126,23 @@ def _count(_: Aggregator, stored: int, expected: int, __: Irs) -> IrVerdict:
     return _verdict(stored == expected, stored < expected)
 
 
-def _sum(_: Aggregator, stored: Any, expected: Any, __: Irs) -> IrVerdict:
-    return IrVerdict.EQUAL if close(stored, expected) else IrVerdict.UNSURE
+def _sum(_: Aggregator, stored: Any, expected: Any, parts: Irs) -> IrVerdict:
+    return IrVerdict.EQUAL if close(stored, expected, _size(parts)) else IrVerdict.UNSURE
+
+
+def _size(sums: Iterable[Any]) -> float:
+    """The size of the largest sum: where such sums cancel out, what is left has lost its digits."""
+    return max([1.0, *(_finite(abs(float(each))) for each in sums)])
 
 
 def _extreme(operation: Aggregator, stored: Any, expected: Any, _: Irs) -> IrVerdict:
     return _verdict(close(stored, expected), close(operation.merge(stored, expected), expected))
 
 
-def _average(_: Aggregator, stored: Any, expected: Any, __: Irs) -> IrVerdict:
-    return _verdict(_all_close(stored, expected), stored[1] < expected[1])
+def _average(_: Aggregator, stored: Any, expected: Any, parts: Irs) -> IrVerdict:
+    """IRs of (sum, count)."""
+    same = close(stored[0], expected[0], _size(part[0] for part in parts))
+    return _verdict(same and stored[1] == expected[1], stored[1] < expected[1])
 
 
 def _moments(_: Aggregator, stored: Any, expected: Any, __: Irs) -> IrVerdict:

@@ -20,7 +20,7 @@ from chronon_beam.fetcher.serving_info import ServingInfo, load
 from chronon_beam.io.dead_letters.letter import Origin
 from chronon_beam.io.dead_letters.sinks import DeadLetters, open_dead_letters, sink_failures
 from chronon_beam.io.kv_store import KVStore, open_store
-from chronon_beam.io.sources import Source
+from chronon_beam.io.sources import Source, open_source
 from chronon_beam.io.uri import parse_uri
 from chronon_beam.pipeline.keys import read_keys
 from chronon_beam.pipeline.losses import losses
@@ -214,6 +214,8 @@ def bounded_uri(uri: str, name: str) -> str:
         UsageError: a source that never ends.
     """
     if parse_uri(uri).scheme != "kafka":
+        if not open_source(uri).bounded:
+            raise UsageError(f"--source={uri}: it never ends: give files, or a Kafka topic")
         return uri
     place, _, query = uri.partition("?")
     given = [each for each in query.split("&") if each and not each.startswith("group=")]
@@ -237,8 +239,6 @@ def _verification(
     found: Planned, info: ServingInfo, options: VerifyOptions, store: KVStore
 ) -> Verification:
     plan, made = info.plan, found.plan
-    if not found.source.bounded:
-        raise UsageError(f"--source={options.source}: it never ends: give files, or a Kafka topic")
     for name, kind in made.types.items():
         if plan.types.get(name, kind) != kind:
             raise GroupByError(

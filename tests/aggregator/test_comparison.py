@@ -181,3 +181,14 @@ def test_sums_are_equal_to_a_billionth() -> None:
     assert compare(made, 1e9 + 0.5, 1e9) is IrVerdict.EQUAL
     assert compare(made, 1e9 + 1.5, 1e9) is IrVerdict.UNSURE
     assert compare(made, float("nan"), float("nan")) is IrVerdict.EQUAL
+
+
+def test_sums_that_cancel_out_are_equal_to_a_billionth_of_what_has_cancelled_out() -> None:
+    added, left = [1e9, 0.1, -1e9], (1e9 + 0.1) - 1e9
+    assert left != 0.1
+    assert compare(one_of(Operation.SUM), left, 0.1, added) is IrVerdict.EQUAL
+    assert compare(one_of(Operation.SUM), left + 2, 0.1, added) is IrVerdict.UNSURE
+    counted = [(each, 1) for each in added]
+    mean = one_of(Operation.AVERAGE)
+    assert compare(mean, (left, 3), (0.1, 3), counted) is IrVerdict.EQUAL
+    assert compare(mean, (left, 4), (0.1, 3), counted) is IrVerdict.OTHER

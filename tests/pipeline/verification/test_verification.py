@@ -25,10 +25,12 @@ from chronon_beam.fetcher.changes import save
 from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.io.kv_store import KVStore, MemoryStore, open_store
 from chronon_beam.pipeline.metrics import committed
+from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.verification.compare import SOUND, Fault
 from chronon_beam.pipeline.verification.comparing import Compare, Compared
 from chronon_beam.pipeline.verification.recompute import TilePartials
 from chronon_beam.pipeline.verification.scope import Scope
+from chronon_beam.pipeline.verification.verify import bounded_uri
 from chronon_beam.transforms.convert import row_converter
 from chronon_beam.transforms.rows import Rows
 
@@ -301,6 +303,11 @@ def test_bytes_that_are_not_a_tile_are_wrong(store: KVStore) -> None:
     (line,) = compared(plan, info, batches(found)).lines
     assert (line["kind"], line["key"]) == ("wrong", {"user": "user 0"})
     assert line["reason"]
+
+
+def test_source_that_never_ends_is_refused_at_once() -> None:
+    with pytest.raises(UsageError, match="it never ends: give files, or a Kafka topic"):
+        bounded_uri("pubsub://shop/subscriptions/orders", "t.verified")
 
 
 def test_large_bundle_is_flushed_on_the_way() -> None:
