@@ -1,13 +1,14 @@
 """The product's job over a generated day in Kafka, what it has stored and what it was to store."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import kafka_day
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 from confluent_kafka import Consumer, TopicPartition
@@ -17,13 +18,16 @@ from kafka_day import END_MS, GROUP_BY, HOUR_MS, KEYS, START_MS, Day, Tile
 
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.api.records import StoredValue
+from chronon_beam.fetcher.changes import save
 from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.live import Live
 from chronon_beam.io.sources import Source, open_source
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.runners.choose import Chosen
+from chronon_beam.pipeline.verification.verify import Verified, VerifyOptions, verify
 from chronon_beam.transforms.evaluate import plan_of, sql_query
 from chronon_beam.transforms.spark.compiled_query import compile_query
 from chronon_beam.transforms.spark.session import parse_ddl
@@ -104,6 +108,21 @@ class KafkaJob:
             user = keys.decode(stored.key_bytes)[0]
             found[user, stored.value.ts_ms] = Tile(total, most, number)
         return found == self.day.tiles()
+
+    def verified(
+        self,
+        declared: str = f"{kafka_day.__file__}:GROUP_BY",
+        runner: str = "DirectRunner",
+        flags: Sequence[str] = (),
+    ) -> Verified:
+        """What `chronon-beam verify` finds in the store; `declared` is the place of the GroupBy."""
+        source = f"kafka://{self.broker.bootstrap}/{self.topic}?schema={DDL}"
+        return verify(VerifyOptions(declared, source, self._job.store_uri), runner, flags)
+
+    def note(self) -> None:
+        """Write to the store what `chronon-beam run` notes there when it starts the job."""
+        with self._store() as store:
+            save(store, ServingInfo(self._job.plan, tiled=True, shards=2))
 
     def all_closed(self) -> bool:
         """Whether each of the day's tiles was closed, or repaired since then."""

@@ -28,6 +28,7 @@ from chronon_beam.io.kv_store import open_store
 from chronon_beam.io.sources import Source
 from chronon_beam.pipeline.job import StoreGroupBy, build_shared
 from chronon_beam.pipeline.runners.choose import runner_of
+from chronon_beam.pipeline.verification.compare import YOUNG
 from chronon_beam.transforms.evaluate import columns_of_all
 
 EVENTS = 6_000
@@ -98,6 +99,14 @@ KEPT = replace(GROUP_BY, aggregations=(SUM, *REST))
 ADDED = replace(GROUP_BY, aggregations=NEW)
 
 
+def check_store(job: ChangingKafkaJob, cluster: FlinkCluster) -> None:
+    """`chronon-beam verify`, on the cluster, finds the tiles of both versions right."""
+    on_cluster = [f"--flink_master={cluster.master}", "--parallelism=2"]
+    found = job.verified(f"{__file__}:CHANGED", "FlinkRunner", on_cluster)
+    assert found.sound, found
+    assert found.counts[YOUNG] > 0
+
+
 @pytest.mark.usefixtures("modules_on_workers")
 def test_a_changed_group_by_goes_on_from_a_savepoint_at_another_parallelism(
     kafka_broker: KafkaBroker, flink_cluster: FlinkCluster, tmp_path: Path
@@ -126,3 +135,4 @@ def test_a_changed_group_by_goes_on_from_a_savepoint_at_another_parallelism(
         assert eventually(lambda: job.are(ADDED, since))
         assert eventually(lambda: job.is_exact_beside(day.sound()))
         flink_cluster.cancel(job_id)
+    check_store(job, flink_cluster)

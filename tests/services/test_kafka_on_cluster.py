@@ -26,6 +26,7 @@ from chronon_beam.pipeline.runners import flink_state, maven
 from chronon_beam.pipeline.runners.choose import Chosen, runner_of
 from chronon_beam.pipeline.runners.flink import flink
 from chronon_beam.pipeline.runners.flink_jar import LOCK
+from chronon_beam.pipeline.verification.compare import SOUND
 from chronon_beam.transforms.spark.cache_directory import cache_directory
 
 EVENTS = 300_000
@@ -144,3 +145,7 @@ def test_every_record_counts_once_whatever_dies(
     flink_cluster.stop_task_manager()
     assert job.is_exact()
     assert job.has_all_tiles()
+    job.note()
+    found = job.verified()
+    assert found.sound, found
+    assert found.counts[SOUND] == len(day.tiles())
