@@ -32,6 +32,7 @@ from chronon_beam.fetcher.inspector.view import (
     derived_rows,
     differences,
     feature_rows,
+    legend,
     look,
     sentence,
 )
@@ -84,6 +85,7 @@ class Inspection(NamedTuple):
     features: list[FeatureRow]
     derived: list[FeatureRow]
     looks: list[Look]
+    legend: list[tuple[str, str]]
     differences: list[Difference]
     hop: str
     earlier: str
@@ -270,6 +272,7 @@ def _inspection(question: Question, evidences: list[Evidence], chosen: str) -> I
         feature_rows(fixed, features, bare, chosen),
         derived_rows(evidences),
         looks,
+        legend(looks),
         differences(looks) if len(looks) == 2 else [],
         times.length(hop_ms),
         fixed.link(at=moment_text(at_ms - hop_ms)),

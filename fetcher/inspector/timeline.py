@@ -153,15 +153,14 @@ def _bar(pieces: list[Piece], covered: Extent, most: int, numbers: dict[int, int
 
 
 def _look(pieces: Sequence[Piece]) -> str:
+    """The kind of the pieces and what is special about them: the last word decides the colour."""
     looks = [pieces[0].kind.value]
-    if pieces[0].kind is PieceKind.HOP:
-        looks = ["hop"]
-    if not pieces[0].counts:
-        looks.append("outside")
     if any(piece.is_corrected for piece in pieces):
         looks.append("corrected")
     elif any(piece.is_complete is False for piece in pieces):
         looks.append("open")
+    if not pieces[0].counts:
+        looks.append("outside")
     return " ".join(looks)
 
 

@@ -12,7 +12,7 @@ from chronon_beam.api.moments import moment_text
 from chronon_beam.api.records import MIN_MS
 from chronon_beam.fetcher.fetch import Features
 from chronon_beam.fetcher.inspector import times
-from chronon_beam.fetcher.inspector.evidence import Evidence
+from chronon_beam.fetcher.inspector.evidence import Evidence, ReadRow
 from chronon_beam.fetcher.inspector.explain import (
     Explanation,
     MergeStep,
@@ -118,6 +118,17 @@ class Look:
     counted: str | None
 
     @property
+    def caption(self) -> str:
+        """What a bar of the time line is, and what its height tells."""
+        if any(piece.kind is PieceKind.ROW for piece in self.explained.pieces):
+            return "Each bar is a row, or several rows where there is no room for each."
+        if self.counted is None or not self.line.most:
+            return "No COUNT tells how many events a piece holds."
+        return (
+            f"Heights are events by the COUNT of {self.counted}; the tallest is {self.line.most:,}."
+        )
+
+    @property
     def snapshot_end(self) -> str:
         """Where the batch ends that values of accuracy SNAPSHOT come from."""
         batch = self.evidence.fetcher.batch
@@ -132,6 +143,25 @@ class Difference(NamedTuple):
     holds: str
     at: str
     why: str
+
+
+_LEGEND = {
+    "tile": "tile, complete",
+    "open": "tile, open",
+    "corrected": "corrected by late events",
+    "row": "row",
+    "batch": "batch value",
+    "hop": "batch hop",
+    "outside": "outside the window",
+}
+"""What the colour of a bar means, by the last word of the bar's look."""
+
+
+def legend(looks: Sequence[Look]) -> list[tuple[str, str]]:
+    """The colours that bars have: (last word of the look, meaning)."""
+    bars = [bar for each in looks for bar in (*each.line.batch, *each.line.streamed)]
+    seen = {bar.look.split()[-1] for bar in bars}
+    return [(name, meaning) for name, meaning in _LEGEND.items() if name in seen]
 
 
 def look(evidence: Evidence, feature: str, bare: Features, covered: Extent, steps: str) -> Look:
@@ -154,16 +184,39 @@ def look(evidence: Evidence, feature: str, bare: Features, covered: Extent, step
 def sentence(feature: Feature) -> str:
     """What a feature is, in words."""
     part = feature.part
-    said = f"{OPERATIONS[part.operation].feature}, of {part.input_column}"
+    said = f"{part.operation.name} of {part.input_column}"
     if part.bucket:
-        said += f", by {part.bucket}"
+        said += f" by {part.bucket}"
     if part.element_wise:
-        said += ", for each position of the list"
-    window = times.length(part.window.millis) if part.window else None
-    return said + (f", in the last {window}" if window else ", of all time")
+        said += " for each position of the list"
+    said += f" over {times.length(part.window.millis)}" if part.window else " over all time"
+    return f"{said}: {OPERATIONS[part.operation].feature}"
 
 
 def _facts(explained: Explanation) -> Iterator[tuple[str, str]]:
+    batch = explained.evidence.fetcher.batch
+    if batch is not None and batch.snapshot:
+        yield from _facts_of_snapshot(explained, batch.end_ms)
+    else:
+        yield from _facts_of_merge(explained)
+
+
+def _facts_of_snapshot(explained: Explanation, end_ms: int) -> Iterator[tuple[str, str]]:
+    """The window as the upload has computed it, whatever the time of the query is."""
+    window, size = explained.feature.part.window, explained.evidence.batch_bytes
+    if window:
+        yield "Window", f"{times.length(window.millis)} before the end of the batch"
+        yield "It begins", times.stamp(end_ms - window.millis)
+    else:
+        yield "Window", "none: all events before the end of the batch count"
+    yield "It ends", f"{times.stamp(end_ms)}, the end of the batch, and not the time of the query"
+    found = (
+        "no value of this key" if size is None else f"all features of the key, in {size:,} bytes"
+    )
+    yield "Found", found
+
+
+def _facts_of_merge(explained: Explanation) -> Iterator[tuple[str, str]]:
     evidence, window = explained.evidence, explained.feature.part.window
     at_ms = evidence.at_ms
     if window:
@@ -252,9 +305,10 @@ def _step_row(step: MergeStep) -> StepRow:
 
 
 def where(piece: Piece) -> str:
-    """The time of a piece."""
-    if piece.kind is PieceKind.ROW:
-        return times.stamp(piece.start_ms)
+    """The time of a piece, and of a row when it has changed, if that was at another time."""
+    if isinstance(piece.ir, ReadRow):
+        at, changed = times.stamp(piece.start_ms), times.stamp(piece.ir.changed_ms)
+        return at if piece.ir.changed_ms == piece.start_ms else f"{at}, changed {changed}"
     return times.stretch(piece.start_ms, piece.end_ms)
 
 

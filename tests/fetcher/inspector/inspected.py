@@ -24,7 +24,7 @@ from chronon_beam.api.data_types import (
 from chronon_beam.api.dialect import DAY_MS, DIALECTS
 from chronon_beam.api.records import PutRequest
 from chronon_beam.fetcher.batch_info import BatchInfo, batch_request
-from chronon_beam.fetcher.fetch import Fetcher
+from chronon_beam.fetcher.fetch import Derive, Fetcher
 from chronon_beam.io.kv_store import KVStore, open_store
 
 END_MS = 20_000 * DAY_MS
@@ -58,8 +58,9 @@ class Written:
     """A GroupBy's store, as a job and an upload write it.
 
     Attributes:
-        way: `tumbling`, `sliding` or `rows`.
+        way: `tumbling`, `sliding` or `rows`; `upload` where no job has written.
         batch: whether events before `end_ms` are in batch values.
+        derive: see `Fetcher.derive`.
     """
 
     plan: Plan
@@ -67,11 +68,13 @@ class Written:
     batch: bool = False
     store: KVStore = field(default_factory=lambda: open_store(f"memory:{uuid4()}"))
     end_ms: int = END_MS
+    derive: Derive | None = None
 
     @property
     def fetcher(self) -> Fetcher:
         info = BatchInfo(self.plan, self.end_ms) if self.batch else None
-        return Fetcher(self.plan, self.store, self.way != "rows", info)
+        streamed, tiled = self.way != "upload", self.way != "rows"
+        return Fetcher(self.plan, self.store, tiled, info, streamed, self.derive)
 
     def write(self, user: str | Sequence[str], happened: Sequence[Event]) -> None:
         """Write the tiles or rows of a user, and the batch value."""
@@ -82,7 +85,7 @@ class Written:
             if self.way == "rows":
                 value = self.plan.rows.encode(self._inputs(row))
                 self.put(key, value, ts_ms, ts_ms, 0, f"log@{index}")
-        if self.way != "rows":
+        if self.way in ("tumbling", "sliding"):
             self._write_tiles(key, happened)
 
     def _inputs(self, row: dict[str, Any]) -> list[Any]:

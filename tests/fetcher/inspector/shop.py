@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,17 @@ from make_architecture import ROOT
 from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api import Aggregation, Operation, load_group_by
+from chronon_beam.api import (
+    Accuracy,
+    Aggregation,
+    Derivation,
+    EntitySource,
+    Operation,
+    Query,
+    Source,
+    load_group_by,
+    select,
+)
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
 from chronon_beam.api.dialect import DAY_MS, FIVE_MINUTES_MS, HOUR_MS
 from chronon_beam.api.records import Correction, Phase, PutRequest
@@ -24,7 +35,7 @@ from chronon_beam.io.repair import correct
 MARKUP = '<script>document.title = "pwned"</script>&"\''
 """A customer whose name is markup."""
 
-SALES = "shop.sales"
+SALES, PROFILES, ACCOUNTS = "shop.sales", "shop.profiles", "shop.accounts"
 NOON_MS = 20_000 * DAY_MS + 12 * HOUR_MS
 LATE_EVENT = "orders/3@812"
 
@@ -36,7 +47,8 @@ class Shelf:
 
     def __init__(self, store: KVStore) -> None:
         self.written: dict[str, Written] = {}
-        for made in (ice_cream(store), flights(store), sales(store)):
+        for make in (ice_cream, flights, sales, profiles, accounts):
+            made = make(store)
             self.written[made.plan.group_by.name] = made
 
     def names(self) -> list[str]:
@@ -113,6 +125,56 @@ def sales(store: KVStore) -> Written:
     written.write(MARKUP, _day_of_sales())
     _close(written, NOON_MS - HOUR_MS)
     _correct(written, NOON_MS - 2 * HOUR_MS)
+    return written
+
+
+def profiles(store: KVStore) -> Written:
+    """Values of accuracy SNAPSHOT, from which others are derived."""
+    aggregations = [
+        Aggregation("price", Operation.COUNT, windows("7d")),
+        Aggregation("price", Operation.SUM, windows("7d")),
+    ]
+    mean = Derivation("mean_price", "price_sum_7d / price_count_7d")
+    declared = group_by(
+        PROFILES,
+        ["customer"],
+        aggregations,
+        sources=events("customer", "price", table="data.sales"),
+        accuracy=Accuracy.SNAPSHOT,
+        derivations=[Derivation("*", "*"), mean],
+    )
+    plan = Plan(declared, {"customer": STRING, "price": DOUBLE})
+    end_ms = NOON_MS - 12 * HOUR_MS
+    written = Written(plan, "upload", True, store, end_ms, _with_mean)
+    prices = ((9, 100.0), (6, 2.0), (1, 3.5))
+    written.write("Ann", [(end_ms - days * DAY_MS, {"price": price}) for days, price in prices])
+    return written
+
+
+def _with_mean(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """As Spark derives it."""
+    names = ("price_count_7d", "price_sum_7d")
+    return [
+        {**{name: row[name] for name in names}, "mean_price": row[names[1]] / row[names[0]]}
+        for row in rows
+    ]
+
+
+def accounts(store: KVStore) -> Written:
+    """Rows of an entity, one of which is taken back when it changes."""
+    columns = {"mutation_time_column": "changed", "reversal_column": "op = 'D'"}
+    query = Query(select("user", "balance"), time_column="opened", **columns)
+    entities = EntitySource(query=query, snapshotTable="data.accounts", mutationTopic="accounts")
+    sums = [Aggregation("balance", Operation.SUM, windows("6h"))]
+    declared = group_by(ACCOUNTS, ["user"], sums, sources=Source(entities=entities))
+    plan = Plan(declared, {"user": STRING, "balance": DOUBLE})
+    written = Written(plan, "rows", store=store)
+    opened_ms = NOON_MS - HOUR_MS
+    changes = ((10.0, False), (7.0, False), (10.0, True), (25.0, False))
+    for number, (balance, is_before) in enumerate(changes):
+        value = plan.rows.encode([balance, opened_ms, is_before])
+        changed_ms = opened_ms + number * FIVE_MINUTES_MS
+        written.put(plan.keys.encode(["Ann"]), value, changed_ms, changed_ms, 0, f"log@{number}")
     return written
 
 

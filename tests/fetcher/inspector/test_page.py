@@ -73,6 +73,8 @@ def test_every_bar_of_a_day_is_drawn(browser: Browser, address: str) -> None:
         assert page.locator("svg .bar:not(.outside)").count() == 288
         assert page.locator(".steps [id^=step-]").count() == 288
         assert page.locator(".bar.corrected").count() == 1
+        meant = page.locator(".legend li").all_inner_texts()
+        assert meant == ["tile, complete", "tile, open", "corrected by late events"]
         titles = page.locator(".bar.corrected title").text_content() or ""
         assert "corrected by late events" in titles
         # The last step, the value on top and the table say the same.

@@ -1,15 +1,18 @@
 """What the page answers over HTTP: statuses in the user's words, and headers that keep it safe."""
 
+import re
 from dataclasses import replace
+from html import unescape
 
 import httpx
 import pytest
 from inspected import Written
-from shop import Shelf
+from shop import ACCOUNTS, PROFILES, Shelf
 
 from chronon_beam.api.records import GetRequest, TimedValue
 from chronon_beam.fetcher.fetch import Fetcher
 
+NOON = "2024-10-04T12:00:00Z"
 ALICE = {"group_by": "ice_cream.group_by.ice_cream_group_by", "key.customer_id": "Alice"}
 FLIGHTS = {"group_by": "flights.delays", "key.carrier": "UA", "key.origin": "EWR"}
 
@@ -38,6 +41,47 @@ def test_answers(address: str, asked: dict[str, str], status: int, said: str) ->
     assert "script-src 'self'" in answer.headers["content-security-policy"]
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["cache-control"] == "no-store"
+
+
+def text_of(answer: httpx.Response) -> str:
+    """What a page says, without its tags."""
+    return " ".join(re.sub(r"<[^>]*>", " ", unescape(answer.text)).split())
+
+
+def test_value_of_a_snapshot_is_that_of_the_batch_end_and_others_are_derived_from_it(
+    address: str,
+) -> None:
+    asked = {"group_by": PROFILES, "key.customer": "Ann", "feature": "price_sum_7d", "at": NOON}
+    said = text_of(httpx.get(address, params=asked))
+    assert "It begins 2024-09-27 00:00 It ends 2024-10-04 00:00, the end of the batch" in said
+    assert "for the batch's end, 2024-10-04 00:00. Nothing is merged when it is read" in said
+    assert "price_sum_7d SUM of price 7 d 5.5" in said
+    assert "mean_price derived: price_sum_7d / price_count_7d 2.75" in said
+    unknown = httpx.get(address, params={**asked, "key.customer": "Eve"})
+    assert unknown.status_code == 404
+
+
+def test_derivation_that_cannot_be_evaluated_says_why_beside_the_values(
+    address: str, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf.written[PROFILES], "derive", None)
+    answer = httpx.get(address, params={"group_by": PROFILES, "key.customer": "Ann", "at": NOON})
+    assert answer.status_code == 200
+    said = text_of(answer)
+    assert "derivations are Spark expressions" in said
+    assert "price_sum_7d SUM of price 7 d 5.5" in said
+
+
+def test_row_of_an_entity_is_taken_back_in_a_step_of_its_own(address: str) -> None:
+    asked = {"group_by": ACCOUNTS, "key.user": "Ann", "at": NOON}
+    answer = httpx.get(address, params=asked)
+    said = text_of(answer)
+    assert "row 2024-10-04 11:00, changed 2024-10-04 11:10 18 bytes takes back balance = 10" in said
+    assert "Each bar is a row" in said
+    assert "SUM of balance over 6 h: sum; of integers it wraps at 64 bits" in said
+    assert "Value of balance_sum_6h 32.0" in said
+    before = {**asked, "at": "2024-10-04T11:10:00Z"}
+    assert "Value of balance_sum_6h 17.0" in text_of(httpx.get(address, params=before))
 
 
 def test_nothing_but_its_own_files_is_given_out(address: str) -> None:
