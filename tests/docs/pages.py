@@ -39,7 +39,7 @@ NEEDS = {
     "docker": "Docker: tests/test_images.py and tests/pipeline/templates check what it is given",
     "prism": "the Prism binary",
     "pubsub": "a project of Google Cloud: tests/services has a server",
-    "server": "a feature server at port 8080: tests/fetcher/server asks one on a free port",
+    "server": "a feature server at port 8080: test_served_pages.py has one on a free port",
     "release": "an installation from a package index",
 }
 """What a block may want that a reader with this machine alone does not have."""
