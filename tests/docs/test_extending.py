@@ -7,13 +7,26 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import chain, takewhile
 from pathlib import Path
+from subprocess import PIPE
 
 from make_architecture import ROOMS
 from pages import Block, blocks
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "extending.md"
+
+DONE = "a command has succeeded\n"
+COMMANDS = f"""
+import shlex, sys
+from chronon_beam.pipeline.cli import main
+for line in sys.stdin:
+    if code := main(shlex.split(line)[1:]):
+        sys.exit(code)
+    print({DONE!r}, end="", flush=True)
+"""
+"""A program that runs the commands of its lines of input, and ends when one fails."""
 
 
 def copied(copy: Path) -> dict[str, str]:
@@ -40,12 +53,10 @@ def type_in(block: Block, copy: Path) -> None:
     path.write_text("".join([*known[:at], block.text, *known[at:]]), encoding="utf-8")
 
 
-def run(command: str, copy: Path, environment: dict[str, str]) -> str:
+def run(command: str, copy: Path, environment: dict[str, str]) -> None:
     """Run a command in the copy; without site packages' hooks, which would find the original."""
-    python = f"{sys.executable} -S"
-    words = command.replace("chronon-beam ", "python -m chronon_beam.pipeline ")
     done = subprocess.run(
-        words.replace("python ", f"{python} ", 1),
+        command.replace("python ", f"{sys.executable} -S ", 1),
         shell=True,
         cwd=copy,
         env=environment,
@@ -55,17 +66,48 @@ def run(command: str, copy: Path, environment: dict[str, str]) -> str:
         check=False,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+
+
+class Commands:
+    """Runs commands of `chronon-beam` in the copy, in one process, where Spark starts once."""
+
+    def __init__(self, copy: Path, environment: dict[str, str]) -> None:
+        program = [sys.executable, "-S", "-c", COMMANDS]
+        self._process = subprocess.Popen(
+            program, cwd=copy, env=environment, stdin=PIPE, stdout=PIPE, text=True
+        )
+
+    def __enter__(self) -> "Commands":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._process.communicate()
+
+    def run(self, command: str) -> str:
+        """What a command prints, which must succeed."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        lines = [*takewhile(lambda line: line != DONE, self._process.stdout)]
+        assert self._process.poll() is None, f"{command}\n{''.join(lines)}"
+        return "".join(lines)
 
 
 def test_what_the_page_adds_works(tmp_path: Path) -> None:
     environment = copied(tmp_path)
-    said = {}
-    for block in blocks(PAGE):
+    page_blocks = [*blocks(PAGE)]
+    for block in page_blocks:
         if block.language == "python":
             type_in(block, tmp_path)
-        for command in block.text.splitlines() if block.language == "sh" else ():
-            said[command] = run(command, tmp_path, environment)
+    lines = [block.text.splitlines() for block in page_blocks if block.language == "sh"]
+    said = {}
+    with Commands(tmp_path, environment) as ours:
+        for command in chain.from_iterable(lines):
+            if command.startswith("chronon-beam "):
+                said[command] = ours.run(command)
+            else:
+                run(command, tmp_path, environment)
     page = (tmp_path / "docs" / "operations.md").read_text(encoding="utf-8")
     assert "| SPREAD (airbnb) | the largest value less the smallest |" in page
     fetched = next(out for command, out in said.items() if command.startswith("chronon-beam fetch"))

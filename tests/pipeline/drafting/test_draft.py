@@ -71,7 +71,7 @@ NAMES = st.sampled_from(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(NAMES, COLUMNS, min_size=2))
 def test_draft_of_any_columns_runs_as_it_is(tmp_path: Path, columns: dict[str, pa.Array]) -> None:
     lower = [name.lower() for name in columns]

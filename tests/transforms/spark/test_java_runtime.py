@@ -76,7 +76,9 @@ def test_no_java_at_all_says_what_was_found_and_what_to_do(tmp_path, monkeypatch
 def test_queries_run_on_a_machine_without_java():
     program = (
         "import pyarrow as pa\n"
+        "from chronon_beam.transforms.spark import quick_start\n"
         "from chronon_beam.transforms.spark.compiled_query import *\n"
+        "quick_start.start.short = True\n"
         "q = SqlQuery((('x', 'upper(s)'),), (), (), parse_ddl('s STRING'), ('x',))\n"
         "b = pa.RecordBatch.from_pydict({'s': ['a']})\n"
         "print(compile_query(q).evaluate(b).rows.to_pydict())\n"
