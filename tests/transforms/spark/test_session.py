@@ -22,11 +22,14 @@ import os, signal, sys, time
 import pyarrow as pa
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
+from chronon_beam.transforms.spark import quick_start
 from chronon_beam.transforms.spark.session import SQL_CONFS, local_spark
 from chronon_beam.transforms.spark.launch import JvmFailed, launch, private_directory
 from chronon_beam.transforms.spark.compiled_query import compile_query
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.spark.session import parse_ddl
+
+quick_start.start.short = True  # the tests look at how a JVM starts and ends
 
 INTERRUPT = signal.getsignal(signal.SIGINT)
 
@@ -106,8 +109,8 @@ def test_a_jvm_that_ends_is_replaced_and_none_outlives_its_process():
         process.send_signal(signal.SIGKILL)
         process.wait()
         # The forked child still holds the JVM's standard input.
-        assert eventually(lambda: not running(jvm), 20)
-        assert eventually(lambda: not directory.exists(), 5)
+        assert eventually(lambda: not running(jvm))
+        assert eventually(lambda: not directory.exists())
     finally:
         os.kill(child, signal.SIGKILL)
         process.kill()
