@@ -109,27 +109,41 @@ class _Range(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A feature of a query, and what the batch has of it."""
+    """A feature of a query, its number and name, and what the batch has of it."""
 
+    index: int
+    name: str
     feature: Feature
     column: Column
-    batch: FeatureBatch
+    batch: FeatureBatch = FeatureBatch()
 
 
 class _Group(NamedTuple):
-    """Features of one window, with their indices.
+    """Features of one window.
 
     Attributes:
+        features: as they are without batch values.
         is_kept: whether the IRs of their merged tiles can be remembered.
     """
 
     window: Window | None
     is_kept: bool
-    features: list[tuple[int, Feature, Column]]
+    features: list[_Part]
 
     def span(self, specs: tuple[TileSpec, ...], query_ms: int) -> Span:
         """The tiles that hold the features if there are no batch values."""
-        return span(self.features[0][1], specs, query_ms)
+        return span(self.features[0].feature, specs, query_ms)
+
+    def by_end(self, batch: Batch) -> list[list[_Part]]:
+        """The features with their batch values; those that are not in the batch by themselves.
+
+        These count from their own beginning.
+        """
+        if batch is NO_BATCH:
+            return [self.features]
+        parts = [each._replace(batch=batch.of(each.index, each.feature)) for each in self.features]
+        ends = {part.batch.end_ms for part in parts}
+        return [[part for part in parts if part.batch.end_ms == end_ms] for end_ms in ends]
 
 
 class Sawtooth:
@@ -149,7 +163,7 @@ class Sawtooth:
             column, window = columns[feature.tile_index], feature.part.window
             is_kept = merged is not None and column.operation.fork is not None
             group = groups.setdefault((window, is_kept), _Group(window, is_kept, []))
-            group.features.append((index, feature, column))
+            group.features.append(_Part(index, feature.name, feature, column))
         self._groups = list(groups.values())
 
     def spans(self, specs: tuple[TileSpec, ...], query_ms: int) -> list[Span]:
@@ -175,15 +189,13 @@ class Sawtooth:
         for group in self._groups:
             wanted = group.span(specs, query_ms)
             family = families[wanted.spec.size_ms]
-            parts = [_Part(f, column, batch.of(index, f)) for index, f, column in group.features]
-            # Features that are not in the batch count from their own beginning.
-            for end_ms in {part.batch.end_ms for part in parts}:
-                own = [part for part in parts if part.batch.end_ms == end_ms]
-                tiles = family.within(max(wanted.start_ms, end_ms), wanted.end_ms)
-                irs = self._irs(group, own, tiles, batch.value)
-                for (feature, column, of_batch), ir in zip(own, irs, strict=True):
+            for parts in group.by_end(batch):
+                start_ms = max(wanted.start_ms, parts[0].batch.end_ms)
+                tiles = family.within(start_ms, wanted.end_ms)
+                irs = self._irs(group, parts, tiles, batch.value)
+                for (_, name, feature, column, of_batch), ir in zip(parts, irs, strict=True):
                     whole = with_tail_hops(ir, column, feature, of_batch, query_ms)
-                    values[feature.name] = column.finalize(whole)
+                    values[name] = column.finalize(whole)
         return values
 
     def _irs(self, group: _Group, parts: list[_Part], tiles: _Range, batch: bytes) -> list[object]:
@@ -235,7 +247,7 @@ def with_tail_hops(
 ) -> object:
     """`ir` merged with the tail hops that the window still covers at `query_ms`."""
     window = feature.part.window
-    if window is None:
+    if window is None or not (batch.hops or column.operation.bulk_merge):
         return ir
     first_ms = tail_ms(window, query_ms)
     until_ms = batch.end_ms - window.millis + TAIL_BUFFER_MS

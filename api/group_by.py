@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from chronon_beam.api.derivations import Derivation, projection
@@ -49,12 +50,16 @@ class Accuracy(Enum):
 
 @dataclass(frozen=True)
 class Window:
-    """A length of time that ends at the query. Parameter names are Chronon's."""
+    """A length of time that ends at the query. Parameter names are Chronon's.
+
+    >>> Window(6, TimeUnit.HOURS).hop_ms // 60_000
+    5
+    """
 
     length: int
     timeUnit: TimeUnit
 
-    @property
+    @cached_property
     def millis(self) -> int:
         """Length in milliseconds."""
         return self.length * self.timeUnit.millis
@@ -64,13 +69,9 @@ class Window:
         """What a feature's name ends with, for example `_6h`."""
         return f"_{self.length}{self.timeUnit.value}"
 
-    @property
+    @cached_property
     def hop_ms(self) -> int:
-        """How far the window's tail jumps (`FiveMinuteResolution.calculateTailHop`).
-
-        >>> Window(6, TimeUnit.HOURS).hop_ms // 60_000
-        5
-        """
+        """How far the window's tail jumps (`FiveMinuteResolution.calculateTailHop`)."""
         if self.millis >= 12 * DAY_MS:
             return DAY_MS
         return HOUR_MS if self.millis >= 12 * HOUR_MS else FIVE_MINUTES_MS

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import lru_cache, partial
 from pathlib import Path
 
 from chronon_beam.api.plugins import refuse_unknown
@@ -120,6 +121,8 @@ class SqliteStore(KVStore):
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """Point in time reads by the primary key; raises FileNotFoundError if there is no file."""
         connection = self._existing()
+        if len(requests) == 1:
+            return [_get(connection, requests[0])]
         connection.execute("BEGIN")  # one snapshot and one lock for all requests
         try:
             return [_get(connection, each) for each in requests]
@@ -164,7 +167,7 @@ class SqliteStore(KVStore):
         return SqliteStore, (self._path,)
 
     def _existing(self) -> sqlite3.Connection:
-        if not Path(self._path).is_file():
+        if not os.path.isfile(self._path):
             raise FileNotFoundError(
                 f"there is no KV store at {self._path}: run a job with --store=sqlite:{self._path} "
                 "first, or correct the path"
@@ -235,18 +238,24 @@ def _get(connection: sqlite3.Connection, request: GetRequest) -> list[TimedValue
     return list(map(_timed_value, found))
 
 
-_timed_value = TimedValue._make
+_timed_value = partial(tuple.__new__, TimedValue)
+"""As `TimedValue._make`, without its check of the length: a read makes dozens."""
 
 
 def _select(
     connection: sqlite3.Connection, query: str, dataset: str, asked: tuple[bytes | int, ...]
 ) -> sqlite3.Cursor:
     try:
-        return connection.execute(query.format(table=_table(dataset)), asked)
+        return connection.execute(_of_dataset(query, dataset), asked)
     except sqlite3.OperationalError as error:
         if str(error).startswith("no such table"):
             raise _NoTable(dataset) from None
         raise
+
+
+@lru_cache(maxsize=1024)
+def _of_dataset(query: str, dataset: str) -> str:
+    return query.format(table=_table(dataset))
 
 
 def _table(dataset: str) -> str:
