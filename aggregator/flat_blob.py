@@ -42,9 +42,8 @@ def unpack_table(blob: bytes, version: int, integers: int, values: int) -> BlobT
     Raises:
         ValueError: the blob is of another version, or damaged.
     """
-    found, rows = _HEAD.unpack_from(blob.ljust(_HEAD.size, b"\0"))
-    if found != version:
-        raise ValueError(f"state of version {found}: this code reads version {version}")
+    require_version(blob, version)
+    _, rows = _HEAD.unpack_from(blob.ljust(_HEAD.size, b"\0"))
     try:
         numbers = struct.unpack_from(f"<{integers * rows}q", blob, _HEAD.size)
         lengths_at = _HEAD.size + 8 * len(numbers)
@@ -59,3 +58,10 @@ def unpack_table(blob: bytes, version: int, integers: int, values: int) -> BlobT
         [list(numbers[at * rows : (at + 1) * rows]) for at in range(integers)],
         [parts[at * rows : (at + 1) * rows] for at in range(values)],
     )
+
+
+def require_version(blob: bytes, version: int) -> None:
+    """Raise ValueError if the first byte of a blob is not `version`."""
+    found = blob[0] if blob else 0
+    if found != version:
+        raise ValueError(f"state of version {found}: this code reads version {version}")

@@ -15,20 +15,18 @@ class RepairNote(NamedTuple):
         before: the tile before it was repaired; None if there was none.
         events: the late events that were merged one by one, see `Correction.event`.
         added: the tile of these events alone; None if there are none.
-        late: the tile of the late events that the job keeps in its state; None if there are none.
     """
 
     before: bytes | None
     events: tuple[str, ...] = ()
     added: bytes | None = None
-    late: bytes | None = None
 
     @staticmethod
     def pack(note: "RepairNote | None") -> bytes:
         """As JSON, with bytes in base64; `null` says that the tile is not repaired."""
         if note is None:
             return b"null"
-        tiles = {"before": note.before, "added": note.added, "late": note.late}
+        tiles = {"before": note.before, "added": note.added}
         texts = {name: tile and base64.b64encode(tile).decode() for name, tile in tiles.items()}
         return json.dumps({**texts, "events": note.events}).encode()
 
@@ -38,8 +36,7 @@ class RepairNote(NamedTuple):
         found = blob and json.loads(blob)
         if not found:
             return None
-        before, added, late = (
-            tile and base64.b64decode(tile)
-            for tile in (found["before"], found["added"], found.get("late"))
+        before, added = (
+            tile and base64.b64decode(tile) for tile in (found["before"], found["added"])
         )
-        return RepairNote(before, tuple(found["events"]), added, late)
+        return RepairNote(before, tuple(found["events"]), added)

@@ -182,17 +182,18 @@ class Phase(IntEnum):
 
     OPEN = 0  # the watermark has not passed the tile's end; a write holds all events so far
     CLOSED = 1  # the watermark has, but not the allowed lateness; a write holds all events so far
-    CLOSED_FOR_GOOD = 2  # the lateness is over, too; a write holds the events since then
-    EXPIRED = 3  # the job no longer keeps state of the tile; a write holds one event
+    CLOSED_FOR_GOOD = 2  # the lateness is over, too; a write holds one event
+    EXPIRED = 3  # the job no longer knows of the tile; nothing is written in it
 
 
 class Correction(NamedTuple):
-    """A write of a tile that is not open any more, made for a late event.
+    """A write that corrects a stored tile, made for an event that came after others were stored.
 
     Attributes:
         request: its value holds the events that `phase` says.
-        phase: of the tile when the event came; never `OPEN`.
-        event: the late event, `source@position`, with `#1` and so on for its further rows.
+        phase: `CLOSED_FOR_GOOD` for one late event; `CLOSED` for all events of the tile, and `OPEN`
+            for all of a tile that had late events only before.
+        event: the event, `source@position`, with `#1` and so on for its further rows.
     """
 
     request: PutRequest

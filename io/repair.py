@@ -3,14 +3,14 @@
 A tile takes late events after it has closed; `transforms.tiling.life` draws its life, and
 `Correction.phase` says which events a correction holds:
 
+    OPEN             all events of a tile that had late ones only: the correction replaces the
+                     stored tile, for which these were merged one by one
     CLOSED           all events of the tile: the correction replaces the stored tile
-    CLOSED_FOR_GOOD  the late events since then: they are merged into the stored tile
-    EXPIRED          one late event: it is merged into the stored tile; so is a dead letter's event
+    CLOSED_FOR_GOOD  one event: it is merged into the stored tile; so is a dead letter's event
 
-A bundle that failed is done again, so a correction may come twice, or come when the job has just
-written an older tile over the corrected one. A merge must not count an event twice then. So a
-`RepairNote` beside the tile keeps the tile as it was before it was repaired, and the repaired tile
-is always made anew from that.
+A bundle that failed is done again, so a correction may come twice. A merge must not count an event
+twice then. So a `RepairNote` beside the tile keeps the tile as it was before it was repaired and
+the names of the events that were merged, and the repaired tile is always made anew from that.
 
 Notes are written before their tiles: wherever a write is cut short, doing it again gives the same
 tile.
@@ -53,8 +53,8 @@ class StoredTile:
         value = correction.request.value_bytes
         if correction.phase is Phase.CLOSED:
             self.tile, self.note = value, None
-        elif correction.phase is Phase.CLOSED_FOR_GOOD:
-            self._repair((self._valid_note() or RepairNote(self.tile))._replace(late=value))
+        elif correction.phase is Phase.OPEN:
+            self._repair(RepairNote(value))
         else:
             self._add_event(correction.event, value)
 
@@ -78,10 +78,7 @@ class StoredTile:
     def is_closed(self) -> bool:
         """Whether the job's closing tile, or a newer one, is in what is stored."""
         before = self.note.before if self.note else self.tile
-        # Notes of earlier versions may have nothing but `before`, and late events in the tile.
-        is_old = self.note is not None and self.note == RepairNote(self.note.before)
-        complete = self._is_complete(self.tile) or self._is_complete(before)
-        return self.corrected or is_old or complete
+        return self.corrected or self._is_complete(self.tile) or self._is_complete(before)
 
     def _is_complete(self, tile: bytes | None) -> bool:
         return tile is not None and self.plan.tiles.decode(tile)[1]
@@ -92,7 +89,7 @@ class StoredTile:
 
     def _add_event(self, event: str, value: bytes) -> None:
         note = self._valid_note()
-        if note is None or (note.added is None and note.late is None):
+        if note is None or note.added is None:
             note = RepairNote(self.tile)
         if event not in note.events:
             added = self._merged(note.added, value)
@@ -101,10 +98,9 @@ class StoredTile:
 
     def _repair(self, note: RepairNote) -> None:
         """Make the tile anew, of what the note holds."""
-        tile = note.before
-        for part in (note.late, note.added):
-            tile = tile if part is None else self._merged(tile, part)
-        self.tile, self.note = tile, note
+        added = note.added
+        self.tile = note.before if added is None else self._merged(note.before, added)
+        self.note = note
 
     def _merged(self, tile: bytes | None, value: bytes) -> bytes:
         if tile is None:

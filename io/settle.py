@@ -3,8 +3,8 @@
 A job writes an open tile again and again, and once more when it closes. So of the failed writes of
 an open tile, the closing one alone must be made up for; it is older than every correction. Of the
 corrections, one of a single event is merged unless the event is in the tile. The others hold all
-late events up to then: the last one of them is written if the store has none of its kind. If the
-store has one, nobody can tell which is newer, and the letter remains.
+events up to then: the last one of them is written if the store has no late events of the tile. If
+the store has some, nobody can tell which is newer, and the letter remains.
 """
 
 from chronon_beam.aggregator.plan import Plan
@@ -61,29 +61,33 @@ def _told(
     stored: dict[GetRequest, StoredTile],
     added: set[GetRequest],
 ) -> list[str | None]:
-    """What becomes of each write; changes `stored`: closing tiles, then the last of a kind."""
+    """What becomes of each write; changes `stored`: by kind, and of a kind the last one first."""
     told: dict[int, str | None] = {}
-    of_kind: dict[tuple[GetRequest, Phase], str | None] = {}
-    for index in sorted(range(len(writes)), key=lambda at: (_is_correction(writes[at]), -at)):
+    whole: dict[GetRequest, str | None] = {}
+    for index in sorted(range(len(writes)), key=lambda at: (_rank(writes[at]), -at)):
         write, place = writes[index], places[index]
         if place in added:
             told[index] = ADDED_TILE
         elif isinstance(write, PutRequest):
             told[index] = _settle_open(stored[place], write)
-        elif write.phase is Phase.EXPIRED:
+        elif write.phase is Phase.OPEN:
+            told[index] = _settle_open(stored[place], write.request)
+        elif write.phase is Phase.CLOSED_FOR_GOOD:
             told[index] = _corrected(stored[place], write)
         else:
-            kind = place, write.phase
-            if kind not in of_kind:
-                of_kind[kind] = _settle_late(stored[place], write)
-            told[index] = of_kind[kind]
+            if place not in whole:
+                whole[place] = _settle_closed(stored[place], write)
+            told[index] = whole[place]
     open_ones = [i for i, each in enumerate(writes) if told[i] == OPEN_TILE]
     told |= {i: None for i in open_ones if stored[places[i]].is_closed}
     return [told[index] for index in range(len(writes))]
 
 
-def _is_correction(write: FailedWrite) -> bool:
-    return isinstance(write, Correction)
+def _rank(write: FailedWrite) -> int:
+    """Whole tiles come before the single events that are merged into them."""
+    if isinstance(write, PutRequest):
+        return 0
+    return 2 if write.phase is Phase.CLOSED_FOR_GOOD else 1
 
 
 def _settle_open(tile: StoredTile, request: PutRequest) -> str | None:
@@ -93,14 +97,9 @@ def _settle_open(tile: StoredTile, request: PutRequest) -> str | None:
     return None if tile.is_closed else OPEN_TILE
 
 
-def _settle_late(tile: StoredTile, correction: Correction) -> str | None:
-    value, note = correction.request.value_bytes, tile.note
-    if correction.phase is Phase.CLOSED:
-        is_there, is_known = tile.tile == value, not tile.has_late_events
-    else:
-        late = note.late if note else None
-        is_there, is_known = late == value, late is None
-    return _corrected(tile, correction) if is_there or is_known else UNTOLD
+def _settle_closed(tile: StoredTile, correction: Correction) -> str | None:
+    is_there = correction.request.value_bytes in (tile.tile, tile.note and tile.note.before)
+    return _corrected(tile, correction) if is_there or not tile.has_late_events else UNTOLD
 
 
 def _corrected(tile: StoredTile, correction: Correction) -> str | None:

@@ -164,8 +164,8 @@ class SingleTiles:
             step = self._window(pane.start_ms).receive(batch, self._cells.get(pane.start_ms), list)
             if step.change is not None:
                 self._cells[pane.start_ms] = step.change.cell
-            if step.tiles is not None and not step.refused:
-                return Result(step.tiles)
+            if step.tiles and not step.refused:
+                return Result(step.tiles[-1])
             reasons += [reason for _, reason in step.refused]
         return Result(None, [dead_row(row, 0, "Tile", reason) for reason in reasons])
 

@@ -16,7 +16,7 @@ from chronon_beam.aggregator.codecs import RecordCodec
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.group_by import MUTATION_TIME
-from chronon_beam.api.records import Correction, Failure, Phase, PutRequest
+from chronon_beam.api.records import Correction, Failure, PutRequest
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row
 from chronon_beam.transforms.stage import PerBatch, Result, outputs_of
 
@@ -34,9 +34,9 @@ def tile_puts(tiles: Tiles, dataset: str) -> list[PutRequest]:
 
 
 def tile_requests(tiles: Tiles, dataset: str) -> list[PutRequest] | list[Correction]:
-    """As `tile_puts`; as Corrections when the tiles are not open any more."""
+    """As `tile_puts`; as Corrections when the tiles name their events."""
     puts = tile_puts(tiles, dataset)
-    if tiles.phase is Phase.OPEN:
+    if not tiles.events:
         return puts
     return list(map(Correction, puts, repeat(tiles.phase), tiles.events))
 

@@ -40,9 +40,9 @@ class Tiles(NamedTuple):
         keys: Avro of the entity's key.
         values: the tile's bytes.
         ts_ms: time of the last event in the tile.
-        phase: of the window when they were made; says which events the values hold.
-        events: the late event that each tile is written for (see `Correction.event`); empty while
-            the window is open.
+        phase: says which events the values hold.
+        events: the event that each tile is written for (see `Correction.event`), if the tiles are
+            corrections of what is stored; else empty.
     """
 
     keys: list[bytes]

@@ -38,13 +38,11 @@ class LateEvents(NamedTuple):
     Attributes:
         before: the feature's IR in words before them; None where there was no tile.
         added: the IR of the events that were merged one by one; None if there are none.
-        late: the IR of the events that the job merged from its state; None if there are none.
         events: the positions of the events that were merged one by one.
     """
 
     before: str | None
     added: str | None
-    late: str | None
     events: tuple[str, ...]
 
 
@@ -312,7 +310,7 @@ def _late_events(evidence: Evidence, feature: Feature, tile: ReadTile) -> LateEv
         ir = plan.tiles.decode(stored)[0][feature.tile_index]
         return words_of(ir, feature.part, plan.inputs[feature.part.input_column])
 
-    return LateEvents(words(note.before), words(note.added), words(note.late), note.events)
+    return LateEvents(words(note.before), words(note.added), note.events)
 
 
 def _as_count(ir: object) -> int:

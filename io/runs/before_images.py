@@ -94,24 +94,26 @@ class AddingWriter:
         correct: Callable[[list[Correction]], list[str | None]],
         corrections: list[Correction],
     ) -> list[str | None]:
-        """Call `correct`, with the tiles of the phase CLOSED merged with their images.
+        """Call `correct`, with whole tiles merged with their images.
 
-        Such a tile holds all events of the run. `correct` itself merges the others, which hold some
-        events, into the tile that is stored.
+        `correct` itself merges the tiles of single events into what is stored, which is written
+        down as their tile's image before.
         """
-        whole = {
-            _tile(each.request): each.request for each in corrections if each.phase is Phase.CLOSED
-        }
-        merged = self._merged_all(whole)
-        failed = {tile: each for tile, each in merged.items() if isinstance(each, str)}
-        fit = [each for each in corrections if _tile(each.request) not in failed]
-        ready = [
-            each._replace(request=merged[_tile(each.request)])
-            if each.phase is Phase.CLOSED
-            else each
-            for each in fit
-        ]
-        reasons = iter(correct(ready))
+        requests = {_tile(each.request): each.request for each in corrections}
+        failed = self._load_images(requests)
+        ready = []
+        for each in corrections:
+            tile = _tile(each.request)
+            if tile not in failed and each.phase is not Phase.CLOSED_FOR_GOOD:
+                merged = self._merged(tile, each.request)
+                if isinstance(merged, str):
+                    failed[tile] = merged
+                else:
+                    ready.append(each._replace(request=merged))
+            elif tile not in failed:
+                ready.append(each)
+        fit = [each for each in ready if _tile(each.request) not in failed]
+        reasons = iter(correct(fit))
         return [failed.get(_tile(each.request)) or next(reasons) for each in corrections]
 
     def _merged_all(

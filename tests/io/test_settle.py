@@ -70,7 +70,6 @@ class Lived(NamedTuple):
 
     opens: list[bool]
     closing: bool
-    lates: list[bool]
     lones: list[bool]
 
 
@@ -78,7 +77,6 @@ lives = st.builds(
     Lived,
     st.lists(st.booleans(), min_size=1, max_size=3),
     st.booleans(),
-    st.lists(st.booleans(), max_size=3),
     st.lists(st.booleans(), max_size=3),
 )
 
@@ -91,13 +89,9 @@ def live(store: Fragile, life: Lived) -> list[FailedWrite]:
     for number, fails in enumerate(life.opens, start=1):
         _write(store, put(tile(opened[:number])), fails, failed)
     _write(store, put(complete(tile(opened))), life.closing, failed)
-    late = [next(events) for _ in life.lates]
-    for number, fails in enumerate(life.lates, start=1):
-        value = put(tile(late[:number]))
-        _write(store, Correction(value, Phase.CLOSED_FOR_GOOD, f"s@{number}"), fails, failed)
     for fails in life.lones:
         event = next(events)
-        lone = Correction(put(tile([event])), Phase.EXPIRED, f"s@{event}")
+        lone = Correction(put(tile([event])), Phase.CLOSED_FOR_GOOD, f"s@{event}")
         _write(store, lone, fails, failed)
     return failed
 
@@ -112,13 +106,7 @@ def _write(store: Fragile, write: FailedWrite, fails: bool, failed: list[FailedW
 
 
 def expected(life: Lived) -> set[int]:
-    """All events; but of late ones those that are known to be newest."""
-    first_late = len(life.opens)
-    first_lone = first_late + len(life.lates)
-    written = [number for number, fails in enumerate(life.lates, start=1) if not fails]
-    late = written[-1] if written else len(life.lates)
-    lones = range(first_lone, first_lone + len(life.lones))
-    return {*range(first_late), *range(first_late, first_late + late), *lones}
+    return set(range(len(life.opens) + len(life.lones)))
 
 
 @given(lives, st.integers(0, 12))
@@ -133,8 +121,7 @@ def test_all_events_are_stored_once_wherever_it_is_cut_short(life: Lived, cells:
     finally:
         Fragile.cells_left = ENOUGH
     reasons = settle(store, PLAN, failed)
-    lates = {isinstance(w, Correction) and w.phase is Phase.CLOSED_FOR_GOOD for w in failed}
-    assert set(reasons) <= ({None, UNTOLD} if True in lates else {None})
+    assert set(reasons) <= {None}
     assert stored(store) == expected(life)
     assert settle(store, PLAN, failed) == reasons
     assert stored(store) == expected(life)
@@ -142,8 +129,6 @@ def test_all_events_are_stored_once_wherever_it_is_cut_short(life: Lived, cells:
 
 @given(lives, st.sampled_from([[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]]))
 def test_letters_may_be_settled_in_parts_and_in_any_order(life: Lived, order: list[int]) -> None:
-    """But for late events that the job keeps, of which the last letter must be known."""
-    life = life._replace(lates=[False] * len(life.lates))
     store = Fragile(f"settle-{next(_names)}")
     failed = live(store, life)
     for part in order:
@@ -165,6 +150,28 @@ def test_an_open_tile_waits_for_its_job_and_is_never_written_over_a_newer_one() 
     assert stored(store) == {0, 1, 2}
 
 
+def test_the_last_whole_tile_of_a_closed_window_is_written_before_single_events() -> None:
+    store = Fragile(f"settle-{next(_names)}")
+    store.multi_put([put(complete(tile([0])))])
+    whole = [Correction(put(tile(range(number))), Phase.CLOSED, f"s@{number}") for number in (2, 3)]
+    lone = Correction(put(tile([3])), Phase.CLOSED_FOR_GOOD, "s@3")
+    for _ in range(2):
+        assert settle(store, PLAN, [*whole, lone]) == [None] * 3
+        assert stored(store) == {0, 1, 2, 3}
+
+
+def test_a_whole_tile_remains_a_letter_if_the_store_has_events_that_may_not_be_in_it() -> None:
+    store = Fragile(f"settle-{next(_names)}")
+    store.multi_put([put(complete(tile([0])))])
+    corrections = [
+        Correction(put(tile([0, 1])), Phase.CLOSED, "s@1"),
+        Correction(put(tile([2])), Phase.CLOSED_FOR_GOOD, "s@2"),
+    ]
+    assert correct(store, PLAN, corrections[1:]) == [None]
+    assert settle(store, PLAN, corrections) == [UNTOLD, None]
+    assert stored(store) == {0, 2}
+
+
 def test_a_part_of_a_tile_is_left_alone() -> None:
     store = Fragile(f"settle-{next(_names)}")
     image = put(BeforeImage("run", tile([5])).pack())
@@ -183,7 +190,7 @@ def test_rows_are_written_under_their_own_identities() -> None:
     assert len(store.multi_get([GetRequest(KEY, "D", 7, 8, 0)])[0]) == 3
 
 
-@pytest.mark.parametrize("phase", [None, Phase.CLOSED, Phase.EXPIRED])
+@pytest.mark.parametrize("phase", [None, *Phase])
 def test_a_letter_holds_the_whole_write(phase: Phase | None) -> None:
     request = put(tile([1]))
     write = request if phase is None else Correction(request, phase, "s@1")

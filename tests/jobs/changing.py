@@ -16,7 +16,7 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.aggregator.sawtooth import WindowedRows
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.group_by import GroupBy
-from chronon_beam.api.records import Correction
+from chronon_beam.api.records import Correction, Phase
 from chronon_beam.fetcher.changes import Stays, save
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load
@@ -27,6 +27,7 @@ from chronon_beam.transforms.keyed_rows import INPUTS_FROM
 from chronon_beam.transforms.rows import Rows
 from chronon_beam.transforms.tiling.life import Life
 from chronon_beam.transforms.tiling.shards import ShardBatch, Splitter
+from chronon_beam.transforms.tiling.state import CellValue
 from chronon_beam.transforms.tiling.window_tiles import Effects, WindowTiles
 
 GOES_ON = Stays(state=True, query=True)
@@ -38,13 +39,19 @@ Place = tuple[int, int, int]
 
 @dataclass
 class ChangingJob:
-    """A tiled job with its state and its store; `change` starts it anew with another GroupBy."""
+    """A tiled job with its state and its store; `change` starts it anew with another GroupBy.
+
+    Attributes:
+        late: by window and position of an event, whether the event is late. Its log decides that,
+            so an event that is read again is late again.
+    """
 
     store: KVStore
     chance: random.Random
     layout: str = "tumbling"
     states: dict[Place, State] = field(default_factory=dict)
     expired: set[Place] = field(default_factory=set)
+    late: dict[tuple[Place, int], bool] = field(default_factory=dict)
 
     def change(self, group_by: GroupBy, types: Any) -> None:
         """Go on with another GroupBy; raises GroupByError if that is refused."""
@@ -71,8 +78,9 @@ class ChangingJob:
                     self._receive(spec, (spec.size_ms, pane.shard, start_ms), batch)
 
     def _receive(self, spec: TileSpec, place: Place, batch: ShardBatch) -> None:
-        if place in self.expired:
-            batch = batch._replace(promised_ms=[LATE_MS] * len(batch.rows))
+        late = [self._is_late(place, row[2]) for row in batch.rows]
+        if any(late):
+            batch = batch._replace(promised_ms=[LATE_MS if each else 0 for each in late])
         for _ in range(self.chance.choice([1, 1, 2])):  # a bundle that failed is done again
             before = deepcopy(self.states.setdefault(place, State()))
             tiles = self._tiles(spec, place)
@@ -82,6 +90,13 @@ class ChangingJob:
             state.take(effects.change)
             done, self.states[place] = self.states[place], before
         self.states[place] = done
+
+    def _is_late(self, place: Place, position: int) -> bool:
+        """Always so when the window has closed; else sometimes, when the watermark lags behind."""
+        cell = self.states.get(place, State()).cell.read()
+        closed = cell is not None and CellValue.unpack(cell).phase is Phase.CLOSED_FOR_GOOD
+        is_late = closed or place in self.expired or self.chance.random() < 0.2
+        return self.late.setdefault((place, position), is_late)
 
     def end_phase(self) -> None:
         """The watermark passes the end of the phase of some windows."""
@@ -104,13 +119,12 @@ class ChangingJob:
         return self._caches.setdefault(place, WindowTiles(rows, self.plan.tiles, life))
 
     def _write(self, effects: Effects) -> None:
-        if effects.tiles is None:
-            return
-        requests = tile_requests(effects.tiles, self.plan.group_by.streaming_dataset)
-        if isinstance(requests[0], Correction):
-            assert not any(correct(self.store, self.plan, requests))
-        else:
-            assert not any(self.store.multi_put(requests))
+        for tiles in effects.tiles:
+            requests = tile_requests(tiles, self.plan.group_by.streaming_dataset)
+            if isinstance(requests[0], Correction):
+                assert not any(correct(self.store, self.plan, requests))
+            else:
+                assert not any(self.store.multi_put(requests))
 
 
 def features_of(

@@ -93,7 +93,7 @@ CRASHES = st.lists(st.builds(Crash, st.integers(0, 12), st.integers(0, 5)), max_
 LATENESS = st.sampled_from([0, 120_000])
 
 
-@settings(max_examples=150)
+@settings(max_examples=200)
 @given(logs(), LATENESS, CRASHES, st.integers())
 def test_each_event_is_in_its_tile_once_whatever_the_borders(
     log: list[Event], lateness_ms: int, crashes: list[Crash], seed: int
@@ -103,7 +103,7 @@ def test_each_event_is_in_its_tile_once_whatever_the_borders(
     assert stored(reading) == brute_force(log)
 
 
-@settings(max_examples=150)
+@settings(max_examples=200)
 @given(logs(), LATENESS, CRASHES, st.integers())
 def test_each_event_is_in_its_tile_or_a_dead_letter_as_the_log_says(
     log: list[Event], lateness_ms: int, crashes: list[Crash], seed: int

@@ -95,7 +95,8 @@ class TiledJob:
                 ShardBatch.unpack(blob), state.cell.read(), state.log.read
             )
             # A write may be repeated, and must then change nothing.
-            self.store.put(tile_puts(step.tiles, "X"))
+            (tiles,) = step.tiles
+            self.store.put(tile_puts(tiles, "X"))
             if attempt == 0 and failing:
                 continue
             state.take(step.change)

@@ -5,16 +5,17 @@ the newest tile counts. The *cell* says the phase, and which batch wrote last.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple, Protocol
 
-from chronon_beam.aggregator.flat_blob import pack_table, unpack_table
+from chronon_beam.aggregator.flat_blob import pack_table, require_version, unpack_table
 from chronon_beam.api.records import Phase
 
-VERSION = 3
+VERSION = 4
 TOKEN_BYTES = 12
 FINGERPRINT_BYTES = 8
 _CELL = struct.Struct(f"<BBB{TOKEN_BYTES}s")
+_INDEX_BYTES = 4
 
 
 class LogState(Protocol):
@@ -85,16 +86,40 @@ class TileColumns(NamedTuple):
     values: list[bytes]
     ts_ms: list[int]
 
-    def pack(self, fingerprint: bytes) -> bytes:
-        """As a blob of the log; `fingerprint` tells what columns the tiles have."""
-        return pack_table(VERSION, [self.ts_ms], [self.keys, self.values]) + fingerprint
+
+class LogBlob(NamedTuple):
+    """What a blob of the log holds.
+
+    Attributes:
+        columns: the tiles.
+        fingerprint: tells what columns the tiles have.
+        late_only: keys, among those of the tiles, all of whose events are late.
+    """
+
+    columns: TileColumns
+    fingerprint: bytes
+    late_only: Collection[bytes] = ()
+
+    def pack(self) -> bytes:
+        """A table of the tiles, the fingerprint, the indices of `late_only`, their number."""
+        keys, values, ts_ms = self.columns
+        late: list[int] = []
+        if self.late_only:  # rarely
+            late = [at for at, key in enumerate(keys) if key in self.late_only]
+        trailer = struct.pack(f"<{len(late) + 1}I", *late, len(late))
+        return pack_table(VERSION, [ts_ms], [keys, values]) + self.fingerprint + trailer
 
     @staticmethod
-    def unpack(blob: bytes) -> "tuple[TileColumns, bytes]":
-        """What `pack` was given; raises ValueError for a blob of another version."""
-        table, fingerprint = blob[:-FINGERPRINT_BYTES], blob[-FINGERPRINT_BYTES:]
-        (ts_ms,), (keys, values) = unpack_table(table, VERSION, integers=1, values=2)
-        return TileColumns(keys, values, ts_ms), fingerprint
+    def unpack(blob: bytes) -> "LogBlob":
+        """The blob that `pack` made; raises ValueError for one of another version, or damaged."""
+        require_version(blob, VERSION)
+        number = int.from_bytes(blob[-_INDEX_BYTES:], "little")
+        late_at = len(blob) - (number + 1) * _INDEX_BYTES
+        table_end = max(0, late_at - FINGERPRINT_BYTES)
+        (ts_ms,), (keys, values) = unpack_table(blob[:table_end], VERSION, integers=1, values=2)
+        late = struct.unpack_from(f"<{number}I", blob, late_at)
+        columns = TileColumns(keys, values, ts_ms)
+        return LogBlob(columns, blob[table_end:late_at], [keys[at] for at in late])
 
 
 class StateChange(NamedTuple):

@@ -126,9 +126,9 @@ class EveryEventFn(beam.DoFn):
     def _outputs(self, effects: Effects, window: IntervalWindow, source: str = "") -> Iterator[Any]:
         self._count(Metric.LATE, effects.late)
         self._count_dead([row[1] for row, _ in effects.refused], window)
-        if effects.tiles is not None:
-            self._count(Metric.TILES, len(effects.tiles.keys))
-            yield effects.tiles
+        for tiles in effects.tiles:
+            self._count(Metric.TILES, len(tiles.keys))
+            yield tiles
         for row, reason in effects.refused:
             yield TaggedOutput(REFUSED, self._failure(source, row, reason))
 

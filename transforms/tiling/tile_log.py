@@ -14,7 +14,7 @@ from typing import NamedTuple
 from chronon_beam.aggregator.codecs import TileCodec, complete
 from chronon_beam.aggregator.row import Accumulator, RowAggregator
 from chronon_beam.transforms.keyed_rows import KeyedRow
-from chronon_beam.transforms.tiling.state import TileColumns
+from chronon_beam.transforms.tiling.state import LogBlob, TileColumns
 
 _SNAPSHOT_SLACK = 1000
 """How many tiles the log may hold beyond twice the live ones before a snapshot replaces it."""
@@ -41,6 +41,10 @@ class _Entry:
 class TileLog:
     """The tiles of one (shard, window), by key.
 
+    Attributes:
+        late_only: the keys of the tiles that have late events only. Until an event in time comes,
+            `flush` and `complete` leave these tiles out; see `tiling.life`.
+
     `load` comes first; `commit` or `discard` comes last, and says what the log becomes.
     """
 
@@ -54,6 +58,7 @@ class TileLog:
         self._tiles: dict[bytes, _Entry] = {}
         self._changed: dict[bytes, None] = {}
         self._unflushed: dict[bytes, None] = {}
+        self.late_only: frozenset[bytes] = frozenset()
         self._logged = self._log_bytes = 0
 
     @property
@@ -86,13 +91,15 @@ class TileLog:
 
     def _replay(self, blobs: Iterable[bytes]) -> None:
         for blob in blobs:
-            (keys, values, ts_ms), fingerprint = TileColumns.unpack(blob)
+            (keys, values, ts_ms), fingerprint, late_only = LogBlob.unpack(blob)
             # One codec has encoded all tiles of a blob.
             self._codec.require_known(values[0], fingerprint)
             self._logged += len(keys)
             self._log_bytes += len(blob)
             entries = map(_Entry, [None] * len(keys), ts_ms, self._codec.upgraded(values))
             self._tiles.update(zip(keys, entries, strict=True))
+            if late_only or self.late_only:
+                self.late_only = self.late_only.difference(keys).union(late_only)
 
     def refusal(self, row: KeyedRow) -> str | None:
         """Why a row cannot be added to its tile as it is now, or None when it can."""
@@ -101,13 +108,13 @@ class TileLog:
             return self._rows.refusal(self._rows.zero(), row)
         return self._rows.refusal(entry.accumulator or self._revive(entry), row)
 
-    def add_each(self, rows: Iterable[KeyedRow]) -> TileColumns:
-        """Add rows; gives the tile as it is after each row."""
+    def add_each(self, rows: Iterable[KeyedRow], late: bool = False) -> TileColumns:
+        """Add rows, all late or all in time; gives the tile as it is after each row."""
         tiles, update, encode = self._tiles, self._rows.update, self._codec.encode
         values = []
         for row in rows:
             key, ts_ms = row[0], row[1]
-            entry = tiles.get(key) or self._entry(key)
+            entry = tiles.get(key) or self._entry(key, late)
             accumulator = entry.accumulator
             if accumulator is None:
                 accumulator = self._revive(entry)
@@ -116,26 +123,39 @@ class TileLog:
             entry.value = value = encode(accumulator)
             values.append(value)
         keys = [row[0] for row in rows]
-        self._changed.update(dict.fromkeys(keys))
+        self._note_changed(dict.fromkeys(keys), late)
         return TileColumns(keys, values, [row[1] for row in rows])
 
-    def add(self, rows: Iterable[KeyedRow]) -> None:
-        """Add rows; their tiles are due at the next `flush`."""
+    def add(self, rows: Iterable[KeyedRow], late: bool = False) -> Collection[bytes]:
+        """Add rows, all late or all in time; gives their keys, each once.
+
+        The tiles are due at the next `flush`.
+        """
+        keys: dict[bytes, None] = {}
         for row in rows:
-            entry = self._tiles.get(row[0]) or self._entry(row[0])
+            entry = self._tiles.get(row[0]) or self._entry(row[0], late)
             accumulator = entry.accumulator
             if accumulator is None:
                 accumulator = self._revive(entry)
             self._rows.update(accumulator, row, row[1])
             entry.ts_ms = row[1]
-            self._changed[row[0]] = None
-        for key in self._changed:
+            keys[row[0]] = None
+        for key in keys:
             entry = self._tiles[key]
             assert entry.accumulator is not None
             entry.value = self._codec.encode(entry.accumulator)
-        self._unflushed.update(self._changed)
+        self._note_changed(keys, late)
+        self._unflushed.update(keys)
+        return keys
 
-    def _entry(self, key: bytes) -> _Entry:
+    def _note_changed(self, keys: dict[bytes, None], late: bool) -> None:
+        self._changed.update(keys)
+        if self.late_only and not late:
+            self.late_only = self.late_only.difference(keys)
+
+    def _entry(self, key: bytes, late: bool) -> _Entry:
+        if late:
+            self.late_only = self.late_only.union([key])
         entry = self._tiles[key] = _Entry(self._rows.zero(), 0, b"")
         return entry
 
@@ -146,19 +166,19 @@ class TileLog:
     def flush(self) -> TileColumns:
         """The tiles that changed since the last flush, each once."""
         due, self._unflushed = self._unflushed, {}
-        return self._columns(due)
-
-    def changed(self) -> TileColumns:
-        """The tiles that changed since the last `commit`, each once."""
-        return self._columns(self._changed)
+        return self.tiles(self._in_time(due))
 
     def complete(self) -> TileColumns:
         """All tiles with isComplete; none is due at a `flush` any more."""
         self._unflushed = {}
-        columns = self._columns(self._tiles)
+        columns = self.tiles(self._in_time(self._tiles))
         return columns._replace(values=[complete(value) for value in columns.values])
 
-    def _columns(self, keys: Collection[bytes]) -> TileColumns:
+    def _in_time(self, keys: Collection[bytes]) -> Collection[bytes]:
+        return [key for key in keys if key not in self.late_only] if self.late_only else keys
+
+    def tiles(self, keys: Collection[bytes]) -> TileColumns:
+        """The tiles of these keys."""
         entries = [self._tiles[key] for key in keys]
         return TileColumns(
             list(keys), [entry.value for entry in entries], [entry.ts_ms for entry in entries]
@@ -172,10 +192,13 @@ class TileLog:
         replaces = self._logged + len(self._changed) > 2 * len(self._tiles) + _SNAPSHOT_SLACK
         keys = self._tiles if replaces else self._changed
         self._logged = len(keys) + (0 if replaces else self._logged)
-        blob = self._columns(keys).pack(self._codec.fingerprint) if keys else None
+        blob = self._blob(keys) if keys else None
         self._log_bytes = len(blob or b"") + (0 if replaces else self._log_bytes)
         self._changed, self._token = {}, token
         return blob, replaces
+
+    def _blob(self, keys: Collection[bytes]) -> bytes:
+        return LogBlob(self.tiles(keys), self._codec.fingerprint, self.late_only).pack()
 
     def discard(self, token: bytes) -> None:
         """Let go of all tiles; the log is to be cleared. The cache carries `token` from here on."""

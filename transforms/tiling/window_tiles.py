@@ -7,8 +7,9 @@ write to the store, what the state becomes, and which timers to set.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from chronon_beam.aggregator.codecs import TileCodec
@@ -27,7 +28,7 @@ class Effects(NamedTuple):
 
     Attributes:
         change: what the state becomes; None leaves it as it is.
-        tiles: to be written; None for nothing.
+        tiles: to be written, in this order.
         refused: the rows that their tiles cannot take, each with the reason.
         late: how many rows were late.
         ends_at_ms: the watermark at which the phase ends, to set the timer for; None leaves it.
@@ -35,7 +36,7 @@ class Effects(NamedTuple):
     """
 
     change: StateChange | None = None
-    tiles: Tiles | None = None
+    tiles: tuple[Tiles, ...] = ()
     refused: Sequence[tuple[KeyedRow, str]] = ()
     late: int = 0
     ends_at_ms: int | None = None
@@ -75,14 +76,8 @@ class WindowTiles:
 
     def receive(self, batch: ShardBatch, cell: bytes | None, read_log: ReadLog) -> Effects:
         """Take the rows of a batch."""
-        late = [self._life.is_late(promised_ms) for promised_ms in batch.promised_ms]
         is_new = not self._load(cell, read_log)
-        if is_new:
-            self._phase = self._life.first_phase(late=bool(late) and late[0])
-        if self._phase is Phase.EXPIRED:
-            effects = Effects(tiles=self._lone_tiles(batch), late=len(batch.rows))
-        else:
-            effects = self._add(batch, late)
+        effects = self._add(batch)
         sets_flush = self._set_flush()
         return effects._replace(
             change=self._commit(),
@@ -95,7 +90,7 @@ class WindowTiles:
         if not self._load(cell, read_log):
             return NOTHING
         ended, self._phase = self._phase, self._life.next_phase(self._phase)
-        tiles = None
+        tiles: tuple[Tiles, ...] = ()
         if ended is Phase.OPEN:
             tiles = self._to_write(self._log.complete(), Phase.OPEN)
             self._flush_is_set = False
@@ -123,52 +118,83 @@ class WindowTiles:
         self._log.load(found.token, read_log, all_due=found.flush_is_set)
         return True
 
-    def _add(self, batch: ShardBatch, late: list[bool]) -> Effects:
+    def _add(self, batch: ShardBatch) -> Effects:
         """Add rows to their tiles, but for those that do not fit."""
-        fitting = FittingRows(batch.rows, self._log)
-        rows = fitting if self._rows.may_refuse else batch.rows
-        if self._phase is Phase.OPEN:
-            tiles = self._open_tiles(rows)
+        tiles: list[Tiles] = []
+        refused: list[tuple[KeyedRow, str]] = []
+        late = 0
+        for are_late, rows in self._parts(batch):
+            fitting = FittingRows(rows, self._log)
+            taken = fitting if self._rows.may_refuse else rows
+            add = self._add_late if are_late else self._add_in_time
+            tiles += add(taken, batch.source)
+            refused += fitting.refused
+            late += (len(rows) - len(fitting.refused)) * are_late
+        return Effects(tiles=tuple(tiles), refused=refused, late=late)
+
+    def _parts(self, batch: ShardBatch) -> Iterable[tuple[bool, list[KeyedRow]]]:
+        """The rows in their order, in parts that are late or in time as a whole."""
+        if self._phase is Phase.CLOSED_FOR_GOOD or not batch.promised_ms:
+            return [(self._phase is Phase.CLOSED_FOR_GOOD, batch.rows)]
+        pairs = zip(map(self._life.is_late, batch.promised_ms), batch.rows, strict=True)
+        groups = groupby(pairs, key=itemgetter(0))
+        return ((are_late, [row for _, row in part]) for are_late, part in groups)
+
+    def _add_in_time(self, rows: Iterable[KeyedRow], source: str) -> tuple[Tiles, ...]:
+        """The tiles after each row, unless buffered; and those that replace what is stored."""
+        late_only, written = self._log.late_only, ()
+        if self._phase is Phase.OPEN and not self._buffered:
+            written = self._to_write(self._log.add_each(rows), Phase.OPEN)
+            changed = ()
         else:
-            tiles = self._late_tiles(rows, batch.source)
-        refused = fitting.refused
-        return Effects(tiles=tiles, refused=refused, late=self._late_number(batch, late, refused))
+            changed = self._log.add(rows)
+        # Late events of a tile are in the store by name, until its first event in time.
+        is_closed = self._phase is Phase.CLOSED
+        return written + self._replacing(
+            changed if is_closed else late_only - self._log.late_only, rows, source
+        )
 
-    def _late_number(
-        self, batch: ShardBatch, late: list[bool], refused: Sequence[tuple[KeyedRow, str]]
-    ) -> int:
-        """How many late rows were added."""
-        if self._phase is Phase.CLOSED_FOR_GOOD:
-            return len(batch.rows) - len(refused)
-        unfit = {id(row) for row, _ in refused}
-        pairs = zip(batch.rows, late or repeat(False), strict=False)
-        return sum(is_late and id(row) not in unfit for row, is_late in pairs)
-
-    def _open_tiles(self, rows: Iterable[KeyedRow]) -> Tiles | None:
-        """The tiles after each row; None while they wait for `flush`."""
-        if not self._buffered:
-            return self._to_write(self._log.add_each(rows), Phase.OPEN)
-        self._log.add(rows)
-        return None
-
-    def _late_tiles(self, rows: Iterable[KeyedRow], source: str) -> Tiles | None:
-        """The tiles that have changed, each once, for the last of its events."""
-        self._log.add(rows)
+    def _replacing(
+        self, keys: Collection[bytes], rows: Iterable[KeyedRow], source: str
+    ) -> tuple[Tiles, ...]:
+        """Whole tiles as corrections, each for the last of its events."""
+        if not keys:
+            return ()
         last = {row[0]: event_name(source, row[2]) for row in rows}
-        changed = self._log.changed()
-        return self._to_write(changed, self._phase, [last[key] for key in changed.keys])
+        return self._to_write(self._log.tiles(keys), self._phase, [last[key] for key in keys])
 
-    def _lone_tiles(self, batch: ShardBatch) -> Tiles | None:
-        """A tile of its own for each row."""
-        rows, seen = batch.rows, Counter[tuple[bytes, int]]()
-        events = []
-        for key, _, position, *_ in rows:
+    def _add_late(self, rows: Iterable[KeyedRow], source: str) -> tuple[Tiles, ...]:
+        """The tiles after each row, if they have events in time; of any other row its own tile."""
+        whole: tuple[Tiles, ...] = ()
+        if self._phase is Phase.OPEN and not self._buffered:
+            whole = self._to_write(
+                self._of_keys_in_time(self._log.add_each(rows, True)), Phase.OPEN
+            )
+        elif self._phase is not Phase.CLOSED_FOR_GOOD:
+            self._log.add(rows, late=True)
+        return whole + self._lone_tiles(list(rows), source)
+
+    def _of_keys_in_time(self, columns: TileColumns) -> TileColumns:
+        late_only = self._log.late_only
+        kept = [each for each in zip(*columns, strict=True) if each[0] not in late_only]
+        return TileColumns(*map(list, zip(*kept, strict=True))) if kept else TileColumns([], [], [])
+
+    def _lone_tiles(self, rows: list[KeyedRow], source: str) -> tuple[Tiles, ...]:
+        """A tile of its own for each row, but for rows that are in a whole tile."""
+        seen = Counter[tuple[bytes, int]]()
+        columns, events = TileColumns([], [], []), list[str]()
+        for row in rows:
+            key, ts_ms, position, *_ = row
             # Rows of one event come together, so their order tells them apart.
-            events.append(event_name(batch.source, position, seen[key, position]))
+            name = event_name(source, position, seen[key, position])
             seen[key, position] += 1
-        values = [self._lone_tile(row) for row in rows]
-        columns = TileColumns([row[0] for row in rows], values, [row[1] for row in rows])
-        return self._to_write(columns, Phase.EXPIRED, events)
+            if self._phase is Phase.OPEN and key not in self._log.late_only:
+                continue
+            events.append(name)
+            columns.keys.append(key)
+            columns.values.append(self._lone_tile(row))
+            columns.ts_ms.append(ts_ms)
+        return self._to_write(columns, Phase.CLOSED_FOR_GOOD, events)
 
     def _lone_tile(self, row: KeyedRow) -> bytes:
         accumulator = self._rows.zero()
@@ -177,11 +203,11 @@ class WindowTiles:
 
     def _to_write(
         self, columns: TileColumns, phase: Phase, events: Sequence[str] = ()
-    ) -> Tiles | None:
+    ) -> tuple[Tiles, ...]:
         if not columns.keys:
-            return None
+            return ()
         size_ms = self._life.end_ms - self._life.start_ms
-        return Tiles(*columns, self._life.start_ms, size_ms, phase, events)
+        return (Tiles(*columns, self._life.start_ms, size_ms, phase, events),)
 
     def _set_flush(self) -> bool:
         """Whether the flush timer has to be set, which it is from here on."""
@@ -196,7 +222,7 @@ class WindowTiles:
         return StateChange(blob, replaces, self._cell(token))
 
     def _discard(self) -> StateChange:
-        """Let go of all tiles, which are in the store: what comes from here on is added apart."""
+        """Let go of all tiles, which are in the store: later events are merged into them there."""
         token = os.urandom(TOKEN_BYTES)
         self._log.discard(token)
         return StateChange(None, True, self._cell(token))

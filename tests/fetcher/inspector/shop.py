@@ -213,5 +213,5 @@ def _correct(written: Written, ts_ms: int) -> None:
     start_ms = floor_to(ts_ms, FIVE_MINUTES_MS)
     dataset, key = plan.group_by.streaming_dataset, plan.keys.encode([MARKUP])
     put = PutRequest(key, plan.tiles.encode(tile), dataset, ts_ms, start_ms, FIVE_MINUTES_MS)
-    late = Correction(put, Phase.EXPIRED, LATE_EVENT)
+    late = Correction(put, Phase.CLOSED_FOR_GOOD, LATE_EVENT)
     assert correct(written.store, plan, [late]) == [None]

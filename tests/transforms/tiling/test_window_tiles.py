@@ -20,7 +20,7 @@ from chronon_beam.api.records import Phase
 from chronon_beam.transforms.keyed_rows import INPUTS_FROM
 from chronon_beam.transforms.tiling.life import KEPT_MS, Life
 from chronon_beam.transforms.tiling.shards import ShardBatch
-from chronon_beam.transforms.tiling.state import TileColumns
+from chronon_beam.transforms.tiling.state import LogBlob
 from chronon_beam.transforms.tiling.window_tiles import NOTHING, Effects, WindowTiles
 
 WINDOWS = windows("6h")
@@ -83,7 +83,7 @@ class Window:
         return [
             sums(value)
             for blob in self.state.log.read()
-            for value in TileColumns.unpack(blob)[0].values
+            for value in LogBlob.unpack(blob).columns.values
         ]
 
 
@@ -91,16 +91,23 @@ def sums(tile: bytes) -> float:
     return PLAN.tiles.decode(tile)[0][1]
 
 
-def written(effects: Effects) -> tuple[Phase, list[float], list[str]] | None:
-    """What is written: phase, sums and late events."""
-    if effects.tiles is None:
-        return None
-    return effects.tiles.phase, list(map(sums, effects.tiles.values)), list(effects.tiles.events)
+Write = tuple[Phase, list[float], list[str]]
+
+
+def all_written(effects: Effects) -> list[Write]:
+    """What is written, in its order: phase, sums and events."""
+    return [(each.phase, list(map(sums, each.values)), list(each.events)) for each in effects.tiles]
+
+
+def written(effects: Effects) -> Write | None:
+    """The only tiles that are written; None for none."""
+    found = all_written(effects)
+    assert len(found) <= 1
+    return found[0] if found else None
 
 
 def is_complete(effects: Effects) -> list[bool]:
-    assert effects.tiles is not None
-    return [PLAN.tiles.decode(value)[1] for value in effects.tiles.values]
+    return [PLAN.tiles.decode(value)[1] for each in effects.tiles for value in each.values]
 
 
 def test_open_and_closed_windows_write_whole_tiles_and_one_of_them_is_complete() -> None:
@@ -118,7 +125,7 @@ def test_open_and_closed_windows_write_whole_tiles_and_one_of_them_is_complete()
     assert (in_time.late, in_time.ends_at_ms) == (0, None)
 
 
-def test_after_a_window_has_closed_for_good_its_late_events_are_kept_apart() -> None:
+def test_after_a_window_has_closed_for_good_each_event_is_a_tile_of_its_own() -> None:
     window = Window()
     window.event(1, 1.0)
     window.end_phase()
@@ -127,48 +134,65 @@ def test_after_a_window_has_closed_for_good_its_late_events_are_kept_apart() -> 
     assert let_go.ends_at_ms == END_MS + LATENESS_MS + KEPT_MS
     late = window.event(4, 8.0, promised_ms=LATE_MS)
     assert written(late) == (Phase.CLOSED_FOR_GOOD, [8.0], ["topic/0@4"])
-    assert written(window.event(5, 16.0, promised_ms=LATE_MS))[1] == [24.0]
-    assert (late.late, window.tiles_in_log()) == (1, [8.0, 24.0])
-
-
-def test_late_events_of_an_expired_window_are_tiles_of_their_own() -> None:
-    window = Window()
-    window.event(1, 1.0)
-    for _ in range(3):
-        expired = window.end_phase()
+    assert written(window.event(5, 16.0)) == (Phase.CLOSED_FOR_GOOD, [16.0], ["topic/0@5"])
+    assert (late.late, window.tiles_in_log()) == (1, [])
+    expired = window.end_phase()
     assert expired.ends_at_ms is None
     assert (window.state.cell.read(), window.state.log.read()) == (None, [])
+
+
+def test_late_events_of_a_new_or_expired_window_are_tiles_of_their_own() -> None:
+    window = Window()
     lone = window.event(6, 32.0, promised_ms=LATE_MS)
-    assert written(lone) == (Phase.EXPIRED, [32.0], ["topic/0@6"])
-    assert lone.ends_at_ms == END_MS + LATENESS_MS + KEPT_MS
-    assert written(window.event(7, 64.0)) == (Phase.EXPIRED, [64.0], ["topic/0@7"])
-    assert window.tiles_in_log() == []
-    window.end_phase()
+    assert written(lone) == (Phase.CLOSED_FOR_GOOD, [32.0], ["topic/0@6"])
+    assert lone.ends_at_ms == END_MS - 1
+    again = window.event(7, 64.0, promised_ms=LATE_MS)
+    assert written(again) == (Phase.CLOSED_FOR_GOOD, [64.0], ["topic/0@7"])
+    assert written(window.end_phase()) is None
+    for _ in range(2):
+        window.end_phase()
     assert window.state.cell.read() is None
+
+
+@pytest.mark.parametrize("buffered", [False, True])
+@pytest.mark.parametrize("moves", [False, True])
+def test_the_first_event_in_time_replaces_what_late_ones_have_stored(
+    buffered: bool, moves: bool
+) -> None:
+    window = Window(new_tiles(buffered))
+    window.event(1, 1.0, promised_ms=LATE_MS)
+    if moves:
+        window.tiles = new_tiles(buffered)
+    in_time = window.event(2, 2.0)
+    whole = (Phase.OPEN, [3.0], ["topic/0@2"])
+    assert all_written(in_time) == [whole] if buffered else [(Phase.OPEN, [3.0], []), whole]
+    late = window.event(3, 4.0, promised_ms=LATE_MS)
+    assert written(late) == (None if buffered else (Phase.OPEN, [7.0], []))
+    assert (written(window.end_phase()) or [])[1] == [7.0]
+
+
+def test_a_late_event_of_a_closed_window_is_a_tile_of_its_own_and_in_the_next_whole_one() -> None:
+    window = Window()
+    window.event(1, 1.0)
+    window.end_phase()
+    late = window.event(2, 2.0, promised_ms=LATE_MS)
+    assert written(late) == (Phase.CLOSED_FOR_GOOD, [2.0], ["topic/0@2"])
+    in_time = window.event(3, 4.0, promised_ms=END_MS)
+    assert written(in_time) == (Phase.CLOSED, [7.0], ["topic/0@3"])
 
 
 def test_without_lateness_a_window_closes_for_good_at_its_end() -> None:
     window = Window(new_tiles(lateness_ms=0))
     window.event(1, 1.0)
     assert is_complete(window.end_phase()) == [True]
-    assert written(window.event(2, 2.0))[0] is Phase.CLOSED_FOR_GOOD
-
-
-@pytest.mark.parametrize(
-    ("promised_ms", "phase"),
-    [(None, Phase.OPEN), (LATE_MS - 1, Phase.OPEN), (LATE_MS, Phase.EXPIRED)],
-)
-def test_an_event_that_finds_no_state_begins_the_life_as_its_promise_says(
-    promised_ms: int | None, phase: Phase
-) -> None:
-    assert written(Window().event(1, 1.0, promised_ms))[0] is phase
+    assert (written(window.event(2, 2.0)) or [])[0] is Phase.CLOSED_FOR_GOOD
 
 
 def test_late_events_of_an_open_window_are_in_its_tile_and_counted() -> None:
     window = Window()
     promised_ms = [0, LATE_MS - 1, LATE_MS, LATE_MS + 1]
-    effects = window.rows([row(b"a", at, 1.0) for at in range(4)], promised_ms)
-    assert written(effects) == (Phase.OPEN, [1.0, 2.0, 3.0, 4.0], [])
+    effects = window.rows([row(b"a", at, at + 1.0) for at in range(4)], promised_ms)
+    assert all_written(effects) == [(Phase.OPEN, [1.0, 3.0], []), (Phase.OPEN, [6.0, 10.0], [])]
     assert effects.late == 2
 
 
@@ -206,11 +230,11 @@ def brute_force(batches: list[list[Any]]) -> dict[bytes, bytes]:
 
 
 def by_key(effects: Effects) -> dict[bytes, bytes]:
-    return (
-        {}
-        if effects.tiles is None
-        else dict(zip(effects.tiles.keys, effects.tiles.values, strict=True))
-    )
+    return {
+        key: value
+        for each in effects.tiles
+        for key, value in zip(each.keys, each.values, strict=True)
+    }
 
 
 @given(st.lists(rows, max_size=10), st.randoms(use_true_random=True), st.booleans())
@@ -258,7 +282,7 @@ def test_log_is_replaced_by_a_snapshot_when_it_outgrows_the_tiles() -> None:
 def test_buffered_tiles_are_written_once_per_flush() -> None:
     window = Window(new_tiles(buffered=True))
     effects = window.rows([row(b"a", 1, 1.0), row(b"a", 2, 1.0), row(b"b", 3, 1.0)])
-    assert (effects.tiles, effects.sets_flush) == (None, True)
+    assert (effects.tiles, effects.sets_flush) == ((), True)
     assert not window.event(4, 1.0).sets_flush
     assert written(window.flush()) == (Phase.OPEN, [3.0, 1.0], [])
     assert written(window.flush()) is None
