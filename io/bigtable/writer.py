@@ -19,6 +19,9 @@ from chronon_beam.io.bigtable.codes import Status
 from chronon_beam.io.bigtable.options import BigtableOptions
 from chronon_beam.io.bigtable.write_order import OpenWrite, WriteOrder
 
+_REMAKES = 5
+"""How often a batch looks for its table, and makes it, when Bigtable does not find something."""
+
 _SAY_AFTER_S = 5.0
 _SAY_EVERY_S = 30.0
 
@@ -100,13 +103,13 @@ class Trouble:
     Attributes:
         rounds: how often cells of the batch were sent again.
         began_s: when Bigtable first refused a cell.
-        remade: whether the table was missing and was made again.
+        remakes: how often the table was looked for, and made if it was missing.
         attempts: how often each refused cell was sent.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.rounds = 0
-        self.remade = False
+        self.remakes = 0
         self.attempts: Counter[Cell] = Counter()
         self.began_s = self._said_s = clock()
         self._clock = clock
@@ -272,19 +275,30 @@ class BigtableWriter:
         trouble.rounds += 1
         trouble.attempts.update(statuses.keys())
         over = trouble.lasts_s * 1000 >= self._options.wait_ms
-        made = False
-        if not trouble.remade and any(s.code == codes.NOT_FOUND for s in statuses.values()):
-            made = trouble.remade = self._connection.remake(table)
+        remade = self._remake(table, statuses, trouble)
         again = {}
         for cell, status in statuses.items():
             passes = codes.may_pass(status, trouble.attempts[cell])
-            if (passes and not over) or (made and status.code == codes.NOT_FOUND):
+            if (passes and not over) or (remade and status.code == codes.NOT_FOUND):
                 again[cell] = status
             else:
                 tries = trouble.attempts[cell]
                 tried = f" (tried {tries} times in {trouble.lasts_s:.0f} s)" if tries > 1 else ""
                 given_up[cell] = f"{status}{tried}"
         return again
+
+    def _remake(self, table: str, statuses: Mapping[Cell, Status], trouble: Trouble) -> bool:
+        """Make the table if it is gone; whether to send again what was not found.
+
+        A table that cannot be made now, for example while the connection is broken, may be made
+        in the next round, until the batch has been refused for too long.
+        """
+        if all(status.code != codes.NOT_FOUND for status in statuses.values()):
+            return False
+        if trouble.remakes == _REMAKES:
+            return False
+        trouble.remakes += 1
+        return self._connection.remake(table) or trouble.lasts_s * 1000 < self._options.wait_ms
 
     def _pause(self, pending: Mapping[Cell, bytes], status: Status, trouble: Trouble) -> None:
         self.retried += len(pending)

@@ -18,6 +18,7 @@ from chronon_beam.io.bigtable.writer import BigtableWriter
 OPTIONS = BigtableOptions("p", "i", rows=3, in_flight=2, wait_ms=60_000)
 UNAVAILABLE = 14
 PERMISSION_DENIED = 7
+NOT_FOUND = 5
 
 
 class Down(grpc.RpcError):
@@ -39,6 +40,7 @@ class Scripted:
         self.slots = threading.BoundedSemaphore(options.in_flight)
         self.calls: list[list[bytes]] = []
         self.under_way = self.most_under_way = 0
+        self.remakes: list[bool] = []
 
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
@@ -50,7 +52,7 @@ class Scripted:
         return Answers(self, self.script(len(self.calls) - 1, entries))
 
     def remake(self, table: str) -> bool:
-        return False
+        return self.remakes.pop()
 
     def writer(self) -> BigtableWriter:
         return BigtableWriter(self, lambda: self.now_s, self.sleep)
@@ -155,6 +157,23 @@ def test_refused_cells_do_not_hold_up_the_others() -> None:
     connection = Scripted(lambda number, _: answers[number])
     assert list(connection.writer().write("t", cells(2)).values()) == ["PERMISSION_DENIED: "]
     assert connection.calls == [[b"entry0", b"entry1"], [b"entry1"]]
+
+
+def test_a_missing_table_is_made_again_as_often_as_it_is_missing_even_if_not_at_once() -> None:
+    answers = [[NOT_FOUND, 0], [NOT_FOUND], [NOT_FOUND], [0]]
+    connection = Scripted(lambda number, _: answers[number])
+    connection.remakes = [True, False, True]
+    assert connection.writer().write("t", cells(2)) == {}
+    assert connection.calls == [[b"entry0", b"entry1"], *[[b"entry0"]] * 3]
+    assert connection.remakes == []
+
+
+def test_what_is_never_found_is_given_up() -> None:
+    connection = Scripted(lambda *_: [NOT_FOUND])
+    connection.remakes = [True] * 5
+    reasons = connection.writer().write("t", cells(1)).values()
+    assert [reason.split(" in ")[0] for reason in reasons] == ["NOT_FOUND:  (tried 6 times"]
+    assert connection.remakes == []
 
 
 def test_answers_may_come_in_any_order_and_strange_ones_are_left_out() -> None:
