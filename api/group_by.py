@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from chronon_beam.api.derivations import Derivation, projection
@@ -179,6 +179,11 @@ class Feature:
         return self.part.column
 
 
+@lru_cache(maxsize=4096)
+def _cleaned(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9_]", "_", name)
+
+
 @dataclass(frozen=True)
 class GroupBy:
     """Keys, sources and aggregations, in one dialect.
@@ -207,7 +212,7 @@ class GroupBy:
     @property
     def clean_name(self) -> str:
         """The name with everything but letters, digits and `_` made `_`."""
-        return re.sub(r"[^a-zA-Z0-9_]", "_", self.name)
+        return _cleaned(self.name)
 
     @property
     def streaming_dataset(self) -> str:

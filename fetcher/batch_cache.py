@@ -50,12 +50,16 @@ class BatchCache:
 
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """See `ReadableStore.multi_get`."""
+        if not any(map(_is_batch, requests)):
+            return self._store.multi_get(requests)
         remembered = self._recall(requests)
         missing = _missing(requests, remembered)
         return self._completed(requests, remembered, self._store.multi_get(missing))
 
     async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """See `ReadableStore.multi_get_async`."""
+        if not any(map(_is_batch, requests)):
+            return await self._store.multi_get_async(requests)
         remembered = self._recall(requests)
         missing = _missing(requests, remembered)
         return self._completed(requests, remembered, await self._store.multi_get_async(missing))

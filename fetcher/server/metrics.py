@@ -7,7 +7,6 @@ when it is imported.
 """
 
 import os
-from collections import Counter as Numbers
 from collections.abc import Sequence
 from functools import partial
 
@@ -115,14 +114,18 @@ class NamedMetrics:
 
     def outcomes(self, outcomes: Sequence[Outcome], at_ms: int) -> None:
         """Count rows by what became of them, and note how new their tiles are."""
-        causes = Numbers(map(_outcome, outcomes))
-        for outcome, number in causes.items():
+        numbers: dict[str, int] = {}
+        late = newest_ms = 0
+        for each in outcomes:
+            outcome = _outcome(each)
+            numbers[outcome] = numbers.get(outcome, 0) + 1
+            if isinstance(each, Found):
+                late += each.late_batch_ms is not None
+                newest_ms = max(newest_ms, each.newest_ms or 0)
+        for outcome, number in numbers.items():
             self._count(outcome, number)
-        found = [each for each in outcomes if isinstance(each, Found)]
-        late = sum(each.late_batch_ms is not None for each in found)
         if late:
             self._late.inc(late)
-        newest_ms = max((each.newest_ms or 0 for each in found), default=0)
         if newest_ms:
             self._age.observe(max(0.0, (at_ms - newest_ms) / 1000))
             if newest_ms > self._newest_ms:
@@ -139,12 +142,11 @@ class NamedMetrics:
         self._metrics.batch_end.labels(*self._labels).set(end_ms / 1000)
 
     def _count(self, outcome: str, number: int) -> None:
-        if number:
-            counter = self._rows.get(outcome)
-            if counter is None:
-                counter = self._metrics.rows.labels(*self._labels, outcome)
-                self._rows[outcome] = counter
-            counter.inc(number)
+        counter = self._rows.get(outcome)
+        if counter is None:
+            counter = self._metrics.rows.labels(*self._labels, outcome)
+            self._rows[outcome] = counter
+        counter.inc(number)
 
 
 def _outcome(outcome: Outcome) -> str:
