@@ -90,8 +90,16 @@ class SqliteStore(KVStore):
         return [f"{self._path}{end}" for end in ("", "-wal", "-shm", "-journal")]
 
     def create(self, dataset: str) -> None:
-        """Make the dataset's table, and the file, if there is none."""
-        self._connection().execute(_create(dataset))
+        """Make the dataset's table, and the file, if there is none.
+
+        Raises:
+            sqlite3.Error: it cannot be made; the message names the file.
+        """
+        connection = self._connection()
+        try:
+            connection.execute(_create(dataset))
+        except sqlite3.Error as error:
+            raise type(error)(self._explained(error)) from error
 
     def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
         """One transaction; if it fails, each request by itself, to find the one it failed for."""
@@ -204,7 +212,9 @@ class SqliteStore(KVStore):
         return connection
 
     def _explained(self, error: sqlite3.Error) -> str:
-        return f"SQLite file {self._path}: {error}"
+        """The error with the file it is about, and with what to do about a full disk."""
+        is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        return f"SQLite file {self._path}: {error}{': make room on it' if is_full else ''}"
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

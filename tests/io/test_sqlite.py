@@ -10,11 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.io.kv_store import DatasetSize
 from chronon_beam.io.sqlite import SqliteStore, open_sqlite
+from chronon_beam.io.write import Write, failed_write
 
 
 def put(number: int, value: bytes = b"v", dataset: str = "D") -> PutRequest:
@@ -49,6 +52,51 @@ def test_file_of_another_kind_is_named(tmp_path):
     (tmp_path / "a.txt").write_text("hello, this is no database " * 50)
     with pytest.raises(sqlite3.DatabaseError, match=r"a\.txt: file is not a database"):
         open_sqlite(f"sqlite:{tmp_path}/a.txt").create("D")
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
+    """Let files of stores that are opened from now on have so many pages of 4 KiB and no more."""
+    connect = SqliteStore._connect
+
+    def limited(store: SqliteStore) -> sqlite3.Connection:
+        connection = connect(store)
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    monkeypatch.setattr(SqliteStore, "_connect", limited)
+
+
+def test_what_a_full_disk_refuses_is_a_dead_letter_and_written_once_there_is_room(
+    path, monkeypatch, tmp_path
+):
+    requests = [put(number, bytes([number]) * 3000) for number in range(100)]
+    batched = [requests[at : at + 25] for at in range(0, 100, 25)]
+    dead = tmp_path / "dead"
+    with monkeypatch.context() as full:
+        fill_disk(full, 40)
+        with beam.Pipeline(runner=FnApiRunner()) as root:
+            batches = root | beam.Create(batched, reshuffle=False)
+            failures = (batches | Write(f"sqlite:{path}", "D")).failures
+            lines = failures | beam.Map(lambda each: f"{each.reason}\t{each.payload.decode()}")
+            _ = lines | beam.io.WriteToText(str(dead), shard_name_template="")
+    letters = [line.split("\t") for line in dead.read_text().splitlines()]
+    store = SqliteStore(path)
+    there = {each.key_bytes for each in store.scan("D")}
+    refused = [failed_write(payload.encode()) for _, payload in letters]
+    assert 0 < len(there) < len(requests)
+    assert {reason for reason, _ in letters} == {
+        f"SQLite file {path}: database or disk is full: make room on it"
+    }
+    assert {each.key_bytes for each in requests} - there == {each.key_bytes for each in refused}
+    assert store.multi_put(refused) == [None] * len(refused)
+    values = {each.key_bytes: each.value.value_bytes for each in store.scan("D")}
+    assert values == {each.key_bytes: each.value_bytes for each in requests}
+
+
+def test_job_that_starts_on_a_full_disk_is_told_which(path, monkeypatch):
+    fill_disk(monkeypatch, 1)
+    with pytest.raises(sqlite3.OperationalError, match=f"{path}: database or disk is full"):
+        SqliteStore(path).create("D")
 
 
 def test_request_that_cannot_be_stored_fails_alone(path):
