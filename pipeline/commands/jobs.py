@@ -138,7 +138,9 @@ def _status(arguments: Namespace, _: list[str]) -> int:
     from chronon_beam.pipeline.jobs.choose import chosen
     from chronon_beam.pipeline.jobs.status import status_of
 
-    flink = _flink(arguments)
+    flink, job = _job(arguments)
+    if not job.has_ended:
+        flink.gather_metrics(job.job_id)
 
     def show() -> str:
         status = status_of(flink, chosen(flink.jobs(), arguments.job))

@@ -33,6 +33,9 @@ _SUBMIT_WITHIN_S = 300.0
 _GATHERING, _GATHERING_S = 5, 0.3
 """How often metrics are asked for that Flink has not got yet, and the seconds in between."""
 
+GATHERED_WITHIN_S = 1.0
+"""How long Flink takes, most of the time, to gather metrics from its TaskManagers."""
+
 _PIECE = 1 << 20
 _LONGEST = 3000
 """How long a list of names may be: Flink takes 4096 characters of an address."""
@@ -117,6 +120,15 @@ class FlinkRest:
                 return {each.name: each.value for each in found}
             time.sleep(_GATHERING_S)
         return {}
+
+    def gather_metrics(self, job_id: str) -> None:
+        """Have Flink gather metrics anew, so that what is read next is of now.
+
+        Flink gathers them when somebody asks, at most every ten seconds, and answers at once, with
+        those of the last time, which may have been hours ago.
+        """
+        self._get(f"/jobs/{job_id}/metrics", list[answers.MetricName])
+        time.sleep(GATHERED_WITHIN_S)
 
     def subtasks(self, job_id: str, vertex_id: str) -> list[answers.Subtask]:
         """The subtasks of a vertex."""

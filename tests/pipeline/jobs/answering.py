@@ -90,6 +90,7 @@ WORKING: dict[tuple[str, str], Given | list[Given]] = {
             ],
         }
     ),
+    ("GET", f"/jobs/{JOB}/metrics"): Given([{"id": "numRestarts"}]),
     ("GET", f"/jobs/{JOB}/metrics?get=numRestarts"): [
         Given([]),
         Given([{"id": "numRestarts", "value": "2"}]),

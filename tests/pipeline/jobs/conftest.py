@@ -6,11 +6,14 @@ import pytest
 from answering import WORKING, Answers, Flink, Questions
 from command_line import Cli, Ran, run
 
+from chronon_beam.pipeline.jobs import rest
+
 
 @pytest.fixture
 def flink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Flink]:
     """Starts a Flink that gives some answers besides those of one that works."""
     started: list[Answers] = []
+    monkeypatch.setattr(rest, "GATHERED_WITHIN_S", 0.0)  # this one has all at once
 
     def start(given: Questions) -> Answers:
         answers = Answers({**WORKING, **given})

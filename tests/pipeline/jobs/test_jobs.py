@@ -229,7 +229,7 @@ def test_status_is_printed_again_until_it_is_enough(
     jobs: Cli, flink: Flink, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused = Given({"errors": ["enough"]}, 503)
-    flink({OVERVIEW: [Given({"jobs": [job()]})] * 2 + [refused]})
+    flink({OVERVIEW: [Given({"jobs": [job()]})] * 3 + [refused]})  # the first time to find the job
     ran = jobs("status", ORDERS, "--watch=0.01", "--json")
     assert len(ran.objects) == 2
     assert (ran.code, "enough" in ran.err) == (1, True)

@@ -50,6 +50,14 @@ def test_counts_are_added_up_and_gauges_once_per_worker_process(jobs: Cli, flink
     assert "freshness" not in told
 
 
+def test_flink_has_gathered_anew_before_anything_is_read(jobs: Cli, flink: Flink) -> None:
+    answers = flink({**vertex("tm-1"), **of_subtasks("0", *[(1, 1)] * len(NAMES))})
+    assert jobs("status", ORDERS).code == 0
+    paths = [path for _, path, _ in answers.asked if "/metrics" in path]
+    assert paths[0] == f"/jobs/{JOB}/metrics"
+    assert METRICS in paths[1:]
+
+
 def test_longest_of_several_times_counts(jobs: Cli, flink: Flink) -> None:
     names = [STEP + name for name in ("event_time_lag_ms", "watermark_lag_ms", "freshness_ms")]
     asked = ",".join(quote(name, safe="") for name in names)
