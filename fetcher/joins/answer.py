@@ -124,11 +124,12 @@ def chronon_answer(join: Join, joined: Joined) -> Features:
         return {**{n: v for n, v in joined.features.items() if n not in absent}, **reasons}
     if DERIVATION_FAILED in reasons:
         return {**reasons, **failed_join(reasons[DERIVATION_FAILED])}
-    features = {**joined.features, **joined.doubtful}
+    certain, without = Uses(join).split(joined.features, lost)
+    features = {**certain, **dict.fromkeys(without), **joined.doubtful}
     if rename_only(join.derivations):
         # Chronon's renames keep the columns that are there; Spark gives all columns.
         derived = {each.name for each in own(join.derivations)}
-        absent = (joined.unknown | joined.doubtful.keys()) - derived
+        absent = (joined.unknown | joined.doubtful.keys() | without.keys()) - derived
         features = {n: v for n, v in features.items() if n not in absent}
     names = tuple(name.removesuffix(EXCEPTION) for name in reasons)
     kept = {n: value for n, value in features.items() if not names or not n.startswith(names)}
