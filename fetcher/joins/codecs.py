@@ -1,9 +1,13 @@
 """The Avro codecs of what a join is asked by, and of what it gives out.
 
-Source: `ai.chronon.online.fetcher.MetadataStore.buildJoinCodec` of zipline.
+Source: `ai.chronon.online.fetcher.MetadataStore.buildJoinCodec` and `JoinCodec` of zipline.
 """
 
+import re
+
 from chronon_beam.aggregator.codecs import RecordCodec
+from chronon_beam.aggregator.jvm.hashing import string_hash
+from chronon_beam.aggregator.jvm.scala_order import scala_ordered
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
@@ -17,7 +21,9 @@ def key_codec(fetcher: JoinFetcher) -> RecordCodec:
 
 
 def value_codec(fetcher: JoinFetcher) -> RecordCodec:
-    """The codec of what a join gives out.
+    """The codec of what a join gives out, and of the columns that it is derived of.
+
+    Chronon keeps them in a map of Scala, whose order they have here, too.
 
     Raises:
         GroupByError: a part has no fetcher, or Spark cannot evaluate the derivations.
@@ -30,9 +36,11 @@ def value_codec(fetcher: JoinFetcher) -> RecordCodec:
     if isinstance(derive, GroupByError):
         raise derive
     columns = column_types(join, fetcher.parts)
-    types = derived_types(join.derivations, columns, fetcher.left_types, derive)
-    return RecordCodec(f"join_derived_{_clean(fetcher)}", types, join.dialect, "column")
+    derived = derived_types(join.derivations, columns, fetcher.left_types, derive)
+    types = {**columns, **derived}
+    ordered = {name: types[name] for name in scala_ordered(types, string_hash)}
+    return RecordCodec(f"join_combined_{_clean(fetcher)}", ordered, join.dialect, "column")
 
 
 def _clean(fetcher: JoinFetcher) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in fetcher.join.name)
+    return re.sub(r"[^a-zA-Z0-9_]", "_", fetcher.join.name)

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from chronon_beam.aggregator.avro import AvroError
+from chronon_beam.aggregator.avro import AvroError, Schema
 from chronon_beam.api.data_types import (
     BOOLEAN,
     BYTE,
@@ -29,6 +29,9 @@ from chronon_beam.fetcher.joins.types import part_types
 from chronon_beam.fetcher.server.compat import Result
 from chronon_beam.fetcher.server.served import ServedName
 from chronon_beam.fetcher.server.served_join import ServedJoin
+
+_DIGITS = 6
+"""Of an MD5 digest in hexadecimal, those that Chronon keeps."""
 
 
 def of_avro(served: ServedName, features: Features | None) -> Result:
@@ -57,19 +60,25 @@ def join_schema(served: ServedJoin) -> Mapping[str, object]:
     """
     join, values = served.join, served.values
     schemas = {"key_schema": key_codec(served.fetcher).schema, "value_schema": values.schema}
-    texts = {"join_name": join.name, **{name: _compact(each) for name, each in schemas.items()}}
+    texts = {"join_name": join.name, **{name: _text(each) for name, each in schemas.items()}}
     digest = hashlib.md5(_compact(texts).encode(), usedforsecurity=False).hexdigest()
     return {
         "joinName": join.name,
         "keySchema": texts["key_schema"],
         "valueSchema": texts["value_schema"],
-        "schemaHash": digest,
+        "schemaHash": digest[:_DIGITS],
         "valueInfos": _value_infos(served),
     }
 
 
-def _compact(schema: object) -> str:
-    return json.dumps(schema, separators=(",", ":"))
+def _text(schema: Schema) -> str:
+    """The text of a schema, in which Avro's Java library has the namespace after the name."""
+    first = {name: schema[name] for name in ("type", "name", "namespace")}
+    return _compact({**first, **schema})
+
+
+def _compact(texts: Mapping[str, object]) -> str:
+    return json.dumps(texts, separators=(",", ":"))
 
 
 def _value_infos(served: ServedJoin) -> list[Result]:

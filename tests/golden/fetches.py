@@ -15,6 +15,7 @@ Each file below `vectors/fetch` (GroupBys by themselves) and `vectors/joins` is 
     failing, broken    datasets that cannot be read; whether each read of the store fails
     absent             `fails`: zipline's store failed for a key that it does not have, as airbnb's
                        stores do; without it, it gave nothing, as zipline's Bigtable store does
+    schema             what Chronon tells of a join: keySchema, valueSchema, schemaHash
     requests           keys, at_ms, and the group_by where GroupBys are fetched
     answers            one per request, each fetched alone; null if the row has no answer. Else the
                        `features` of the row (null: no map at all) or its `error`; `fails`: the call

@@ -21,12 +21,17 @@ from chronon_beam.fetcher.joins.answer import Joined
 from chronon_beam.fetcher.joins.external import ExternalHandler
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
 from chronon_beam.fetcher.rows import Cause, Failed, Found
+from chronon_beam.fetcher.server.join_avro import join_schema
+from chronon_beam.fetcher.server.metrics import Metrics
+from chronon_beam.fetcher.server.served_join import ServedJoin
 from chronon_beam.pipeline.joined import join_derivations, spark_join_derivations
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     folder = Path(metafunc.config.getoption("--golden"))
     cases = [case for case in fetch_cases(folder) if case.data.get("join")]
+    if metafunc.function is test_schemas_are_those_that_chronon_tells:
+        cases = [case for case in cases if "schema" in case.data]
     metafunc.parametrize("case", [pytest.param(case, id=case.name) for case in cases])
 
 
@@ -120,6 +125,13 @@ def test_our_own_answer_hides_no_failure(case: FetchCase) -> None:
             assert values.keys() - ours.keys() <= joined.doubtful.keys()
             more = {name: ours[name] for name in ours.keys() - values.keys()}
             assert all(value is None or name.startswith(renamed) for name, value in more.items())
+
+
+def test_schemas_are_those_that_chronon_tells(case: FetchCase) -> None:
+    fetcher = join_fetcher(case, case.store(), at_once=True)
+    ours = join_schema(ServedJoin(fetcher, Metrics().named("join", case.name)))
+    told = case.data["schema"]
+    assert {name: ours[name] for name in told} == told
 
 
 def renamed_alone(joined: Joined) -> tuple[str, ...]:
