@@ -2,6 +2,7 @@
 
 import json
 import re
+from argparse import ArgumentParser
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from make_architecture import ROOMS, ROOT
 
 from chronon_beam.io.sources import open_source
 from chronon_beam.pipeline.cli import main
+from chronon_beam.pipeline.commands.serve import COMMAND
 from chronon_beam.pipeline.runners.flink_jar import ASSEMBLED_VERSION
 from chronon_beam.pipeline.runners.worker_pool import PORT
 
@@ -99,8 +101,20 @@ def test_workers_of_the_compose_file_are_where_the_job_looks_for_them() -> None:
     assert {version.startswith(f"flink:{ASSEMBLED_VERSION}.") for version in versions} == {True}
 
 
+def test_feature_server_of_the_compose_file_reads_what_the_job_writes() -> None:
+    command, *words = SERVICES["features"]["command"]
+    parser = ArgumentParser()
+    COMMAND.add_flags(parser)
+    given = parser.parse_args(words)
+    assert command == "serve"
+    assert given.store == flags()["store"]
+    assert SERVICES["features"]["ports"] == [f"127.0.0.1:{given.port}:{given.port}"]
+    (_, _, _, probe) = SERVICES["features"]["healthcheck"]["test"]
+    assert f":{given.port}/readyz" in probe
+
+
 def test_volumes_and_services_of_the_compose_file_exist() -> None:
-    assert set(OURS) == {"folders", "job", "worker"}
+    assert set(OURS) == {"features", "folders", "job", "worker"}
     for service in SERVICES.values():
         assert set(service.get("depends_on", ())) <= set(SERVICES)
         for volume in service.get("volumes", ()):
