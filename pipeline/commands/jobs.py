@@ -79,15 +79,19 @@ def _add_watch(parser: ArgumentParser) -> None:
     )
 
 
-def _flink(arguments: Namespace) -> "FlinkRest":
-    from chronon_beam.pipeline.jobs.rest import FlinkRest
-
+def _address(arguments: Namespace) -> str:
     address = arguments.flink_master or os.environ.get(_VARIABLE)
     if not address:
         raise UsageError(
             f"which cluster? Name its REST API with --flink_master=HOST:PORT or ${_VARIABLE}"
         )
-    return FlinkRest(address)
+    return address
+
+
+def _flink(arguments: Namespace) -> "FlinkRest":
+    from chronon_beam.pipeline.jobs.rest import FlinkRest
+
+    return FlinkRest(_address(arguments))
 
 
 def _job(arguments: Namespace) -> "tuple[FlinkRest, ListedJob]":
@@ -178,12 +182,14 @@ def _start(arguments: Namespace, words: list[str]) -> int:
     from pathlib import Path
 
     from chronon_beam.pipeline.jobs import starting, table
+    from chronon_beam.pipeline.jobs.second import refuse_running
 
     flink, jar = _flink(arguments), Path(arguments.jar)
     given = starting.as_arguments(words)
-    savepoint = arguments.from_savepoint
+    name, savepoint = starting.job_name(jar, given), arguments.from_savepoint
+    refuse_running(flink, _address(arguments), name)
     if savepoint == starting.LATEST:
-        savepoint = starting.latest_by_name(flink, starting.job_name(jar, given))
+        savepoint = starting.latest_by_name(flink, name)
         _say(f"going on from {savepoint}")
     launch = starting.Launch(starting.uploaded(flink, jar), tuple(given))
     job_id = starting.start(flink, launch, savepoint, _say)

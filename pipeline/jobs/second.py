@@ -9,6 +9,21 @@ from collections.abc import Sequence
 from chronon_beam.pipeline.jobs.rest import FlinkRest
 from chronon_beam.pipeline.runners.flink import LOCAL_MASTERS, parse_flags
 
+_RUNS = (
+    "{name} runs already on the Flink cluster {master} ({state}, job {id}), whether the command "
+    "that started it is still there or not, and two jobs of one GroupBy would write the same "
+    "tiles. To take it over: "
+)
+_STOP = (
+    "`chronon-beam jobs stop {name} --flink_master={master}` prints a savepoint; start with "
+    "--savepoint_path=SAVEPOINT. "
+)
+_RESTART = (
+    "`chronon-beam jobs restart {name} --flink_master={master}` stops it with a savepoint and "
+    "starts it again, with other arguments if you give some. "
+)
+_OTHER = "A job for another store has a name of its own: --job_name=NAME"
+
 
 class JobRuns(RuntimeError):
     """A job of that name runs."""
@@ -28,11 +43,25 @@ def refuse_second(runner: str, flags: Sequence[str]) -> None:
     master, name = given.get("flink_master") or LOCAL_MASTERS[0], given.get("job_name")
     if runner != "FlinkRunner" or master in LOCAL_MASTERS or given.get("job_endpoint"):
         return
-    for job in FlinkRest(master).jobs():
-        if _share(job.name, name or "") and not job.has_ended:
-            raise JobRuns(
-                _RUNS.format(name=job.name, id=job.job_id, state=job.state, master=master)
-            )
+    refuse_running(FlinkRest(master), master, name or "", _STOP)
+
+
+def refuse_running(flink: FlinkRest, master: str, name: str, take_over: str = _RESTART) -> None:
+    """Raise JobRuns if a job on the cluster has not ended that writes what the job would.
+
+    Args:
+        flink: the cluster.
+        master: its address, as the user has given it.
+        name: of the job that is to be started.
+        take_over: how to go on with the job that runs, for the message.
+
+    Raises:
+        FlinkUnreachable, FlinkRefused: the cluster does not tell.
+    """
+    for job in flink.jobs():
+        if _share(job.name, name) and not job.has_ended:
+            told = {"name": job.name, "id": job.job_id, "state": job.state, "master": master}
+            raise JobRuns(f"{_RUNS}{take_over}{_OTHER}".format(**told))
 
 
 def _share(name: str, other: str) -> bool:
@@ -42,12 +71,3 @@ def _share(name: str, other: str) -> bool:
     (True, False)
     """
     return not set(name.split("+")).isdisjoint(other.split("+"))
-
-
-_RUNS = (
-    "{name} runs already on the Flink cluster {master} ({state}, job {id}), whether the command "
-    "that started it is still there or not, and two jobs of one GroupBy would write the same "
-    "tiles. To take it over: `chronon-beam jobs stop {name} --flink_master={master}` prints a "
-    "savepoint; start with --savepoint_path=SAVEPOINT. A job for another store has a name of its "
-    "own: --job_name=NAME"
-)

@@ -53,6 +53,9 @@ def starting(tasks: Sequence[dict[str, int]]) -> list[Given]:
     return [Given({"jobs": [job(state="FINISHED"), new]}) for new in news]
 
 
+BEFORE = Given({"jobs": [job(state="FINISHED")]})
+"""The jobs, before the new one is there."""
+
 RUNS = [{"total": 0}, {"scheduled": 3, "total": 3}, {"running": 3, "total": 3}]
 
 
@@ -65,7 +68,7 @@ def test_start_uploads_the_jar_once_and_waits_until_all_runs(
             ("GET", "/jars"): there,
             ("POST", "/jars/upload"): Given({"filename": f"/tmp/flink-web/{JAR_ID}"}),
             RUN: Given({"jobid": NEW}),
-            OVERVIEW: starting(RUNS),
+            OVERVIEW: [BEFORE, *starting(RUNS)],
         }
     )
     ran = jobs("start", jar, "--source", "kafka://b:9092/orders", "--store=sqlite:f.db", "--bare")
@@ -79,7 +82,7 @@ def test_start_uploads_the_jar_once_and_waits_until_all_runs(
         {
             ("GET", "/jars"): Given({"files": [{"id": JAR_ID, "name": name}]}),
             RUN: Given({"jobid": NEW}),
-            OVERVIEW: starting(RUNS),
+            OVERVIEW: [BEFORE, *starting(RUNS)],
         }
     )
     assert jobs("start", jar, "--json").objects == [{"id": NEW}]
@@ -92,17 +95,30 @@ def test_start_from_the_latest_is_from_the_last_job_of_that_name(
         ("GET", "/jars"): Given({"files": []}),
         ("POST", "/jars/upload"): Given({"filename": f"/tmp/flink-web/{JAR_ID}"}),
         RUN: Given({"jobid": NEW}),
-        OVERVIEW: starting([RUNS[-1]]),
+        OVERVIEW: [BEFORE, *starting([RUNS[-1]])],
     }
-    answers = flink({**given, OVERVIEW: [Given({"jobs": [job(state="FAILED")]}), *given[OVERVIEW]]})
+    failed = Given({"jobs": [job(state="FAILED")]})
+    answers = flink({**given, OVERVIEW: [failed, *given[OVERVIEW]]})
     ran = jobs("start", jar, "--from_savepoint=latest")
     assert ran.code == 0, ran.err
     (asked,) = bodies(answers, RUN)
     assert asked["savepointPath"] == CHECKPOINT["external_path"]
-    flink({**given, OVERVIEW: Given({"jobs": [job()]})})
-    assert f"{ORDERS} is RUNNING" in jobs("start", jar, "--from_savepoint=latest").err
     ran = jobs("start", jar, "--from_savepoint=latest", "--job_name=south")
     assert (ran.code, "the cluster knows no earlier job south" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("flags", [[], ["--from_savepoint=latest"]])
+def test_start_of_a_job_that_runs_is_refused_with_the_way_out(
+    jobs: Cli, flink: Flink, jar: str, flags: list[str]
+) -> None:
+    answers = flink({})
+    ran = jobs("start", jar, *flags)
+    assert (ran.code, ran.out) == (1, "")
+    assert f"{ORDERS} runs already on the Flink cluster {answers.url} (RUNNING, job {JOB})" in (
+        ran.err
+    )
+    assert f"`chronon-beam jobs restart {ORDERS} --flink_master={answers.url}`" in ran.err
+    assert not bodies(answers, RUN)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +150,7 @@ def test_arguments_that_the_jar_refuses_are_told_in_its_words(
             ("GET", "/jars"): Given({"files": []}),
             ("POST", "/jars/upload"): Given({"filename": f"/tmp/flink-web/{JAR_ID}"}),
             RUN: Given({"errors": ["Internal server error.", error]}, 400),
+            OVERVIEW: BEFORE,
         }
     )
     ran = jobs("start", jar, "--sorce=kafka://b/t")
@@ -214,7 +231,7 @@ def test_job_without_slots_is_started_and_told_of(
             ("GET", "/jars"): Given({"files": []}),
             ("POST", "/jars/upload"): Given({"filename": f"/tmp/flink-web/{JAR_ID}"}),
             RUN: Given({"jobid": NEW}),
-            OVERVIEW: starting([RUNS[1]]),
+            OVERVIEW: [BEFORE, *starting([RUNS[1]])],
             ("GET", "/overview"): Given({"slots-total": 4, "slots-available": 0}),
         }
     )
