@@ -26,7 +26,7 @@ AMBIGUOUS = frozenset(code.value[0] for code in (_Code.INTERNAL, _Code.UNKNOWN))
 """Codes that a broken connection gives, but also a request that will always fail."""
 
 AMBIGUOUS_ATTEMPTS = 5
-"""How often an entry with an ambiguous code is sent."""
+"""How often an entry is sent that is refused with an ambiguous code each time."""
 
 OF_ONE_ENTRY = frozenset(
     code.value[0]

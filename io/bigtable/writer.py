@@ -105,12 +105,14 @@ class Trouble:
         began_s: when Bigtable first refused a cell.
         remakes: how often the table was looked for, and made if it was missing.
         attempts: how often each refused cell was sent.
+        ambiguous: how often each cell was refused with a code that may or may not pass.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.rounds = 0
         self.remakes = 0
         self.attempts: Counter[Cell] = Counter()
+        self.ambiguous: Counter[Cell] = Counter()
         self.began_s = self._said_s = clock()
         self._clock = clock
 
@@ -118,6 +120,12 @@ class Trouble:
     def lasts_s(self) -> float:
         """How long the batch has been refused."""
         return self._clock() - self.began_s
+
+    def count(self, statuses: Mapping[Cell, Status]) -> None:
+        """Count a round in which these cells were refused."""
+        self.rounds += 1
+        self.attempts.update(statuses.keys())
+        self.ambiguous.update(c for c, status in statuses.items() if status.code in codes.AMBIGUOUS)
 
     def say(self, name: str, cells: int, status: Status, wait_ms: int) -> None:
         """Log, at most every 30 s, that the job waits, and for what."""
@@ -272,13 +280,12 @@ class BigtableWriter:
         given_up: dict[Cell, str],
     ) -> dict[Cell, Status]:
         """The cells to send again; the other ones are added to `given_up` with their reasons."""
-        trouble.rounds += 1
-        trouble.attempts.update(statuses.keys())
+        trouble.count(statuses)
         over = trouble.lasts_s * 1000 >= self._options.wait_ms
         remade = self._remake(table, statuses, trouble)
         again = {}
         for cell, status in statuses.items():
-            passes = codes.may_pass(status, trouble.attempts[cell])
+            passes = codes.may_pass(status, trouble.ambiguous[cell])
             if (passes and not over) or (remade and status.code == codes.NOT_FOUND):
                 again[cell] = status
             else:

@@ -61,7 +61,10 @@ def test_every_message_counts_once(server: ServedPubsub, tmp_path: Path) -> None
             for part in range(0, TOTAL, PART):
                 topic.publish([users.event(at) for at in range(part, part + PART)])
                 assert eventually(lambda part=part: users.counted() >= part)
-            assert eventually(lambda: users.features() == users.features_of(TOTAL))
+            assert eventually(lambda: users.features() == users.features_of(TOTAL)), (
+                users.counted(),
+                server.left(),
+            )
             assert (tmp_path / "passed").stat().st_size >= max(BREAKS)
             assert eventually(lambda: server.left() == 0), server.left()
         finally:

@@ -19,6 +19,7 @@ OPTIONS = BigtableOptions("p", "i", rows=3, in_flight=2, wait_ms=60_000)
 UNAVAILABLE = 14
 PERMISSION_DENIED = 7
 NOT_FOUND = 5
+INTERNAL = 13
 
 
 class Down(grpc.RpcError):
@@ -166,6 +167,16 @@ def test_a_missing_table_is_made_again_as_often_as_it_is_missing_even_if_not_at_
     assert connection.writer().write("t", cells(2)) == {}
     assert connection.calls == [[b"entry0", b"entry1"], *[[b"entry0"]] * 3]
     assert connection.remakes == []
+
+
+def test_an_ambiguous_refusal_after_an_outage_is_not_the_last_of_many() -> None:
+    answers = [Down() for _ in range(20)] + [[INTERNAL]] * 4 + [[0]]
+    connection = Scripted(lambda number, _: answers[number])
+    assert connection.writer().write("t", cells(1)) == {}
+    connection = Scripted(lambda *_: [INTERNAL])
+    assert list(connection.writer().write("t", cells(1)).values()) == [
+        f"INTERNAL:  (tried 5 times in {connection.now_s:.0f} s)"
+    ]
 
 
 def test_what_is_never_found_is_given_up() -> None:
