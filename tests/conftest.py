@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from chronon_beam.transforms.spark import quick_start
+
 pytest.register_assert_rewrite("chronon_beam.io.testing")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # as the command does; before gRPC is imported
+
+# No query of a test runs for long: the fastest code would cost more than it saves.
+quick_start.start.short = True
 
 # Tests send signals to commands, which would ignore those that these tests ignore: Ctrl-C if a
 # shell has started them in the background, the end of the terminal if nohup has.
