@@ -1,6 +1,6 @@
 """Which messages are held: a lease is what the server gave with them, and ends by itself.
 
-pulled -> taken by a bundle -> waiting until that bundle is final -> acknowledged
+pulled -> taken by a bundle -> waiting until that bundle and a later one are final -> acknowledged
 """
 
 from collections.abc import Iterable

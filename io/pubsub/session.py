@@ -33,7 +33,7 @@ class PulledBatch(NamedTuple):
 
 
 class PubsubSession:
-    """Pulls, and acknowledges what bundles have made of the messages when they are final.
+    """Pulls, and acknowledges messages once the runner keeps what bundles have made of them.
 
     A bundle names its reader's `moment`, which the runner keeps: the time of the last batch that
     was given out. If it is another one than the session's, the runner has gone back to an earlier
@@ -55,13 +55,14 @@ class PubsubSession:
         self._times = PublishTimes(live.disorder_ms, live.idle_ms, time.monotonic())
         self._moment: int | None = None
         self._given: list[Held] = []
+        self._final: list[Held] = []
         self._acknowledges_at: float | None = None
 
     def begin(self, moment: int) -> None:
         """A bundle begins where the runner stands."""
         if self._moment not in (None, moment):
-            self._give_back([*self._leases.taken(), *self._given])
-            self._given, self._acknowledges_at = [], None
+            self._give_back([*self._leases.taken(), *self._given, *self._final])
+            self._given, self._final, self._acknowledges_at = [], [], None
         self._moment = moment
 
     def batches(self, promised_ms: int, wait_s: float, within_s: float) -> Iterator[PulledBatch]:
@@ -100,7 +101,11 @@ class PubsubSession:
         return self._times.promised_ms(int(time.time() * 1000), now_s)
 
     def acknowledge_when_final(self, finalizer: Any) -> None:
-        """Acknowledge all that was given out so far, once the runner has made this bundle final.
+        """Acknowledge what was given out so far when the runner says for the second time: final.
+
+        Flink makes bundles final when it learns that a checkpoint is complete: all that have ended,
+        and so those too that ended after the checkpoint had taken their state. What these gave out
+        would be lost with the next failure. The next checkpoint has it for sure.
 
         One bundle at a time: until it is final, Beam's worker keeps all steps of it aside. What
         later bundles give out waits for the next one: all before a final bundle is final, too.
@@ -108,17 +113,17 @@ class PubsubSession:
         now = time.monotonic()
         if self._acknowledges_at is not None and now < self._acknowledges_at + _FORGET_S:
             return
-        leases = self._leases.taken()
-        if not leases:
+        given = [*self._given, *self._leases.taken()]
+        if not given and not self._final:
             return
-        self._given += leases
-        given, self._acknowledges_at = self._given, now
+        self._given, self._acknowledges_at = given, now
 
         def acknowledge() -> None:
+            if self._given is not given:
+                return  # the runner went back meanwhile
             with suppress(ConnectionError):  # then they come again, and are known
-                self._subscription.acknowledge(self._leases.end(given))
-            if self._given is given:
-                self._given, self._acknowledges_at = [], None
+                self._subscription.acknowledge(self._leases.end(self._final))
+            self._final, self._given, self._acknowledges_at = given, [], None
 
         finalizer.register(acknowledge)
 

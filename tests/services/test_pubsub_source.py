@@ -113,9 +113,19 @@ def test_what_a_final_bundle_gave_out_is_acknowledged(topic: Topic, reader: Read
     assert reader.payloads(3000) == numbered(3000)
     while reader.final:
         reader.final.pop()()
-        reader.bundle()  # what came after the first bundle waits for another one
+        reader.bundle()  # what came after the first bundle waits for others
     reader.session.close()
     assert is_empty(reader)
+
+
+def test_what_was_final_once_may_not_be_in_the_checkpoint_and_is_given_again(
+    topic: Topic, reader: Reader
+) -> None:
+    topic.publish(numbered(500))
+    assert reader.payloads(500) == numbered(500)
+    reader.final.pop()()
+    reader.moment = -1  # the runner goes back to a checkpoint before the bundle
+    assert reader.payloads(500) == numbered(500)
 
 
 def test_what_is_not_final_is_given_again(topic: Topic, reader: Reader) -> None:
