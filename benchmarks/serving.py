@@ -5,9 +5,14 @@
 
 The GroupBys `light` and `heavy` of benchmarks/workload.py, over windows of 6 hours (73 tiles of 5
 minutes a key) and 7 days (169 tiles of 1 hour), are written as tiles into a SQLite store and served
-by `chronon-beam serve`. Beside it `feast serve` serves as many features from Feast's SQLite online
-store. Feast does not aggregate: it is given the finished values, so it reads one row per feature,
-where our server reads and merges the tiles of the window.
+by `chronon-beam serve`; and those of 6 hours in layout `sliding`, too, where a key is one tile.
+Beside it `feast serve` serves as many features from Feast's SQLite online store. Feast does not
+aggregate: it is given the finished values, so it reads one row per feature, where our server reads
+and merges the tiles of the window.
+
+Keys are asked for again and again, so that our server finds in memory what all tiles but the newest
+have merged to. Cases named `cold` are of a server that keeps nothing in memory, as if each key were
+asked for the first time.
 
 Each case is first asked as fast as it answers over 8 connections, 2 with 100 keys (requests/s, CPU
 per request), and then at fixed rates by an open loop (benchmarks/serving_load.py). CPU is that of
@@ -35,25 +40,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from processes import tree_cpu_s
-from workload import FLAVORS, features_of, heavy, light, same
+from serving_store import AT_MS, READS, check, fill, key_of, plan_of
 
-from chronon_beam.aggregator.layout import floor_to
-from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api import GroupBy, TimeUnit, Window
-from chronon_beam.api.data_types import DOUBLE, LONG, STRING
-from chronon_beam.api.records import PutRequest
-from chronon_beam.fetcher.changes import save
 from chronon_beam.fetcher.fetch import Fetcher
-from chronon_beam.fetcher.serving_info import ServingInfo
-from chronon_beam.io.kv_store import KVStore, open_store
-
-TYPES = {"customer_id": STRING, "flavor": STRING, "price": DOUBLE, "shop": STRING, "ts": LONG}
-WINDOWS = {"6h": Window(6, TimeUnit.HOURS), "7d": Window(7, TimeUnit.DAYS)}
-AT_MS = 1_700_000_000_000
-"""The time of all queries; it lies within a tile."""
+from chronon_beam.io.kv_store import open_store
 
 FEATURES = {"light": 2, "heavy": 11}
-EVENTS_A_TILE = 2
 AT_ONCE = {1: 8, 100: 2}
 """Connections of requests that are sent as fast as they are answered, by their keys."""
 
@@ -63,81 +55,27 @@ FEAST = "feast>=0.40,<1"
 
 
 class Case(NamedTuple):
-    """A GroupBy of this kind and window, and how many keys a request has."""
+    """A GroupBy of this kind, what is read of a key, and how many keys a request has.
+
+    Attributes:
+        reads: a name of `READS`.
+        cold: whether the server keeps no merged tiles in memory.
+    """
 
     kind: str
-    window: str
+    reads: str
     keys: int
+    cold: bool = False
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.kind} {self.window} {self.keys}"
+        return f"{self.kind} {self.reads}{' cold' * self.cold} {self.keys}"
 
-
-def group_by_of(kind: str, window: str) -> GroupBy:
-    """The GroupBy of benchmarks/workload.py over another window."""
-    declared = light if kind == "light" else heavy
-    return declared(f"bench.{kind}_{window}", [WINDOWS[window]])
-
-
-def key_of(number: int) -> str:
-    """The name of a key."""
-    return f"user{number:06d}"
-
-
-def events_of(key: int, start_ms: int, size_ms: int) -> list[dict[str, Any]]:
-    """The events of a key in one tile."""
-    chance = random.Random(key * 1_000_003 + start_ms)
-    return [
-        {
-            "customer_id": key_of(key),
-            "ice_cream_flavor": chance.choice(FLAVORS),
-            "price": chance.randrange(10_000) / 16,
-            "shop": f"shop{chance.randrange(50)}",
-            "created": start_ms + at,
-        }
-        for at in sorted(chance.sample(range(1000), EVENTS_A_TILE))
-    ]
-
-
-def starts_of(plan: Plan) -> range:
-    """When the tiles begin that a query reads."""
-    window, size_ms = plan.group_by.windows[0], plan.specs[0].size_ms
-    return range(floor_to(AT_MS - window.millis, window.hop_ms), AT_MS, size_ms)
-
-
-def fill(store: KVStore, plan: Plan, keys: int) -> None:
-    """Write the tiles of all keys as a job does: in the order of time, not of keys."""
-    save(store, ServingInfo(plan, tiled=True))
-    dataset, size_ms = plan.group_by.streaming_dataset, plan.specs[0].size_ms
-    upper = plan.group_by.name.startswith("bench.heavy")
-    for start_ms in starts_of(plan):
-        puts = []
-        for key in range(keys):
-            tile = plan.aggregator.zero()
-            for event in events_of(key, start_ms, size_ms):
-                flavor = event["ice_cream_flavor"]
-                row = {**event, "flavor": flavor.upper() if upper else flavor}
-                plan.aggregator.update(tile, [row[name] for name in plan.inputs], event["created"])
-            key_bytes, value = plan.keys.encode([key_of(key)]), plan.tiles.encode(tile)
-            puts.append(PutRequest(key_bytes, value, dataset, start_ms, start_ms, size_ms))
-        assert store.multi_put(puts) == [None] * keys
-
-
-def check(fetcher: Fetcher, kind: str, window: str, keys: int) -> None:
-    """Compare the features of some keys with a fold in plain Python."""
-    size_ms = fetcher.plan.specs[0].size_ms
-    for key in range(min(keys, 3)):
-        events = [e for at in starts_of(fetcher.plan) for e in events_of(key, at, size_ms)]
-        wanted = {
-            name.replace("_6h", f"_{window}"): value
-            for name, value in features_of(kind, events).items()
-        }
-        found = fetcher.fetch([{"customer_id": key_of(key)}], AT_MS)[0]
-        assert found.keys() == wanted.keys()
-        for name, value in wanted.items():
-            assert same(found[name], value), (name, found[name], value)
+    @property
+    def peer(self) -> "Case":
+        """The case of Feast's server with the same features."""
+        return self._replace(reads="6h", cold=False)
 
 
 @dataclass(frozen=True)
@@ -271,20 +209,21 @@ def keys_of(number: int, of: int) -> list[list[str]]:
 
 
 def ours(cases: list[Case], uri: str, folder: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure our server."""
+    """Measure our server; all cases are cold, or none."""
     port = free_port()
     command = [Path(sys.executable).parent / "chronon-beam", "serve", "--store", uri]
     command += ["--port", port, "--no_access_log"]
+    command += ["--merged_tiles_mb", 0] if cases[0].cold else []
     found = {}
     with running(command, port, "/readyz", folder) as server:
         for case in cases:
-            path = f"/v1/features/groupby/bench.{case.kind}_{case.window}?at={AT_MS}"
+            path = f"/v1/features/groupby/bench.{case.kind}_{case.reads}?at={AT_MS}"
             bodies = [
                 json.dumps([{"customer_id": key} for key in keys])
                 for keys in keys_of(case.keys, arguments.keys)
             ]
             found[case.name] = measured(server, path, bodies, case, arguments)
-            print(f"{'chronon-beam':<14} {case.name:<16} {found[case.name]}", flush=True)
+            print(f"{'chronon-beam':<14} {case.name:<20} {found[case.name]}", flush=True)
     return found
 
 
@@ -311,7 +250,7 @@ def feasts(
                 for keys in keys_of(case.keys, arguments.keys)
             ]
             found[case.name] = measured(server, "/get-online-features", bodies, case, arguments)
-            print(f"{'feast':<14} {case.name:<16} {found[case.name]}", flush=True)
+            print(f"{'feast':<14} {case.name:<20} {found[case.name]}", flush=True)
     return found
 
 
@@ -322,7 +261,7 @@ def flags(argv: list[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--keys", type=int, default=500, help="in the store")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--rates", type=int, nargs="+", default=[200, 500], help="requests/s")
     parser.add_argument("--quick", action="store_true", help="one key, 6 hours, a second each")
     parser.add_argument("--feast", type=Path, default=cache, help="folder of Feast's environment")
@@ -335,34 +274,37 @@ def main(argv: list[str]) -> int:
     arguments = flags(argv)
     if arguments.quick:
         arguments.keys, arguments.seconds = 50, 1.0
-    windows, sizes = (["6h"], [1]) if arguments.quick else ([*WINDOWS], [1, 100])
+    reads, sizes = (["6h"], [1]) if arguments.quick else ([*READS], [1, 100])
     kinds = ["light", "heavy"]
-    cases = [Case(kind, window, n) for kind in kinds for window in windows for n in sizes]
+    cases = [Case(kind, each, n) for kind in kinds for each in reads for n in sizes]
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         uri = f"sqlite:{folder}/features.db"
         store, views = open_store(uri), {}
         for kind in kinds:
-            for window in windows:
-                fetcher = Fetcher(Plan(group_by_of(kind, window), TYPES), store)
-                fill(store, fetcher.plan, arguments.keys)
-                check(fetcher, kind, window, arguments.keys)
-                if window == "6h":
+            for each in reads:
+                fetcher = Fetcher(plan_of(kind, each), store)
+                fill(store, fetcher.plan, kind, arguments.keys)
+                check(fetcher, kind, arguments.keys)
+                if each == "6h":
                     views[kind] = feasts_view(fetcher, arguments.keys)
         store.close()
-        found = ours(cases, uri, folder, arguments)
+        cold = [case._replace(cold=True) for case in cases if case.reads == "6h"]
+        found = ours(cases, uri, folder, arguments) | ours(cold, uri, folder, arguments)
         theirs: dict[str, Any] = {}
         if not arguments.no_peer:
-            asked = [case for case in cases if case.window == "6h"]
-            theirs = feasts(views, asked, folder, arguments)
-    print(json.dumps(result(arguments, found, theirs)))
+            theirs = feasts(views, [case.peer for case in cold], folder, arguments)
+    print(json.dumps(result(arguments, [*cases, *cold], found, theirs)))
     return 0
 
 
 def result(
-    arguments: argparse.Namespace, found: dict[str, Any], theirs: dict[str, Any]
+    arguments: argparse.Namespace, cases: list[Case], found: dict[str, Any], theirs: dict[str, Any]
 ) -> dict[str, Any]:
-    """The object on the last line; its figures are those of light, 6 h, one key."""
+    """The object on the last line; its figures are those of light, 6 h, one key.
+
+    `ratios` are those of CPU per request to Feast's server with the same features.
+    """
     first = found["light 6h 1"]
     peer = theirs.get("light 6h 1")
     settings = {name: str(value) for name, value in vars(arguments).items()}
@@ -375,9 +317,11 @@ def result(
     }
     if peer is None:
         return made
+    cpu_us, peers_us = ({n: m["cpu_us_per_request"] for n, m in x.items()} for x in (found, theirs))
     ratios = {
-        name: round(found[name]["cpu_us_per_request"] / each["cpu_us_per_request"], 3)
-        for name, each in theirs.items()
+        case.name: round(cpu_us[case.name] / peers_us[case.peer.name], 3)
+        for case in cases
+        if case.reads.startswith("6h")
     }
     told = {"name": "feast serve, finished values", "cpu_us_per_event": peer["cpu_us_per_request"]}
     return {
