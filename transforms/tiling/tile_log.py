@@ -59,6 +59,7 @@ class TileLog:
         self._changed: dict[bytes, None] = {}
         self._unflushed: dict[bytes, None] = {}
         self.late_only: frozenset[bytes] = frozenset()
+        self._begun_late: list[bytes] = []
         self._logged = self._log_bytes = 0
 
     @property
@@ -150,12 +151,15 @@ class TileLog:
 
     def _note_changed(self, keys: dict[bytes, None], late: bool) -> None:
         self._changed.update(keys)
-        if self.late_only and not late:
+        if late:  # once per batch, since each union is a copy
+            self.late_only = self.late_only.union(self._begun_late)
+            self._begun_late = []
+        elif self.late_only:
             self.late_only = self.late_only.difference(keys)
 
     def _entry(self, key: bytes, late: bool) -> _Entry:
         if late:
-            self.late_only = self.late_only.union([key])
+            self._begun_late.append(key)
         entry = self._tiles[key] = _Entry(self._rows.zero(), 0, b"")
         return entry
 
