@@ -133,7 +133,7 @@ class Meter(threading.Thread):
 
     def __init__(self, group_by: str, events: int, every_event: bool, clock: StageClock) -> None:
         super().__init__(daemon=True)
-        self._counts = JobCounts([group_by])
+        self._counts = JobCounts([(group_by,)])
         self._events, self._every_event, self._clock = events, every_event, clock
         self.warm: Reading | None = None
         self.end: Reading | None = None

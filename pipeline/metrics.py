@@ -8,11 +8,12 @@ process (Direct, Flink with LOOPBACK).
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
-from chronon_beam.api.counts import EXTREMES, Kind, kind_of, namespace_of
+from chronon_beam.api.counts import EXTREMES, Kind, Metric, kind_of, namespace_of
 from chronon_beam.io.metrics import Numbers, measured
 
 
@@ -20,12 +21,13 @@ class JobCounts:
     """What a job counts for each of its GroupBys, from when this object is made.
 
     Args:
-        group_bys: their names.
+        readings: the names of the GroupBys, those together that share a reading.
     """
 
-    def __init__(self, group_bys: Iterable[str]) -> None:
+    def __init__(self, readings: Iterable[tuple[str, ...]]) -> None:
+        self._readings = list(readings)
         self._since: dict[str, Numbers] = {}
-        for name in group_bys:
+        for name in chain.from_iterable(self._readings):
             measured[name].forget_extremes()
             self._since[name] = dict(measured[name].numbers)
 
@@ -36,10 +38,15 @@ class JobCounts:
         }
 
     def so_far(self) -> Numbers:
-        """What this process has counted so far for all GroupBys."""
-        totals: Counter[str] = Counter()
-        for numbers in self.now().values():
+        """What this process has counted so far for all GroupBys.
+
+        Each of them counts the messages of a reading that they share; here these count once.
+        """
+        totals, now = Counter[str](), self.now()
+        for numbers in now.values():
             totals.update({n: number for n, number in numbers.items() if n not in EXTREMES})
+        for name in chain.from_iterable(others for _, *others in self._readings):
+            totals[Metric.MESSAGES] -= now[name].get(Metric.MESSAGES, 0)
         return totals
 
     def committed(self, result: PipelineResult) -> dict[str, Numbers]:

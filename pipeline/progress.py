@@ -23,6 +23,7 @@ class ProgressLine:
 
     Args:
         counts: gives the counts so far; None if workers in other processes count.
+        group_bys: of how many GroupBys rows, tiles and so on are; they may share the events.
         interval_s: seconds between two lines; by default fewer on a terminal than elsewhere.
         to: where lines go; by default to stderr.
     """
@@ -30,10 +31,12 @@ class ProgressLine:
     def __init__(
         self,
         counts: Callable[[], Mapping[str, int] | None],
+        group_bys: int = 1,
         interval_s: float | None = None,
         to: TextIO | None = None,
     ) -> None:
         self._counts = counts
+        self._of_all = f"of {group_bys} GroupBys: " if group_bys > 1 else ""
         self._to = to or sys.stderr
         self._is_live = self._to.isatty()
         self._interval_s = interval_s or (_LIVE_S if self._is_live else _PLAIN_S)
@@ -68,8 +71,8 @@ class ProgressLine:
         moving = next((name for name in _MOVING if grown[name]), _MOVING[0])
         rate = grown[moving] / (now - self._at)
         self._at, self._seen = now, {name: numbers[name] for name in _MOVING}
-        shown = "  ".join(f"{name} {number:,}" for name, number in numbers.items())
-        return f"{shown}  {rate:,.0f} {moving}/s"
+        events, *others = (f"{name} {number:,}" for name, number in numbers.items())
+        return f"{events}  {self._of_all}{'  '.join(others)}  {rate:,.0f} {moving}/s"
 
 
 _ELSEWHERE = "running; its workers' counts come with the summary"

@@ -165,7 +165,7 @@ def _run_entered(
     """Run a job that may enter its datasets; gives its counts. `how` is `carry_out` on a runner."""
     began = time.monotonic()
     parts = _parts(store, busy)
-    names = [part.name for part in parts]
+    names = [tuple(part.name for part in sharing) for sharing in readings(parts)]
     bounded = parts[0].source.bounded
     with all_opened(store, [part.entering for part in parts]) as begun:
         for line in dict.fromkeys(_beginning(parts, how.keywords["runner"])):
@@ -221,7 +221,7 @@ _UNFINISHED = (
 
 def carry_out(
     lay: Callable[[beam.Pipeline], Any],
-    group_bys: Sequence[str],
+    readings: Sequence[tuple[str, ...]],
     runner: str,
     beam_flags: Sequence[str],
     *,
@@ -233,7 +233,8 @@ def carry_out(
 
     Args:
         lay: applies the job to the root of a pipeline.
-        group_bys: the names of the GroupBys that the job computes.
+        readings: the names of the GroupBys that the job computes, those together that share a
+            reading.
         runner: Beam's name of the runner.
         beam_flags: what the user gives Beam.
         buffered: see `runner_of`.
@@ -244,12 +245,12 @@ def carry_out(
         JobFailed: the job ended in another state than done.
         JobServerFailed, NoJobServerJar: there is no Flink that could run the job.
     """
-    counts = JobCounts(group_bys)
+    counts, group_bys = JobCounts(readings), sum(map(len, readings))
     with (
         quiet(),
         runner_of(runner, buffered, beam_flags, live, latency) as chosen,
         _metrics_served(chosen.flags),
-        ProgressLine(lambda: counts.so_far() if chosen.workers_here else None),
+        ProgressLine(lambda: counts.so_far() if chosen.workers_here else None, group_bys),
     ):
         result = _finished(lay, chosen)
         return counts.committed(result) if chosen.counts_all else counts.now()

@@ -132,7 +132,7 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
     say(f"{group_by.name}: batch values up to the end of {options.ds}, running on {runner}")
     counts = carry_out(
         lambda root: build_upload(root, job, source.transform(job.columns), dead_letters),
-        [group_by.name],
+        [(group_by.name,)],
         runner,
         beam_flags,
     )[group_by.name]

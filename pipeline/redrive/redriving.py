@@ -198,7 +198,7 @@ class Redrive:
             fallen = FileDeadLetters(str(Path(folder) / "fallen.jsonl"), self._sink.most_bytes)
             fallen.origin = Origin(self._plan.group_by.name, run)
             lay = partial(_lay, page=StoreAgain(job, ready, late, fallen))
-            carry_out(lay, [self._plan.group_by.name], "DirectRunner", [])
+            carry_out(lay, [(self._plan.group_by.name,)], "DirectRunner", [])
             letters = list(fallen.read())
         requests = [each for each in letters if each.failure.form is Form.REQUEST]
         if lost := [each for each in requests if not unmergeable(each)]:

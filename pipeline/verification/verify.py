@@ -162,7 +162,7 @@ def verify(options: VerifyOptions, runner: str, beam_flags: Sequence[str]) -> Ve
     with tempfile.TemporaryDirectory() as folder:
         report = options.report or (f"{folder}/report" if runner == "DirectRunner" else None)
         lay = partial(_lay, job=job, sink=dead_letters, report=report)
-        counts = carry_out(lay, [group_by.name], runner, beam_flags)[group_by.name]
+        counts = carry_out(lay, [(group_by.name,)], runner, beam_flags)[group_by.name]
         found = Verified(counts, _excused(options.late), _first(report))
     _check(counts)
     for line in found.lines(time.monotonic() - began):

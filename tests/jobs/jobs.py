@@ -121,7 +121,7 @@ def job_of(
 def run(job: Job, source: beam.PTransform, runner: Any = None, **options: Any) -> Outcome:
     """Run to the end."""
     name = job.plan.group_by.name
-    counts = JobCounts([name])
+    counts = JobCounts([(name,)])
     pipeline_options = PipelineOptions([], **options)
     with beam.Pipeline(
         runner=runner or embedded_runner(buffered=False), options=pipeline_options

@@ -66,7 +66,7 @@ def test_what_prometheus_reads_while_a_job_runs_adds_up(
     def lay(root: beam.Pipeline) -> None:
         build(root, job, beam.Create(batches_of(EVENTS)), CollectDead(job.store_uri))
 
-    counts = carry_out(lay, [NAME], "DirectRunner", ["--metrics_port=0"])[NAME]
+    counts = carry_out(lay, [(NAME,)], "DirectRunner", ["--metrics_port=0"])[NAME]
     (during,) = Scraped.scrapes
     dead = sum(during[f"chronon_dead_letters_total{step}"] for step in ("Decode", "Evaluate"))
     events = during["chronon_messages_total"] + during["chronon_extra_rows_total"]

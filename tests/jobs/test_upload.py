@@ -39,7 +39,7 @@ def uploaded(job: Job, end_ms: int, batches: list[Messages]) -> dict[str, int]:
     store = open_store(job.store_uri)
     info = begin_upload(store, BatchInfo(job.plan, end_ms))
     name = job.plan.group_by.name
-    counts = JobCounts([name])
+    counts = JobCounts([(name,)])
     with beam.Pipeline(runner=FnApiRunner()) as root:
         source = beam.Create(batches, reshuffle=False)
         upload = Upload(info, job.query, job.store_uri)

@@ -36,7 +36,7 @@ def carried_out(error: BaseException, cluster: str, monkeypatch: pytest.MonkeyPa
         yield Chosen(Raising(error), [], cluster=cluster)
 
     monkeypatch.setattr(run, "runner_of", chosen)
-    carry_out(lambda root: None, ["t.g"], "FlinkRunner", [])
+    carry_out(lambda root: None, [("t.g",)], "FlinkRunner", [])
 
 
 def test_killed_job_server_is_not_the_end_of_a_job_on_a_cluster(

@@ -6,7 +6,7 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from chronon_beam.api.counts import Metric
-from chronon_beam.io.metrics import GroupByMetrics
+from chronon_beam.io.metrics import GroupByMetrics, SharedMetrics
 from chronon_beam.pipeline.metrics import JobCounts
 
 A, B = GroupByMetrics("test.a"), GroupByMetrics("test.b")
@@ -29,7 +29,7 @@ def run(numbers: list[int]) -> Any:
 
 def test_each_job_has_counts_of_its_own_for_each_of_its_group_bys() -> None:
     run([9])
-    counts = JobCounts([A.group_by, B.group_by])
+    counts = JobCounts([(A.group_by,), (B.group_by,)])
     expected = {
         "test.a": {Metric.WRITTEN: 7},
         "test.b": {Metric.WRITTEN: 70, Metric.LATEST_S: 4},
@@ -39,12 +39,24 @@ def test_each_job_has_counts_of_its_own_for_each_of_its_group_bys() -> None:
     assert counts.so_far() == {Metric.WRITTEN: 77}
 
 
+def test_messages_of_a_reading_that_is_shared_count_once_in_the_whole() -> None:
+    c, d = GroupByMetrics("test.c"), GroupByMetrics("test.d")
+    names = c.group_by, d.group_by
+    shared, apart = JobCounts([names]), JobCounts([(name,) for name in names])
+    SharedMetrics(names)(Metric.MESSAGES, 5)
+    c(Metric.ROWS, 4)
+    d(Metric.ROWS, 5)
+    assert shared.so_far() == {Metric.MESSAGES: 5, Metric.ROWS: 9}
+    assert apart.so_far() == {Metric.MESSAGES: 10, Metric.ROWS: 9}
+    assert {numbers[Metric.MESSAGES] for numbers in shared.now().values()} == {5}
+
+
 def test_runner_without_metrics_is_counted_by_the_process() -> None:
     class NoMetrics:
         def metrics(self) -> Any:
             raise NotImplementedError
 
-    counts = JobCounts([A.group_by])
+    counts = JobCounts([(A.group_by,)])
     A(Metric.WRITTEN, 5)
     result: Any = NoMetrics()
     assert counts.committed(result) == {"test.a": {Metric.WRITTEN: 5}}

@@ -21,6 +21,14 @@ def test_line_shows_counts_and_rate_until_it_is_left() -> None:
     assert out.getvalue() == shown
 
 
+def test_line_of_several_group_bys_tells_whose_rows_they_are() -> None:
+    out, counts = io.StringIO(), {Metric.MESSAGES: 1500, Metric.ROWS: 3000}
+    with ProgressLine(lambda: counts, group_bys=2, interval_s=0.01, to=out):
+        while not out.getvalue():
+            time.sleep(0.01)
+    assert "events 1,500  of 2 GroupBys: rows 3,000  tiles 0" in out.getvalue()
+
+
 def test_line_says_so_while_the_counts_are_elsewhere() -> None:
     out = io.StringIO()
     with ProgressLine(lambda: None, interval_s=0.01, to=out):
