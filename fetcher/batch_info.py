@@ -59,7 +59,7 @@ class BatchInfo:
         return self.end_ms + self.upload % _UPLOADS
 
     @property
-    def snapshot(self) -> bool:
+    def is_snapshot(self) -> bool:
         """Whether the values are the features themselves, which are not merged with a stream."""
         return self.plan.group_by.accuracy is Accuracy.SNAPSHOT
 
@@ -89,7 +89,7 @@ class BatchInfo:
         return {
             "accuracy": self._accuracy.name,
             "key_schema": plan.keys.schema,
-            "schema": plan.outputs.schema if self.snapshot else plan.batch_irs.schema,
+            "schema": plan.outputs.schema if self.is_snapshot else plan.batch_irs.schema,
         }
 
     def to_chronon(self) -> bytes:

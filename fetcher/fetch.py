@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from itertools import islice
 
@@ -23,27 +22,13 @@ from chronon_beam.aggregator.sawtooth import (
     WindowedRows,
     is_degraded,
 )
-from chronon_beam.api.data_types import (
-    BINARY,
-    BOOLEAN,
-    BYTE,
-    FLOATS,
-    INT,
-    LONG,
-    SHORT,
-    STRING,
-    DataType,
-    DecimalType,
-)
 from chronon_beam.api.derivations import rename_only, renamed, time_values
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.records import MIN_MS, GetRequest, TimedValue
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo
+from chronon_beam.fetcher.entity_key import Key, check_key
 from chronon_beam.fetcher.readable_store import ReadableStore
 from chronon_beam.fetcher.serving_info import ServingInfo
-
-Key = Mapping[str, object]
-"""The key columns of one entity with their values."""
 
 Features = dict[str, object]
 """Feature values by name; None where there is no value."""
@@ -52,35 +37,31 @@ Derive = Callable[[Sequence[Mapping[str, object]]], list[Features]]
 """Rows of keys, features, `ts` and `ds` to derived features: `pipeline.derive` makes one."""
 
 
-class KeyMismatch(ValueError):
-    """A key that does not fit the GroupBy."""
-
-
 class QueryBeforeBatch(ValueError):
     """A query at a time before the end of the batch values, which cannot be split by time."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The reads of one fetch, and how its result is made of the answers.
+    """The requests of one fetch to the store, and how its result is made of the answers.
 
     Attributes:
-        requests: what to read from the store: the requests of the first key, then of the second...
+        requests: the requests of the first key, then those of the second key, and so on.
         requests_per_key: how many of the requests belong to each key.
-        features: the feature values of a key, from the answers to its requests.
-        derived: the result of the fetch, from the feature values of all keys.
+        features: a function from the answers to a key's requests to the key's feature values.
+        derive: a function from the feature values of all keys to the result of the fetch.
     """
 
     requests: list[GetRequest]
     requests_per_key: int
     features: Callable[[list[list[TimedValue]]], Features]
-    derived: Callable[[list[Features]], list[Features]]
+    derive: Callable[[list[Features]], list[Features]]
 
     def values(self, found: list[list[TimedValue]]) -> list[Features]:
         """Feature values of each key, from the answers to all requests."""
         each = self.requests_per_key
         starts = range(0, len(found), each)
-        return self.derived([self.features(found[at : at + each]) for at in starts])
+        return self.derive([self.features(found[at : at + each]) for at in starts])
 
 
 async def fetch_together(
@@ -112,10 +93,10 @@ class Fetcher:
         store: where the job has written.
         tiled: whether the store holds tiles, or rows.
         batch: the batch values to merge with tiles or rows; None without an upload.
-        streamed: whether the store holds tiles or rows, and not only batch values.
+        streamed: whether the store holds tiles or rows; False for batch values alone.
         derive: makes the features that the GroupBy derives; not needed for renames.
-        merged: remembers what tiles merge to; None merges them for each query.
-        counts: `degraded`: how many answers came from a batch too old for exact windows.
+        merged: a cache of the IRs of merged tiles; None merges the tiles for each query.
+        counts: under `degraded`, how many answers used a batch that is too old for exact windows.
     """
 
     plan: Plan
@@ -139,7 +120,7 @@ class Fetcher:
         return cls(info.plan, store, info.tiled, info.batch, info.streamed, derive, merged)
 
     def fetch(self, keys: Sequence[Key], at_ms: int) -> list[Features]:
-        """Feature values of each key at `at_ms`, or features derived of them; None for no value.
+        """The features of each key at `at_ms`, derived if the GroupBy derives; None for no value.
 
         Raises:
             GroupByError: a derivation needs Spark, and there is no `derive`.
@@ -184,7 +165,7 @@ class Fetcher:
         return [renamed(derivations, row, names) for row in known]
 
     def _batch_request(self, batch: BatchInfo, at_ms: int) -> GetRequest:
-        if at_ms < batch.end_ms and not batch.snapshot:
+        if at_ms < batch.end_ms and not batch.is_snapshot:
             raise QueryBeforeBatch(
                 f"a query at {at_ms} is before the end of the batch values at {batch.end_ms} "
                 f"({_minute(batch.end_ms)}): ask for a later time"
@@ -195,8 +176,8 @@ class Fetcher:
     def _requests(self, at_ms: int) -> list[GetRequest]:
         """The requests for tiles or rows that each key needs, with an empty key."""
         dataset = self.plan.group_by.streaming_dataset
-        # Features that are not in the batch count from their own beginning.
-        since_ms = self.batch.end_ms if self.batch and not self._not_in_batch else MIN_MS
+        # A feature that is not in the batch needs tiles or rows of all times.
+        since_ms = self.batch.end_ms if self.batch and not self._batch_lacks_feature else MIN_MS
         if not self.tiled:
             from_ms = max(self._earliest_ms(at_ms), since_ms)
             return [GetRequest(b"", dataset, from_ms, at_ms, 0)]
@@ -208,11 +189,11 @@ class Fetcher:
     def _values(
         self, answer: list[list[TimedValue]], streams: list[GetRequest], at_ms: int
     ) -> Features:
-        """The features of a key, from the answers: its batch value if there is one, its streams."""
+        """The features of a key, from its batch value (if there are any) and its tiles or rows."""
         streamed, batch = answer[len(answer) - len(streams) :], NO_BATCH
         if self.batch is not None:
             value = answer[0][0].value_bytes if answer[0] else None
-            if self.batch.snapshot:
+            if self.batch.is_snapshot:
                 return self._snapshot(value)
             ir = None if value is None else self.batch.plan.batch_irs.decode(value)
             features = self.batch.plan.group_by.features
@@ -238,6 +219,7 @@ class Fetcher:
         return self._windowed_rows.of_mutations(mutations, at_ms, batch)
 
     def _snapshot(self, value: bytes | None) -> Features:
+        """The features in a batch value of accuracy SNAPSHOT, which holds the features as such."""
         assert self.batch is not None
         written = self.batch.plan
         values = written.outputs.decode(value) if value else [None] * len(written.group_by.features)
@@ -246,25 +228,15 @@ class Fetcher:
         return {each.name: known.get(each.part) for each in self.plan.group_by.features}
 
     @cached_property
-    def _not_in_batch(self) -> bool:
-        """Whether the batch lacks a feature, since it was made for an earlier declaration."""
+    def _batch_lacks_feature(self) -> bool:
+        """Whether the batch lacks a feature, because it was made for an earlier declaration."""
         held = {each.part for each in self.batch.plan.group_by.features} if self.batch else set()
         return any(each.part not in held for each in self.plan.group_by.features)
 
     def key_bytes(self, key: Key) -> bytes:
         """The bytes under which a key is stored; raises KeyMismatch as `fetch` does."""
         columns = self.plan.keys.columns
-        unknown = [name for name in key if name not in columns]
-        missing = [name for name in columns if name not in key]
-        if unknown or missing:
-            found = f"unknown {unknown}" if unknown else f"missing {missing}"
-            raise KeyMismatch(f"key {dict(key)}: {found}: expected are {_expected(columns)}")
-        for name, data_type in columns.items():
-            if not _fits(key[name], data_type):
-                raise KeyMismatch(
-                    f"key {name}={key[name]!r}: a {data_type.name} is expected (expected are "
-                    f"{_expected(columns)})"
-                )
+        check_key(key, columns)
         return self.plan.keys.encode([key[name] for name in columns])
 
     @cached_property
@@ -285,6 +257,7 @@ class Fetcher:
         return list(widest.values())
 
     def _earliest_ms(self, at_ms: int) -> int:
+        """The earliest time of a row that any feature at `at_ms` may need."""
         if self.plan.group_by.is_entities:
             return MIN_MS  # a row of any age may have changed
         windows = [feature.part.window for feature in self.plan.group_by.features]
@@ -298,65 +271,3 @@ def _minute(ms: int) -> str:
     return (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms)).isoformat(
         timespec="minutes"
     )
-
-
-_BITS = {BYTE: 7, SHORT: 15, INT: 31, LONG: 63}
-
-
-def _expected(columns: Mapping[str, DataType]) -> str:
-    return ", ".join(f"{name} ({data_type.name})" for name, data_type in columns.items())
-
-
-def _fits(value: object, data_type: DataType) -> bool:
-    if value is None:
-        return True
-    if data_type == BOOLEAN:
-        return isinstance(value, bool)
-    if data_type in FLOATS:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(data_type, DecimalType):
-        if isinstance(value, Decimal):
-            return value.is_finite()
-        return isinstance(value, int) and not isinstance(value, bool)
-    kinds = {STRING: str, BINARY: bytes}
-    if data_type in kinds:
-        return isinstance(value, kinds[data_type])
-    most = 1 << _BITS[data_type]
-    return isinstance(value, int) and not isinstance(value, bool) and -most <= value < most
-
-
-def parse_key(texts: Sequence[str], columns: Mapping[str, DataType]) -> Features:
-    """Key values from the command line: `["customer_id=Alice", "shop=3"]`.
-
-    Raises:
-        KeyMismatch: not of the form NAME=VALUE, or a value that is not of the column's type.
-    """
-    key: Features = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise KeyMismatch(f"--key={text}: NAME=VALUE is expected, for {_expected(columns)}")
-        if name in key:
-            raise KeyMismatch(
-                f"--key={text}: {name} was given already: one command takes one key; for several, "
-                "use --keys"
-            )
-        key[name] = _parsed(name, value, columns[name]) if name in columns else value
-    return key
-
-
-def _parsed(name: str, text: str, data_type: DataType) -> object:
-    if data_type == STRING:
-        return text
-    if data_type == BINARY:
-        return text.encode()
-    if data_type == BOOLEAN and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        if isinstance(data_type, DecimalType):
-            return Decimal(text)
-        if data_type != BOOLEAN:
-            return float(text) if data_type in FLOATS else int(text)
-    except (ValueError, InvalidOperation):
-        pass
-    raise KeyMismatch(f"--key={name}={text}: a {data_type.name} is expected")

@@ -1,6 +1,6 @@
 """Casts the key values of a request to the types of a GroupBy's keys, as Chronon does.
 
-A request comes as JSON, and what is a BIGINT in the GroupBy may be a text in it.
+A request is JSON, and may hold a BIGINT of the GroupBy as text.
 
 Source: `ai.chronon.api.DataType.castTo` of zipline, `ColumnAggregator.castTo` of airbnb.
 Airbnb casts to BIGINT, DOUBLE and STRING, zipline also to INT and DECIMAL; here both cast to all of
@@ -30,13 +30,13 @@ from chronon_beam.api.data_types import (
 _WHOLE = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _LONGEST = 400
-"""A number in a text has no more characters."""
+"""The most characters of a number in a text."""
 
 _EXACT = 2.0**63
 """From here on, JSON readers may give a whole number as a double that has lost digits."""
 
 
-class UncastKey(ValueError):
+class KeyCastError(ValueError):
     """A key column that a row of a request lacks, or a value that is not of the column's type."""
 
 
@@ -48,14 +48,14 @@ def cast_key(row: Mapping[str, object], columns: Mapping[str, DataType]) -> dict
         columns: type by key column.
 
     Raises:
-        UncastKey: a key column is missing, or its value cannot be cast without loss.
+        KeyCastError: a key column is missing, or its value cannot be cast without loss.
 
     >>> cast_key({"shop": "5", "page": 2, "name": 7.0}, {"shop": LONG, "name": STRING})
     {'shop': 5, 'name': '7.0'}
     """
     missing = [name for name in columns if name not in row]
     if missing:
-        raise UncastKey(f"key column {missing[0]} is missing")
+        raise KeyCastError(f"key column {missing[0]} is missing")
     return {name: _cast(name, row[name], data_type) for name, data_type in columns.items()}
 
 
@@ -66,7 +66,7 @@ def _cast(name: str, value: object, data_type: DataType) -> object:
     cast = _decimal if decimal else _CASTS.get(data_type)
     made = None if cast is None else cast(value)
     if made is None:
-        raise UncastKey(f"key column {name}: {_shown(value)} is not of type {data_type.name}")
+        raise KeyCastError(f"key column {name}: {_shown(value)} is not of type {data_type.name}")
     return made
 
 

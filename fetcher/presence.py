@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, TimedValue
-from chronon_beam.fetcher.fetch import Features, Fetcher, Key
+from chronon_beam.fetcher.entity_key import Key
+from chronon_beam.fetcher.fetch import Features, Fetcher
 
 
 class Presence(StrEnum):
@@ -21,11 +22,11 @@ class Answer(NamedTuple):
 
     Attributes:
         key: the key's columns.
-        values: what `Fetcher.fetch` gives.
-        presence: whether there was anything to read.
-        last_ms: where nothing was found in the windows, when the key's last tile or row begins.
-        until_ms: the end of the tile that the time of the query lies in, if there is one: it counts
-            whole, so that events up to there may be in the values.
+        values: the result of `Fetcher.fetch`.
+        presence: whether the store had anything to read.
+        last_ms: if nothing was found in the windows, the beginning of the key's last tile or row.
+        until_ms: the end of the tile that the time of the query lies in, if there is one: the whole
+            tile counts, so the values may have events up to its end.
     """
 
     key: Key
@@ -36,16 +37,16 @@ class Answer(NamedTuple):
 
 
 def fetch_answers(fetcher: Fetcher, keys: Sequence[Key], at_ms: int) -> list[Answer]:
-    """`Fetcher.fetch`, and of each key whether the store knows it; raises as that does.
+    """The result of `Fetcher.fetch`, and whether the store knows each key; raises as `fetch` does.
 
-    Keys of which nothing is found are looked for at all times, by a second read.
+    A second read looks for the keys without anything in their windows, at all times.
     """
     reading = fetcher.reading(keys, at_ms)
     found = fetcher.store.multi_get(reading.requests)
     each = len(found) // len(keys) if keys else 0
     known = [any(found[at * each : (at + 1) * each]) for at in range(len(keys))]
     missed = [key for key, is_known in zip(keys, known, strict=True) if not is_known]
-    last = iter(_last_times(fetcher, missed))
+    last = iter(last_times(fetcher, missed))
     answers = []
     for key, values, is_known in zip(keys, reading.values(found), known, strict=True):
         last_ms = None if is_known else next(last)
@@ -61,7 +62,7 @@ def fetch_answers(fetcher: Fetcher, keys: Sequence[Key], at_ms: int) -> list[Ans
 def _end_around(
     fetcher: Fetcher, read: Sequence[tuple[GetRequest, Sequence[TimedValue]]], at_ms: int
 ) -> int | None:
-    """The end of the last tile that was read, begins before `at_ms` and ends after it."""
+    """The end of the last tile that begins before `at_ms` and ends after it; None without one."""
     dataset = fetcher.plan.group_by.streaming_dataset
     ends = [
         value.ts_ms + request.tile_size_ms
@@ -73,7 +74,7 @@ def _end_around(
     return max(ends, default=None)
 
 
-def _last_times(fetcher: Fetcher, keys: Sequence[Key]) -> list[int | None]:
+def last_times(fetcher: Fetcher, keys: Sequence[Key]) -> list[int | None]:
     """When the last tile or row of each key begins, at any time; None for an unknown key."""
     if not keys or not fetcher.streamed:
         return [None] * len(keys)

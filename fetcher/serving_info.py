@@ -160,7 +160,7 @@ def check_together(info: ServingInfo, batch: BatchInfo) -> None:
             f"{name}: tiles of layout sliding hold whole windows, which cannot be merged with "
             "batch values: use --layout=tumbling, or another store for one of the two"
         )
-    if batch.snapshot:
+    if batch.is_snapshot:
         raise GroupByError(
             f"{name}: its batch values are of accuracy SNAPSHOT, which are not merged with a "
             "stream: set accuracy to TEMPORAL and upload again, or use another store"

@@ -12,7 +12,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy, GroupByError
 from chronon_beam.fetcher.catalog import CatalogEntry, catalog
-from chronon_beam.fetcher.fetch import Derive, Fetcher, Key
+from chronon_beam.fetcher.entity_key import Key
+from chronon_beam.fetcher.fetch import Derive, Fetcher
 from chronon_beam.fetcher.inspector.routes import routes
 from chronon_beam.fetcher.server.settings import ServerLimits
 from chronon_beam.io.kv_store import KVStore

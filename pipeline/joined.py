@@ -8,12 +8,12 @@ from chronon_beam.api.derivations import rename_only
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join import Join
 from chronon_beam.fetcher.fetch import Derive, Fetcher
-from chronon_beam.fetcher.joins.answer import Joined
+from chronon_beam.fetcher.joins.answer import JoinAnswer
 from chronon_beam.fetcher.joins.external import open_handlers
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
 from chronon_beam.fetcher.joins.types import Fetchers, column_types, left_types
 from chronon_beam.fetcher.readable_store import ReadableStore
-from chronon_beam.fetcher.rows import Failed
+from chronon_beam.fetcher.rows import RowFailure
 from chronon_beam.fetcher.serving_info import load
 from chronon_beam.pipeline.lazy_derive import LazyDerivations, lazy_derivations
 
@@ -83,15 +83,17 @@ class JoinedLines:
         self.failed: dict[str, int] = {}
         self._status = status
 
-    def line(self, row: Mapping[str, Any], joined: Joined) -> dict[str, Any]:
+    def line(self, row: Mapping[str, Any], answer: JoinAnswer) -> dict[str, Any]:
         """What is printed of a row: its columns, its features, and why others are not there."""
-        outcome = joined.outcome
-        for name, failed in joined.failures.items():
-            reason = f"{name}: {failed.reason}"
+        outcome = answer.outcome
+        for name, failure in answer.failures.items():
+            reason = f"{name}: {failure.reason}"
             self.failed[reason] = self.failed.get(reason, 0) + 1
-        reasons = {name: failed.reason for name, failed in joined.failures.items()}
-        features = reasons if isinstance(outcome, Failed) else outcome.features
-        known = "failed" if isinstance(outcome, Failed) else "found" if outcome.known else "unknown"
+        reasons = {name: failure.reason for name, failure in answer.failures.items()}
+        features = reasons if isinstance(outcome, RowFailure) else outcome.features
+        known = (
+            "failed" if isinstance(outcome, RowFailure) else "found" if outcome.known else "unknown"
+        )
         return {**row, **features, **({self._status: known} if self._status else {})}
 
     def tell(self) -> None:

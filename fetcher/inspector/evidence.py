@@ -10,8 +10,11 @@ from chronon_beam.aggregator.layout import TileSpec
 from chronon_beam.aggregator.repair_note import NOTES_DATASET, RepairNote
 from chronon_beam.aggregator.row import Accumulator
 from chronon_beam.aggregator.sawtooth import NO_BATCH, Batch
-from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, TimedValue
-from chronon_beam.fetcher.fetch import Features, Fetcher, Key, Reading
+from chronon_beam.api.records import GetRequest, TimedValue
+from chronon_beam.fetcher.entity_key import Key
+from chronon_beam.fetcher.fetch import Features, Fetcher, Reading
+from chronon_beam.fetcher.presence import last_times
+from chronon_beam.fetcher.rows import reason_of
 
 
 class StoreFailure(Exception):
@@ -95,7 +98,7 @@ class Evidence:
         return any(self.found)
 
 
-def gather(fetcher: Fetcher, key: Key, at_ms: int) -> Evidence:
+def read_evidence(fetcher: Fetcher, key: Key, at_ms: int) -> Evidence:
     """Read what a fetch of `key` at `at_ms` reads.
 
     Raises:
@@ -117,7 +120,7 @@ def gather(fetcher: Fetcher, key: Key, at_ms: int) -> Evidence:
         () if fetcher.tiled else _rows(fetcher, streamed),
         _batch(fetcher, batched),
         len(batched[0].value_bytes) if batched else None,
-        None if any(found) else last_time(fetcher, key),
+        None if any(found) else last_times(fetcher, [key])[0],
     )
 
 
@@ -131,7 +134,7 @@ def _read(
     try:
         answers = fetcher.store.multi_get([*reading.requests, *notes])
     except Exception as error:
-        raise StoreFailure(str(error) or type(error).__name__) from error
+        raise StoreFailure(reason_of(error)) from error
     return answers[: len(reading.requests)], answers[len(reading.requests) :]
 
 
@@ -139,17 +142,6 @@ def without_derivations(fetcher: Fetcher) -> Fetcher:
     """The fetcher of the features that a GroupBy aggregates, before others are derived of them."""
     group_by = replace(fetcher.plan.group_by, derivations=())
     return replace(fetcher, plan=replace(fetcher.plan, group_by=group_by), derive=None)
-
-
-def last_time(fetcher: Fetcher, key: Key) -> int | None:
-    """When the last tile or row of a key begins, at any time; None for a key without any."""
-    if not fetcher.streamed:
-        return None
-    sizes = [spec.size_ms for spec in fetcher.plan.specs] if fetcher.tiled else [0]
-    dataset, key_bytes = fetcher.plan.group_by.streaming_dataset, fetcher.key_bytes(key)
-    asked = [GetRequest(key_bytes, dataset, MIN_MS, MAX_MS, size_ms) for size_ms in sizes]
-    values = [value.ts_ms for each in fetcher.store.multi_get(asked) for value in each]
-    return max(values, default=None)
 
 
 def _tiles(
@@ -190,7 +182,7 @@ def _rows(
 
 def _batch(fetcher: Fetcher, found: Sequence[TimedValue]) -> Batch:
     info = fetcher.batch
-    if info is None or info.snapshot:
+    if info is None or info.is_snapshot:
         return NO_BATCH
     ir: FinalBatchIr | None = None
     if found:

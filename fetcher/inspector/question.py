@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from chronon_beam.api.data_types import BOOLEAN, DataType
 from chronon_beam.api.moments import moment_text, parse_moment
-from chronon_beam.fetcher.fetch import Key
-from chronon_beam.fetcher.key_cast import UncastKey, cast_key
+from chronon_beam.fetcher.entity_key import Key
+from chronon_beam.fetcher.key_cast import KeyCastError, cast_key
 
 _KEY, _NULL = "key.", "null."
 
@@ -77,7 +77,7 @@ class Question:
         typed = {name: _typed(text, columns.get(name)) for name, text in self.keys.items()}
         try:
             return cast_key(typed, columns)
-        except UncastKey as error:
+        except KeyCastError as error:
             expected = ", ".join(f"{name} ({kind.name})" for name, kind in columns.items())
             said = f"{error}. The key of {self.group_by} is {expected}."
             raise PageError(400, "The key does not fit", said) from None

@@ -13,12 +13,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.moments import moment_text
-from chronon_beam.fetcher.fetch import Fetcher, Key, KeyMismatch, QueryBeforeBatch
+from chronon_beam.fetcher.entity_key import Key, KeyMismatch
+from chronon_beam.fetcher.fetch import Fetcher, QueryBeforeBatch
 from chronon_beam.fetcher.inspector import times
 from chronon_beam.fetcher.inspector.evidence import (
     Evidence,
     StoreFailure,
-    gather,
+    read_evidence,
     without_derivations,
 )
 from chronon_beam.fetcher.inspector.explain import explain
@@ -36,6 +37,7 @@ from chronon_beam.fetcher.inspector.view import (
     look,
     sentence,
 )
+from chronon_beam.fetcher.rows import reason_of
 
 _FOLDER = Path(__file__).parent
 
@@ -158,7 +160,7 @@ class _Shown:
         try:
             self.names = sorted(self.inspector.shelf.names())
         except Exception as error:
-            raise StoreFailure(_said(error)) from error
+            raise StoreFailure(reason_of(error)) from error
         if not self.question.group_by and len(self.names) == 1:
             self.question = Question(self.names[0], self.question.keys)
         if not self.question.group_by:
@@ -179,13 +181,13 @@ class _Shown:
         except GroupByError as error:
             raise PageError(409, "The GroupBy cannot be read", f"{error}.") from error
         except Exception as error:
-            raise StoreFailure(_said(error)) from error
+            raise StoreFailure(reason_of(error)) from error
 
     def _samples(self, fetcher: Fetcher) -> Sequence[Key]:
         try:
             return self.inspector.entities(fetcher)
         except Exception as error:
-            raise StoreFailure(_said(error)) from error
+            raise StoreFailure(reason_of(error)) from error
 
     def _inspected(self, fetcher: Fetcher) -> Inspection:
         question = self.question
@@ -241,7 +243,7 @@ class _Shown:
 
 def _evidence(fetcher: Fetcher, key: Key, at_ms: int) -> Evidence:
     try:
-        return gather(fetcher, key, at_ms)
+        return read_evidence(fetcher, key, at_ms)
     except KeyMismatch as error:
         raise PageError(400, "The key does not fit", f"{error}.") from error
     except QueryBeforeBatch as error:
@@ -249,7 +251,7 @@ def _evidence(fetcher: Fetcher, key: Key, at_ms: int) -> Evidence:
     except StoreFailure:
         raise
     except ValueError as error:
-        said = f"{_said(error)}. The store holds bytes that are not of this GroupBy."
+        said = f"{reason_of(error)}. The store holds bytes that are not of this GroupBy."
         raise PageError(500, "A stored value cannot be read", said) from error
 
 
@@ -298,10 +300,6 @@ def _key_link(question: Question, key: Key) -> str:
 
 def _key_field(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
 
 
 def routes(shelf: GroupByShelf, entities: Entities | None = None, store: str = "") -> list[Route]:

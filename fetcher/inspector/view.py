@@ -195,7 +195,7 @@ def sentence(feature: Feature) -> str:
 
 def _facts(explained: Explanation) -> Iterator[tuple[str, str]]:
     batch = explained.evidence.fetcher.batch
-    if batch is not None and batch.snapshot:
+    if batch is not None and batch.is_snapshot:
         yield from _facts_of_snapshot(explained, batch.end_ms)
     else:
         yield from _facts_of_merge(explained)

@@ -1,4 +1,4 @@
-"""The Avro codecs of what a join is asked by, and of what it gives out.
+"""The Avro codecs of a join: of the columns of its left side, and of the columns that it gives out.
 
 Source: `ai.chronon.online.fetcher.MetadataStore.buildJoinCodec` and `JoinCodec` of zipline.
 """
@@ -21,9 +21,9 @@ def key_codec(fetcher: JoinFetcher) -> RecordCodec:
 
 
 def value_codec(fetcher: JoinFetcher) -> RecordCodec:
-    """The codec of what a join gives out, and of the columns that it is derived of.
+    """The codec of the columns that a join gives out, and of those that they are derived of.
 
-    Chronon keeps them in a map of Scala, whose order they have here, too.
+    The columns have the order of a Scala map, in which Chronon keeps them.
 
     Raises:
         GroupByError: a part has no fetcher, or Spark cannot evaluate the derivations.

@@ -16,23 +16,23 @@ from chronon_beam.api.data_types import is_scalar
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join import ExternalPart, ExternalSource, Join
 from chronon_beam.api.plugins import offered
-from chronon_beam.fetcher.key_cast import UncastKey, cast_key
-from chronon_beam.fetcher.rows import Cause, Failed, Row
+from chronon_beam.fetcher.key_cast import KeyCastError, cast_key
+from chronon_beam.fetcher.rows import Cause, Row, RowFailure, reason_of
 
 GROUP = "chronon_beam.external_sources"
 
 Values = Mapping[str, object]
-"""Values of an external source by the names that its schema has."""
+"""Values of an external source by their names in its schema."""
 
-Answers = Sequence[Values | Exception]
-"""For each key its values, or why there are none."""
+ExternalAnswers = Sequence[Values | Exception]
+"""For each key its values, or why it has no values."""
 
 
 class ExternalHandler(Protocol):
     """Asks an external source: a plain function, run in a thread, or a coroutine function."""
 
-    def __call__(self, keys: Sequence[Values], /) -> Answers | Awaitable[Answers]:
-        """One answer per key, in the order of the keys; may be called before it has answered.
+    def __call__(self, keys: Sequence[Values], /) -> ExternalAnswers | Awaitable[ExternalAnswers]:
+        """One answer per key, in the order of the keys; calls may overlap.
 
         Args:
             keys: the distinct keys of all rows of a request, each with the columns of the source's
@@ -76,15 +76,15 @@ def open_handlers(join: Join) -> Handlers:
 
 async def ask(
     parts: Sequence[ExternalPart], handlers: Handlers, rows: Sequence[Row]
-) -> list[list[Values | Failed]]:
-    """For each part the values of each row, or why there are none: one call per source."""
+) -> list[list[Values | RowFailure]]:
+    """For each part the values of each row, or why it has none; each source is called once."""
     keys = [[_key(part, row) for row in rows] for part in parts]
     wanted: dict[str, dict[str, Values]] = {}
     for part, found in zip(parts, keys, strict=True):
-        known = {repr(key): key for key in found if not isinstance(key, Failed)}
+        known = {repr(key): key for key in found if not isinstance(key, RowFailure)}
         if not part.source.is_contextual:
             wanted.setdefault(part.source.name, {}).update(known)
-    calls = (_called(name, handlers.get(name), [*each.values()]) for name, each in wanted.items())
+    calls = (_call(name, handlers.get(name), [*each.values()]) for name, each in wanted.items())
     answers = {
         name: dict(zip(wanted[name], answer, strict=True))
         for name, answer in zip(wanted, await asyncio.gather(*calls), strict=True)
@@ -95,48 +95,50 @@ async def ask(
     ]
 
 
-def _key(part: ExternalPart, row: Row) -> Values | Failed:
-    """The key of a part for a row; what a row lacks of a contextual source is null."""
+def _key(part: ExternalPart, row: Row) -> Values | RowFailure:
+    """The key of a part for a row; for a contextual source, a column that the row lacks is null."""
     lefts = part.left_columns
     missing = [left for left in lefts.values() if left not in row]
     if missing and not part.source.is_contextual:
-        return Failed(f"key column {', '.join(missing)} is missing", Cause.KEY)
+        return RowFailure(f"key column {', '.join(missing)} is missing", Cause.KEY)
     key = {name: row.get(left) for name, left in lefts.items()}
     scalars = {name: kind for name, kind in part.source.keys.fields if is_scalar(kind)}
     try:
         return {**key, **cast_key(key, scalars)}
-    except UncastKey as error:
-        return Failed(str(error), Cause.KEY)
+    except KeyCastError as error:
+        return RowFailure(str(error), Cause.KEY)
 
 
 def _values(
-    part: ExternalPart, key: Values | Failed, answers: Mapping[str, Values | Failed]
-) -> Values | Failed:
+    part: ExternalPart, key: Values | RowFailure, answers: Mapping[str, Values | RowFailure]
+) -> Values | RowFailure:
     """The part's columns for a key, by their names in the join."""
-    if isinstance(key, Failed):
+    if isinstance(key, RowFailure):
         return key
     found = key if part.source.is_contextual else answers[repr(key)]
-    if isinstance(found, Failed):
+    if isinstance(found, RowFailure):
         return found
     return {part.column_prefix + name: found.get(name) for name, _ in part.source.values.fields}
 
 
-async def _called(
+async def _call(
     name: str, handler: ExternalHandler | None, keys: list[Values]
-) -> list[Values | Failed]:
-    """What a source answers to keys; whatever goes wrong in a handler is its source's failure."""
+) -> list[Values | RowFailure]:
+    """A source's answers to keys; any error of its handler is a failure of this source alone."""
     if not keys:
         return []
     try:
-        answers = await _answered(name, handler, keys)
+        answers = await _run_handler(name, handler, keys)
         if len(answers) != len(keys):
             raise ValueError(f"it gave {len(answers)} answers to {len(keys)} keys")
     except Exception as error:
-        return [_failed(name, error)] * len(keys)
+        return [_failure(name, error)] * len(keys)
     return [_checked(name, answer) for answer in answers]
 
 
-async def _answered(name: str, handler: ExternalHandler | None, keys: list[Values]) -> Answers:
+async def _run_handler(
+    name: str, handler: ExternalHandler | None, keys: list[Values]
+) -> ExternalAnswers:
     if handler is None:
         raise LookupError(f"there is no handler for it: see the entry points {GROUP!r}")
     functions = (handler, type(handler).__call__)
@@ -145,14 +147,13 @@ async def _answered(name: str, handler: ExternalHandler | None, keys: list[Value
     return await answers if inspect.isawaitable(answers) else answers
 
 
-def _checked(name: str, answer: object) -> Values | Failed:
+def _checked(name: str, answer: object) -> Values | RowFailure:
     if isinstance(answer, Exception):
-        return _failed(name, answer)
+        return _failure(name, answer)
     if not isinstance(answer, Mapping):
-        return _failed(name, TypeError(f"a mapping per key is expected, found {type(answer)}"))
+        return _failure(name, TypeError(f"a mapping per key is expected, found {type(answer)}"))
     return answer
 
 
-def _failed(name: str, error: Exception) -> Failed:
-    reason = str(error) or type(error).__name__
-    return Failed(f"external source {name!r}: {reason}", Cause.EXTERNAL)
+def _failure(name: str, error: Exception) -> RowFailure:
+    return RowFailure(f"external source {name!r}: {reason_of(error)}", Cause.EXTERNAL)

@@ -15,48 +15,49 @@ from chronon_beam.api.dialect import ZIPLINE
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join import Join, JoinPart
 from chronon_beam.fetcher.fetch import Derive, Fetcher
-from chronon_beam.fetcher.joins.answer import CODEC_FAILED, Joined, Uses, chronon_answer
-from chronon_beam.fetcher.joins.derived import derived
+from chronon_beam.fetcher.joins.answer import CODEC_FAILED, JoinAnswer, Lineage, chronon_answer
+from chronon_beam.fetcher.joins.derivations import derive_rows
 from chronon_beam.fetcher.joins.external import Handlers, Values, ask
 from chronon_beam.fetcher.joins.row import JoinRow
 from chronon_beam.fetcher.joins.types import left_types
-from chronon_beam.fetcher.key_cast import UncastKey, cast_key
+from chronon_beam.fetcher.key_cast import KeyCastError, cast_key
 from chronon_beam.fetcher.readable_store import ReadableStore
 from chronon_beam.fetcher.rows import (
     NULL_KEY,
-    Asked,
     Cause,
-    Failed,
+    GroupByRows,
     Outcome,
     Row,
+    RowFailure,
     fetch_rows,
     fetch_rows_async,
-    is_null,
+    is_null_key,
 )
 
 
-class _AskedPart(NamedTuple):
+class _PartRows(NamedTuple):
     """The rows of one part.
 
     Attributes:
-        rows: of each row the key of the part, or why it is not asked for.
-        fetcher: of the part's GroupBy; None where no row is asked for.
+        rows: for each row the key of the part, or why it is not fetched.
+        fetcher: of the part's GroupBy; None if no row is fetched.
     """
 
     part: JoinPart
-    rows: list[Row | Failed]
+    rows: list[Row | RowFailure]
     fetcher: Fetcher | None
 
     @property
-    def asked(self) -> Iterator[Asked]:
-        """What is asked of the GroupBy, if anything is."""
+    def to_fetch(self) -> Iterator[GroupByRows]:
+        """The rows to fetch of the GroupBy; nothing without a fetcher."""
         if self.fetcher is not None:
-            yield self.fetcher, [row for row in self.rows if not isinstance(row, Failed)]
+            rows = [row for row in self.rows if not isinstance(row, RowFailure)]
+            yield GroupByRows(self.fetcher, rows)
 
     def outcomes(self, found: Iterator[list[Outcome]]) -> list[Outcome]:
-        """The outcome of each row, from the outcomes of those that are asked for."""
+        """The outcome of each row; `found` gives next the outcomes of the rows to fetch."""
         answers = iter(next(found) if self.fetcher is not None else ())
-        return [row if isinstance(row, Failed) else next(answers) for row in self.rows]
+        return [row if isinstance(row, RowFailure) else next(answers) for row in self.rows]
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class JoinFetcher:
     Attributes:
         join: what is fetched.
         store: holds the values of all its GroupBys.
-        parts: the fetchers of its GroupBys by their names, or why there is none: such a part fails
-            in every row.
+        parts: for the name of each of its GroupBys the fetcher, or why it has none; a part without
+            a fetcher fails in every row.
         handlers: of its external sources, see `open_handlers`.
-        derive: makes the features that the join derives, or why they cannot be made; not needed
+        derive: evaluates the derivations of the join, or why nothing can evaluate them; not needed
             for renames.
     """
 
@@ -79,7 +80,7 @@ class JoinFetcher:
     handlers: Handlers = field(default_factory=dict)
     derive: Derive | GroupByError | None = None
 
-    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Joined]:
+    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[JoinAnswer]:
         """The answer to each row at `at_ms`; not to be called while an event loop runs.
 
         Args:
@@ -89,36 +90,37 @@ class JoinFetcher:
         Raises:
             GroupByError: a derivation needs Spark, and there is no `derive`.
         """
-        parts = [self._asked(part, rows) for part in self.join.parts]
-        found = fetch_rows(self.store, [asked for part in parts for asked in part.asked], at_ms)
+        parts = [self._part_rows(part, rows) for part in self.join.parts]
+        wanted = [group_by for part in parts for group_by in part.to_fetch]
+        found = fetch_rows(self.store, wanted, at_ms)
         external = asyncio.run(self._external(rows)) if self.join.external_parts else []
-        return self._joined(rows, parts, found, external, at_ms)
+        return self._answers(rows, parts, found, external, at_ms)
 
-    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[Joined]:
+    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[JoinAnswer]:
         """`fetch` for an event loop, which runs other tasks while store and sources answer."""
-        parts = [self._asked(part, rows) for part in self.join.parts]
-        asked = [asked for part in parts for asked in part.asked]
+        parts = [self._part_rows(part, rows) for part in self.join.parts]
+        wanted = [group_by for part in parts for group_by in part.to_fetch]
         found, external = await asyncio.gather(
-            fetch_rows_async(self.store, asked, at_ms), self._external(rows)
+            fetch_rows_async(self.store, wanted, at_ms), self._external(rows)
         )
-        return self._joined(rows, parts, found, external, at_ms)
+        return self._answers(rows, parts, found, external, at_ms)
 
-    def as_chronon(self, joined: Joined) -> Outcome:
-        """What Chronon's Fetcher answers instead of `joined.outcome`: see `chronon_answer`.
+    def as_chronon(self, answer: JoinAnswer) -> Outcome:
+        """What Chronon's Fetcher answers instead of `answer.outcome`: see `chronon_answer`.
 
-        Where nothing at all could be read, Chronon's call fails: the row has failed here, too.
+        Chronon's call fails if nothing can be read; the row fails here in that case, too.
         """
-        causes = {failed.cause for failed in joined.failures.values()}
-        if not joined.answered and causes == {Cause.STORE}:
-            return joined.outcome
+        causes = {failure.cause for failure in answer.failures.values()}
+        if not answer.answered and causes == {Cause.STORE}:
+            return answer.outcome
         failure = self._codec_failure
         if failure:
-            return joined.found({CODEC_FAILED: failure})
-        return joined.found(chronon_answer(self.join, joined))
+            return answer.with_features({CODEC_FAILED: failure})
+        return answer.with_features(chronon_answer(self.join, answer))
 
     @cached_property
     def _codec_failure(self) -> str:
-        """Why Chronon cannot derive at all: a derivation is of what has no type that it knows."""
+        """Why Chronon cannot answer: a column has no type that Chronon knows; empty if it can."""
         if isinstance(self.derive, GroupByError):
             return str(self.derive)
         renames = own(self.join.derivations)
@@ -131,73 +133,73 @@ class JoinFetcher:
             if not isinstance(self.parts.get(part.group_by.name), Fetcher):
                 lost = frozenset(part.columns)
                 for name in (each.name for each in own(self.join.derivations)):
-                    if column := next(iter(self._uses.of[name] & lost), None):
+                    if column := next(iter(self._lineage.columns[name] & lost), None):
                         return f"{name} is derived of {column}, whose type is not known"
         return ""
 
     @cached_property
     def left_types(self) -> dict[str, DataType]:
-        """The columns of the left side with the types of the first keys that they are."""
+        """The columns of the left side, each with the type of the first key taken from it."""
         return left_types(self.join, self.parts)
 
-    async def _external(self, rows: Sequence[Row]) -> list[list[Values | Failed]]:
+    async def _external(self, rows: Sequence[Row]) -> list[list[Values | RowFailure]]:
         return await ask(self.join.external_parts, self.handlers, rows)
 
-    def _asked(self, part: JoinPart, rows: Sequence[Row]) -> _AskedPart:
+    def _part_rows(self, part: JoinPart, rows: Sequence[Row]) -> _PartRows:
         lefts = part.left_columns
-        keys = [_mapped(lefts, row) for row in rows]
+        keys = [_part_key(lefts, row) for row in rows]
         fetcher = self.parts.get(part.group_by.name)
         if isinstance(fetcher, Fetcher):
-            return _AskedPart(part, keys, fetcher)
+            return _PartRows(part, keys, fetcher)
         reason = f"GroupBy {part.group_by.name!r} is not known" if fetcher is None else fetcher
-        failed = Failed(str(reason), Cause.QUERY)
-        return _AskedPart(part, [_unasked(key, part, failed) for key in keys], None)
+        failure = RowFailure(str(reason), Cause.QUERY)
+        return _PartRows(part, [_failure_of(key, part, failure) for key in keys], None)
 
-    def _joined(
+    def _answers(
         self,
         rows: Sequence[Row],
-        parts: Sequence[_AskedPart],
+        parts: Sequence[_PartRows],
         found: list[list[Outcome]],
-        external: list[list[Values | Failed]],
+        external: list[list[Values | RowFailure]],
         at_ms: int,
-    ) -> list[Joined]:
+    ) -> list[JoinAnswer]:
         made = [JoinRow(self._key(row)) for row in rows]
-        answers = iter(found)
-        for asked in parts:
-            for row, outcome in zip(made, asked.outcomes(answers), strict=True):
-                row.add(asked.part, outcome)
+        fetched = iter(found)
+        for of_part in parts:
+            for row, outcome in zip(made, of_part.outcomes(fetched), strict=True):
+                row.add(of_part.part, outcome)
         for part, values in zip(self.join.external_parts, external, strict=True):
             for row, value in zip(made, values, strict=True):
                 row.add_external(part, value)
         times = time_values(at_ms)
-        known = [{**row.key, **row.columns, **times} for row in made]
-        answered = derived(self.join, self.derive, known) if known else []
+        inputs = [{**row.key, **row.columns, **times} for row in made]
+        derived = derive_rows(self.join, self.derive, inputs) if inputs else []
         return [
-            row.joined(self._uses, features) for row, features in zip(made, answered, strict=True)
+            row.answer(self._lineage, features) for row, features in zip(made, derived, strict=True)
         ]
 
     @cached_property
-    def _uses(self) -> Uses:
-        return Uses(self.join)
+    def _lineage(self) -> Lineage:
+        return Lineage(self.join)
 
     def _key(self, row: Row) -> dict[str, object]:
-        """The columns of the left side, cast to the types of keys; null where that is not so."""
+        """The columns of the left side, cast to the types of keys; null if a cast fails."""
         return {left: _cast(left, row, kind) for left, kind in self.left_types.items()}
 
 
-def _mapped(lefts: Mapping[str, str], row: Row) -> Row | Failed:
-    """The key of a part, by the names that its GroupBy has for its columns."""
+def _part_key(lefts: Mapping[str, str], row: Row) -> Row | RowFailure:
+    """The key of a part, with the key columns of its GroupBy."""
     missing = [left for left in lefts.values() if left not in row]
     if missing:
-        return Failed(f"key column {', '.join(missing)} is missing", Cause.MISSING_KEY)
+        return RowFailure(f"key column {', '.join(missing)} is missing", Cause.MISSING_KEY)
     return {key: row[left] for key, left in lefts.items()}
 
 
-def _unasked(key: Row | Failed, part: JoinPart, failed: Failed) -> Failed:
-    """Why a row has nothing of a part that has no fetcher."""
-    if isinstance(key, Failed):
+def _failure_of(key: Row | RowFailure, part: JoinPart, failure: RowFailure) -> RowFailure:
+    """Why a row has nothing of a part without a fetcher; `failure` unless the key is at fault."""
+    if isinstance(key, RowFailure):
         return key
-    return NULL_KEY if is_null(key, part.group_by) else failed
+    return NULL_KEY if is_null_key(key, part.group_by) else failure
 
 
 def _cast(left: str, row: Row, kind: DataType) -> object:
@@ -205,5 +207,5 @@ def _cast(left: str, row: Row, kind: DataType) -> object:
         return row.get(left)
     try:
         return cast_key(row, {left: kind})[left]
-    except UncastKey:
+    except KeyCastError:
         return None

@@ -32,12 +32,12 @@ class TypedDerive(Protocol):
 def derived_types(
     derivations: Sequence[Derivation], columns: Types, keys: Types, derive: Derive | None
 ) -> dict[str, DataType]:
-    """The types of what derivations give; of the columns themselves without derivations.
+    """The types of derived columns; those of `columns` themselves without derivations.
 
     Args:
-        derivations: renames, or what `derive` evaluates.
-        columns: what they are made of.
-        keys: further columns that they may use.
+        derivations: renames, or expressions that `derive` evaluates.
+        columns: the columns that may be derived of, with their types.
+        keys: further columns that derivations may use, with their types.
         derive: a `TypedDerive`; not needed for renames.
     """
     if not derivations:
@@ -68,7 +68,7 @@ def column_types(join: Join, fetchers: Fetchers) -> dict[str, DataType]:
 
 
 def left_types(join: Join, fetchers: Fetchers) -> dict[str, DataType]:
-    """The columns of the left side with the types of the first keys that they are."""
+    """The columns of the left side, each with the type of the first key that is taken from it."""
     types: dict[str, DataType] = {}
     for part in join.parts:
         fetcher = fetchers.get(part.group_by.name)

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from chronon_beam.fetcher.fetch import Features
-from chronon_beam.fetcher.rows import Failed, Outcome, Row
+from chronon_beam.fetcher.rows import Outcome, Row, RowFailure
 from chronon_beam.fetcher.server.compat import Result, check_any_read, is_left_out
 from chronon_beam.fetcher.server.served import ServedName
 
@@ -58,7 +58,7 @@ class Answers:
             features: the features to give; None for all.
 
         Raises:
-            Refused: with `compat`, the whole fetch has failed.
+            Refusal: with `compat`, the whole fetch has failed.
         """
         if self._compat:
             check_any_read(outcomes)
@@ -71,7 +71,7 @@ class Answers:
     def _result(
         self, served: ServedName, row: Row, outcome: Outcome, features: tuple[str, ...] | None
     ) -> Result:
-        if isinstance(outcome, Failed):
+        if isinstance(outcome, RowFailure):
             return {"status": "Failure", "entityKeys": row, "error": outcome.reason}
         values = served.features(outcome)
         if features is not None and values is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from chronon_beam.fetcher.server.refusal import BUSY, Disconnected, Refused
+from chronon_beam.fetcher.server.refusal import BUSY, ClientDisconnect, Refusal
 from chronon_beam.fetcher.server.settings import ServerLimits
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,8 +27,8 @@ class Bodies:
         """The whole body.
 
         Raises:
-            Refused: it is too large, too slow or encoded, or the server holds too many.
-            Disconnected: the client has left.
+            Refusal: it is too large, too slow or encoded, or the server holds too many.
+            ClientDisconnect: the client has left.
         """
         self._check(headers)
         held = 0
@@ -46,7 +46,7 @@ class Bodies:
             self.held_bytes -= held
             if isinstance(error, TimeoutError):
                 seconds = f"{self._limits.body_s:g} s"
-                raise Refused(408, f"the body has not come within {seconds}") from None
+                raise Refusal(408, f"the body has not come within {seconds}") from None
             raise
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -59,21 +59,21 @@ class Bodies:
             if name == b"content-length" and value.isdigit():
                 self._check_size(int(value[:20]))
             elif name == b"content-encoding" and value != b"identity":
-                raise Refused(415, "the body is encoded: send JSON as it is")
+                raise Refusal(415, "the body is encoded: send JSON as it is")
 
     def _check_size(self, size: int) -> None:
         most = self._limits.body_bytes
         if size > most:
-            raise Refused(413, f"the body has more than {most} bytes: send fewer rows")
+            raise Refusal(413, f"the body has more than {most} bytes: send fewer rows")
         if self.held_bytes > self._limits.held_bytes:
-            raise Refused(503, "the server holds too many bodies: try again", BUSY)
+            raise Refusal(503, "the server holds too many bodies: try again", BUSY)
 
 
 async def _next(receive: Receive) -> tuple[bytes, bool]:
     """The next part of a body, and whether more comes."""
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise Disconnected
+        raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
 
 
@@ -81,14 +81,14 @@ def parse_rows(body: bytes, limits: ServerLimits) -> list[dict[str, object]]:
     """The rows of a body, which is a JSON list of objects.
 
     Raises:
-        Refused: it is something else, or has too many rows.
+        Refusal: it is something else, or has too many rows.
     """
     try:
         rows = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refused(400, f"the body is not JSON: {error}") from None
+        raise Refusal(400, f"the body is not JSON: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Refused(400, 'the body is not a list of objects such as [{"user_id": "5"}]')
+        raise Refusal(400, 'the body is not a list of objects such as [{"user_id": "5"}]')
     if len(rows) > limits.rows:
-        raise Refused(422, f"{len(rows)} rows: at most {limits.rows} are served at a time")
+        raise Refusal(422, f"{len(rows)} rows: at most {limits.rows} are served at a time")
     return rows

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 from chronon_beam.api.records import GetRequest, TimedValue
 from chronon_beam.fetcher.readable_store import ReadableStore
-from chronon_beam.fetcher.rows import Cause, Failed, Outcome, Row
-from chronon_beam.fetcher.server.refusal import Refused
+from chronon_beam.fetcher.rows import Cause, Outcome, Row, RowFailure
+from chronon_beam.fetcher.server.refusal import Refusal
 
 Part = list[list[TimedValue]] | None
 """What was read of one dataset; None where it could not be read."""
@@ -77,28 +77,28 @@ def _completed(
 
 
 def check_any_read(outcomes: Sequence[Outcome]) -> None:
-    """Where no row could be read, Chronon's services answer with 500; raises Refused."""
-    reasons = [o.reason for o in outcomes if isinstance(o, Failed) and o.cause is Cause.STORE]
+    """Where no row could be read, Chronon's services answer with 500; raises Refusal."""
+    reasons = [o.reason for o in outcomes if isinstance(o, RowFailure) and o.cause is Cause.STORE]
     if reasons and len(reasons) == len(outcomes):
-        raise Refused(500, reasons[0])
+        raise Refusal(500, reasons[0])
 
 
 def is_left_out(outcome: Outcome) -> bool:
     """Whether a row has no result at all: its key is null."""
-    return isinstance(outcome, Failed) and outcome.cause is Cause.NULL_KEY
+    return isinstance(outcome, RowFailure) and outcome.cause is Cause.NULL_KEY
 
 
 def unknown_names(kind: str, path: str, rows: Sequence[Row]) -> list[Result]:
     """What is answered to rows of a name that nothing is served under.
 
     Raises:
-        Refused: of a join, airbnb's service fails whole.
+        Refusal: of a join, airbnb's service fails whole.
     """
     if kind == "groupby":
         error = "Couldn't fetch group by serving info: nothing is served under this name"
         return [{"status": "Failure", "entityKeys": row, "error": error} for row in rows]
     error = "Couldn't fetch the join: nothing is served under this name"
     if path.startswith("/v1/features/"):
-        raise Refused(500, error)
+        raise Refusal(500, error)
     features = {"join_codec_fetch_exception": error}
     return [{"status": "Success", "entityKeys": row, "features": features} for row in rows]

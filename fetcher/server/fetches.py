@@ -9,7 +9,7 @@ from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.rows import Outcome, Row
 from chronon_beam.fetcher.server.metrics import Metrics
-from chronon_beam.fetcher.server.refusal import BUSY, Refused
+from chronon_beam.fetcher.server.refusal import BUSY, Refusal
 from chronon_beam.fetcher.server.served import ServedName
 from chronon_beam.fetcher.server.settings import Settings
 
@@ -48,7 +48,7 @@ class Fetches:
         """The outcome of each row.
 
         Raises:
-            Refused: there are too many fetches, or this one takes too long.
+            Refusal: there are too many fetches, or this one takes too long.
         """
         at_once = self._settings.local and len(rows) <= AT_ONCE
         if at_once and not served.derives and not served.asks_others:
@@ -63,7 +63,7 @@ class Fetches:
     async def _awaited(self, served: ServedName, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
         limits = self._settings.limits
         if len(self._running) >= limits.in_flight:
-            raise Refused(503, "the server has too many requests: try again", BUSY)
+            raise Refusal(503, "the server has too many requests: try again", BUSY)
         task = asyncio.create_task(self._fetch(served, rows, at_ms))
         self._running.add(task)
         self._metrics.in_flight.set(len(self._running))
@@ -72,7 +72,7 @@ class Fetches:
         # more of them does not help a store that is slow.
         done, _ = await asyncio.wait((task,), timeout=limits.fetch_s)
         if not done:
-            raise Refused(503, f"the store has not answered within {limits.fetch_s:g} s", BUSY)
+            raise Refusal(503, f"the store has not answered within {limits.fetch_s:g} s", BUSY)
         return task.result()
 
     async def _fetch(self, served: ServedName, rows: Sequence[Row], at_ms: int) -> list[Outcome]:

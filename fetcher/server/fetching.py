@@ -9,7 +9,7 @@ from chronon_beam.fetcher.server.bodies import Bodies, Receive, parse_rows
 from chronon_beam.fetcher.server.compat import unknown_names
 from chronon_beam.fetcher.server.fetches import Fetches
 from chronon_beam.fetcher.server.query import QueryParameters, parse_query
-from chronon_beam.fetcher.server.refusal import BUSY, Refused
+from chronon_beam.fetcher.server.refusal import BUSY, Refusal
 from chronon_beam.fetcher.server.responses import Send, send_body
 from chronon_beam.fetcher.server.served import ServedFeatures, ServedName
 from chronon_beam.fetcher.server.settings import Settings
@@ -53,7 +53,7 @@ class FetchRows:
         status, headers = 200, None
         try:
             body = await self._body(served, scope, receive)
-        except Refused as refused:
+        except Refusal as refused:
             status, body, headers = refused.status, refused.body, refused.headers
         if served is not None:
             served.measured.request(status, time.perf_counter() - began_s)
@@ -78,12 +78,12 @@ class FetchRows:
         """Refuse what is not served; Chronon's services answer for it, row by row."""
         if served is None:
             if not self._fetching.served.ready:
-                raise Refused(503, "the store has not been read yet: try again", BUSY)
+                raise Refusal(503, "the store has not been read yet: try again", BUSY)
             if not self._fetching.settings.compat:
-                raise Refused(404, f"nothing of the name {name[:200]!r} is served")
+                raise Refusal(404, f"nothing of the name {name[:200]!r} is served")
             return
         if served.reason:
-            raise Refused(503, served.reason)
+            raise Refusal(503, served.reason)
         unknown = [each for each in asked.features or () if each not in served.output_names]
         if unknown:
-            raise Refused(422, f"{served.name} has no feature {unknown[0][:80]!r}")
+            raise Refusal(422, f"{served.name} has no feature {unknown[0][:80]!r}")

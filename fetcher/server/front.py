@@ -11,7 +11,7 @@ import orjson
 from chronon_beam.fetcher.server.bodies import Receive
 from chronon_beam.fetcher.server.fetching import ROWS, Scope
 from chronon_beam.fetcher.server.metrics import Metrics
-from chronon_beam.fetcher.server.refusal import Disconnected, Headers, errors_json
+from chronon_beam.fetcher.server.refusal import ClientDisconnect, Headers, errors_json
 from chronon_beam.fetcher.server.responses import Send, send_body
 from chronon_beam.fetcher.server.settings import Settings
 
@@ -54,7 +54,7 @@ class Front:
             else:
                 refusal = errors_json("a bearer token is needed, or this one is wrong")
                 await send_body(noting, refusal, 401, headers=CHALLENGE)
-        except Disconnected:
+        except ClientDisconnect:
             pass
         if status >= 400:
             self._metrics.refused.labels(str(status)).inc()

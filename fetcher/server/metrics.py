@@ -15,7 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.fetcher.batch_cache import BatchCache
-from chronon_beam.fetcher.rows import Found, Outcome
+from chronon_beam.fetcher.rows import Outcome, RowAnswer
 
 NAMED = ("kind", "name")
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -119,7 +119,7 @@ class NamedMetrics:
         for each in outcomes:
             outcome = _outcome(each)
             numbers[outcome] = numbers.get(outcome, 0) + 1
-            if isinstance(each, Found):
+            if isinstance(each, RowAnswer):
                 late += each.late_batch_ms is not None
                 newest_ms = max(newest_ms, each.newest_ms or 0)
         for outcome, number in numbers.items():
@@ -151,6 +151,6 @@ class NamedMetrics:
 
 def _outcome(outcome: Outcome) -> str:
     """What became of a row."""
-    if isinstance(outcome, Found):
+    if isinstance(outcome, RowAnswer):
         return "found" if outcome.known else "not_found"
     return outcome.cause

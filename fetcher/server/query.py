@@ -5,7 +5,7 @@ import time
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from chronon_beam.fetcher.server.refusal import Refused
+from chronon_beam.fetcher.server.refusal import Refusal
 
 _MS = re.compile(r"\d{1,15}", re.ASCII)
 _AT_ALONE = re.compile(rb"at=(\d{1,15})")
@@ -29,7 +29,7 @@ def parse_query(query: bytes) -> QueryParameters:
     """The parameters of a URL; without `at` the time of the query is now.
 
     Raises:
-        Refused: an unknown parameter, or a value that is not of its form.
+        Refusal: an unknown parameter, or a value that is not of its form.
 
     >>> parse_query(b"at=1000&features=a,b")
     QueryParameters(at_ms=1000, features=('a', 'b'))
@@ -41,10 +41,10 @@ def parse_query(query: bytes) -> QueryParameters:
     try:
         given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=10))
     except ValueError:
-        raise Refused(422, "there are too many parameters: at and features are known") from None
+        raise Refusal(422, "there are too many parameters: at and features are known") from None
     unknown = given.keys() - {"at", "features"}
     if unknown:
-        raise Refused(422, f"parameter {min(unknown)[:40]!r} is not known: at and features are")
+        raise Refusal(422, f"parameter {min(unknown)[:40]!r} is not known: at and features are")
     features = tuple(given["features"].split(",")) if "features" in given else None
     return QueryParameters(_moment(given.get("at")), features)
 
@@ -53,5 +53,5 @@ def _moment(text: str | None) -> int:
     if text is None:
         return int(time.time() * 1000)
     if not _MS.fullmatch(text) or int(text) > _LAST_MS:
-        raise Refused(422, f"at={text[:40]!r} is not a time in milliseconds since the epoch")
+        raise Refusal(422, f"at={text[:40]!r} is not a time in milliseconds since the epoch")
     return int(text)

@@ -7,7 +7,7 @@ Headers = list[tuple[bytes, bytes]]
 BUSY: Headers = [(b"retry-after", b"1")]
 
 
-class Refused(Exception):
+class Refusal(Exception):
     """A request that is answered by an error.
 
     Attributes:
@@ -28,7 +28,7 @@ class Refused(Exception):
         return errors_json(self.reason)
 
 
-class Disconnected(Exception):
+class ClientDisconnect(Exception):
     """The client has left before its request was whole."""
 
 

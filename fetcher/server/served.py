@@ -14,7 +14,7 @@ from chronon_beam.fetcher.joins.external import Handlers
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
 from chronon_beam.fetcher.joins.types import Fetchers
 from chronon_beam.fetcher.readable_store import ListedStore, ReadableStore
-from chronon_beam.fetcher.rows import Found, Outcome, Row
+from chronon_beam.fetcher.rows import Outcome, Row, RowAnswer
 from chronon_beam.fetcher.server.metrics import Metrics, NamedMetrics
 from chronon_beam.fetcher.server.served_group_by import ServedGroupBy
 from chronon_beam.fetcher.server.served_join import ServedJoin
@@ -71,7 +71,7 @@ class ServedName(Protocol):
         """`fetch` for an event loop."""
         ...
 
-    def features(self, found: Found) -> Features | None:
+    def features(self, found: RowAnswer) -> Features | None:
         """The features of a row; None to leave them out."""
         ...
 

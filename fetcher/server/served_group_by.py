@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from chronon_beam.fetcher.catalog import CatalogEntry
 from chronon_beam.fetcher.failed_derivation import DERIVATION_FAILED, failed_group_by
 from chronon_beam.fetcher.fetch import Features, Fetcher
-from chronon_beam.fetcher.rows import Found, Outcome, Row, fetch_rows, fetch_rows_async
+from chronon_beam.fetcher.rows import (
+    GroupByRows,
+    Outcome,
+    Row,
+    RowAnswer,
+    fetch_rows,
+    fetch_rows_async,
+)
 from chronon_beam.fetcher.server.metrics import NamedMetrics
 
 
@@ -49,14 +56,15 @@ class ServedGroupBy:
     def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
         """The outcome of each row."""
         assert self.fetcher is not None
-        return fetch_rows(self.fetcher.store, [(self.fetcher, rows)], at_ms)[0]
+        return fetch_rows(self.fetcher.store, [GroupByRows(self.fetcher, rows)], at_ms)[0]
 
     async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
         """`fetch` for an event loop."""
         assert self.fetcher is not None
-        return (await fetch_rows_async(self.fetcher.store, [(self.fetcher, rows)], at_ms))[0]
+        wanted = [GroupByRows(self.fetcher, rows)]
+        return (await fetch_rows_async(self.fetcher.store, wanted, at_ms))[0]
 
-    def features(self, found: Found) -> Features | None:
+    def features(self, found: RowAnswer) -> Features | None:
         """The features of a row.
 
         In Chronon's own answers there are none of an unknown key, unless they are derived, and

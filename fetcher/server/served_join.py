@@ -7,10 +7,10 @@ from functools import cached_property
 from chronon_beam.aggregator.codecs import RecordCodec
 from chronon_beam.api.join import Join
 from chronon_beam.fetcher.fetch import Features
-from chronon_beam.fetcher.joins.answer import Joined
+from chronon_beam.fetcher.joins.answer import JoinAnswer
 from chronon_beam.fetcher.joins.codecs import value_codec
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
-from chronon_beam.fetcher.rows import Found, Outcome, Row
+from chronon_beam.fetcher.rows import Outcome, Row, RowAnswer
 from chronon_beam.fetcher.server.metrics import NamedMetrics
 
 
@@ -70,12 +70,12 @@ class ServedJoin:
         """`fetch` for an event loop."""
         return self._outcomes(await self.fetcher.fetch_async(rows, at_ms))
 
-    def _outcomes(self, answers: Sequence[Joined]) -> list[Outcome]:
+    def _outcomes(self, answers: Sequence[JoinAnswer]) -> list[Outcome]:
         self.measured.part_failures(sum(len(each.failures) for each in answers if each.answered))
         if self.compat:
             return [self.fetcher.as_chronon(each) for each in answers]
         return [each.outcome for each in answers]
 
-    def features(self, found: Found) -> Features:
+    def features(self, found: RowAnswer) -> Features:
         """The columns of a row, and which parts have failed, by Chronon's names."""
         return found.features

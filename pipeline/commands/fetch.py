@@ -163,7 +163,7 @@ def _keys(
     arguments: Namespace, columns: Mapping[str, Any]
 ) -> Iterator[Sequence[Mapping[str, Any]]]:
     """The keys that the user asks for, some hundred at a time."""
-    from chronon_beam.fetcher.fetch import parse_key
+    from chronon_beam.fetcher.entity_key import parse_key
     from chronon_beam.pipeline.keys import read_keys
 
     if arguments.key:

@@ -49,7 +49,7 @@ def streamed(store: KVStore, declared: GroupBy, tiled: bool = True) -> None:
 
 def uploaded(store: KVStore, declared: GroupBy, end_ms: int = END_MS) -> None:
     info = begin_upload(store, BatchInfo(Plan(declared, TYPES), end_ms))
-    if info.snapshot:
+    if info.is_snapshot:
         value = info.plan.outputs.encode([42] * len(declared.features))
         store.multi_put([batch_request(info, info.plan.keys.encode(["Ann"]), value)])
     save_batch(store, info)

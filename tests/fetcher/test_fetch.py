@@ -32,7 +32,8 @@ from chronon_beam.api.data_types import (
     decimal_of,
 )
 from chronon_beam.api.records import PutRequest
-from chronon_beam.fetcher.fetch import Fetcher, KeyMismatch, fetch_together, parse_key
+from chronon_beam.fetcher.entity_key import KeyMismatch, parse_key
+from chronon_beam.fetcher.fetch import Fetcher, fetch_together
 from chronon_beam.io.kv_store import KVStore, open_store
 
 HOUR_MS = 3_600_000

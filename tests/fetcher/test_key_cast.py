@@ -20,7 +20,7 @@ from chronon_beam.api.data_types import (
     DataType,
     decimal_of,
 )
-from chronon_beam.fetcher.key_cast import UncastKey, cast_key
+from chronon_beam.fetcher.key_cast import KeyCastError, cast_key
 
 PRICE = decimal_of(8, 2)
 
@@ -84,13 +84,13 @@ def test_value_is_cast(data_type: DataType, value: object, made: object) -> None
 def test_value_of_another_type_is_refused_with_its_beginning(
     data_type: DataType, value: object
 ) -> None:
-    with pytest.raises(UncastKey, match=f"^key column k: .*of type {data_type.name}") as refused:
+    with pytest.raises(KeyCastError, match=f"^key column k: .*of type {data_type.name}") as refused:
         cast_key({"k": value}, {"k": data_type})
     assert len(str(refused.value)) < 100
 
 
 def test_missing_column_is_refused() -> None:
-    with pytest.raises(UncastKey, match="key column shop is missing"):
+    with pytest.raises(KeyCastError, match="key column shop is missing"):
         cast_key({"user": "Ann"}, {"user": STRING, "shop": INT})
 
 
@@ -104,7 +104,7 @@ NATIVE = {LONG: int, DOUBLE: float, STRING: str, BOOLEAN: bool, BINARY: bytes, P
 def test_whatever_is_given_is_cast_or_refused(value: object, data_type: DataType) -> None:
     try:
         found = cast_key({"k": value}, {"k": data_type})["k"]
-    except UncastKey:
+    except KeyCastError:
         return
     assert found is None or type(found) is NATIVE[data_type]
 

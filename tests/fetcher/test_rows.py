@@ -15,7 +15,14 @@ from chronon_beam.api.derivations import Derivation
 from chronon_beam.api.records import GetRequest, PutRequest, TimedValue
 from chronon_beam.fetcher.batch_info import BatchInfo, batch_request
 from chronon_beam.fetcher.fetch import Fetcher
-from chronon_beam.fetcher.rows import Asked, Cause, Failed, Found, Outcome, fetch_rows_async
+from chronon_beam.fetcher.rows import (
+    Cause,
+    GroupByRows,
+    Outcome,
+    RowAnswer,
+    RowFailure,
+    fetch_rows_async,
+)
 from chronon_beam.fetcher.rows import fetch_rows as fetch_rows_now
 from chronon_beam.io.kv_store import MemoryStore
 
@@ -67,7 +74,7 @@ def put(store: Breakable, made: Plan, key: dict[str, object], value: bytes) -> N
     store.multi_put([PutRequest(key_bytes, value, dataset, DAY_MS, DAY_MS, size_ms)])
 
 
-def fetch_rows(store: Breakable, asked: Sequence[Asked], at_ms: int) -> list[list[Outcome]]:
+def fetch_rows(store: Breakable, asked: Sequence[GroupByRows], at_ms: int) -> list[list[Outcome]]:
     found = fetch_rows_now(store, asked, at_ms)
     assert asyncio.run(fetch_rows_async(store, asked, at_ms)) == found
     return found
@@ -77,12 +84,12 @@ def test_rows_are_cast_and_further_columns_ignored(store: Breakable) -> None:
     made = plan()
     put_tile(store, made, ANN, 4.0)
     rows = [{"page": [1], "shop": "1", "user": "Ann"}, {"user": "Eve", "shop": 1.0}]
-    found = fetch_rows(store, [(Fetcher(made, store), rows)], AT_MS)
+    found = fetch_rows(store, [GroupByRows(Fetcher(made, store), rows)], AT_MS)
     eve = {"user": "Eve", "shop": 1}
     assert found == [
         [
-            Found({"n_sum_1h": 4.0, "n_sum_3d": 4.0}, ANN, True, DAY_MS),
-            Found(NOTHING, eve, known=False),
+            RowAnswer({"n_sum_1h": 4.0, "n_sum_3d": 4.0}, ANN, True, DAY_MS),
+            RowAnswer(NOTHING, eve, known=False),
         ]
     ]
 
@@ -101,11 +108,11 @@ def test_each_wrong_row_fails_alone(store: Breakable) -> None:
         {"user": "\ud800", "shop": 1},
         ANN,
     ]
-    [found] = fetch_rows(store, [(Fetcher(made, store), rows)], AT_MS)
-    causes = [each.cause if isinstance(each, Failed) else None for each in found]
+    [found] = fetch_rows(store, [GroupByRows(Fetcher(made, store), rows)], AT_MS)
+    causes = [each.cause if isinstance(each, RowFailure) else None for each in found]
     key = Cause.KEY
     assert causes == [key, None, key, Cause.VALUE, key, Cause.NULL_KEY, key, None]
-    assert found[1] == found[7] == Found({"n_sum_1h": 4.0, "n_sum_3d": 4.0}, ANN, True, DAY_MS)
+    assert found[1] == found[7] == RowAnswer({"n_sum_1h": 4.0, "n_sum_3d": 4.0}, ANN, True, DAY_MS)
 
 
 def test_null_in_a_key_is_a_key_in_zipline_unless_all_are_null(store: Breakable) -> None:
@@ -113,15 +120,15 @@ def test_null_in_a_key_is_a_key_in_zipline_unless_all_are_null(store: Breakable)
     nobody = {"user": None, "shop": 1}
     put_tile(store, made, nobody, 4.0)
     rows = [nobody, {"user": None, "shop": None}]
-    [[first, second]] = fetch_rows(store, [(Fetcher(made, store), rows)], AT_MS)
-    assert first == Found({"n_sum_1h": 4.0, "n_sum_3d": 4.0}, nobody, True, DAY_MS)
-    assert second == Failed("the key is null", Cause.NULL_KEY)
+    [[first, second]] = fetch_rows(store, [GroupByRows(Fetcher(made, store), rows)], AT_MS)
+    assert first == RowAnswer({"n_sum_1h": 4.0, "n_sum_3d": 4.0}, nobody, True, DAY_MS)
+    assert second == RowFailure("the key is null", Cause.NULL_KEY)
 
 
 def test_several_group_bys_are_one_read(store: Breakable) -> None:
     asked = [(Fetcher(plan(name), store), [ANN, ANN]) for name in ("t.a", "t.b")]
     found = fetch_rows_now(store, asked, AT_MS)
-    assert found == [[Found(NOTHING, ANN, known=False)] * 2] * 2
+    assert found == [[RowAnswer(NOTHING, ANN, known=False)] * 2] * 2
     assert store.reads == 1
 
 
@@ -134,13 +141,14 @@ def test_failed_read_of_either_half_fails_the_rows_that_need_it(
     put_tile(store, made, ANN, 4.0)
     put_tile(store, other, ANN, 8.0)
     whole = Fetcher(made, store, batch=batch)
-    [[found]] = fetch_rows(store, [(whole, [ANN])], AT_MS)
-    assert isinstance(found, Found)
+    [[found]] = fetch_rows(store, [GroupByRows(whole, [ANN])], AT_MS)
+    assert isinstance(found, RowAnswer)
     store.broken = {getattr(made.group_by, broken)}
-    [[failed], [fine]] = fetch_rows(store, [(whole, [ANN]), (Fetcher(other, store), [ANN])], AT_MS)
-    assert failed.cause is Cause.STORE if isinstance(failed, Failed) else False
+    both = [GroupByRows(whole, [ANN]), GroupByRows(Fetcher(other, store), [ANN])]
+    [[failed], [fine]] = fetch_rows(store, both, AT_MS)
+    assert failed.cause is Cause.STORE if isinstance(failed, RowFailure) else False
     assert "is away" in str(failed)
-    assert fine == Found({"n_sum_1h": 8.0, "n_sum_3d": 8.0}, ANN, True, DAY_MS)
+    assert fine == RowAnswer({"n_sum_1h": 8.0, "n_sum_3d": 8.0}, ANN, True, DAY_MS)
 
 
 def test_batch_that_is_too_old_is_said(store: Breakable) -> None:
@@ -151,15 +159,15 @@ def test_batch_that_is_too_old_is_said(store: Breakable) -> None:
     key = made.keys.encode(["Ann", 1])
     store.multi_put([batch_request(batch, key, ir)])
     for at_ms, late_ms in ((2 * DAY_MS, None), (4 * DAY_MS, DAY_MS)):
-        [[found]] = fetch_rows(store, [(fetcher, [ANN])], at_ms)
-        assert found == Found(NOTHING, ANN, True, None, late_ms)
+        [[found]] = fetch_rows(store, [GroupByRows(fetcher, [ANN])], at_ms)
+        assert found == RowAnswer(NOTHING, ANN, True, None, late_ms)
 
 
 def test_query_before_the_batch_fails_every_row(store: Breakable) -> None:
     fetcher = Fetcher(plan(), store, batch=BatchInfo(plan(), DAY_MS))
     for wrong in ({"user": "Ann"}, {"user": "Ann", "shop": 2**70}):
-        [found] = fetch_rows(store, [(fetcher, [ANN, wrong])], DAY_MS - 1)
-        causes = [each.cause if isinstance(each, Failed) else None for each in found]
+        [found] = fetch_rows(store, [GroupByRows(fetcher, [ANN, wrong])], DAY_MS - 1)
+        causes = [each.cause if isinstance(each, RowFailure) else None for each in found]
         assert causes == [Cause.QUERY, Cause.KEY]
 
 
@@ -170,5 +178,5 @@ def test_derivation_that_fails_fails_its_rows(store: Breakable) -> None:
     made = plan()
     derived = replace(made.group_by, derivations=(Derivation("half", "n_sum_1h / 2"),))
     fetcher = Fetcher(replace(made, group_by=derived), store, derive=derive)
-    [found] = fetch_rows(store, [(fetcher, [ANN, ANN])], AT_MS)
-    assert found == [Failed("no Spark", Cause.DERIVATION)] * 2
+    [found] = fetch_rows(store, [GroupByRows(fetcher, [ANN, ANN])], AT_MS)
+    assert found == [RowFailure("no Spark", Cause.DERIVATION)] * 2

@@ -103,7 +103,7 @@ class FetchCase:
                 store,
                 notes[name]["tiled"],
                 batch,
-                streamed=not batch.snapshot,
+                streamed=not batch.is_snapshot,
                 derive=spark_derivations(batch.plan),
             )
             for name, batch in self.batches.items()

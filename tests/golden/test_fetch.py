@@ -16,7 +16,14 @@ from test_vectors import same_value
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.data_types import FLOAT
 from chronon_beam.fetcher.failed_derivation import DERIVATION_FAILED, failed_group_by
-from chronon_beam.fetcher.rows import Cause, Failed, Found, Outcome, fetch_rows
+from chronon_beam.fetcher.rows import (
+    Cause,
+    GroupByRows,
+    Outcome,
+    RowAnswer,
+    RowFailure,
+    fetch_rows,
+)
 
 VECTORS = Path(__file__).parent / "vectors"
 FETCHES = [VECTORS / "fetch", VECTORS / "joins"]
@@ -38,18 +45,18 @@ def test_features_are_those_of_chronons_fetcher(case: FetchCase) -> None:
             assert "SHOP_NOWHERE_BATCH" in answer.get("error", answer.get("throws"))
             continue
         fetcher, keys = fetchers[request["group_by"]], request["keys"]
-        ((ours,),) = fetch_rows(store, [(fetcher, [keys])], request["at_ms"])
+        ((ours,),) = fetch_rows(store, [GroupByRows(fetcher, [keys])], request["at_ms"])
         if set(fetcher.plan.group_by.keys) - keys.keys():
             # Chronon takes a key column that a row lacks for null, and asks the store.
-            assert isinstance(ours, Failed)
+            assert isinstance(ours, RowFailure)
             assert ours.cause is Cause.KEY
         elif store.broken or store.failing:
             # Chronon answers with what it could read, and calls that a success.
-            assert isinstance(ours, Failed)
+            assert isinstance(ours, RowFailure)
             assert ours.cause is Cause.STORE
         elif any(each.element_wise for each in fetcher.plan.group_by.aggregations):
             # Chronon's reader forgets elementWise, and so cannot read what its own jobs write.
-            assert isinstance(ours, Found)
+            assert isinstance(ours, RowAnswer)
             assert "error" in answer
         else:
             check(ours, answer, fetcher.plan, request)
@@ -58,9 +65,9 @@ def test_features_are_those_of_chronons_fetcher(case: FetchCase) -> None:
 def check(ours: Outcome, answer: dict[str, Any] | None, plan: Plan, request: Any) -> None:
     """One outcome against Chronon's answer to the same request."""
     if answer is None or "features" not in answer:
-        assert isinstance(ours, Failed), request
+        assert isinstance(ours, RowFailure), request
         return
-    assert isinstance(ours, Found), (ours, request)
+    assert isinstance(ours, RowAnswer), (ours, request)
     # Airbnb's Fetcher has no map for a key of which the store has nothing.
     theirs = answer["features"] or dict.fromkeys(ours.features)
     if any(name.startswith("derivation_") for name in theirs):

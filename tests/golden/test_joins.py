@@ -17,10 +17,10 @@ from chronon_beam.api.join_json import parse_join_conf
 from chronon_beam.api.records import GetRequest, TimedValue
 from chronon_beam.fetcher.failed_derivation import DERIVATION_FAILED
 from chronon_beam.fetcher.fetch import Derive, Fetcher
-from chronon_beam.fetcher.joins.answer import Joined
+from chronon_beam.fetcher.joins.answer import JoinAnswer
 from chronon_beam.fetcher.joins.external import ExternalHandler
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
-from chronon_beam.fetcher.rows import Cause, Failed, Found
+from chronon_beam.fetcher.rows import Cause, RowAnswer, RowFailure
 from chronon_beam.fetcher.server.join_avro import join_schema
 from chronon_beam.fetcher.server.metrics import Metrics
 from chronon_beam.fetcher.server.served_join import ServedJoin
@@ -88,7 +88,7 @@ def test_chronons_fetcher_gives_the_same_map(case: FetchCase) -> None:
             assert {each.cause for each in joined.failures.values()} in ({Cause.KEY}, {Cause.STORE})
             continue
         outcome, theirs = fetcher.as_chronon(joined), answer["features"]
-        assert isinstance(outcome, Found)
+        assert isinstance(outcome, RowAnswer)
         ours = outcome.features
         if "ClassCastException" in str(theirs.get("derivation_fetch_exception")):
             # Zipline's Fetcher does not cast the keys that a join's derivations use; ours does.
@@ -108,7 +108,7 @@ def test_our_own_answer_hides_no_failure(case: FetchCase) -> None:
         (joined,) = fetcher.fetch([request["keys"]], request["at_ms"])
         theirs, outcome = answer.get("features", {}), joined.outcome
         values = {name: value for name, value in theirs.items() if not is_exception(name)}
-        if isinstance(outcome, Failed):
+        if isinstance(outcome, RowFailure):
             # No part has given an answer; Chronon has none, or an empty one for what it could not
             # read.
             assert not values or store.failing
@@ -134,7 +134,7 @@ def test_schemas_are_those_that_chronon_tells(case: FetchCase) -> None:
     assert {name: ours[name] for name in told} == told
 
 
-def renamed_alone(joined: Joined) -> tuple[str, ...]:
+def renamed_alone(joined: JoinAnswer) -> tuple[str, ...]:
     """What columns begin with of whose derivations we give the renames alone, and Chronon none."""
     failed = [name for name in joined.failures if name.endswith(DERIVATION_FAILED)]
     return tuple(name.removesuffix(DERIVATION_FAILED) for name in failed)

@@ -6,7 +6,7 @@ from inspected import END_MS, TYPES, Written, stores
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import Aggregation, EntitySource, Operation, Query, Source, select
-from chronon_beam.fetcher.inspector.evidence import gather
+from chronon_beam.fetcher.inspector.evidence import read_evidence
 from chronon_beam.fetcher.inspector.explain import explain
 from chronon_beam.fetcher.inspector.irs import NOTHING, WORDS
 
@@ -16,7 +16,7 @@ from chronon_beam.fetcher.inspector.irs import NOTHING, WORDS
 def test_last_step_gives_what_fetch_gives(drawn: tuple[Written, int]) -> None:
     written, at_ms = drawn
     (fetched,) = written.fetcher.fetch([{"user": "Ann"}], at_ms)
-    evidence = gather(written.fetcher, {"user": "Ann"}, at_ms)
+    evidence = read_evidence(written.fetcher, {"user": "Ann"}, at_ms)
     assert repr(evidence.values) == repr(fetched)
     for name, value in fetched.items():
         steps = list(explain(evidence, name).steps())
@@ -47,7 +47,7 @@ def test_rows_of_an_entity_are_taken_back() -> None:
         value = plan.rows.encode([price, END_MS, is_before])
         changed_ms = END_MS + number
         written.put(key, value, changed_ms, changed_ms, 0, f"log@{number}")
-    evidence = gather(written.fetcher, {"user": "Ann"}, END_MS + 10)
+    evidence = read_evidence(written.fetcher, {"user": "Ann"}, END_MS + 10)
     steps = list(explain(evidence, "price_sum_6h").steps())
     assert [step.value for step in steps] == [5.0, 7.0, 2.0]
     assert steps[-1].own == "takes back price = 5"

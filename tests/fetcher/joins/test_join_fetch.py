@@ -11,24 +11,24 @@ from joined_shop import ACCOUNTS, AT_MS, CONTEXT, fetcher_of, join_of, stored
 from chronon_beam.api import Derivation, GroupByError
 from chronon_beam.api.dialect import AIRBNB, ZIPLINE
 from chronon_beam.api.join import Join
-from chronon_beam.fetcher.joins.answer import Joined, chronon_answer
+from chronon_beam.fetcher.joins.answer import JoinAnswer, chronon_answer
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
-from chronon_beam.fetcher.rows import Cause, Failed, Found
+from chronon_beam.fetcher.rows import Cause, RowAnswer, RowFailure
 
 ROW = {"buyer": "1", "seller": 2, "shop": "a", "more": [1]}
 BUYER, SELLER, SHOP = "buyer_shop_users_n_sum_1h", "seller_shop_users_n_sum_1h", "shop_shops_n_sum"
 
 
-def joined(fetcher: JoinFetcher, row: Mapping[str, object]) -> Joined:
+def joined(fetcher: JoinFetcher, row: Mapping[str, object]) -> JoinAnswer:
     """The answer to a row, which is the same with an event loop and without."""
     found = fetcher.fetch([row], AT_MS)
     assert asyncio.run(fetcher.fetch_async([row], AT_MS)) == found
     return found[0]
 
 
-def answer_of(joined: Joined) -> dict[str, Any]:
+def answer_of(joined: JoinAnswer) -> dict[str, Any]:
     """The features of a row that has not failed."""
-    assert isinstance(joined.outcome, Found)
+    assert isinstance(joined.outcome, RowAnswer)
     return joined.outcome.features
 
 
@@ -76,14 +76,16 @@ def test_a_part_whose_key_is_not_there_or_wrong_is_named(
     assert answer.failures[uncast].cause is Cause.KEY
     assert "'x' is not of type long" in answer.failures[uncast].reason
     answer = joined(fetcher_of(join), {"buyer": 1, "shop": "a"})
-    assert answer.failures == {missing: Failed("key column seller is missing", Cause.MISSING_KEY)}
+    assert answer.failures == {
+        missing: RowFailure("key column seller is missing", Cause.MISSING_KEY)
+    }
     assert set(answer.features.values()) == {5.0, 7.0}
     assert chronon_answer(join, answer) == answer_of(answer)
 
 
 def test_a_row_of_which_all_parts_fail_has_failed() -> None:
     answer = joined(fetcher_of(join_of()), {})
-    assert isinstance(answer.outcome, Failed)
+    assert isinstance(answer.outcome, RowFailure)
     assert answer.outcome.cause is Cause.MISSING_KEY
     # Chronon calls it a success, whose features are all errors.
     assert chronon_answer(join_of(), answer).keys() == answer.failures.keys()
