@@ -12,13 +12,15 @@ import asyncio
 import threading
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, PutRequest, StoredValue, TimedValue
 from chronon_beam.io.uri import parse_uri, registered
+
+T = TypeVar("T", bound=Hashable)
 
 BUILT_IN = {
     "sqlite": "chronon_beam.io.sqlite:open_sqlite",
@@ -52,7 +54,7 @@ class DatasetSize(NamedTuple):
     Attributes:
         values: the number of its values; where `exact` is false, it holds at least so many.
         keys: the number of distinct keys of these values.
-        newest_ms: the latest time of these values; None without any.
+        newest_ms: the latest time of these values; None if there are no values.
         exact: whether all values were counted.
     """
 
@@ -63,11 +65,11 @@ class DatasetSize(NamedTuple):
 
 
 COUNTED = 200_000
-"""How many values are counted where counting means reading."""
+"""How many values `KVStore.held` reads at most."""
 
 
 class KVStore(ABC):
-    """Bytes by dataset, key and time; safe to use from several threads.
+    """Stores bytes by dataset, key and time; safe to use from several threads.
 
     `chronon_beam.io.testing` has the tests that every store passes.
 
@@ -75,8 +77,9 @@ class KVStore(ABC):
         bounds: how many requests a job collects before it calls `multi_put`.
         tries_again: whether `multi_put` itself repeats writes that may succeed later, so that a
             request which it gives back as failed has failed for good.
-        retried: how many requests the store has sent again so far.
-        patient: whether reads wait for a store that is down as long as writes do; jobs set it.
+        retried: how many requests the store itself has sent again so far.
+        patient: whether reads wait for a store that is down as long as writes do; jobs set it,
+            where a reader rather has an error soon.
     """
 
     bounds = Bounds()
@@ -157,6 +160,20 @@ def open_store(uri: str) -> KVStore:
         ValueError: unknown scheme or parameter, or a malformed URI.
     """
     return registered(uri, "store", BUILT_IN, GROUP)(uri)
+
+
+def failures_of(items: Iterable[T], reasons: Iterable[str | None]) -> dict[T, str]:
+    """The items that have a reason why they failed, with the reason; see `KVStore.multi_put`."""
+    pairs = zip(items, reasons, strict=True)
+    return {item: reason for item, reason in pairs if reason is not None}
+
+
+def tile_of(request: PutRequest) -> GetRequest:
+    """The GetRequest of exactly the tile that `request` writes."""
+    start_ms = request.tile_start_ms
+    return GetRequest(
+        request.key_bytes, request.dataset, start_ms, start_ms + 1, request.tile_size_ms
+    )
 
 
 def position_of(request: PutRequest) -> str:

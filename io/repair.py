@@ -1,16 +1,16 @@
-"""Corrections to a KV store: a late event is merged into the tile that is stored.
+"""Corrections to a KV store: late events are merged into the tile that is stored.
 
-A tile takes late events after it has closed; `transforms.tiling.life` draws its life, and
-`Correction.phase` says which events a correction holds:
+`transforms.tiling.life` says when a late event is merged. `Correction.phase` says which events a
+correction holds, and so what it does:
 
-    OPEN             all events of a tile that had late ones only: the correction replaces the
-                     stored tile, for which these were merged one by one
-    CLOSED           all events of the tile: the correction replaces the stored tile
     CLOSED_FOR_GOOD  one event: it is merged into the stored tile; so is a dead letter's event
+    CLOSED           all events of the tile: the correction replaces the stored tile
+    OPEN             all events of a tile that had late ones only, which were merged one by one,
+                     and now has one in time: the correction replaces the stored tile
 
-A bundle that failed is done again, so a correction may come twice. A merge must not count an event
-twice then. So a `RepairNote` beside the tile keeps the tile as it was before it was repaired and
-the names of the events that were merged, and the repaired tile is always made anew from that.
+A bundle that failed is done again, so a correction may come twice, and its event must count once.
+So a `RepairNote` beside the tile keeps the tile as it was before late events were merged, and the
+names of the events that were merged. The repaired tile is always computed from its note.
 
 Notes are written before their tiles: wherever a write is cut short, doing it again gives the same
 tile.
@@ -28,7 +28,7 @@ from chronon_beam.aggregator.repair_note import NOTES_DATASET, RepairNote
 from chronon_beam.api.counts import Count, Metric
 from chronon_beam.api.records import FAILURES, Correction, Failure, GetRequest, Phase, PutRequest
 from chronon_beam.io.at_launch import Given
-from chronon_beam.io.kv_store import KVStore
+from chronon_beam.io.kv_store import KVStore, failures_of, tile_of
 from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.runs.before_images import IMAGES, UNMERGEABLE, Adding, AddingWriter
 from chronon_beam.io.write import WriteFn, Written, create_dataset, request_failure
@@ -42,10 +42,10 @@ class StoredTile:
     tile: bytes | None
     note: RepairNote | None
     corrected: bool = False
-    """Whether the job itself has written the tile, with all its late events, since it closed."""
+    """Whether the last correction was a whole tile of the job, with all late events up to then."""
 
     def correct(self, correction: Correction) -> None:
-        """Merge the events of `correction` into the tile, unless they are in it.
+        """Apply `correction` to the tile; an event that is in the tile already changes nothing.
 
         Raises:
             ValueError: the tiles cannot be merged, for example lists of two lengths.
@@ -71,12 +71,12 @@ class StoredTile:
 
     @property
     def has_late_events(self) -> bool:
-        """Whether corrections of the job are in what is stored."""
+        """Whether the store may have late events that another whole tile does not have."""
         return self.corrected or self.note not in (None, RepairNote(self.tile))
 
     @property
     def is_closed(self) -> bool:
-        """Whether the job's closing tile, or a newer one, is in what is stored."""
+        """Whether the store has the job's closing tile, or a newer one."""
         before = self.note.before if self.note else self.tile
         return self.corrected or self._is_complete(self.tile) or self._is_complete(before)
 
@@ -84,7 +84,7 @@ class StoredTile:
         return tile is not None and self.plan.tiles.decode(tile)[1]
 
     def _valid_note(self) -> RepairNote | None:
-        """The note, unless the job has written its closing tile since: that one is complete."""
+        """The note; None if it is older than the stored tile, which is then a closing one."""
         return None if self.tile is None or self._is_complete(self.tile) else self.note
 
     def _add_event(self, event: str, value: bytes) -> None:
@@ -97,7 +97,7 @@ class StoredTile:
         self._repair(note)
 
     def _repair(self, note: RepairNote) -> None:
-        """Make the tile anew, of what the note holds."""
+        """Compute the tile from `note`."""
         added = note.added
         self.tile = note.before if added is None else self._merged(note.before, added)
         self.note = note
@@ -111,7 +111,7 @@ class StoredTile:
 
 
 def correct(store: KVStore, plan: Plan, corrections: list[Correction]) -> list[str | None]:
-    """Correct stored tiles; for each correction None, or the reason why it is not stored."""
+    """Correct stored tiles; gives per correction None if it is stored, else the reason."""
     tiles = [tile_of(each.request) for each in corrections]
     stored = read_tiles(store, plan, list(dict.fromkeys(tiles)))
     unfit: dict[int, str] = {}
@@ -125,16 +125,8 @@ def correct(store: KVStore, plan: Plan, corrections: list[Correction]) -> list[s
     return [unfit.get(index, failed.get(tile)) for index, tile in enumerate(tiles)]
 
 
-def tile_of(request: PutRequest) -> GetRequest:
-    """The read of exactly the tile that `request` writes."""
-    start_ms = request.tile_start_ms
-    return GetRequest(
-        request.key_bytes, request.dataset, start_ms, start_ms + 1, request.tile_size_ms
-    )
-
-
 def read_tiles(store: KVStore, plan: Plan, tiles: list[GetRequest]) -> dict[GetRequest, StoredTile]:
-    """Tiles with their notes, as they are stored; a tile that is not there is None."""
+    """Tiles with their notes, as they are stored; `StoredTile.tile` is None if there is none."""
     notes = [each._replace(dataset=NOTES_DATASET.format(each.dataset)) for each in tiles]
     found = [values[0].value_bytes if values else None for values in store.multi_get(tiles + notes)]
     read = zip(tiles, found[: len(tiles)], found[len(tiles) :], strict=True)
@@ -147,24 +139,20 @@ def read_tiles(store: KVStore, plan: Plan, tiles: list[GetRequest]) -> dict[GetR
 def write_tiles(
     store: KVStore, corrected: dict[GetRequest, tuple[PutRequest, StoredTile]]
 ) -> dict[GetRequest, str]:
-    """Write notes first, then their tiles; the reason by tile for those that are not written."""
+    """Write notes first, then their tiles; gives the reasons of those that are not written."""
     notes = [
         request._replace(
             dataset=NOTES_DATASET.format(request.dataset), value_bytes=RepairNote.pack(stored.note)
         )
         for request, stored in corrected.values()
     ]
-    failed = _failures(list(corrected), store.multi_put(notes))
+    failed = failures_of(list(corrected), store.multi_put(notes))
     noted = [tile for tile in corrected if tile not in failed]
     puts = [
         request._replace(value_bytes=stored.tile)
         for request, stored in (corrected[tile] for tile in noted)
     ]
-    return failed | _failures(noted, store.multi_put(puts))
-
-
-def _failures(tiles: list[GetRequest], reasons: list[str | None]) -> dict[GetRequest, str]:
-    return {tile: reason for tile, reason in zip(tiles, reasons, strict=True) if reason is not None}
+    return failed | failures_of(noted, store.multi_put(puts))
 
 
 Enter = Callable[[KVStore], Adding | None]
@@ -180,7 +168,7 @@ class WriteTiles(beam.PTransform):
         store_uri: see `open_store`.
         count: see `Write.count`.
         adding: the run, if it adds to tiles of earlier runs; None where it is alone.
-        enter: see `Write.enter`; gives `adding`, which is then known in workers only.
+        enter: see `Write.enter`; gives `adding` where only workers can tell it.
     """
 
     plan: Plan
@@ -200,7 +188,10 @@ class WriteTiles(beam.PTransform):
 
 
 class WriteTilesFn(WriteFn):
-    """PutRequests are collected; a correction reads the store, so they are written before it."""
+    """Writes PutRequests and Corrections; see `WriteTiles`.
+
+    A correction reads the store, so the PutRequests that were collected are written before it.
+    """
 
     def __init__(self, write: WriteTiles) -> None:
         dataset = write.plan.group_by.streaming_dataset

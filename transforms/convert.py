@@ -34,7 +34,7 @@ def tile_puts(tiles: Tiles, dataset: str) -> list[PutRequest]:
 
 
 def tile_requests(tiles: Tiles, dataset: str) -> list[PutRequest] | list[Correction]:
-    """As `tile_puts`; as Corrections when the tiles name their events."""
+    """As `tile_puts`; as Corrections if `tiles` has `events`."""
     puts = tile_puts(tiles, dataset)
     if not tiles.events:
         return puts
@@ -106,7 +106,7 @@ def _repeats(positions: list[int], index: int) -> int:
 
 @dataclass
 class ConvertTiles(beam.PTransform):
-    """Tiles to lists of PutRequests, or of Corrections when the tiles are not open any more."""
+    """Tiles to lists of PutRequests, or of Corrections if the tiles correct what is stored."""
 
     plan: Plan
 

@@ -34,13 +34,15 @@ class Rows(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """Tiles of one window to be written, in order; a key of an open tile may occur more than once.
+    """Tiles of one window, to be written in this order; one key may have several tiles.
 
     Attributes:
-        keys: Avro of the entity's key.
-        values: the tile's bytes.
-        ts_ms: time of the last event in the tile.
-        phase: says which events the values hold.
+        keys: Avro of the entity's key, one per tile.
+        values: the bytes of each tile.
+        ts_ms: the time of the last event in each tile.
+        start_ms: the window's start.
+        size_ms: the window's length.
+        phase: says which events the values hold, see `Correction.phase`.
         events: the event that each tile is written for (see `Correction.event`), if the tiles are
             corrections of what is stored; else empty.
     """

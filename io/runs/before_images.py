@@ -1,6 +1,6 @@
-"""Tiles of a run, merged with what earlier runs have left; see `chronon_beam.io.runs`."""
+"""Writes the tiles of a run, merged with those of earlier runs; see `chronon_beam.io.runs`."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from chronon_beam.aggregator.codecs import complete
@@ -13,24 +13,24 @@ from chronon_beam.api.records import (
     StoredValue,
     TimedValue,
 )
-from chronon_beam.io.kv_store import KVStore
+from chronon_beam.io.kv_store import KVStore, failures_of, tile_of
 
 IMAGES = "{}_BEFORE"
 """Name of the dataset that holds the before-images of a dataset."""
 
 UNMERGEABLE = "cannot be merged with the tile that is stored"
-"""How the reason of a write begins that no repetition can make succeed."""
+"""How the reason of a write begins that fails each time when it is repeated."""
 
 _MOST_CACHED = 200_000
 _BATCH = 500
 
 
 class BeforeImage(NamedTuple):
-    """What a tile was before a run touched it.
+    """A tile as it was before a run first wrote it.
 
     Attributes:
-        run: id of that run, the last one that has touched the tile.
-        tile: None if there was no tile.
+        run: the id of that run, the last one that has written the tile.
+        tile: the tile's bytes; None if there was no tile.
     """
 
     run: str
@@ -56,7 +56,8 @@ class Adding(NamedTuple):
 
     Attributes:
         run: its id.
-        replaces: ids of the unfinished runs whose events it reads again: their images are its own.
+        replaces: the ids of the unfinished runs whose events it reads again; it takes over their
+            images.
     """
 
     run: str
@@ -66,9 +67,9 @@ class Adding(NamedTuple):
 class AddingWriter:
     """Writes the tiles of a run, each merged with its before-image.
 
-    When a run first touches a tile, it reads what is stored of the tile, and writes that down as
-    the tile's image. An image stays the same as long as the run lasts, so it is kept in memory. A
-    merged tile is complete if the run's own tile is.
+    Before a run first writes a tile, it reads the stored tile, and stores that as the tile's image.
+    An image stays the same as long as the run lasts, so it is kept in memory. A merged tile is
+    complete if the run's own tile is.
 
     Args:
         store: where the tiles are.
@@ -81,12 +82,12 @@ class AddingWriter:
         self._images: dict[GetRequest, bytes | None] = {}
 
     def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
-        """As `KVStore.multi_put`; of several writes of one tile only the last is made."""
-        tiles = [_tile(each) for each in requests]
-        merged = self._merged_all(dict(zip(tiles, requests, strict=True)))
+        """As `KVStore.multi_put`; of several requests for one tile only the last is written."""
+        tiles = [tile_of(each) for each in requests]
+        merged = self._merge_all(dict(zip(tiles, requests, strict=True)))
         failed = {tile: each for tile, each in merged.items() if isinstance(each, str)}
         puts = {tile: each for tile, each in merged.items() if not isinstance(each, str)}
-        failed |= _failures(list(puts), self._store.multi_put(list(puts.values())))
+        failed |= failures_of(list(puts), self._store.multi_put(list(puts.values())))
         return [failed.get(tile) for tile in tiles]
 
     def correct(
@@ -94,36 +95,36 @@ class AddingWriter:
         correct: Callable[[list[Correction]], list[str | None]],
         corrections: list[Correction],
     ) -> list[str | None]:
-        """Call `correct`, with whole tiles merged with their images.
+        """Store the images of the tiles, then call `correct`.
 
-        `correct` itself merges the tiles of single events into what is stored, which is written
-        down as their tile's image before.
+        Corrections that hold whole tiles are merged with the images first. Those of single events
+        are not: `correct` itself merges them into the stored tile.
         """
-        requests = {_tile(each.request): each.request for each in corrections}
+        requests = {tile_of(each.request): each.request for each in corrections}
         failed = self._load_images(requests)
         ready = []
         for each in corrections:
-            tile = _tile(each.request)
+            tile = tile_of(each.request)
             if tile not in failed and each.phase is not Phase.CLOSED_FOR_GOOD:
-                merged = self._merged(tile, each.request)
+                merged = self._merge(tile, each.request)
                 if isinstance(merged, str):
                     failed[tile] = merged
                 else:
                     ready.append(each._replace(request=merged))
             elif tile not in failed:
                 ready.append(each)
-        fit = [each for each in ready if _tile(each.request) not in failed]
+        fit = [each for each in ready if tile_of(each.request) not in failed]
         reasons = iter(correct(fit))
-        return [failed.get(_tile(each.request)) or next(reasons) for each in corrections]
+        return [failed.get(tile_of(each.request)) or next(reasons) for each in corrections]
 
-    def _merged_all(
+    def _merge_all(
         self, newest: dict[GetRequest, PutRequest]
     ) -> dict[GetRequest, PutRequest | str]:
-        """By tile: the request with the merged tile, or why the tile cannot be stored."""
+        """Per tile the request with the merged tile, or the reason why it cannot be stored."""
         failed = self._load_images(newest)
-        return {tile: failed.get(tile) or self._merged(tile, each) for tile, each in newest.items()}
+        return {tile: failed.get(tile) or self._merge(tile, each) for tile, each in newest.items()}
 
-    def _merged(self, tile: GetRequest, request: PutRequest) -> PutRequest | str:
+    def _merge(self, tile: GetRequest, request: PutRequest) -> PutRequest | str:
         image = self._images[tile]
         if image is None:
             return request
@@ -140,7 +141,7 @@ class AddingWriter:
         """Put the images of tiles into memory, and into the store where they are not there yet.
 
         Returns:
-            Why, for each tile whose image could not be stored.
+            The reason for each tile whose image could not be stored.
         """
         if len(self._images) > _MOST_CACHED:
             self._images.clear()
@@ -153,7 +154,7 @@ class AddingWriter:
         return failed
 
     def _read(self, tiles: list[GetRequest]) -> tuple[list[bytes | None], list[bytes | None]]:
-        """What is stored of tiles, and of their images. A tile that is not stored has no image."""
+        """The stored tiles, and their images. The image of a tile that is not stored is None."""
         stored = [_only(values) for values in self._store.multi_get(tiles)]
         of_images = [
             tile._replace(dataset=IMAGES.format(tile.dataset))
@@ -166,7 +167,7 @@ class AddingWriter:
     def _images_of(
         self, tiles: list[GetRequest], stored: list[bytes | None], packed_images: list[bytes | None]
     ) -> dict[GetRequest, bytes | None]:
-        """The images that are to be stored. Those that this run has stored go into memory only."""
+        """The images to store. Those that this run has stored before go into memory only."""
         new: dict[GetRequest, bytes | None] = {}
         for tile, value, packed in zip(tiles, stored, packed_images, strict=True):
             image = None if packed is None else BeforeImage.unpack(packed)
@@ -188,13 +189,13 @@ class AddingWriter:
             )
             for tile, request in requests.items()
         ]
-        failed = _failures(list(images), self._store.multi_put(puts))
+        failed = failures_of(list(images), self._store.multi_put(puts))
         self._images |= {tile: image for tile, image in images.items() if tile not in failed}
         return failed
 
 
 def take_back(store: KVStore, dataset: str, runs: Iterable[str], nothing: bytes) -> int:
-    """Put tiles back to what they were before unfinished runs touched them.
+    """Put tiles back to what they were before unfinished runs wrote them.
 
     Args:
         store: where the tiles are.
@@ -232,17 +233,5 @@ def _put_all(store: KVStore, puts: list[PutRequest]) -> int:
     return len(puts)
 
 
-def _tile(request: PutRequest) -> GetRequest:
-    start_ms = request.tile_start_ms
-    return GetRequest(
-        request.key_bytes, request.dataset, start_ms, start_ms + 1, request.tile_size_ms
-    )
-
-
 def _only(values: list[TimedValue]) -> bytes | None:
     return values[0].value_bytes if values else None
-
-
-def _failures(tiles: list[GetRequest], reasons: list[str | None]) -> dict[GetRequest, str]:
-    found: Iterator[tuple[GetRequest, str | None]] = zip(tiles, reasons, strict=True)
-    return {tile: reason for tile, reason in found if reason is not None}

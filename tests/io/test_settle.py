@@ -26,7 +26,7 @@ from chronon_beam.api.dialect import TimeUnit
 from chronon_beam.api.records import Correction, GetRequest, Phase, PutRequest
 from chronon_beam.io.repair import correct
 from chronon_beam.io.runs.before_images import IMAGES, BeforeImage
-from chronon_beam.io.settle import ADDED_TILE, OPEN_TILE, UNTOLD, FailedWrite, settle
+from chronon_beam.io.settle import ADDED_TILE, NOT_COMPARABLE, OPEN_TILE, FailedWrite, settle
 from chronon_beam.io.write import failed_write, request_failure
 from chronon_beam.transforms.keyed_rows import INPUTS_FROM
 
@@ -168,7 +168,7 @@ def test_a_whole_tile_remains_a_letter_if_the_store_has_events_that_may_not_be_i
         Correction(put(tile([2])), Phase.CLOSED_FOR_GOOD, "s@2"),
     ]
     assert correct(store, PLAN, corrections[1:]) == [None]
-    assert settle(store, PLAN, corrections) == [UNTOLD, None]
+    assert settle(store, PLAN, corrections) == [NOT_COMPARABLE, None]
     assert stored(store) == {0, 2}
 
 

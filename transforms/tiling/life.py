@@ -1,38 +1,42 @@
 """The life of a tile: its phases, and what a late event does in each of them.
 
-The tiles of one shard and window live together. What moves them on is the runner's watermark:
+All tiles of one shard and window are in the same phase. A phase ends when the runner's watermark
+passes its end:
 
       window
     |--------|----- lateness -----|----- KEPT_MS = 24 h -----|
     start    end                  |                          |            watermark -->
        OPEN        CLOSED             CLOSED_FOR_GOOD             EXPIRED
 
-    phase            an event that comes      what is written then            what the job keeps
-    OPEN             is added to its tile     the whole tile                  all tiles
-    CLOSED           is added to its tile     the whole tile                  all tiles
-    CLOSED_FOR_GOOD  is a tile of its own     the stored tile, merged with    the phase alone
-                                              the tile of this event
-    EXPIRED          as when the window was   as in OPEN                      nothing
-                     new
+    phase            an event in time             a late event                    the job keeps
+    OPEN             is added to its tile: the    is added to its tile; the rest  all tiles
+                     whole tile is written        as said below
+    CLOSED           is added to its tile: the    is added to its tile, and       all tiles
+                     whole tile is written        merged into the stored tile
+    CLOSED_FOR_GOOD  is merged into the stored    is merged into the stored tile  the phase alone
+                     tile, as a late event
+    EXPIRED          begins a new tile, as in OPEN                                nothing
 
 With a lateness of 0 there is no phase CLOSED. When the watermark passes `end`, all tiles are
 written once more, with isComplete: this field of Chronon's tiles is true in exactly that write.
 
-An event is *late* if its partition had promised, before the event, that nothing at
-`end + lateness - 1` or before would come (see `Messages.promised_ms`). So the log decides whether
-an event is late, and not the watermark: the answer is the same each time the log is read. The
-watermark never passes what the partitions have promised, so an event in time finds its window OPEN
-or CLOSED, each time; a late event may find any phase, and each time another one.
+An event is *late* if its partition had promised, before the event, that no further event with a
+time of `end + lateness - 1` or before would come (see `Messages.promised_ms`). So the log decides
+whether an event is late, and not the watermark: the answer is the same each time the log is read.
+The watermark never passes what the partitions have promised, so an event in time finds its window
+OPEN or CLOSED each time. (A source that promises nothing, such as files, has no late events, and
+its events may find any phase.) A late event may find any phase, and another one at each attempt.
 
-Therefore a late event must be counted once although one attempt has added it to its tile, and a
-later attempt finds the window closed. These rules see to it:
+Therefore a late event may be added to its tile by one attempt, and find the window closed in the
+next one. It counts exactly once all the same, by three rules:
 
 - A tile that has an event in time is written as a whole with the next event in time, and at the
-  latest when it closes. So the store holds then what the last attempt has, and nothing of others.
-- A tile that has no event in time is never written as a whole, and has no closing write. Each of
-  its events is merged into the stored tile, which knows by name what was merged (see `io.repair`).
-- In the phase CLOSED, a late event is merged by name, too. It is added to the kept tile as well, so
-  that the next event in time writes a tile with all.
+  latest when it closes. This write replaces all that earlier attempts have stored.
+- A tile that has late events only is never written as a whole, and has no closing write. Each of
+  its events is merged into the stored tile, whose note names the events that were merged (see
+  `io.repair`). The first event in time then replaces the stored tile by the whole one.
+- In the phase CLOSED, a late event is merged into the stored tile in the same way. It is added to
+  the job's own tile as well, so that the whole tile that the next event in time writes has it.
 """
 
 from dataclasses import dataclass
@@ -40,8 +44,8 @@ from dataclasses import dataclass
 from chronon_beam.api.records import Phase
 
 KEPT_MS = 24 * 60 * 60 * 1000
-"""How long the phase is kept after a window has closed for good. A source that promises nothing may
-still give an event of the window: without the phase, the event would begin its tile anew."""
+"""How long the phase is kept after a window has closed for good. If an event of the window comes
+after that, it begins a new tile, and that replaces the stored one."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Life:
     lateness_ms: int
 
     def is_late(self, promised_ms: int) -> bool:
-        """Whether an event of this window is late, if its partition has promised `promised_ms`."""
+        """Whether an event is late whose partition had promised `promised_ms` before it."""
         return promised_ms >= self.end_ms + self.lateness_ms - 1
 
     def ends_ms(self, phase: Phase) -> int:

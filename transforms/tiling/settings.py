@@ -7,12 +7,12 @@ from chronon_beam.transforms.tiling.triggers import Trigger
 
 
 class Late(Enum):
-    """What becomes of an event that comes after its tile has closed for good."""
+    """What becomes of a late event; `tiling.life` says which events are late."""
 
     REPAIR = "repair"
-    """It is merged into the tile in the store."""
+    """The event is merged into its tile."""
     DEAD_LETTER = "dead_letter"
-    """It is a failure of the step `Tile`."""
+    """The event is a failure of the step `Tile`."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Tiling:
     Attributes:
         trigger: when tiles are written.
         lateness_ms: how long after its end a tile still takes events.
-        late: what becomes of events that come later than that.
+        late: what becomes of late events.
         shards: into how many parts keys are split; fixed for the life of a job's state.
     """
 

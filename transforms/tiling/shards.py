@@ -1,8 +1,8 @@
-"""Rows of a bundle, split by shard and pane, as the blobs that cross the shuffle.
+"""Splits the rows of a bundle by shard and pane, and packs them into the blobs of the shuffle.
 
-Shards exist for parallelism alone: a stable hash of the key bytes chooses one, so their number is
-fixed for the life of a job's state. A pane is the stretch of one tile period; all rows of a pane
-are in the same windows.
+Shards exist for parallelism alone. A stable hash of the key bytes chooses the shard, so the number
+of shards is fixed for the life of a job's state. A pane is the stretch of one tile period; all rows
+of a pane are in the same windows.
 """
 
 import marshal
@@ -25,7 +25,7 @@ Times = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class ShardBatch(NamedTuple):
-    """What a (shard, window) receives.
+    """The rows that one (shard, window) receives at once.
 
     Attributes:
         source: see `Messages.source`.
@@ -56,7 +56,14 @@ class ShardBatch(NamedTuple):
 
 
 class Pane(NamedTuple):
-    """Where rows go: a shard and the start of their pane; rows that may be late go apart."""
+    """What all rows of a ShardBatch have in common.
+
+    Attributes:
+        shard: the number of their shard.
+        start_ms: the start of their pane.
+        source: see `Messages.source`.
+        may_be_late: whether they are late for the earliest of their windows.
+    """
 
     shard: int
     start_ms: int
@@ -65,11 +72,13 @@ class Pane(NamedTuple):
 
 
 class Splitter:
-    """Collects rows by shard and pane, until they are drained.
+    """Collects rows by shard and pane, until `drain`.
 
     Args:
         keys: key columns.
         inputs: input columns, in the order that the aggregation takes them.
+        codec: encodes the keys.
+        shards: how many shards there are.
         spec: which tiles the rows are for.
         lateness_ms: how long after its end a tile takes events.
         check: says why a row cannot be aggregated; None for no check.
@@ -115,9 +124,9 @@ class Splitter:
             )
 
     def _promised_ms(self, rows: Rows, pane_starts: Times) -> list[int | None] | None:
-        """The promises that matter: of the rows that are late for the earliest of their windows.
+        """The promise of each row that is late for the earliest of its windows; None for others.
 
-        None for each other row, and None instead of the list when no row is late: mostly.
+        None instead of the list if no row is late, which is the usual case.
         """
         if rows.promised_ms is None:
             return None
@@ -160,14 +169,14 @@ class Splitter:
                 batch.promised_ms.append(promise_ms)
 
     def _batch(self, pane: Pane) -> ShardBatch:
-        """What has been collected for a pane, to be added to."""
+        """The batch of a pane, to add rows to."""
         found = self._panes.get(pane)
         if found is None:
             found = self._panes[pane] = ShardBatch(pane.source, [], [])
         return found
 
     def drain(self) -> Iterator[tuple[Pane, ShardBatch]]:
-        """All rows that were collected; none are left."""
+        """Give all collected rows, and start anew."""
         panes, self._panes, self.pending = self._panes, {}, 0
         yield from panes.items()
 

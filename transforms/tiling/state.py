@@ -1,7 +1,7 @@
 """The state of a (shard, window): what the runner keeps, and its flat, versioned form.
 
-Two states are kept. The *log* is a bag of blobs, each the tiles that one batch changed; of a key
-the newest tile counts. The *cell* says the phase, and which batch wrote last.
+There are two states. The *log* is a bag of blobs, each with the tiles that one batch changed; of
+several tiles of a key the newest counts. The *cell* says the phase, and which batch wrote last.
 """
 
 import struct
@@ -50,14 +50,14 @@ class TimerState(Protocol):
     """Beam's handle of a timer."""
 
     def set(self, timestamp: Any) -> None:
-        """Let it fire at a time; a time that was set before does not count any more."""
+        """Have it fire at a time (Beam's Timestamp), instead of one that was set before."""
 
 
 class CellValue(NamedTuple):
     """The value of the cell.
 
     Attributes:
-        phase: of the window's life.
+        phase: in which phase the tiles are, see `tiling.life`.
         flush_is_set: whether the timer that writes buffered tiles is set.
         token: a random name of the batch that wrote last.
     """
@@ -80,7 +80,7 @@ class CellValue(NamedTuple):
 
 
 class TileColumns(NamedTuple):
-    """Tiles as parallel lists: key, tile bytes, time of the last event."""
+    """Tiles as parallel lists: key bytes, tile bytes, time of the last event."""
 
     keys: list[bytes]
     values: list[bytes]
@@ -92,8 +92,8 @@ class LogBlob(NamedTuple):
 
     Attributes:
         columns: the tiles.
-        fingerprint: tells what columns the tiles have.
-        late_only: keys, among those of the tiles, all of whose events are late.
+        fingerprint: 8 bytes that say which columns the tiles have, see `TileCodec.fingerprint`.
+        late_only: the keys of those of the tiles that have late events only.
     """
 
     columns: TileColumns
@@ -101,7 +101,10 @@ class LogBlob(NamedTuple):
     late_only: Collection[bytes] = ()
 
     def pack(self) -> bytes:
-        """A table of the tiles, the fingerprint, the indices of `late_only`, their number."""
+        """A table of the tiles, the fingerprint, the indices of `late_only`, and their number.
+
+        The indices and the number are unsigned, 4 bytes each, little endian.
+        """
         keys, values, ts_ms = self.columns
         late: list[int] = []
         if self.late_only:  # rarely

@@ -1,4 +1,7 @@
-"""Values that marshal has no form for, as tags: frozensets, which no row holds otherwise."""
+"""Tags for values that marshal cannot write: decimals and times.
+
+A tag is a frozenset with (type name, text), since rows hold no other frozensets.
+"""
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta

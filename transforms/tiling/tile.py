@@ -47,7 +47,7 @@ class Tiled(NamedTuple):
 
 @dataclass
 class Tile(beam.PTransform):
-    """Rows to Tiles of one size, each cumulative: one per row, or as the trigger says.
+    """Rows to Tiles of one size. Each tile holds all events of its key and window so far.
 
     Attributes:
         plan: what to compute.
@@ -103,7 +103,7 @@ class SplitFn(beam.DoFn):
         self._plan = tile.plan
         self._spec = tile.spec
         self._tiling = tile.tiling
-        # Tiles of each size are made of the same rows: those of the first size report the dead.
+        # Tiles of each size are made of the same rows, so a dead row is reported by one size only.
         self._first = tile.spec == tile.plan.specs[0]
         self._count = tile.count
 
@@ -115,7 +115,7 @@ class SplitFn(beam.DoFn):
             rows, dropped = _without_late(rows, self._spec, self._tiling.lateness_ms)
             yield from emitted(Result(None, dropped), self._count, repeated=not self._first)
         unfit = list(self._splitter.add(rows))
-        if self._first:  # tiles of the other sizes cannot take such a row either
+        if self._first:  # tiles of the other sizes refuse the same rows
             failures = [dead_row(rows, index, "Tile", reason) for index, reason in unfit]
             yield from emitted(Result(None, failures), self._count)
         if self._splitter.pending >= _FLUSH_ROWS:
@@ -129,7 +129,7 @@ class SplitFn(beam.DoFn):
 
 
 def splitter(plan: Plan, spec: TileSpec, tiling: Tiling) -> Splitter:
-    """What splits the rows of a job by shard and pane."""
+    """The Splitter of a job's rows for tiles of one size."""
     return Splitter(
         list(plan.group_by.keys),
         plan.row_columns,
@@ -146,7 +146,7 @@ def _keyed(pane: Pane, batch: ShardBatch) -> tuple[bytes, bytes]:
 
 
 def _without_late(rows: Rows, spec: TileSpec, lateness_ms: int) -> tuple[Rows, list[Failure]]:
-    """Rows that are in time for at least one window, and the others as failures."""
+    """The rows that are in time for at least one of their windows; and failures of the others."""
     if rows.promised_ms is None:
         return rows, []
     times = rows.batch.column("ts").to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""The tiles that a worker process keeps in memory, for all copies of a step, and how many."""
+"""The tiles that a worker process keeps in memory between bundles, and how many there are."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from chronon_beam.transforms.tiling.window_tiles import WindowTiles
 
 
 class WindowKey(NamedTuple):
-    """Whose tiles: a step of a job, a shard, and the start of a window."""
+    """Which tiles: those of a step of a job, a shard, and the window that starts at `start_ms`."""
 
     step: str
     shard: bytes
@@ -18,10 +18,11 @@ class WindowKey(NamedTuple):
 
 
 class TileCaches:
-    """The WindowTiles of this process; each is checked against Beam's state at every use.
+    """The WindowTiles of this process; each compares itself with Beam's state at every use.
 
-    A bundle takes them out while it uses them. It holds no lock while it reads state: a bundle that
-    a runner has given up may wait for its state for ever, and must not hold up the next attempt.
+    A bundle takes WindowTiles out of here while it uses them. It holds no lock while it reads
+    state: a bundle that a runner has given up may wait for its state for ever, and must not hold up
+    the next attempt, which makes new WindowTiles.
     """
 
     def __init__(self) -> None:
@@ -32,11 +33,11 @@ class TileCaches:
 
     @contextmanager
     def using(self, key: WindowKey, make: Callable[[], WindowTiles]) -> Iterator[WindowTiles]:
-        """The tiles at `key`, which are back afterwards, unless an error is raised.
+        """Take the tiles at `key` out, and put them back afterwards, unless an error is raised.
 
         Args:
-            key: whose tiles.
-            make: makes what holds them if there are none, or another bundle uses them.
+            key: which tiles.
+            make: makes WindowTiles if none are here: they are new, or another bundle uses them.
         """
         with self._lock:
             found = self._tiles.pop(key, None)
@@ -52,8 +53,8 @@ class TileCaches:
             self._resize(key, Size(0, 0))
             self._sizes.pop(key, None)
 
-    def resized(self, key: WindowKey, size: Size) -> Size:
-        """Note how large the tiles at `key` are; gives how large all tiles of the step are."""
+    def resize(self, key: WindowKey, size: Size) -> Size:
+        """Record the size of the tiles at `key`; gives the size of all tiles of the step."""
         with self._lock:
             return self._resize(key, size)
 

@@ -40,6 +40,7 @@ _Param: Any = beam.DoFn
 
 
 _caches = TileCaches()
+"""Of all steps in this process: Beam makes several copies of a DoFn."""
 
 
 @beam.typehints.with_input_types(Tuple[bytes, bytes])
@@ -82,9 +83,9 @@ class EveryEventFn(beam.DoFn):
         batch = ShardBatch.unpack(packed)
         with self._tiles_of(shard, window) as tiles:
             effects = tiles.receive(batch, cell.read(), log.read)
-            _take(effects, log, cell, phase_end)
+            _write_state(effects, log, cell, phase_end)
             self._measure(shard, window, tiles)
-        # Yielded once the tiles are back: an error downstream must not drop them.
+        # The tiles are back in the cache by now: an error of a later step must not drop them.
         yield from self._outputs(effects, window, batch.source)
 
     @on_timer(PHASE_END)
@@ -98,7 +99,7 @@ class EveryEventFn(beam.DoFn):
     ) -> Iterator[Any]:
         with self._tiles_of(shard, window) as tiles:
             effects = tiles.end_phase(cell.read(), log.read)
-            _take(effects, log, cell, phase_end)
+            _write_state(effects, log, cell, phase_end)
             self._measure(shard, window, tiles)
         if effects.change is not None and effects.change.cell is None:
             _caches.drop(self._key(shard, window))
@@ -118,10 +119,10 @@ class EveryEventFn(beam.DoFn):
         return WindowKey(self._job, shard, _ms(window.start))
 
     def _measure(self, shard: bytes, window: IntervalWindow, tiles: WindowTiles) -> None:
-        """Record how much this process keeps for the step."""
-        whole = _caches.resized(self._key(shard, window), tiles.size)
-        self._count(Metric.LIVE_TILES, whole.tiles, part=self._job)
-        self._count(Metric.LOG_BYTES, whole.log_bytes, part=self._job)
+        """Record how much this process keeps in memory for the step."""
+        total = _caches.resize(self._key(shard, window), tiles.size)
+        self._count(Metric.LIVE_TILES, total.tiles, part=self._job)
+        self._count(Metric.LOG_BYTES, total.log_bytes, part=self._job)
 
     def _outputs(self, effects: Effects, window: IntervalWindow, source: str = "") -> Iterator[Any]:
         self._count(Metric.LATE, effects.late)
@@ -133,7 +134,10 @@ class EveryEventFn(beam.DoFn):
             yield TaggedOutput(REFUSED, self._failure(source, row, reason))
 
     def _count_dead(self, times_ms: list[int], window: IntervalWindow) -> None:
-        """Count refused rows: each once as dead, by the newest tile of the first size."""
+        """Count refused rows: a row is dead once, in the newest of its tiles of the first size.
+
+        Where its other tiles refuse it too, that is counted as repeated.
+        """
         first = 0
         if self._spec == self._plan.specs[0]:
             first = sum(ms - ms % self._spec.period_ms == _ms(window.start) for ms in times_ms)
@@ -156,7 +160,8 @@ class BufferedFn(EveryEventFn):
 
     Timer:
         flush: processing time; set by the first batch after a flush, an interval ahead. When it
-            fires, the tiles that changed since are written. What is left is written at the close.
+            fires, the tiles that have changed since the last flush are written. When the window
+            closes first, all tiles are written then.
     """
 
     FLUSH = TimerSpec("flush", TimeDomain.REAL_TIME)
@@ -174,7 +179,7 @@ class BufferedFn(EveryEventFn):
         batch = ShardBatch.unpack(packed)
         with self._tiles_of(shard, window) as tiles:
             effects = tiles.receive(batch, cell.read(), log.read)
-            _take(effects, log, cell, phase_end)
+            _write_state(effects, log, cell, phase_end)
             self._measure(shard, window, tiles)
             if effects.sets_flush:
                 flush.set(Timestamp.now() + (self._tiling.trigger.interval_ms or 0) / 1000)
@@ -190,15 +195,15 @@ class BufferedFn(EveryEventFn):
     ) -> Iterator[Any]:
         with self._tiles_of(shard, window) as tiles:
             effects = tiles.flush(cell.read(), log.read)
-            _take(effects, log, cell)
+            _write_state(effects, log, cell)
             self._measure(shard, window, tiles)
         yield from self._outputs(effects, window)
 
 
-def _take(
+def _write_state(
     effects: Effects, log: LogState, cell: CellState, phase_end: TimerState | None = None
 ) -> None:
-    """Write the effects on the state, and set the timer of the phase."""
+    """Write the state that `effects` has, and set the timer of the phase."""
     if effects.change is not None:
         apply(effects.change, log, cell)
     if phase_end is not None and effects.ends_at_ms is not None:

@@ -1,8 +1,8 @@
-"""The tiles of one shard and window through their life: all that is decided about them.
+"""What a batch of rows, or a timer, does to the tiles of one shard and window.
 
 The rules of time are in `tiling.life`, the arithmetic is in `tiling.tile_log`; this module puts
-them together, without Beam. Each verb is given the committed state and returns `Effects`: what to
-write to the store, what the state becomes, and which timers to set.
+them together, without Beam. Each public method takes the committed state and returns `Effects`:
+what to write to the store, what the state becomes, and which timers to set.
 """
 
 import os
@@ -24,15 +24,16 @@ from chronon_beam.transforms.tiling.tile_log import FittingRows, Size, TileLog
 
 
 class Effects(NamedTuple):
-    """What a batch or a timer brings about: in the store, in the state, among the timers.
+    """What is to be done after a batch or a timer: to the store, the state and the timers.
 
     Attributes:
         change: what the state becomes; None leaves it as it is.
         tiles: to be written, in this order.
-        refused: the rows that their tiles cannot take, each with the reason.
+        refused: the rows that cannot be added to their tiles, each with the reason.
         late: how many rows were late.
-        ends_at_ms: the watermark at which the phase ends, to set the timer for; None leaves it.
-        sets_flush: whether the timer that writes buffered tiles is to be set.
+        ends_at_ms: the watermark at which the phase ends: the timer `phase_end` is to be set for
+            it; None leaves the timer as it is.
+        sets_flush: whether the timer `flush`, which writes buffered tiles, is to be set.
     """
 
     change: StateChange | None = None
@@ -44,19 +45,22 @@ class Effects(NamedTuple):
 
 
 ReadLog = Callable[[], Iterable[bytes]]
-NOTHING = Effects()
+"""Reads the blobs of the log, in the order in which they were added."""
+
+NO_EFFECTS = Effects()
 
 
 class WindowTiles:
     """The tiles of one (shard, window); for one thread at a time, see `TileCaches.using`.
 
-    It is a cache of the state: `cell` and `read_log` of each verb are what is committed.
+    They are a cache of the state that the runner keeps. Each public method takes the committed
+    state, as the value of the cell and a function that reads the log.
 
     Args:
-        rows: adds rows, whose values begin at `shards.INPUTS_FROM`, to a tile.
-        codec: of the tiles.
-        life: of the window.
-        buffered: whether open tiles wait for `flush`, or are written for every event.
+        rows: adds rows to a tile; the values of a row begin at `keyed_rows.INPUTS_FROM`.
+        codec: encodes and decodes the tiles.
+        life: the life of the window.
+        buffered: whether open tiles are written by `flush` only; else each event writes its tile.
     """
 
     def __init__(
@@ -71,11 +75,11 @@ class WindowTiles:
 
     @property
     def size(self) -> Size:
-        """How much there is of the tiles."""
+        """How many tiles there are, and how large their log is."""
         return self._log.size
 
     def receive(self, batch: ShardBatch, cell: bytes | None, read_log: ReadLog) -> Effects:
-        """Take the rows of a batch."""
+        """Add the rows of a batch."""
         is_new = not self._load(cell, read_log)
         effects = self._add(batch)
         sets_flush = self._set_flush()
@@ -86,9 +90,9 @@ class WindowTiles:
         )
 
     def end_phase(self, cell: bytes | None, read_log: ReadLog) -> Effects:
-        """The watermark has passed the end of the phase: begin the next one."""
+        """Begin the next phase: the watermark has passed the end of this one."""
         if not self._load(cell, read_log):
-            return NOTHING
+            return NO_EFFECTS
         ended, self._phase = self._phase, self._life.next_phase(self._phase)
         tiles: tuple[Tiles, ...] = ()
         if ended is Phase.OPEN:
@@ -100,15 +104,15 @@ class WindowTiles:
         return Effects(change, tiles, ends_at_ms=self._life.ends_ms(self._phase))
 
     def flush(self, cell: bytes | None, read_log: ReadLog) -> Effects:
-        """The interval between two writes is over: write the open tiles that have changed."""
+        """Write the open tiles that have changed: the interval between two writes is over."""
         if not self._load(cell, read_log) or self._phase is not Phase.OPEN:
-            return NOTHING  # from here on, tiles are corrected as late events come
+            return NO_EFFECTS  # tiles that have closed are written with each batch
         tiles = self._to_write(self._log.flush(), Phase.OPEN)
         self._flush_is_set = False
         return Effects(self._commit(), tiles)
 
     def _load(self, cell: bytes | None, read_log: ReadLog) -> bool:
-        """Become what is committed; whether there is any state."""
+        """Make the tiles equal to the committed state; gives whether there is any state."""
         found = None if cell is None else CellValue.unpack(cell)
         if found is None:
             self._phase, self._flush_is_set = Phase.OPEN, False
@@ -119,7 +123,7 @@ class WindowTiles:
         return True
 
     def _add(self, batch: ShardBatch) -> Effects:
-        """Add rows to their tiles, but for those that do not fit."""
+        """Add rows to their tiles; rows that do not fit become `refused`."""
         tiles: list[Tiles] = []
         refused: list[tuple[KeyedRow, str]] = []
         late = 0
@@ -133,7 +137,7 @@ class WindowTiles:
         return Effects(tiles=tuple(tiles), refused=refused, late=late)
 
     def _parts(self, batch: ShardBatch) -> Iterable[tuple[bool, list[KeyedRow]]]:
-        """The rows in their order, in parts that are late or in time as a whole."""
+        """The rows in their order, in parts: (whether all of its rows are late, its rows)."""
         if self._phase is Phase.CLOSED_FOR_GOOD or not batch.promised_ms:
             return [(self._phase is Phase.CLOSED_FOR_GOOD, batch.rows)]
         pairs = zip(map(self._life.is_late, batch.promised_ms), batch.rows, strict=True)
@@ -141,51 +145,58 @@ class WindowTiles:
         return ((are_late, [row for _, row in part]) for are_late, part in groups)
 
     def _add_in_time(self, rows: Iterable[KeyedRow], source: str) -> tuple[Tiles, ...]:
-        """The tiles after each row, unless buffered; and those that replace what is stored."""
+        """Add rows in time; gives the whole tiles to write.
+
+        Open tiles are written once per row, or later by `flush`. Closed tiles, and those that had
+        late events only so far, are corrections: they replace the stored tile.
+        """
         late_only, written = self._log.late_only, ()
         if self._phase is Phase.OPEN and not self._buffered:
             written = self._to_write(self._log.add_each(rows), Phase.OPEN)
             changed = ()
         else:
             changed = self._log.add(rows)
-        # Late events of a tile are in the store by name, until its first event in time.
         is_closed = self._phase is Phase.CLOSED
-        return written + self._replacing(
+        return written + self._replacements(
             changed if is_closed else late_only - self._log.late_only, rows, source
         )
 
-    def _replacing(
+    def _replacements(
         self, keys: Collection[bytes], rows: Iterable[KeyedRow], source: str
     ) -> tuple[Tiles, ...]:
-        """Whole tiles as corrections, each for the last of its events."""
+        """Whole tiles that replace the stored ones, each with the name of its last event."""
         if not keys:
             return ()
         last = {row[0]: event_name(source, row[2]) for row in rows}
         return self._to_write(self._log.tiles(keys), self._phase, [last[key] for key in keys])
 
     def _add_late(self, rows: Iterable[KeyedRow], source: str) -> tuple[Tiles, ...]:
-        """The tiles after each row, if they have events in time; of any other row its own tile."""
+        """Add late rows; gives the tiles to write.
+
+        A row is in the whole tile if that is open and has an event in time. Any other row is a
+        tile of its own, which is merged into the stored tile.
+        """
         whole: tuple[Tiles, ...] = ()
         if self._phase is Phase.OPEN and not self._buffered:
             whole = self._to_write(
-                self._of_keys_in_time(self._log.add_each(rows, True)), Phase.OPEN
+                self._with_events_in_time(self._log.add_each(rows, True)), Phase.OPEN
             )
         elif self._phase is not Phase.CLOSED_FOR_GOOD:
             self._log.add(rows, late=True)
         return whole + self._lone_tiles(list(rows), source)
 
-    def _of_keys_in_time(self, columns: TileColumns) -> TileColumns:
+    def _with_events_in_time(self, columns: TileColumns) -> TileColumns:
         late_only = self._log.late_only
         kept = [each for each in zip(*columns, strict=True) if each[0] not in late_only]
         return TileColumns(*map(list, zip(*kept, strict=True))) if kept else TileColumns([], [], [])
 
     def _lone_tiles(self, rows: list[KeyedRow], source: str) -> tuple[Tiles, ...]:
-        """A tile of its own for each row, but for rows that are in a whole tile."""
+        """One tile per row, of this row alone; none for a row that its whole tile holds."""
         seen = Counter[tuple[bytes, int]]()
         columns, events = TileColumns([], [], []), list[str]()
         for row in rows:
             key, ts_ms, position, *_ = row
-            # Rows of one event come together, so their order tells them apart.
+            # All rows of one event are in one batch, so their number in it tells them apart.
             name = event_name(source, position, seen[key, position])
             seen[key, position] += 1
             if self._phase is Phase.OPEN and key not in self._log.late_only:
@@ -210,7 +221,7 @@ class WindowTiles:
         return (Tiles(*columns, self._life.start_ms, size_ms, phase, events),)
 
     def _set_flush(self) -> bool:
-        """Whether the flush timer has to be set, which it is from here on."""
+        """Whether the flush timer has to be set; from here on it counts as set."""
         if not self._buffered or self._flush_is_set or self._phase is not Phase.OPEN:
             return False
         self._flush_is_set = True
@@ -222,7 +233,7 @@ class WindowTiles:
         return StateChange(blob, replaces, self._cell(token))
 
     def _discard(self) -> StateChange:
-        """Let go of all tiles, which are in the store: later events are merged into them there."""
+        """Drop all tiles: later events are merged into those that are in the store."""
         token = os.urandom(TOKEN_BYTES)
         self._log.discard(token)
         return StateChange(None, True, self._cell(token))
@@ -232,7 +243,12 @@ class WindowTiles:
 
 
 def event_name(source: str, position: int, row: int = 0) -> str:
-    """How a correction names its late event, see `Correction.event`.
+    """The name of an event in corrections and notes, see `Correction.event`.
+
+    Args:
+        source: see `Messages.source`.
+        position: see `Messages.positions`.
+        row: how many rows of the same event and key come before this one.
 
     >>> event_name("topic/0", 7, 1)
     'topic/0@7#1'

@@ -21,7 +21,7 @@ from chronon_beam.transforms.keyed_rows import INPUTS_FROM
 from chronon_beam.transforms.tiling.life import KEPT_MS, Life
 from chronon_beam.transforms.tiling.shards import ShardBatch
 from chronon_beam.transforms.tiling.state import LogBlob
-from chronon_beam.transforms.tiling.window_tiles import NOTHING, Effects, WindowTiles
+from chronon_beam.transforms.tiling.window_tiles import NO_EFFECTS, Effects, WindowTiles
 
 WINDOWS = windows("6h")
 GROUP_BY = group_by(
@@ -204,8 +204,8 @@ def test_rows_of_one_late_event_have_names_of_their_own() -> None:
 
 def test_a_timer_of_a_window_without_state_does_nothing() -> None:
     window = Window()
-    assert window.end_phase() == NOTHING
-    assert window.flush() == NOTHING
+    assert window.end_phase() == NO_EFFECTS
+    assert window.flush() == NO_EFFECTS
 
 
 rows = st.lists(
@@ -302,7 +302,7 @@ def test_buffered_tiles_that_have_closed_are_corrected_at_once() -> None:
     window.end_phase()
     effects = window.event(2, 2.0)
     assert (written(effects)[0], effects.sets_flush) == (Phase.CLOSED, False)
-    assert window.flush() == NOTHING
+    assert window.flush() == NO_EFFECTS
 
 
 def test_state_of_another_version_is_refused() -> None:
