@@ -12,7 +12,7 @@ from chronon_beam.api.derivations import TIME_COLUMNS, own
 from chronon_beam.api.dialect import Dialect
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join import ExternalPart, ExternalSource, Join, JoinPart, KeyMapping
-from chronon_beam.api.json_fields import Conf, an_object, objects, text
+from chronon_beam.api.json_fields import Conf, an_object, compiled_conf, objects, parse_json, text
 from chronon_beam.api.thrift_json import derivation, parse_conf
 from chronon_beam.api.thrift_types import parse_struct
 
@@ -28,19 +28,12 @@ def parse_join(text: str | bytes, dialect: Dialect, origin: str = "Join") -> Joi
     Raises:
         GroupByError: not JSON, an unknown value or a contradiction; names the field.
     """
-    try:
-        conf = json.loads(text)
-    except ValueError as error:
-        raise GroupByError(f"{origin}: not JSON: {error}") from error
-    return parse_join_conf(conf, dialect, origin)
+    return parse_join_conf(parse_json(text, origin), dialect, origin)
 
 
-def parse_join_conf(conf: Any, dialect: Dialect, origin: str = "Join") -> Join:
+def parse_join_conf(value: Any, dialect: Dialect, origin: str = "Join") -> Join:
     """Read one compiled join from its JSON object; see `parse_join`."""
-    if not isinstance(conf, dict) or "joinParts" not in conf:
-        raise GroupByError(
-            f"{origin}: not a compiled Join: a JSON object with joinParts is expected"
-        )
+    conf = compiled_conf(value, "Join", "joinParts", origin)
     if conf.get("modelTransforms"):
         raise GroupByError(
             f"{origin}: modelTransforms: the answers of its models take the place of its features, "

@@ -1,7 +1,9 @@
 """Reads the fields of Thrift JSON, with errors that name the field and what was found there."""
 
+import json
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from reprlib import repr as shortened
 from typing import Any, TypeVar
 
 from chronon_beam.api.group_by import GroupByError
@@ -10,6 +12,34 @@ Conf = Mapping[str, Any]
 """An object of Thrift JSON."""
 
 _E = TypeVar("_E", bound=Enum)
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """The value of a JSON text; raises GroupByError for a text that is not JSON."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise GroupByError(f"{where}: not JSON: {error}") from error
+
+
+def compiled_conf(value: Any, kind: str, field: str, where: str) -> dict[str, Any]:
+    """The value itself, if Chronon's compiler has made it of the kind that is expected.
+
+    Args:
+        value: what a JSON text holds.
+        kind: `GroupBy` or `Join`.
+        field: each of that kind has this field, and nothing of another kind.
+        where: what errors call the value.
+
+    Raises:
+        GroupByError: it is not a JSON object with that field; names the fields that it has.
+    """
+    if isinstance(value, dict) and field in value:
+        return value
+    found = ", ".join(sorted(value)) or "no field" if isinstance(value, dict) else shortened(value)
+    raise GroupByError(
+        f"{where}: not a compiled {kind}: a JSON object with {field} is expected, found {found}"
+    )
 
 
 def an_object(value: Any, where: str) -> Conf:

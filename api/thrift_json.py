@@ -4,7 +4,6 @@ Enums are ids, as Chronon's compilers write them, or names. The whole is kept in
 values that mean nothing are errors that name the field.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +19,15 @@ from chronon_beam.api.group_by import (
     Source,
     Window,
 )
-from chronon_beam.api.json_fields import an_object, member, objects, text, texts
+from chronon_beam.api.json_fields import (
+    an_object,
+    compiled_conf,
+    member,
+    objects,
+    parse_json,
+    text,
+    texts,
+)
 from chronon_beam.api.validation import validated
 
 _INT_MAX = 2**31 - 1
@@ -42,20 +49,12 @@ def parse_group_by(text: str | bytes, dialect: Dialect, origin: str = "GroupBy")
     Raises:
         GroupByError: not JSON, an unknown enum value or a contradiction; names the field.
     """
-    try:
-        conf = json.loads(text)
-    except ValueError as error:
-        raise GroupByError(f"{origin}: not JSON: {error}") from error
-    return parse_conf(conf, dialect, origin)
+    return parse_conf(parse_json(text, origin), dialect, origin)
 
 
-def parse_conf(conf: Any, dialect: Dialect, origin: str = "GroupBy") -> GroupBy:
+def parse_conf(value: Any, dialect: Dialect, origin: str = "GroupBy") -> GroupBy:
     """Read one compiled GroupBy from its JSON object; see `parse_group_by`."""
-    if not isinstance(conf, dict) or "keyColumns" not in conf:
-        raise GroupByError(
-            f"{origin}: not a compiled GroupBy: a JSON object with keyColumns, sources and "
-            "aggregations is expected (a Join or StagingQuery cannot be run)"
-        )
+    conf = compiled_conf(value, "GroupBy", "keyColumns", origin)
     group_by = _group_by(conf, dialect, origin)
     check_declared(conf, dialect, origin)
     return validated(group_by, origin)

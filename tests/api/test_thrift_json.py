@@ -181,7 +181,7 @@ def test_no_selects_means_all_columns() -> None:
 
 QUERY = "sources.0.events.query"
 WRONG = [
-    ("keyColumns", None, "not a compiled GroupBy"),
+    ("keyColumns", None, "not a compiled GroupBy: a JSON object with keyColumns is expected"),
     ("keyColumns", [], "keyColumns is empty: name at least one key"),
     ("keyColumns", "user", "keyColumns must be a list, found 'user'"),
     ("keyColumns", [7], r"keyColumns\[0\] must be a string, found 7"),
