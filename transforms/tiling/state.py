@@ -72,9 +72,10 @@ class CellValue(NamedTuple):
 
     @staticmethod
     def unpack(blob: bytes) -> "CellValue":
-        """The cell that `pack` made; raises ValueError for one of another version."""
-        if blob[0] != VERSION or len(blob) != _CELL.size:
-            raise ValueError(f"state of version {blob[0]}: this code reads version {VERSION}")
+        """The cell that `pack` made; raises ValueError for one of another version, or damaged."""
+        require_version(blob, VERSION)
+        if len(blob) != _CELL.size:
+            raise ValueError(f"damaged state: {len(blob)} bytes, {_CELL.size} expected")
         _, phase, flush_is_set, token = _CELL.unpack(blob)
         return CellValue(Phase(phase), bool(flush_is_set), token)
 
