@@ -1,7 +1,7 @@
 """Writes the tiles of a run, merged with those of earlier runs; see `chronon_beam.io.runs`."""
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Container, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.plan import Plan
@@ -23,6 +23,8 @@ UNMERGEABLE = "cannot be merged with the tile that is stored"
 
 _MOST_CACHED = 200_000
 _BATCH = 500
+
+_T = TypeVar("_T", PutRequest, Correction)
 
 
 class BeforeImage(NamedTuple):
@@ -84,11 +86,10 @@ class AddingWriter:
     def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
         """As `KVStore.multi_put`; of several requests for one tile only the last is written."""
         tiles = [tile_of(each) for each in requests]
-        merged = self._merge_all(dict(zip(tiles, requests, strict=True)))
-        failed = {tile: each for tile, each in merged.items() if isinstance(each, str)}
-        puts = {tile: each for tile, each in merged.items() if not isinstance(each, str)}
-        failed |= failures_of(list(puts), self._store.multi_put(list(puts.values())))
-        return [failed.get(tile) for tile in tiles]
+        newest = dict(zip(tiles, requests, strict=True))
+        merged = self._merge_all(list(newest.values()))
+        reasons = dict(zip(newest, _hand_on(merged, self._store.multi_put), strict=True))
+        return [reasons[tile] for tile in tiles]
 
     def correct(
         self,
@@ -100,29 +101,29 @@ class AddingWriter:
         Corrections that hold whole tiles are merged with the images first. Those of single events
         are not: `correct` itself merges them into the stored tile.
         """
-        requests = {tile_of(each.request): each.request for each in corrections}
-        failed = self._load_images(requests)
-        ready = []
-        for each in corrections:
-            tile = tile_of(each.request)
-            if tile not in failed and each.phase is not Phase.CLOSED_FOR_GOOD:
-                merged = self._merge(tile, each.request)
-                if isinstance(merged, str):
-                    failed[tile] = merged
-                else:
-                    ready.append(each._replace(request=merged))
-            elif tile not in failed:
-                ready.append(each)
-        fit = [each for each in ready if tile_of(each.request) not in failed]
-        reasons = iter(correct(fit))
-        return [failed.get(tile_of(each.request)) or next(reasons) for each in corrections]
+        events = {i for i, each in enumerate(corrections) if each.phase is Phase.CLOSED_FOR_GOOD}
+        merged = self._merge_all([each.request for each in corrections], events)
+        ready = [
+            request if isinstance(request, str) else each._replace(request=request)
+            for each, request in zip(corrections, merged, strict=True)
+        ]
+        return _hand_on(ready, correct)
 
     def _merge_all(
-        self, newest: dict[GetRequest, PutRequest]
-    ) -> dict[GetRequest, PutRequest | str]:
-        """Per tile the request with the merged tile, or the reason why it cannot be stored."""
-        failed = self._load_images(newest)
-        return {tile: failed.get(tile) or self._merge(tile, each) for tile, each in newest.items()}
+        self, requests: Sequence[PutRequest], events: Container[int] = ()
+    ) -> list[PutRequest | str]:
+        """Per request the one with the merged tile, or the reason why it cannot be stored.
+
+        Args:
+            requests: several requests for one tile are each merged with the tile's image.
+            events: the indices of requests that hold a single event; these are not merged.
+        """
+        tiles = [tile_of(each) for each in requests]
+        failed = self._load_images(dict(zip(tiles, requests, strict=True)))
+        return [
+            failed.get(tile) or (each if index in events else self._merge(tile, each))
+            for index, (tile, each) in enumerate(zip(tiles, requests, strict=True))
+        ]
 
     def _merge(self, tile: GetRequest, request: PutRequest) -> PutRequest | str:
         image = self._images[tile]
@@ -235,3 +236,11 @@ def _put_all(store: KVStore, puts: list[PutRequest]) -> int:
 
 def _only(values: list[TimedValue]) -> bytes | None:
     return values[0].value_bytes if values else None
+
+
+def _hand_on(
+    ready: Sequence[_T | str], take: Callable[[list[_T]], list[str | None]]
+) -> list[str | None]:
+    """Call `take` with all that is no reason; gives these reasons and those of `take`, in order."""
+    reasons = iter(take([each for each in ready if not isinstance(each, str)]))
+    return [each if isinstance(each, str) else next(reasons) for each in ready]
