@@ -147,7 +147,7 @@ def evaluate_events(compiled: CompiledQuery, events: Events) -> Result[Rows]:
     took_us = (time.perf_counter_ns() - began_ns) // 1000
     failures = [_dead_event(events, index, reason) for index, reason in evaluated.failures]
     batch, indices = _with_time(evaluated.rows), evaluated.events
-    whole = len(set(indices))
+    whole = len(indices) if isinstance(indices, range) else len(set(indices))
     filtered = events.batch.num_rows - whole - len(failures)
     unusable = {**rows_without_python_value(batch), **_rows_without_time(batch.column(TIME))}
     if unusable:
@@ -157,12 +157,19 @@ def evaluate_events(compiled: CompiledQuery, events: Events) -> Result[Rows]:
         kept = [row for row, index in enumerate(indices) if index not in reasons]
         batch, indices = batch.take(pa.array(kept, pa.int64())), [indices[row] for row in kept]
         whole -= len(reasons)
-    positions = [events.positions[index] for index in indices]
-    rows = Rows(batch, events.source, positions, taken(events.promised_ms, indices))
+    rows = _rows_of(events, batch, indices)
     number = batch.num_rows
     counts = {Metric.ROWS: number, Metric.EXTRA_ROWS: number - whole, Metric.FILTERED: filtered}
     times = {Metric.SPARK_TIME: took_us, **_extreme_times(batch.column(TIME))}
     return Result(rows, failures, {**counts, **times})
+
+
+def _rows_of(events: Events, batch: pa.RecordBatch, indices: Sequence[int]) -> Rows:
+    """The rows in `batch`, with what is known of the events that they came from."""
+    if indices == range(len(events.positions)):
+        return Rows(batch, events.source, events.positions, events.promised_ms)
+    positions = [events.positions[index] for index in indices]
+    return Rows(batch, events.source, positions, taken(events.promised_ms, indices))
 
 
 def _extreme_times(times: pa.Array) -> dict[Metric, int]:

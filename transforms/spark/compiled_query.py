@@ -11,6 +11,7 @@
 """
 
 import threading
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,13 +41,14 @@ class QueryResult(NamedTuple):
 
     Attributes:
         rows: the output rows, in the order of their events.
-        events: one int a row: the position in the input batch of the event it came from.
+        events: per row the position in the input batch of the event that it came from; a `range`
+            over the batch if each event has given one row.
         failures: (position in the input batch, Spark's reason in one line) of each event that
             cannot be evaluated, by position.
     """
 
     rows: pa.RecordBatch
-    events: list[int]
+    events: Sequence[int]
     failures: list[tuple[int, str]]
 
 
@@ -83,8 +85,13 @@ class CompiledQuery:
         if self._plan.id is not None and batch.num_rows:
             self._collect(self._plan.id, batch, positions, outputs, failures)
         rows = _joined(outputs, self._plan.output)
-        events = rows.column(rows.num_columns - 1).to_pylist()
-        return QueryResult(rows.select(self.schema.names), events, failures)
+        events = rows.column(rows.num_columns - 1)
+        one_row_each = events.equals(positions)
+        return QueryResult(
+            rows.select(self.schema.names),
+            range(batch.num_rows) if one_row_each else events.to_pylist(),
+            failures,
+        )
 
     def alive(self) -> bool:
         """Whether the Spark that planned it can still evaluate it."""

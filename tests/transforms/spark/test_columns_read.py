@@ -95,7 +95,7 @@ def test_a_star_is_what_the_user_sees_and_the_same_wherever_the_event_stands(key
     compiled = compile_query(STAR)
     events = pa.RecordBatch.from_pylist([{"k": key, "l": "x"} for key in keys], STAR.schema)
     evaluated = compiled.evaluate(events)
-    assert evaluated.events == list(range(len(keys)))
+    assert evaluated.events == range(len(keys))
     each = [compiled.evaluate(events[at : at + 1]).rows for at in range(len(keys))]
     alone = [row for rows in each for row in rows.to_pylist()]
     assert evaluated.rows.to_pylist() == alone

@@ -169,7 +169,7 @@ def test_columns_come_in_the_order_asked_for_without_the_rest():
 def test_an_empty_batch_gives_no_rows(wheres):
     compiled = compile_query(query({"a": "n"}, *wheres, schema="n BIGINT"))
     rows, events, failures = compiled.evaluate(numbers())
-    assert (rows.num_rows, rows.schema, events, failures) == (0, compiled.schema, [], [])
+    assert (rows.num_rows, rows.schema, list(events), failures) == (0, compiled.schema, [], [])
 
 
 TYPES_THAT_SPARK_LACKS = {
