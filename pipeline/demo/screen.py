@@ -95,6 +95,22 @@ def features_line(features: Features) -> str:
     return f"        {SHOWN}: {number} orders in the last hour, the last one {flavor}"
 
 
+def names_row(features: Features) -> str:
+    """The head of a table of features: their names."""
+    return "".join(f"  {name}" for name in features)
+
+
+def values_row(features: Features) -> str:
+    r"""A row of that table: the values, each under the end of its name.
+
+    >>> features: Features = {"flavor_count_1h": 23, "flavor_last_1h": "mango"}
+    >>> print(names_row(features), values_row(features), sep="\n")
+      flavor_count_1h  flavor_last_1h
+                   23           mango
+    """
+    return "".join(f"  {value!s:>{len(name)}}" for name, value in features.items())
+
+
 def _clock(elapsed_s: float) -> str:
     minutes, seconds = divmod(int(elapsed_s), 60)
     return f"[{minutes:2}:{seconds:02}]"

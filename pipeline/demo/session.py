@@ -19,11 +19,17 @@ from chronon_beam.pipeline.demo.job_process import (
     write_flink_settings,
 )
 from chronon_beam.pipeline.demo.kafka_broker import KafkaBroker, broker_jars
-from chronon_beam.pipeline.demo.screen import Screen, counts_line, features_line, starting_line
+from chronon_beam.pipeline.demo.screen import (
+    Screen,
+    counts_line,
+    features_line,
+    names_row,
+    starting_line,
+    values_row,
+)
 from chronon_beam.pipeline.demo.shop import CUSTOMERS, DAMAGED_EVERY, Shop
 from chronon_beam.pipeline.demo.watch import SHOWN, TopicLog, Watch
 from chronon_beam.pipeline.interrupt import undisturbed_exits
-from chronon_beam.pipeline.json_lines import to_json
 from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.runners.flink_jar import job_server_jar
 
@@ -167,13 +173,14 @@ class _Session:
 
     def show_changes(self, features: Features) -> None:
         """Print features as they are now, and after each of some changes."""
-        self.screen.say(f"{SHOWN}'s features change with each order:\n\n  {to_json(features)}")
+        self.screen.say(f"{SHOWN}'s features change with each order:\n")
+        self.screen.say(f"{names_row(features)}\n{values_row(features)}")
         for _ in range(CHANGES):
             shown = time.monotonic()
             while (now := self._look()) in (features, None) or time.monotonic() < shown + _CHANGE_S:
                 pass
             features = now or {}
-            self.screen.say(f"  {to_json(features)}")
+            self.screen.say(values_row(features))
         self.screen.say("")
 
     def show_counts(self) -> None:
