@@ -191,14 +191,18 @@ def dangers(argv: Sequence[str], live: bool = False) -> list[str]:
     """What these options would do to the job: one line each, with cause and remedy.
 
     Args:
-        argv: the options as they will be run.
+        argv: the options as they will be run: those of `flink_arguments`.
         live: whether the source never ends.
     """
     flags = parse_flags(argv)
     local = (flags.get("flink_master") or LOCAL_MASTERS[0]) in LOCAL_MASTERS
-    found = [*_wrong_booleans(flags), *_stalls(flags, live)]
+    found = [*_wrong_booleans(flags)]
+    if live and "shutdown_sources_after_idle_ms" in flags:
+        found.append(
+            "--shutdown_sources_after_idle_ms with a live source: no checkpoint ever completes, "
+            "and a restart begins at the first event; leave it out."
+        )
     if live and not local:
-        found += _losses(flags)
         found += _fixed_parallelism(flags)
     return found + _missing_on_workers(flags, local)
 
@@ -212,45 +216,12 @@ def _wrong_booleans(flags: Flags) -> Iterator[str]:
             )
 
 
-def _stalls(flags: Flags, live: bool) -> Iterator[str]:
-    checkpointed = "checkpointing_interval" in flags
-    if checkpointed and "finish_bundle_before_checkpointing" not in flags:
-        yield (
-            f"--checkpointing_interval={flags['checkpointing_interval']} alone: output that meets "
-            "a checkpoint can stay buffered for ever; add --finish_bundle_before_checkpointing."
-        )
-    if live and "shutdown_sources_after_idle_ms" in flags:
-        yield (
-            "--shutdown_sources_after_idle_ms with a live source: no checkpoint ever completes, "
-            "and a restart begins at the first event; leave it out."
-        )
-    if checkpointed and not live and "shutdown_sources_after_idle_ms" not in flags:
-        yield (
-            "--checkpointing_interval with a source that ends: Flink keeps the job open after the "
-            f"last event; add --shutdown_sources_after_idle_ms={IDLE_MS}."
-        )
-
-
-def _losses(flags: Flags) -> Iterator[str]:
-    if "checkpointing_interval" not in flags:
-        yield (
-            "no --checkpointing_interval: the first failure loses all tiles under way; add "
-            f"--checkpointing_interval={CHECKPOINT_INTERVAL_MS} "
-            "--finish_bundle_before_checkpointing."
-        )
-    if "externalized_checkpoints_enabled" not in flags:
-        yield (
-            "no --externalized_checkpoints_enabled: Flink deletes the checkpoints of a job that "
-            "failed, so it cannot be resumed; add it."
-        )
-    if not (flags.get("max_parallelism") or "").isdecimal():
-        yield (
-            "no --max_parallelism: Flink derives it from the parallelism, and a savepoint may then "
-            f"not restore at another one; add --max_parallelism={MAX_PARALLELISM}."
-        )
-
-
 def _fixed_parallelism(flags: Flags) -> Iterator[str]:
+    if not (most := flags["max_parallelism"] or "").isdecimal():
+        yield (
+            f"--max_parallelism={most}: Flink derives it from the parallelism, and a savepoint may "
+            f"then not restore at another one; leave it out for {MAX_PARALLELISM}."
+        )
     if flags.get("parallelism") == "1":
         yield (
             "--parallelism=1: Flink does not restore such a job at a higher one; start with "
