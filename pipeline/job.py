@@ -1,9 +1,18 @@
 # Beam says that `|` gives a PValue; each stage says which record it gives.
 # pyright: reportAssignmentType=false
-"""The job on one page: how the events of one GroupBy become tiles or rows in a store.
+"""The job on one page: how the events of a GroupBy become tiles or rows in a store.
+
+    Rows              Read, Decode, Evaluate: see `pipeline.reading`
+    StoreTiles<ms>    Tile, Convert, Write: one such step per size of tiles
+    StoreRows         Convert, Write: instead, where rows are stored as they are
+    Deletes           of entities: dead letters for rows that some columns cannot take back
+    DeadLetters<n>    takes the failures of the steps above
 
 Source, store and dead letters are arguments, so the same page runs in tests, on a laptop and on a
-cluster. A job of several GroupBys is the same page: those that read the same share the first steps.
+cluster. In a job of several GroupBys, those that read the same share one step Rows, and each has
+all other steps for itself (`build_shared`).
+
+Names of steps are part of a job's state: no savepoint fits a job whose steps are called otherwise.
 """
 
 from collections.abc import Sequence
@@ -26,7 +35,7 @@ from chronon_beam.io.repair import Enter, WriteTiles
 from chronon_beam.io.runs.before_images import Adding
 from chronon_beam.io.sources import Source
 from chronon_beam.io.write import Write, Written
-from chronon_beam.pipeline.reading import ReadRows, ReadShared, RowReading
+from chronon_beam.pipeline.reading import ReadShared, RowReading, SourceRows
 from chronon_beam.transforms.convert import Converted, ConvertRows, ConvertTiles
 from chronon_beam.transforms.evaluate import columns_read
 from chronon_beam.transforms.mutations import ReportDeletes
@@ -48,8 +57,9 @@ class Job:
         tiling: how tiles are made; None stores the rows as they are.
         changes: the schema of events that are changes with `before` and `after`.
         serde: decodes the messages of the source.
-        adding: see `WriteTiles.adding`.
-        enter: see `WriteTiles.enter`.
+        adding: the run, if it adds to the tiles of earlier runs; None if it is the only one.
+        enter: enters the dataset when a worker opens the store, for a job that a template launches:
+            `adding` is then known in workers only.
     """
 
     plan: Plan
@@ -68,7 +78,7 @@ class Job:
 
     @property
     def reading(self) -> RowReading:
-        """What becomes of messages before they are stored."""
+        """How messages become rows."""
         return RowReading(
             self.serde, self.columns, self.query, self.changes is not None, self.tiled, self.count
         )
@@ -80,12 +90,12 @@ class Job:
 
     @property
     def tiled(self) -> bool:
-        """Whether tiles are stored, and not rows."""
+        """Whether tiles are stored, rather than rows as they are."""
         return self.tiling is not None
 
     @property
     def buffered(self) -> bool:
-        """Whether tiles wait for an interval to end before they are written."""
+        """Whether changed tiles are written once per interval, rather than with every event."""
         return self.tiling is not None and not self.tiling.trigger.every_event
 
 
@@ -94,9 +104,7 @@ Failures = beam.PCollection[Failure]
 
 @dataclass
 class GroupByJob(beam.PTransform):
-    """The whole job as one transform, to be applied to the root of a pipeline.
-
-    Its output is the numbers of requests that were written at a time.
+    """The whole job of one GroupBy, for the root of a pipeline; gives `Written.written`.
 
     Attributes:
         job: what to compute, and where to store it.
@@ -112,18 +120,19 @@ class GroupByJob(beam.PTransform):
         super().__init__()
 
     def expand(self, root: PBegin) -> beam.PCollection[int]:
-        """Read, Decode, Evaluate, and what stores; names of steps are part of a job's state."""
-        read: ReadRows = root | "Rows" >> self.job.reading.of(self.source)
-        return StoreGroupBy(self.job, self.dead_letters).expand((read.rows, *read.failures))
+        """Read, Decode and Evaluate; then store."""
+        read: SourceRows = root | "Rows" >> self.job.reading.of(self.source)
+        # Expanded here, and not applied: the names of its steps have no name before them.
+        return StoreGroupBy(self.job, self.dead_letters).expand(read)
 
 
 @dataclass
 class StoreGroupBy(beam.PTransform):
-    """What a GroupBy does with its rows; the input is the rows, and the failures before them.
+    """Stores the rows of a GroupBy, and its failures as dead letters; gives `Written.written`.
 
     Attributes:
         job: what to compute, and where to store it.
-        dead_letters: takes the Failures of all stages.
+        dead_letters: takes the Failures of these stages, and of those before them.
     """
 
     job: Job
@@ -132,11 +141,11 @@ class StoreGroupBy(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, read: tuple[beam.PCollection, ...]) -> beam.PCollection[int]:
+    def expand(self, read: SourceRows) -> beam.PCollection[int]:
         """Store the rows, and sink the failures."""
-        job, (rows, *failures) = self.job, read
-        stored: list[Stored] = [rows | name >> step for name, step in stores_of(job)]
-        failures += [failed for each in stored for failed in each.failures]
+        job, rows = self.job, read.rows
+        stored: list[Stored] = [rows | step.name >> step.transform for step in store_steps(job)]
+        failures = [*read.failures, *(failed for each in stored for failed in each.failures)]
         if job.plan.group_by.is_entities:
             deletes: Failures = rows | "Deletes" >> ReportDeletes(job.plan, job.count)
             failures.append(deletes)
@@ -160,37 +169,56 @@ def build_shared(
     source: Source | beam.PTransform,
     columns: pa.Schema,
 ) -> list[beam.PCollection[int]]:
-    """Apply several GroupBys that read the same: one reading, and each stores under its own name.
+    """Apply several GroupBys that read the same: one step Rows, and for each its steps that store.
 
-    The name of the reading has the names of all, since its state is theirs: a savepoint of other
-    GroupBys does not fit it.
+    The name of the step Rows has the names of all GroupBys, since its state belongs to all of them:
+    a savepoint of other GroupBys does not fit it.
+
+    Args:
+        root: where a pipeline begins.
+        stores: what each GroupBy does with its rows.
+        source: what they all read, or a transform that gives Messages.
+        columns: all columns that any of them reads.
     """
     readings = [each.job.reading for each in stores]
     names = [each.job.plan.group_by.name for each in stores]
     shared = ReadShared(readings, source, columns)
-    reads: list[ReadRows] = root | f"{'+'.join(names)}/Rows" >> shared
-    return [
-        (read.rows, *read.failures) | name >> each
-        for name, read, each in zip(names, reads, stores, strict=True)
-    ]
+    reads: list[SourceRows] = root | f"{'+'.join(names)}/Rows" >> shared
+    return [read | name >> each for name, read, each in zip(names, reads, stores, strict=True)]
 
 
 class Stored(NamedTuple):
-    """The outputs of a stage that stores rows or tiles: the numbers written, and failures."""
+    """The outputs of a step that stores rows or tiles.
+
+    Attributes:
+        written: see `Written.written`.
+        failures: of each of its stages.
+    """
 
     written: beam.PCollection[int]
     failures: tuple[Failures, ...]
 
 
-def stores_of(job: Job) -> list[tuple[str, beam.PTransform]]:
-    """The stages that store what the job is told to store, and their names.
+class StoreStep(NamedTuple):
+    """A step of a job that stores its rows.
 
-    Each family of tiles has a stage of its own, so that its tiles keep their order.
+    Attributes:
+        name: what the step is called in the job.
+        transform: takes the rows, and gives `Stored`.
+        tile_size_ms: the length of the tiles; 0 where rows are stored as they are.
     """
+
+    name: str
+    transform: beam.PTransform
+    tile_size_ms: int = 0
+
+
+def store_steps(job: Job) -> list[StoreStep]:
+    """The steps that store; each size of tiles has its own, so that writes of a tile keep order."""
     if job.tiling is None:
-        return [("StoreRows", StoreRows(job.plan, job.store_uri, job.count, job.enter))]
+        return [StoreStep("StoreRows", StoreRows(job.plan, job.store_uri, job.count, job.enter))]
     return [
-        (f"StoreTiles{spec.size_ms}", _store_tiles(job, job.tiling, spec))
+        StoreStep(f"StoreTiles{spec.size_ms}", _store_tiles(job, job.tiling, spec), spec.size_ms)
         for spec in job.plan.specs
     ]
 
@@ -201,7 +229,7 @@ def _store_tiles(job: Job, tiling: Tiling, spec: TileSpec) -> "StoreTiles":
 
 @dataclass
 class StoreTiles(beam.PTransform):
-    """Aggregates rows to one family of tiles, and writes the tiles to the store."""
+    """Aggregates rows to tiles of one size, and writes the tiles to the store."""
 
     plan: Plan
     store_uri: Given
@@ -215,7 +243,7 @@ class StoreTiles(beam.PTransform):
         super().__init__()
 
     def expand(self, rows: beam.PCollection[Rows]) -> Stored:
-        """Tile, Convert, Write: writes of a tile keep their order."""
+        """Tile, Convert, Write."""
         tiled: Tiled = rows | "Tile" >> Tile(self.plan, self.spec, self.tiling, self.count)
         requests = tiled.tiles | "Convert" >> ConvertTiles(self.plan)
         write = WriteTiles(self.plan, self.store_uri, self.count, self.adding, self.enter)

@@ -1,13 +1,14 @@
 # Beam says that `|` gives a PValue; each stage says which record it gives.
 # pyright: reportAssignmentType=false
-"""From the source to rows: step by step, or all at once where the source promises by event time.
+"""From a source to rows: Read, Decode and Evaluate, as three steps of Beam or as one.
 
-The promises of a live source are made of the times that Evaluate gives, and they are part of how
-far the source has come. So its reading step decodes and evaluates a batch before it gives it out:
-the same work, in one step of Beam instead of three. What the promises are does then not depend on
-which steps a runner runs together.
+A live source whose tiles close by event time promises which times its later rows will not have. The
+promises are made of the times that Evaluate gives, and they are part of the source's own state: how
+far it has come. So such a source decodes and evaluates each batch inside its step Read, before it
+gives the batch out. The work is the same, and the promises do not depend on which steps a runner
+happens to fuse.
 
-Several GroupBys that read the same share one reading, and one step that decodes and evaluates.
+Several GroupBys that read the same share one Read, and one step that decodes and evaluates for all.
 """
 
 from collections.abc import Sequence
@@ -38,14 +39,14 @@ from chronon_beam.transforms.stage import outputs_of
 
 @dataclass(frozen=True)
 class RowReading:
-    """What becomes of the messages of a source before they are stored.
+    """How the messages of a source become rows of a GroupBy.
 
     Attributes:
-        serde: what the messages are.
-        columns: what is read of each.
+        serde: decodes the messages.
+        columns: the columns that are read of each message.
         query: the selects and wheres over the columns.
         changes: whether an event is a change with `before` and `after`.
-        closes: whether tiles close, so that what the source promises matters.
+        closes: whether tiles close, which they do by the source's promises.
         count: where the steps count.
     """
 
@@ -57,72 +58,72 @@ class RowReading:
     count: Count
 
     def by_event_time(self, source: Source) -> bool:
-        """Whether the source promises by the rows' times."""
+        """Whether the source promises by the times of the rows: then it evaluates them itself."""
         return self.closes and source.evaluates
 
     @property
     def start(self) -> StartRows:
-        """Decode and Evaluate in one call."""
+        """Starts what decodes and evaluates in one call."""
         return StartRows(self.serde, self.columns, self.query, self.changes, self.count)
 
     def of(self, source: Source | beam.PTransform) -> beam.PTransform:
-        """The transform from a pipeline's root to `ReadRows`.
+        """The transform from a pipeline's root to `SourceRows`.
 
         Args:
             source: where messages come from, or a transform that gives them.
         """
         if not isinstance(source, Source):
-            return _StepByStep(self, source)
+            return _ReadInThreeSteps(self, source)
         if self.by_event_time(source):
-            return _AtOnce(source.rows(self.columns, self.start))
-        return _StepByStep(self, source.transform(self.columns))
+            return _ReadInOneStep(source.rows(self.columns, self.start))
+        return _ReadInThreeSteps(self, source.transform(self.columns))
 
 
-class ReadRows(NamedTuple):
-    """Rows, and what did not become one."""
+class SourceRows(NamedTuple):
+    """The rows of a GroupBy's source, and the failures of the steps that made them."""
 
     rows: beam.PCollection[Rows]
     failures: tuple[beam.PCollection[Failure], ...]
 
 
 @dataclass
-class _StepByStep(beam.PTransform):
+class _ReadInThreeSteps(beam.PTransform):
     reading: RowReading
     source: beam.PTransform
 
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, root: PBegin) -> ReadRows:
+    def expand(self, root: PBegin) -> SourceRows:
         reading = self.reading
         messages = root | "Read" >> self.source
         decode = Decode(reading.serde, reading.columns, reading.count)
         decoded: DecodedEvents = messages | "Decode" >> decode
         evaluate = Evaluate(reading.query, reading.changes, reading.count)
         evaluated: Evaluated = decoded.events | "Evaluate" >> evaluate
-        return ReadRows(evaluated.rows, (decoded.failures, evaluated.failures))
+        return SourceRows(evaluated.rows, (decoded.failures, evaluated.failures))
 
 
 @dataclass
-class _AtOnce(beam.PTransform):
+class _ReadInOneStep(beam.PTransform):
     source: beam.PTransform
 
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, root: PBegin) -> ReadRows:
+    def expand(self, root: PBegin) -> SourceRows:
         rows, failures = outputs_of(root | "Read" >> self.source)
-        return ReadRows(rows, (failures,))
+        return SourceRows(rows, (failures,))
 
 
 @dataclass
 class ReadShared(beam.PTransform):
-    """From a pipeline's root to the `ReadRows` of each of several GroupBys, by one reading.
+    """Reads once for several GroupBys: from a pipeline's root to the `SourceRows` of each.
 
     Attributes:
-        readings: what each GroupBy does with the messages.
+        readings: how the messages become rows of each GroupBy.
         source: what they all read, or a transform that gives Messages.
-        columns: all that any of them reads.
+        columns: all columns that any of them reads.
     """
 
     readings: Sequence[RowReading]
@@ -132,8 +133,8 @@ class ReadShared(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, root: PBegin) -> list[ReadRows]:
-        """One Read, and one step that decodes and evaluates."""
+    def expand(self, root: PBegin) -> list[SourceRows]:
+        """Read, and decode and evaluate in the same step or in the next one."""
         first, source = self.readings[0], self.source
         start = StartShared(first.serde, self.columns, tuple(each.start for each in self.readings))
         if isinstance(source, Source) and first.by_event_time(source):
@@ -143,4 +144,4 @@ class ReadShared(beam.PTransform):
             read = source.transform(self.columns) if isinstance(source, Source) else source
             messages: beam.PCollection[Messages] = root | "Read" >> read
             found: list[RowsOf] = messages | "DecodeAndEvaluate" >> DecodeAndEvaluate(start)
-        return [ReadRows(each.rows, (each.failures,)) for each in found]
+        return [SourceRows(each.rows, (each.failures,)) for each in found]

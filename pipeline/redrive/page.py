@@ -1,4 +1,4 @@
-"""The rest of the job's page, for rows of letters: they are tiled or converted, and written."""
+"""Stores rows of dead letters by the same steps as the job's page: tiled, converted and written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from apache_beam.pvalue import PBegin
 
 from chronon_beam.api.records import Failure
 from chronon_beam.io.dead_letters.sinks import sink_failures
-from chronon_beam.pipeline.job import Job, Stored, StoreTiles, stores_of
+from chronon_beam.pipeline.job import Job, Stored, store_steps
 from chronon_beam.pipeline.redrive.replay import Replayed
 from chronon_beam.transforms.rows import Rows
 
 _PROMISED_MS = 1 << 61
-"""Later than all events: the promise before rows that are late whatever their time."""
+"""A promise later than all events: by it, rows are late whatever their time."""
 
 
 @dataclass
 class StoreAgain(beam.PTransform):
-    """Rows of letters to the store.
+    """Stores rows of letters.
 
     Attributes:
-        job: the job that the letters fell in.
+        job: the job that the letters come from.
         replayed: the rows.
         late: whether rows are merged into what is stored, as late events are.
         dead_letters: takes the Failures of these stages.
@@ -37,13 +37,13 @@ class StoreAgain(beam.PTransform):
         super().__init__()
 
     def expand(self, root: PBegin) -> beam.PCollection[int]:
-        """The numbers of requests that were written at a time."""
+        """A step per size of tiles, as in the job; gives `Written.written`."""
         written: list[beam.PCollection[int]] = []
         failures: list[beam.PCollection[Failure]] = []
-        for name, step in stores_of(self.job):
-            size_ms = step.spec.size_ms if isinstance(step, StoreTiles) else 0
-            rows = root | f"{name}Rows" >> beam.Create(self._rows(size_ms), reshuffle=False)
-            stored: Stored = rows | name >> step  # pyright: ignore[reportAssignmentType]
+        for step in store_steps(self.job):
+            found = self._rows(step.tile_size_ms)
+            rows = root | f"{step.name}Rows" >> beam.Create(found, reshuffle=False)
+            stored: Stored = rows | step.name >> step.transform  # pyright: ignore[reportAssignmentType]
             written.append(stored.written)
             failures += stored.failures
         sink_failures(failures, self.dead_letters)

@@ -28,7 +28,7 @@ from chronon_beam.pipeline.max_dead import MaxDead
 from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.overlap import Output, inputs_of, outputs_of, refuse_overlap
 from chronon_beam.pipeline.prepare import Planned, loaded_group_by, planned
-from chronon_beam.pipeline.reading import ReadRows, RowReading
+from chronon_beam.pipeline.reading import RowReading, SourceRows
 from chronon_beam.pipeline.run import JobFailed, carry_out, say
 from chronon_beam.pipeline.runners.choose import check_runner
 from chronon_beam.pipeline.summary import Totals
@@ -84,7 +84,7 @@ class Verification:
 
     @property
     def reading(self) -> RowReading:
-        """Whole tiles are wanted, and not when they close: no time is promised."""
+        """How events become rows: tiles are compared whole, and when they close does not matter."""
         found, changes = self.found, self.found.changes is not None
         columns = columns_read(found.query, found.changes)
         count = self.comparison.count
@@ -95,7 +95,7 @@ def build_verification(
     root: beam.Pipeline, job: Verification, source: Source | beam.PTransform, sink: beam.PTransform
 ) -> beam.PCollection[str]:
     """Read, Decode and Evaluate as the job does, then Compare; gives the lines of a report."""
-    read: ReadRows = root | "Rows" >> job.reading.of(source)
+    read: SourceRows = root | "Rows" >> job.reading.of(source)
     compared: Compared = read.rows | "Compare" >> job.comparison
     sink_failures([*read.failures, compared.failures], sink)
     return compared.lines
