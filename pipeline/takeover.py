@@ -1,8 +1,9 @@
-"""What becomes of the data in a store if a job goes on with it, for `plan`: nothing is written."""
+"""What would become of the data in a store if a job went on with it: `plan` says it beforehand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
+
+from msgspec import Struct
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy, GroupByError
@@ -13,8 +14,30 @@ from chronon_beam.io.runs.entry import MERGE, REPLACE
 from chronon_beam.pipeline.options import JobOptions
 
 
-def takeover(options: JobOptions, plan: Plan, with_state: bool) -> dict[str, Any]:
-    """What `run` would say, or refuse, about the columns of the data that stays in the store.
+class KeptData(Struct, frozen=True):
+    """What would become of the data of a GroupBy that is in a store.
+
+    Attributes:
+        stays: whether the job finds data of the GroupBy.
+        notes: which features are new, and which are no longer computed, one sentence each.
+        refused: why the job cannot go on with the data; None if it can.
+    """
+
+    stays: bool
+    notes: list[str]
+    refused: str | None = None
+
+    def lines(self) -> Sequence[str]:
+        """For people, one sentence per line."""
+        if self.refused is not None:
+            return [f"refused: {self.refused}"]
+        if not self.stays:
+            return ["none of its data stays there: all features begin anew"]
+        return self.notes or ["its features are those of the job before it"]
+
+
+def takeover(options: JobOptions, plan: Plan, with_state: bool) -> KeptData:
+    """What `run` would say, or refuse, about the columns of the data in the store; writes nothing.
 
     Which events earlier jobs have read is not looked at, nor whether one of them still runs.
 
@@ -22,21 +45,17 @@ def takeover(options: JobOptions, plan: Plan, with_state: bool) -> dict[str, Any
         options: the flags of the job.
         plan: its GroupBy with the types of its columns.
         with_state: whether the job starts from a savepoint.
-
-    Returns:
-        `stays`: whether the job finds data of the GroupBy. `notes`: what is new, and what is
-        gone. `refused`: why the job cannot go on with the data; None if it can.
     """
     tiled, existing = options.tiling is not None, options.existing
     shards = options.tiling.shards if options.tiling is not None else None
     stays = Stays(existing != REPLACE, with_state, with_state and existing != MERGE)
     with closing(open_store(options.store)) as store:
-        found = {"stays": stays.data and _holds(store, plan.group_by), "notes": [], "refused": None}
+        kept = stays.data and _holds(store, plan.group_by)
         try:
             info = ServingInfo(plan.checked(tiled), tiled, shards=shards)
-            return {**found, "notes": change_of(store, info, stays).notes()}
+            return KeptData(kept, change_of(store, info, stays).notes())
         except GroupByError as error:
-            return {**found, "refused": str(error)}
+            return KeptData(kept, [], str(error))
 
 
 def _holds(store: KVStore, group_by: GroupBy) -> bool:
@@ -44,12 +63,3 @@ def _holds(store: KVStore, group_by: GroupBy) -> bool:
         return stored_info(store, group_by) is not None
     except FileNotFoundError:
         return False
-
-
-def takeover_lines(found: Mapping[str, Any]) -> Sequence[str]:
-    """What `takeover` has found, one sentence per line."""
-    if found["refused"] is not None:
-        return [f"refused: {found['refused']}"]
-    if not found["stays"]:
-        return ["none of its data stays there: all features begin anew"]
-    return found["notes"] or ["its features are those of the job before it"]

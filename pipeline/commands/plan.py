@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.command import DONE, FAILED, Command
@@ -10,6 +10,7 @@ from chronon_beam.pipeline.run_flags import one_by_one
 
 if TYPE_CHECKING:  # `--help` must not wait for it
     from chronon_beam.api.group_by import GroupBy
+    from chronon_beam.pipeline.describe import Description
 
 _EXAMPLE = """example:
   chronon-beam plan --group_by examples/ice_cream/group_by.py \\
@@ -37,6 +38,8 @@ def _add_flags(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, beam_flags: list[str]) -> int:
+    from msgspec import to_builtins
+
     from chronon_beam.pipeline.describe import as_text
     from chronon_beam.pipeline.parts import refuse_group_bys
     from chronon_beam.pipeline.prepare import loaded_group_by
@@ -49,13 +52,17 @@ def _run(arguments: Namespace, beam_flags: list[str]) -> int:
     plans = [
         _planned(group_by, one, beam_flags) for group_by, one in zip(group_bys, each, strict=True)
     ]
-    texts = [json.dumps(found) if arguments.json else as_text(found) for found in plans]
-    print(("\n" if arguments.json else "\n\n").join(texts))
-    refused = any(found["store"] and found["store"]["refused"] for found in plans)
+    if arguments.json:
+        print("\n".join(json.dumps(to_builtins(found)) for found in plans))
+    else:
+        print("\n\n".join(map(as_text, plans)))
+    refused = any(found.store and found.store.refused for found in plans)
     return FAILED if refused else DONE
 
 
-def _planned(group_by: "GroupBy", arguments: Namespace, beam_flags: list[str]) -> dict[str, Any]:
+def _planned(group_by: "GroupBy", arguments: Namespace, beam_flags: list[str]) -> "Description":
+    from msgspec.structs import replace
+
     from chronon_beam.pipeline.closing import closes_by
     from chronon_beam.pipeline.describe import describe
     from chronon_beam.pipeline.existing import continues
@@ -67,15 +74,14 @@ def _planned(group_by: "GroupBy", arguments: Namespace, beam_flags: list[str]) -
     over = planned(group_by, source, options.layout) if source else None
     found = describe(group_by, over.plan if over else None)
     live = not over.source.bounded if over else None
-    found["warnings"] += warnings_of(arguments.runner, beam_flags, live)
-    if over:
-        tiled = arguments.tiling == "tiled"
-        found["closing"] = closes_by(group_by, over.source, options.live, tiled)
-        if over.source.inferred is not None:
-            found["warnings"].append(over.source.inferred)
-        if arguments.store:
-            found["store"] = takeover(options, over.plan, continues(beam_flags))
-    return found
+    warned = [*found.warnings, *warnings_of(arguments.runner, beam_flags, live)]
+    if over is None:
+        return replace(found, warnings=warned)
+    if over.source.inferred is not None:
+        warned.append(over.source.inferred)
+    closing = closes_by(group_by, over.source, options.live, arguments.tiling == "tiled")
+    kept = takeover(options, over.plan, continues(beam_flags)) if arguments.store else None
+    return replace(found, closing=closing, store=kept, warnings=warned)
 
 
 COMMAND = Command(

@@ -7,6 +7,7 @@ from typing import Any
 import declarations
 import pytest
 from declarations import events, windows
+from msgspec import to_builtins
 
 from chronon_beam.aggregator.layout import span, tile_specs
 from chronon_beam.aggregator.plan import Plan
@@ -15,7 +16,15 @@ from chronon_beam.api import (
     Operation,
 )
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
-from chronon_beam.pipeline.describe import as_text, describe, duration, reads, warnings
+from chronon_beam.pipeline.describe import (
+    LayoutCost,
+    TileLength,
+    as_text,
+    describe,
+    duration,
+    reads,
+    warnings,
+)
 
 
 def group_by(*aggregations: Any, dialect: str = "airbnb") -> Any:
@@ -31,37 +40,27 @@ def without_time(declared: Any) -> Any:
 
 def test_tile_is_explained_by_the_window_that_forces_it() -> None:
     described = describe(group_by(Aggregation("n", windows=windows("30d", "6h"))), None)
-    assert described["tile"] == {
-        "size": "5 min",
-        "size_ms": 300_000,
-        "why": "window 6h has the smallest tail hop",
-    }
-    assert described["dataset"] == "T_DESCRIBED_STREAMING"
-    assert described["features"] == ["n_last_30d", "n_last_6h"]
-    assert described["schemas"] is None
+    why = "window 6h has the smallest tail hop"
+    assert described.tile == TileLength(size="5 min", size_ms=300_000, why=why)
+    assert described.dataset == "T_DESCRIBED_STREAMING"
+    assert described.features == ["n_last_30d", "n_last_6h"]
+    assert described.schemas is None
 
 
 def test_layouts_say_what_they_cost() -> None:
-    layouts = describe(group_by(), None)["layouts"]
-    assert layouts["tumbling"] == {
-        "tiles": ["5 min every 5 min"],
-        "writes_an_event": 1,
-        "tiles_read_a_request": 73,
-    }
-    assert layouts["sliding"] == {
-        "tiles": ["365 min every 5 min"],
-        "writes_an_event": 73,
-        "tiles_read_a_request": 1,
+    assert describe(group_by(), None).layouts == {
+        "tumbling": LayoutCost(["5 min every 5 min"], writes_an_event=1, tiles_read_a_request=73),
+        "sliding": LayoutCost(["365 min every 5 min"], writes_an_event=73, tiles_read_a_request=1),
     }
 
 
 def test_without_windows_the_reason_and_the_remedy_are_said() -> None:
     unbounded = group_by(Aggregation("n"))
     described = describe(unbounded, None)
-    assert described["tile"]["size"] is None
-    assert "add windows, or run with --tiling=untiled" in described["tile"]["why"]
-    assert described["layouts"]["tumbling"] is None
-    assert describe(group_by(Aggregation("n"), dialect="zipline"), None)["tile"]["size"] == "1 d"
+    assert described.tile.size is None
+    assert "add windows, or run with --tiling=untiled" in described.tile.why
+    assert described.layouts["tumbling"] is None
+    assert describe(group_by(Aggregation("n"), dialect="zipline"), None).tile.size == "1 d"
     assert "  tile      none: " in as_text(described)
 
 
@@ -77,21 +76,22 @@ def test_request_reads_no_more_tiles_than_said() -> None:
 def test_unbounded_feature_reads_all() -> None:
     described = group_by(Aggregation("n", windows=windows("6h")), Aggregation("n", Operation.MAX))
     assert reads(described, tile_specs(described, "tumbling")) is None
-    assert "all tiles a request" in as_text(describe(described, None))
+    assert "all tiles per request" in as_text(describe(described, None))
 
 
 def test_schemas_are_shown_once_types_are_known() -> None:
     declared = group_by()
     plan = Plan(declared, {"user": STRING, "n": DOUBLE, "ts": LONG})
     described = describe(declared, plan)
-    assert described["schemas"]["columns"] == {"user": "string", "n": "double", "ts": "long"}
-    assert described["schemas"]["key"]["name"] == "Key"
-    assert json.loads(json.dumps(described)) == described
+    schemas = to_builtins(described)["schemas"]
+    assert schemas["columns"] == {"user": "string", "n": "double", "ts": "long"}
+    assert schemas["key"]["name"] == "Key"
+    assert json.loads(json.dumps(schemas)) == schemas
     assert "  types     user string, n double, ts long" in as_text(described)
     lines = [line for line in as_text(described).splitlines() if " schema  " in line]
     shown = dict(line.split(" schema  ") for line in lines)
     assert {name.strip(): json.loads(text) for name, text in shown.items()} == {
-        name: described["schemas"][name] for name in ("key", "tile", "row")
+        name: schemas[name] for name in ("key", "tile", "row")
     }
     assert "add --source to see the types" in as_text(describe(declared, None))
 

@@ -40,7 +40,7 @@ def test_plan_for_people(chronon_beam: Cli) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines()[0] == "ice_cream.group_by.ice_cream_group_by  (dialect airbnb)"
     assert "tile      5 min: window 6h has the smallest tail hop" in ran.out
-    assert "1 writes an event, 73 tiles a request" in ran.out
+    assert "1 writes per event, 73 tiles per request" in ran.out
     assert "add --source to see the types" in ran.out
 
 
