@@ -47,7 +47,7 @@ def definition_of(group_by: GroupBy, tiled: bool, layout: str) -> dict[str, str]
 
 
 def continues(beam_flags: Sequence[str]) -> bool:
-    """Whether the runner is told to start the job with the state of an earlier one."""
+    """Whether these flags have the job start with the state of an earlier one."""
     return any(flag.split("=", 1)[0] == "--savepoint_path" for flag in beam_flags)
 
 
@@ -73,7 +73,7 @@ def entry_of(
     arrival = Arrival(run, options.existing, units is not None, tiled, with_state)
     found = Dataset(name, Ledger(store, name).runs(), store.is_empty(name))
     if with_state and options.existing not in (MERGE, REPLACE):
-        # It says more than the ledger does, whose fingerprints name nothing.
+        # Checked before the ledger: this error names what differs, and a fingerprint does not.
         check_declared(store, group_by, tiled, options.layout, Stays(state=True, query=True))
     entry = enter(arrival, found, source.goes_on)
     stays = stays_of(entry, options.existing)
@@ -83,13 +83,13 @@ def entry_of(
 
 
 def stays_of(entry: Entry, existing: str | None) -> Stays:
-    """What stays of earlier runs when a run enters; `existing` is what the user has chosen."""
+    """What of earlier runs stays when a run enters; `existing` is what the user has chosen."""
     goes_on = entry.continues
     return Stays(not entry.run.alone or goes_on, goes_on, goes_on and existing != MERGE)
 
 
 def entered(store: KVStore, entry: Entry, info: ServingInfo, existing: str | None) -> Takeover:
-    """What a run that enters changes; its `info` has the versions of the dataset's tiles.
+    """What a run changes in the dataset that it enters, for a run that writes what `info` says.
 
     Raises:
         GroupByError: see `change_of`.
@@ -119,12 +119,12 @@ class OpenRun:
     complete: bool = False
 
 
-class Entering(NamedTuple):
-    """A run that is about to enter its dataset.
+class PendingRun(NamedTuple):
+    """A run that may enter its dataset, and has not begun.
 
     Attributes:
         entry: how the run enters.
-        info: see `entered`.
+        info: what fetchers must know of what it writes, with the versions of the dataset's tiles.
         source: what the run reads.
     """
 
@@ -138,7 +138,7 @@ class Entering(NamedTuple):
         return self.info.plan.group_by.streaming_dataset
 
     def hold(self, store: KVStore) -> Lease:
-        """The lease of the dataset, which is made if it is not there."""
+        """Take the lease of the dataset; a dataset that is not there is made."""
         store.create(self.dataset)
         Ledger(store, self.dataset).create()
         return Lease(store, self.dataset, self.entry.run.id)
@@ -167,16 +167,17 @@ class Entering(NamedTuple):
 
 @contextmanager
 def opened(store: KVStore, entry: Entry, info: ServingInfo, source: Source) -> Iterator[OpenRun]:
-    """As `all_opened`, for one run; see `Entering` for the arguments."""
-    with all_opened(store, [Entering(entry, info, source)]) as begun:
+    """As `all_opened`, for one run; see `PendingRun` for the arguments."""
+    with all_opened(store, [PendingRun(entry, info, source)]) as begun:
         yield begun[0]
 
 
 @contextmanager
-def all_opened(store: KVStore, runs: Sequence[Entering]) -> Iterator[list[OpenRun]]:
-    """Hold the dataset of each run, and note those as finished that are `complete` at the end.
+def all_opened(store: KVStore, runs: Sequence[PendingRun]) -> Iterator[list[OpenRun]]:
+    """Begin runs; when the context ends, those that are `complete` are noted as finished.
 
-    All datasets are held before anything is written: where one cannot be, the others are let go.
+    The leases of all datasets are taken before anything is written. If one of them cannot be had,
+    the others are given back, and no run begins.
 
     Raises:
         DatasetInUse: another run writes to a dataset, or has changed its tiles.
@@ -195,7 +196,10 @@ def all_opened(store: KVStore, runs: Sequence[Entering]) -> Iterator[list[OpenRu
 
 
 def nothing_of(info: ServingInfo) -> bytes:
-    """The value of a tile without events, for tiles that are taken back; rows never are."""
+    """The value that a tile gets when it is taken back: that of a tile without events.
+
+    Rows are never taken back, so that they need none.
+    """
     return info.plan.tiles.encode(info.plan.aggregator.zero()) if info.tiled else b""
 
 
@@ -211,7 +215,7 @@ def _require_unchanged(run: Run, source: Source) -> None:
 
 
 def notes(entry: Entry) -> list[str]:
-    """Sentences that tell the user what the run does about earlier runs."""
+    """What the run does about earlier runs, in sentences for the user."""
     lines = []
     if entry.idle:
         lines.append(

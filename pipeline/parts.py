@@ -1,8 +1,8 @@
 """The GroupBys of one job: how each enters its dataset, and which of them share a reading.
 
-GroupBys share a reading if they read the same: the same source, and the same files of it; both as
-events, or both as changes of entities; and of tables, whose columns are read one by one, the same
-columns. The others are branches of the job with a reading each.
+A reading is one step Rows of the job's page (`pipeline.job`). GroupBys share it if they read the
+same: the same source, and the same files of it; both as events, or both as changes of entities; and
+of tables, whose columns are read one by one, the same columns. All others have a reading each.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.metrics import SharedMetrics
 from chronon_beam.io.runs.entry import Entry
 from chronon_beam.io.sources import ARROW, Source
-from chronon_beam.pipeline.existing import Entering, entry_of, source_of
+from chronon_beam.pipeline.existing import PendingRun, entry_of, source_of
 from chronon_beam.pipeline.job import StoreGroupBy, build, build_shared
 from chronon_beam.pipeline.options import JobOptions, UsageError
 from chronon_beam.pipeline.prepare import (
@@ -42,7 +42,7 @@ class AskedGroupBy:
         options: the flags of the job, with this GroupBy.
         group_by: the GroupBy.
         source: where its events come from.
-        dead_letters: takes what it cannot use.
+        dead_letters: takes the events that the job cannot use.
     """
 
     options: JobOptions
@@ -52,18 +52,18 @@ class AskedGroupBy:
 
     @staticmethod
     def of(options: JobOptions) -> "AskedGroupBy":
-        """What the flags ask for; raises as `streamed_group_by` and `source_of_job` do."""
+        """Load what the flags name; raises as `streamed_group_by` and `source_of_job` do."""
         dead_letters = open_dead_letters(options.dead_letters)
         group_by = streamed_group_by(options)
         return AskedGroupBy(options, group_by, source_of_job(options, group_by), dead_letters)
 
     @property
     def uri(self) -> str:
-        """Names the source."""
+        """The URI of the source."""
         return source_uri(self.group_by, self.options.source, self.options.kafka_bootstrap)
 
     def entry(self, store: KVStore, with_state: bool) -> Entry:
-        """How it enters its dataset; raises as `entry_of` does."""
+        """How the GroupBy enters its dataset; raises as `entry_of` does."""
         return entry_of(store, self.group_by, self.source, self.options, with_state)
 
 
@@ -101,12 +101,12 @@ def refuse_group_bys(group_bys: Sequence[GroupBy]) -> None:
 
 @dataclass(frozen=True)
 class JobPart:
-    """A GroupBy of a job that may enter its dataset.
+    """A GroupBy of a job, after it was checked that the GroupBy may enter its dataset.
 
     Attributes:
         asked: what the user asks for.
-        entry: how it enters.
-        prepared: as planned for what its dataset holds.
+        entry: how the GroupBy enters its dataset.
+        prepared: its job, planned for what the dataset holds.
     """
 
     asked: AskedGroupBy
@@ -118,49 +118,49 @@ class JobPart:
 
     @property
     def name(self) -> str:
-        """The GroupBy's."""
+        """The name of the GroupBy."""
         return self.asked.group_by.name
 
     @property
     def source(self) -> Source:
-        """What it has to read."""
+        """The source, narrowed to what this run has to read."""
         return source_of(self.prepared.source, self.entry)
 
     @property
-    def entering(self) -> Entering:
-        """Its run."""
-        return Entering(self.entry, self.prepared.info, self.prepared.source)
+    def pending_run(self) -> PendingRun:
+        """The run of this GroupBy, which has not begun."""
+        return PendingRun(self.entry, self.prepared.info, self.prepared.source)
 
     @property
     def reads(self) -> Hashable:
-        """The same for parts that share a reading."""
+        """What is read: equal for parts that share a reading."""
         job, source = self.prepared.job, self.prepared.source
         columns = tuple(job.columns.names) if source.format == ARROW else None
         return self.asked.uri, self.entry.run.units, job.changes is None, columns
 
-    def lay(self, root: beam.Pipeline) -> Any:
-        """Apply it to a pipeline, with a reading of its own."""
+    def build(self, root: beam.Pipeline) -> Any:
+        """Apply the part to a pipeline, with a reading of its own."""
         return build(root, self.prepared.job, self.source, self.asked.dead_letters)
 
 
-def lay(root: beam.Pipeline, parts: Sequence[JobPart]) -> None:
+def build_parts(root: beam.Pipeline, parts: Sequence[JobPart]) -> None:
     """Apply the parts of a job to a pipeline."""
     for sharing in readings(parts):
         if len(sharing) == 1:
-            sharing[0].lay(root)
+            sharing[0].build(root)
         else:
-            _lay_shared(root, sharing)
+            _build_sharing(root, sharing)
 
 
 def readings(parts: Sequence[JobPart]) -> Iterator[list[JobPart]]:
-    """The parts by what they read; those that share a reading in the order of their names."""
+    """The parts of each reading, in the order of their names."""
     found: defaultdict[Hashable, list[JobPart]] = defaultdict(list)
     for part in sorted(parts, key=lambda part: part.name):
         found[part.reads].append(part)
     yield from found.values()
 
 
-def _lay_shared(root: beam.Pipeline, parts: Sequence[JobPart]) -> None:
+def _build_sharing(root: beam.Pipeline, parts: Sequence[JobPart]) -> None:
     names = tuple(part.name for part in parts)
     source = copy(parts[0].source)
     source.count = SharedMetrics(names)

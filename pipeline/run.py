@@ -24,7 +24,13 @@ from chronon_beam.pipeline.jobs.second import refuse_second
 from chronon_beam.pipeline.losses import losses
 from chronon_beam.pipeline.metrics import JobCounts
 from chronon_beam.pipeline.options import JobOptions
-from chronon_beam.pipeline.parts import AskedGroupBy, JobPart, lay, readings, refuse_together
+from chronon_beam.pipeline.parts import (
+    AskedGroupBy,
+    JobPart,
+    build_parts,
+    readings,
+    refuse_together,
+)
 from chronon_beam.pipeline.prepare import (
     Prepared,
     SourceEvents,
@@ -104,14 +110,12 @@ def run_together(
         counts: dict[str, Numbers] = {}
         if busy:
             quick_start.start.short = _is_little([unit for _, at in busy for unit in at.run.units])
-            latency = options[0].latency
-            how = partial(carry_out, runner=runner, beam_flags=flags, latency=latency)
-            counts = _run_entered(store, busy, how)
+            counts = _run_entered(store, busy, runner, flags)
     return [Done(each.group_by, counts.get(each.group_by.name, {})) for each in asked]
 
 
 def _entry(store: KVStore, asked: AskedGroupBy, with_state: bool) -> Entry:
-    """How a GroupBy enters its dataset; tells what that means for earlier runs."""
+    """How a GroupBy enters its dataset; prints what that means for earlier runs."""
     entry = asked.entry(store, with_state)
     for line in notes(entry):
         say(f"{asked.group_by.name}: {line}")
@@ -125,7 +129,7 @@ def prepare_entered(
     group_by: GroupBy,
     events: SourceEvents | None = None,
 ) -> Prepared:
-    """The job as planned for what its dataset holds already; tells what is new of its GroupBy.
+    """The job, planned for what its dataset holds already; prints which features are new or gone.
 
     Args:
         store: has the dataset.
@@ -160,18 +164,27 @@ def _parts(store: KVStore, busy: Sequence[tuple[AskedGroupBy, Entry]]) -> list[J
 
 
 def _run_entered(
-    store: KVStore, busy: Sequence[tuple[AskedGroupBy, Entry]], how: partial[dict[str, Numbers]]
+    store: KVStore,
+    busy: Sequence[tuple[AskedGroupBy, Entry]],
+    runner: str,
+    beam_flags: Sequence[str],
 ) -> dict[str, Numbers]:
-    """Run a job that may enter its datasets; gives its counts. `how` is `carry_out` on a runner."""
+    """Run a job that may enter its datasets, and note in their ledgers how it ends; its counts."""
     began = time.monotonic()
     parts = _parts(store, busy)
-    names = [tuple(part.name for part in sharing) for sharing in readings(parts)]
     bounded = parts[0].source.bounded
-    with all_opened(store, [part.entering for part in parts]) as begun:
-        for line in dict.fromkeys(_beginning(parts, how.keywords["runner"])):
+    with all_opened(store, [part.pending_run for part in parts]) as begun:
+        for line in dict.fromkeys(_beginning(parts, runner)):
             say(line)
-        buffered = any(part.prepared.job.buffered for part in parts)
-        counts = how(partial(lay, parts=parts), names, buffered=buffered, live=not bounded)
+        counts = carry_out(
+            partial(build_parts, parts=parts),
+            [tuple(part.name for part in sharing) for sharing in readings(parts)],
+            runner,
+            beam_flags,
+            buffered=any(part.prepared.job.buffered for part in parts),
+            live=not bounded,
+            latency=parts[0].asked.options.latency,
+        )
         lost: list[str] = []
         for part, opened_run in zip(parts, begun, strict=True):
             found = _end(part, counts[part.name], time.monotonic() - began, len(parts) > 1)
@@ -198,11 +211,11 @@ def _beginning(parts: Sequence[JobPart], runner: str) -> Iterator[str]:
 
 
 def _end(part: JobPart, counts: Numbers, took_s: float, several: bool) -> list[str]:
-    """Tells the summary of a part; gives what was lost, one reason each."""
-    options, of = part.asked.options, f"{part.name}: " if several else ""
-    say(f"{of}{summary(counts, took_s, options.max_dead)}")
+    """Print the summary of a part; gives the reasons why it counts as failed, if it does."""
+    options, label = part.asked.options, f"{part.name}: " if several else ""
+    say(f"{label}{summary(counts, took_s, options.max_dead)}")
     lost = losses(Totals(counts), options.max_dead, options.allow_unread)
-    return [f"{of}{each}" for each in lost]
+    return [f"{label}{each}" for each in lost]
 
 
 def _is_little(units: Sequence[Unit]) -> bool:
@@ -220,7 +233,7 @@ _UNFINISHED = (
 
 
 def carry_out(
-    lay: Callable[[beam.Pipeline], Any],
+    build: Callable[[beam.Pipeline], Any],
     readings: Sequence[tuple[str, ...]],
     runner: str,
     beam_flags: Sequence[str],
@@ -232,7 +245,7 @@ def carry_out(
     """Run a pipeline to its end, with a line of progress; gives its counts by GroupBy.
 
     Args:
-        lay: applies the job to the root of a pipeline.
+        build: applies the job to the root of a pipeline.
         readings: the names of the GroupBys that the job computes, those together that share a
             reading.
         runner: Beam's name of the runner.
@@ -252,7 +265,7 @@ def carry_out(
         _metrics_served(chosen.flags),
         ProgressLine(lambda: counts.so_far() if chosen.workers_here else None, group_bys),
     ):
-        result = _finished(lay, chosen)
+        result = _finished(build, chosen)
         return counts.committed(result) if chosen.counts_all else counts.now()
 
 
@@ -266,10 +279,10 @@ def _metrics_served(flags: Sequence[str]) -> AbstractContextManager[object]:
     return served
 
 
-def _finished(lay: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineResult:
+def _finished(build: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineResult:
     options = PipelineOptions(flags=[*chosen.flags, worker_logs.FLAG, worker_metrics.FLAG])
     pipeline = beam.Pipeline(runner=chosen.runner, options=options)
-    lay(pipeline)
+    build(pipeline)
     try:
         result = pipeline.run()
         state = result.wait_until_finish()
@@ -297,7 +310,7 @@ _FORGOTTEN = (
 
 
 def _failure(error: Exception, chosen: Chosen) -> str:
-    """What an error means that has ended this process's view of the job, in one line."""
+    """What an error means after which this process knows no more of the job, in one line."""
     if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.UNAVAILABLE:
         after = _GOES_ON.format(chosen.cluster) if chosen.cluster else "all of Flink ran in it"
         return f"the Flink job server, a process of this command, has ended: {after}"

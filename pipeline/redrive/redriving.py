@@ -197,8 +197,8 @@ class Redrive:
         with tempfile.TemporaryDirectory() as folder:
             fallen = FileDeadLetters(str(Path(folder) / "fallen.jsonl"), self._sink.most_bytes)
             fallen.origin = Origin(self._plan.group_by.name, run)
-            lay = partial(_lay, page=StoreAgain(job, ready, late, fallen))
-            carry_out(lay, [(self._plan.group_by.name,)], "DirectRunner", [])
+            build = partial(_build, page=StoreAgain(job, ready, late, fallen))
+            carry_out(build, [(self._plan.group_by.name,)], "DirectRunner", [])
             letters = list(fallen.read())
         requests = [each for each in letters if each.failure.form is Form.REQUEST]
         if lost := [each for each in requests if not unmergeable(each)]:
@@ -209,7 +209,7 @@ class Redrive:
         return letters
 
 
-def _lay(root: beam.Pipeline, page: StoreAgain) -> Any:
+def _build(root: beam.Pipeline, page: StoreAgain) -> Any:
     return root | page.job.plan.group_by.name >> page
 
 

@@ -35,8 +35,8 @@ from chronon_beam.transforms.spark.java_source import class_files
 MAIN_CLASS = "chrononbeam.Launch"
 _SOURCE = Path(__file__).with_name("Launch.java")
 _FOLDER = "BEAM-PIPELINE"
-_OF_THE_BUILDER = ("runner", "flink_version", "flink_master", "parallelism", "environment_config")
-"""Options that mean something on the machine of the builder only, or that a launch decides."""
+_NOT_KEPT = ("runner", "flink_version", "flink_master", "parallelism", "environment_config")
+"""Options that mean something only on the machine that builds the jar, or that a launch decides."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class LaunchJar:
         job: the name of the job.
         about: what `--help` says first.
         parameters: what a launch may give, as JSON objects; see `Launch.java`.
-        lay: applies the job to the root of a pipeline.
+        build: applies the job to the root of a pipeline.
         latency: how long events may wait.
     """
 
     job: str
     about: str
     parameters: Sequence[dict[str, object]]
-    lay: Callable[[beam.Pipeline], Any]
+    build: Callable[[beam.Pipeline], Any]
     latency: Latency
 
     def write(self, job_server: Path, target: Path) -> None:
@@ -67,7 +67,7 @@ class LaunchJar:
         options = pipeline_options(self.latency)
         with _repeatable(self.job):
             root = beam.Pipeline(options=options)
-            self.lay(root)
+            self.build(root)
             pipeline = PortableRunner.get_proto_pipeline(root, options)
         strip(pipeline)
         launch = {
@@ -85,7 +85,7 @@ class LaunchJar:
 
     def _options(self, options: PipelineOptions) -> dict[str, Any]:
         known = options.get_all_options(drop_default=True, retain_unknown_options=True)
-        kept = {name: value for name, value in known.items() if name not in _OF_THE_BUILDER}
+        kept = {name: value for name, value in known.items() if name not in _NOT_KEPT}
         kept |= {"flink_master": "[auto]", "job_name": self.job}
         return json_format.MessageToDict(JobServiceHandle.encode_pipeline_options(kept))
 
@@ -98,7 +98,7 @@ def pipeline_options(latency: Latency) -> PipelineOptions:
 
 
 def strip(pipeline: beam_runner_api_pb2.Pipeline) -> None:
-    """Take from a pipeline what differs from build to build: what people read, and some orders."""
+    """Take out what differs from build to build: texts for people, and the order of some lists."""
     for environment in pipeline.components.environments.values():
         del environment.dependencies[:]
         del environment.display_data[:]
@@ -129,7 +129,7 @@ def _repeatable(job: str) -> Iterator[None]:
 
 
 def _file_name(path: str) -> str:
-    """The last part of a path, by which traces still tell where they are."""
+    """The last part of a path: enough for a trace."""
     return PurePath(path).name
 
 

@@ -37,10 +37,10 @@ def executable_jar(options: JobOptions) -> LaunchJar:
         job=name,
         about=f"The job of GroupBy {name}. Arguments of a launch:",
         parameters=[each.to_json() for each in (*JOB, *FLINK)],
-        lay=partial(_lay, launched),
+        build=partial(_build, launched),
         latency=options.latency,
     )
 
 
-def _lay(launched: LaunchedJob, root: beam.Pipeline) -> Any:
+def _build(launched: LaunchedJob, root: beam.Pipeline) -> Any:
     return build(root, launched.job, launched.source, launched.dead_letters)

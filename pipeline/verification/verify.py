@@ -161,8 +161,8 @@ def verify(options: VerifyOptions, runner: str, beam_flags: Sequence[str]) -> Ve
     say(f"{group_by.name}: comparing with {options.store}, running on {runner}")
     with tempfile.TemporaryDirectory() as folder:
         report = options.report or (f"{folder}/report" if runner == "DirectRunner" else None)
-        lay = partial(_lay, job=job, sink=dead_letters, report=report)
-        counts = carry_out(lay, [(group_by.name,)], runner, beam_flags)[group_by.name]
+        build = partial(_build, job=job, sink=dead_letters, report=report)
+        counts = carry_out(build, [(group_by.name,)], runner, beam_flags)[group_by.name]
         found = Verified(counts, _excused(options.late), _first(report))
     _check(counts)
     for line in found.lines(time.monotonic() - began):
@@ -170,7 +170,8 @@ def verify(options: VerifyOptions, runner: str, beam_flags: Sequence[str]) -> Ve
     return found
 
 
-def _lay(root: beam.Pipeline, job: Verification, sink: DeadLetters, report: str | None) -> object:
+def _build(root: beam.Pipeline, job: Verification, sink: DeadLetters, report: str | None) -> object:
+    """Apply a verification to a pipeline; its lines go to the file `report`, if there is one."""
     lines = build_verification(root, job, job.found.source, sink)
     if report is not None:
         lines = lines | "Report" >> beam.io.WriteToText(
