@@ -42,7 +42,7 @@ class TileColumn(NamedTuple):
     occurrence: int
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """Name and types, for messages."""
         bucket = f" by {self.bucket_type.name}" if self.bucket_type else ""
         arguments = ", ".join(f"{name}={value}" for name, value in self.part.arguments)

@@ -1,4 +1,4 @@
-"""A cache of batch values, which change once a day: not every request reads them again.
+"""A cache of batch values: they change once a day, so most requests need not read them.
 
 Source: the batch IR cache of `ai.chronon.online.FetcherCache`, whose entries do not expire.
 """
@@ -13,7 +13,7 @@ from chronon_beam.api.records import GetRequest, TimedValue
 from chronon_beam.fetcher.readable_store import ReadableStore
 
 
-class _Known(NamedTuple):
+class _CachedValues(NamedTuple):
     until_s: float
     values: list[TimedValue]
 
@@ -21,14 +21,14 @@ class _Known(NamedTuple):
 class BatchCache:
     """A store whose batch values are cached, by dataset, key and upload.
 
-    The least recently used values leave the cache first. Each upload has values of its own, so
-    those of a new one are read at once.
+    A full cache drops the least recently used values. Each upload has values of its own, so the
+    values of a new upload are read at once.
 
     Args:
         store: the store to read; tiles and rows are always read from it.
         capacity: the most values in the cache.
         max_age_s: how long a value stays in the cache.
-        clock: gives seconds.
+        clock: the time in seconds.
 
     Attributes:
         hits: how many batch values came from the cache.
@@ -45,24 +45,24 @@ class BatchCache:
         self.hits = self.misses = 0
         self._store, self._capacity = store, capacity
         self._max_age_s, self._clock = max_age_s, clock
-        self._known: OrderedDict[GetRequest, _Known] = OrderedDict()
+        self._known: OrderedDict[GetRequest, _CachedValues] = OrderedDict()
         self._lock = threading.Lock()
 
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """See `ReadableStore.multi_get`."""
         if not any(map(_is_batch, requests)):
             return self._store.multi_get(requests)
-        remembered = self._recall(requests)
-        missing = _missing(requests, remembered)
-        return self._completed(requests, remembered, self._store.multi_get(missing))
+        cached = self._recall(requests)
+        missing = _missing(requests, cached)
+        return self._completed(requests, cached, self._store.multi_get(missing))
 
     async def multi_get_async(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """See `ReadableStore.multi_get_async`."""
         if not any(map(_is_batch, requests)):
             return await self._store.multi_get_async(requests)
-        remembered = self._recall(requests)
-        missing = _missing(requests, remembered)
-        return self._completed(requests, remembered, await self._store.multi_get_async(missing))
+        cached = self._recall(requests)
+        missing = _missing(requests, cached)
+        return self._completed(requests, cached, await self._store.multi_get_async(missing))
 
     def _recall(self, requests: list[GetRequest]) -> list[list[TimedValue] | None]:
         now_s = self._clock()
@@ -83,17 +83,17 @@ class BatchCache:
     def _completed(
         self,
         requests: list[GetRequest],
-        remembered: list[list[TimedValue] | None],
+        cached: list[list[TimedValue] | None],
         found: list[list[TimedValue]],
     ) -> list[list[TimedValue]]:
         read: Iterator[list[TimedValue]] = iter(found)
         until_s = self._clock() + self._max_age_s
         answers = []
         with self._lock:
-            for request, known in zip(requests, remembered, strict=True):
+            for request, known in zip(requests, cached, strict=True):
                 values = next(read) if known is None else known
                 if known is None and _is_batch(request):
-                    self._known[request] = _Known(until_s, values)
+                    self._known[request] = _CachedValues(until_s, values)
                     self._known.move_to_end(request)
                 answers.append(values)
             while len(self._known) > self._capacity:
@@ -105,7 +105,5 @@ def _is_batch(request: GetRequest) -> bool:
     return request.dataset.endswith("_BATCH")
 
 
-def _missing(
-    requests: list[GetRequest], remembered: list[list[TimedValue] | None]
-) -> list[GetRequest]:
-    return [r for r, known in zip(requests, remembered, strict=True) if known is None]
+def _missing(requests: list[GetRequest], cached: list[list[TimedValue] | None]) -> list[GetRequest]:
+    return [r for r, known in zip(requests, cached, strict=True) if known is None]

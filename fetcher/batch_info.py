@@ -1,12 +1,12 @@
-"""The note on a GroupBy's batch values that a reader needs: until when they reach, and their types.
+"""The note on a GroupBy's batch values that a reader needs: their types, and the end of the batch.
 
-Each upload writes its values beside those of the upload before, also if both are of one day: it has
-a number, and its values stand that many milliseconds after the batch's end. The note says where.
-It is written when all values are in the store, so that readers change to the new batch at once, and
-stay with the one they have where an upload fails.
+Each upload has a number, which the note gives. The values of an upload are stored under the time of
+the batch's end plus that many milliseconds. So they stand beside the values of the upload before,
+also if both are of one day. An upload writes the note after all values: readers change to the new
+batch at once, and keep the batch that they have if the upload fails.
 
 An upload also writes Chronon's `GroupByServingInfo`, where Chronon's Fetcher looks for it. That
-reader takes the latest value of a key from the batch's end on.
+Fetcher takes the latest value of a key, from the batch's end on.
 """
 
 import json
@@ -28,16 +28,17 @@ CHRONON_KEY = b"group_by_serving_info"
 """Chronon's `Constants.GroupByServingInfoKey`, a key of the batch dataset."""
 
 VALUE_MS = 1
-"""Tile size of values that a key has once: batch values and metadata."""
+"""The tile size under which values are stored that are not tiles: batch values and metadata."""
 
 _UPLOADS = DAY_MS
-"""So many uploads find a place before the end of the next day's batch."""
+"""How many uploads have times of their own before the end of the next day's batch."""
 
 _DECLARED = {
     "accuracy": "with another accuracy",
     "key_schema": "with other keys",
     "schema": "with other aggregations",
 }
+"""The names in `BatchInfo.form`, with what a reader is told if one of them differs."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class BatchInfo:
 
     @property
     def values_ms(self) -> int:
-        """The time under which its values stand in the store."""
+        """The time under which the values of the upload are stored."""
         return self.end_ms + self.upload % _UPLOADS
 
     @property
@@ -68,7 +69,7 @@ class BatchInfo:
         return self.plan.group_by.accuracy or Accuracy.TEMPORAL
 
     def to_bytes(self) -> bytes:
-        """As JSON."""
+        """The note, as JSON."""
         group_by = self.plan.group_by
         return json.dumps(
             {
@@ -84,7 +85,7 @@ class BatchInfo:
         ).encode()
 
     def form(self) -> dict[str, object]:
-        """What a reader's declaration must give as well, under the names of `_DECLARED`."""
+        """What must be the same in the declaration of a reader, by the names of `_DECLARED`."""
         plan = self.plan
         return {
             "accuracy": self._accuracy.name,
@@ -124,11 +125,11 @@ def batch_key(group_by: GroupBy) -> GetRequest:
 
 
 def begin_upload(store: WritableStore, info: BatchInfo) -> BatchInfo:
-    """`info` with the number of a new upload, which no earlier one has had.
+    """`info` with the number of a new upload, which no earlier upload has had.
 
     Args:
         store: has the batch dataset.
-        info: what is uploaded.
+        info: of the upload that begins; its own number does not matter.
 
     Raises:
         GroupByError: the batch dataset is another GroupBy's, or the store cannot be written.
@@ -145,13 +146,13 @@ def begin_upload(store: WritableStore, info: BatchInfo) -> BatchInfo:
 
 
 def _noted_uploads(store: ReadableStore, group_by: GroupBy) -> int:
-    """How many uploads there have been before they were counted: what a note stands for."""
+    """The number of the next upload, from the note, in a store that has no count of uploads yet."""
     found = store.multi_get([batch_key(group_by)])[0]
     return json.loads(found[0].value_bytes).get("upload", 0) + 1 if found else 0
 
 
 def _check_owner(store: ReadableStore, group_by: GroupBy) -> None:
-    """Refuse a dataset that another GroupBy has written: names may differ in punctuation only."""
+    """Refuse a dataset of another GroupBy: its name may differ in punctuation alone."""
     dataset = group_by.batch_dataset
     found = store.multi_get([GetRequest(CHRONON_KEY, dataset, MIN_MS, MAX_MS, VALUE_MS)])[0]
     for value in found:
@@ -166,10 +167,9 @@ def _check_owner(store: ReadableStore, group_by: GroupBy) -> None:
 
 
 def save_batch(store: WritableStore, info: BatchInfo) -> None:
-    """Write `info`: from then on readers take the values of this batch.
+    """Write the note of an upload; readers take the values of this upload from then on.
 
-    The values of the batch before stay, for readers that know the old note.
-    Older values are deleted.
+    The values of the upload before stay, for readers that have its note. Older values are deleted.
 
     Raises:
         GroupByError: the write failed.
@@ -199,7 +199,7 @@ def _put(store: WritableStore, group_by: GroupBy, puts: list[PutRequest]) -> Non
 
 
 def batch_request(info: BatchInfo, key_bytes: bytes, value_bytes: bytes) -> PutRequest:
-    """The write of one batch value; each upload has its own values."""
+    """The request that writes one batch value of an upload."""
     dataset = info.plan.group_by.batch_dataset
     return PutRequest(key_bytes, value_bytes, dataset, info.values_ms, info.values_ms, VALUE_MS)
 

@@ -1,4 +1,4 @@
-"""What is in a store: each GroupBy that jobs have noted there, ready to be fetched, or why not.
+"""The GroupBys of a store: each that jobs or uploads have noted there, or why it cannot be fetched.
 
 The notes hold the GroupBys' declarations, so that a reader of a store needs no file:
 
@@ -9,8 +9,8 @@ The notes hold the GroupBys' declarations, so that a reader of a store needs no 
 >>> {name: Fetcher.of(each.info, store) for name, each in entries.items() if each.info}
 {}
 
-A call with the last answer as `known` costs little more than the scan of the notes, so that a
-server can ask again and again what has changed.
+A call with the last result as `known` costs little more than the scan of the notes, so a server can
+call it again every few seconds.
 """
 
 import json
@@ -23,7 +23,7 @@ from chronon_beam.api.group_by import GroupBy, GroupByError
 from chronon_beam.api.thrift_json import parse_conf
 from chronon_beam.fetcher.batch_info import METADATA, read_batch
 from chronon_beam.fetcher.readable_store import ListedStore
-from chronon_beam.fetcher.serving_info import ServingInfo, StoredInfo, joined
+from chronon_beam.fetcher.serving_info import ServingInfo, StoredInfo, combine
 
 
 class Notes(NamedTuple):
@@ -43,8 +43,8 @@ class CatalogEntry:
     """A GroupBy of the store.
 
     Attributes:
-        notes: what `info` is made of.
-        declared: the declaration that the caller has given; None to take that of the notes.
+        notes: the notes that `info` is made of.
+        declared: the declaration that the caller has given; None takes the one in the notes.
         info: for `Fetcher.of`; None if the GroupBy cannot be served.
         reason: why it cannot be served, and what to do; empty otherwise.
     """
@@ -66,12 +66,12 @@ def catalog(
 ) -> dict[str, CatalogEntry]:
     """Each GroupBy that the store has or `declared` names, by its name, in the order of names.
 
-    A note that cannot be read spoils its own entry and no other.
+    An entry whose note cannot be read has a reason; other entries are not affected.
 
     Args:
         store: what jobs and uploads have written to.
         declared: declarations that take the place of those in the notes.
-        known: the last answer; entries whose notes have not changed are the same objects.
+        known: the last result; entries whose notes have not changed are the same objects.
 
     Raises:
         FileNotFoundError: the store is a file that does not exist. If a store does not answer,
@@ -85,7 +85,7 @@ def catalog(
 
 
 def _notes(store: ListedStore) -> dict[str, Notes]:
-    """The notes by the GroupBys' names; beside them stand the numbers of uploads."""
+    """The notes by the GroupBys' names; the counts of uploads in the same dataset are left out."""
     found: dict[str, Notes] = {}
     for stored in store.scan(METADATA):
         key, note = stored.key_bytes.decode(errors="replace"), stored.value.value_bytes
@@ -106,7 +106,7 @@ def _entry(
         return CatalogEntry(name, notes, declared, _info(name, notes, declared))
     except GroupByError as error:
         reason = str(error)
-    except Exception as error:  # whatever is wrong with one note, the others can be read
+    except Exception as error:  # a note may be damaged in any way; the others must be read
         reason = (
             f"{name}: its note in the store cannot be read ({type(error).__name__}: {error}): run "
             "the job again, with this version of chronon-beam"
@@ -118,8 +118,8 @@ def _info(name: str, notes: Notes, declared: GroupBy | None) -> ServingInfo:
     group_by = declared or _declared(name, notes)
     stored = None if notes.stream is None else StoredInfo.from_bytes(notes.stream)
     batch = None if notes.batch is None else read_batch(notes.batch, group_by)
-    info = joined(stored, batch, group_by)
-    info.plan.checked(info.tiled)  # the codecs are made here, and not by the first request
+    info = combine(stored, batch, group_by)
+    info.plan.checked(info.tiled)  # makes the codecs now, so that the first request need not
     return info
 
 

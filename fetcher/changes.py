@@ -1,8 +1,8 @@
 """What a job changes about a GroupBy whose data is in the store, and what it may not change.
 
-A job that goes on with a dataset may declare other aggregations and windows than the job before it.
-Tiles of the new columns are another version then (`aggregator.versions`), and old tiles are read
-as what they are. All else that tiles depend on must be the same.
+A job that continues a dataset may declare other aggregations and windows than the job before it.
+Its tiles are then a new version (`aggregator.versions`), and each tile is read with the columns of
+its own version. Everything else that tiles depend on must stay the same.
 """
 
 import re
@@ -32,13 +32,13 @@ from chronon_beam.fetcher.serving_info import (
 )
 
 
-class Stays(NamedTuple):
-    """What stays of the runs before a job.
+class FormerRuns(NamedTuple):
+    """What a job keeps of the runs before it.
 
     Attributes:
-        data: whether tiles or rows stay in the dataset.
-        state: whether the job goes on with the state of the job before it.
-        query: whether values of another query must not be mixed with them.
+        data: whether their tiles or rows stay in the dataset.
+        state: whether the job continues with the state of the last of them.
+        query: whether the job's query must give the same rows and values as theirs.
     """
 
     data: bool = True
@@ -46,18 +46,18 @@ class Stays(NamedTuple):
     query: bool = False
 
 
-DATA = Stays()
-"""Data stays, as that of runs over other files."""
+DATA_STAYS = FormerRuns()
+"""The data of the former runs stays, which may be runs over other files."""
 
 
 @dataclass(frozen=True)
 class Takeover:
-    """How a job goes on with a dataset.
+    """How a job continues a dataset.
 
     Attributes:
-        info: what it writes, with the versions of the tiles in the dataset.
+        info: the job's note, with the versions of the tiles in the dataset.
         added: features that the job before it did not have.
-        removed: names of features that it has no longer.
+        removed: names of features that only the job before it had.
         filled: names of added features whose tile column is in earlier tiles already.
     """
 
@@ -68,12 +68,12 @@ class Takeover:
 
     def notes(self) -> list[str]:
         """Sentences for the user."""
-        lines = [self._told(feature) for feature in self.added]
+        lines = [self._sentence(feature) for feature in self.added]
         if self.removed:
             lines.append(f"no longer computed: {', '.join(self.removed)}")
         return lines
 
-    def _told(self, feature: Feature) -> str:
+    def _sentence(self, feature: Feature) -> str:
         if feature.name in self.filled:
             return f"{feature.name} is new, over tiles that hold it already as far as they reach"
         window = feature.part.window
@@ -81,15 +81,15 @@ class Takeover:
         return f"{feature.name} is new: it counts from now on{whole}; an upload gives the rest"
 
 
-def change_of(store: ReadableStore, info: ServingInfo, stays: Stays) -> Takeover:
-    """What a job changes.
+def change_of(store: ReadableStore, info: ServingInfo, former: FormerRuns) -> Takeover:
+    """How a job with this note continues its dataset.
 
     Raises:
-        GroupByError: the dataset cannot be gone on with; the message names what has changed.
+        GroupByError: the job cannot continue the dataset; the message names what has changed.
     """
     group_by = info.plan.group_by
     try:
-        stored = stored_info(store, group_by) if stays.data else None
+        stored = stored_info(store, group_by) if former.data else None
         batch = stored_batch(store, group_by)
     except FileNotFoundError:
         stored = batch = None  # the store is made by the first write
@@ -98,29 +98,29 @@ def change_of(store: ReadableStore, info: ServingInfo, stays: Stays) -> Takeover
     if stored is None:
         return Takeover(info.with_versions(info.versions))
     _check_form(stored, info)
-    _check_going_on(stored, info, stays)
+    _check_continuation(stored, info, former)
     return _changed_tiles(stored, info) if info.tiled else _changed_rows(stored, info)
 
 
-def save(store: WritableStore, info: ServingInfo, stays: Stays = DATA) -> ServingInfo:
-    """Write the note on what a job writes; gives it with the versions of the dataset's tiles.
+def save(store: WritableStore, info: ServingInfo, former: FormerRuns = DATA_STAYS) -> ServingInfo:
+    """Write the note of a job, with the versions of the dataset's tiles; returns what is written.
 
     Raises:
         GroupByError: as `change_of`, or the store cannot be written.
     """
     store.create(METADATA)
-    known = change_of(store, info, stays).info
+    known = change_of(store, info, former).info
     write(store, known)
     return known
 
 
 def check_declared(
-    store: ReadableStore, group_by: GroupBy, tiled: bool, layout: str, stays: Stays
+    store: ReadableStore, group_by: GroupBy, tiled: bool, layout: str, former: FormerRuns
 ) -> None:
-    """Refuse what `change_of` would refuse, as far as that can be told without the source's types.
+    """Refuse what `change_of` would refuse, as far as that is known without the source's types.
 
     Raises:
-        GroupByError: the dataset cannot be gone on with.
+        GroupByError: the job cannot continue the dataset.
     """
     try:
         stored = stored_info(store, group_by)
@@ -132,7 +132,7 @@ def check_declared(
     if any(name not in stored.types for name in group_by.keys):
         raise _refused(group_by, f"keys {', '.join(group_by.keys)}, and not those of the store")
     _check_form(stored, info)
-    if stays.query:
+    if former.query:
         _check_query(stored, group_by)
     if all(name in stored.types for name in group_by.aggregation_inputs):
         _changed_tiles(stored, info) if tiled else _changed_rows(stored, info)
@@ -179,23 +179,23 @@ def _fields(schema: Mapping[str, object]) -> str:
     return ", ".join(f"{each['name']} {each['type'][1]}" for each in fields)
 
 
-def _check_going_on(stored: StoredInfo, info: ServingInfo, stays: Stays) -> None:
+def _check_continuation(stored: StoredInfo, info: ServingInfo, former: FormerRuns) -> None:
     """Refuse a job whose state, or whose rows, would not be those of the job before it."""
     group_by = info.plan.group_by
-    if stays.query:
+    if former.query:
         _check_query(stored, group_by)
-    if stays.state and None not in (stored.shards, info.shards) and stored.shards != info.shards:
+    if former.state and None not in (stored.shards, info.shards) and stored.shards != info.shards:
         raise GroupByError(
             f"{group_by.name}: --shards={info.shards}: the state of the savepoint is in "
             f"{stored.shards} parts, and would not be found: give --shards={stored.shards}"
         )
-    if stays.state and info.tiled and stored.versions:
+    if former.state and info.tiled and stored.versions:
         last = stored.versions[-1]
-        former = Plan(replace(group_by, aggregations=last.aggregations), last.types).aggregator
-        # Such a column adds steps to the job, of which a savepoint has no state.
-        if former.may_refuse != info.plan.aggregator.may_refuse:
+        before = Plan(replace(group_by, aggregations=last.aggregations), last.types).aggregator
+        # A column that may refuse a row adds steps to the job; a savepoint has no state of them.
+        if before.may_refuse != info.plan.aggregator.may_refuse:
             element = "an aggregation element by element"
-            was, becomes = (element, "none") if former.may_refuse else ("none", element)
+            was, becomes = (element, "none") if before.may_refuse else ("none", element)
             raise _differs(group_by, "columns that may refuse a row", was, becomes)
 
 
@@ -224,18 +224,18 @@ def _changed_tiles(stored: StoredInfo, info: ServingInfo) -> Takeover:
 
 
 def _check_columns(was: list[TileColumn], becomes: list[TileColumn], group_by: GroupBy) -> None:
-    """Refuse a column that stands for something else under the name that it had."""
-    gone = [each for each in was if each not in becomes]
+    """Refuse a column whose name stays while its aggregation or a type changes."""
+    removed = [each for each in was if each not in becomes]
     for new in (each for each in becomes if each not in was):
-        for old in gone:
+        for old in removed:
             if old.part.column == new.part.column and old[:3] != new[:3]:
-                raise _differs(group_by, "aggregation", old.told, new.told)
+                raise _differs(group_by, "aggregation", old.text, new.text)
 
 
 def _check_sliding(
     versions: tuple[TileVersion, ...], columns: list[TileColumn], group_by: GroupBy
 ) -> None:
-    """Refuse what cannot be told apart where each window has tiles of its own."""
+    """Refuse changes after which a reader of layout `sliding` could not tell old tiles from new."""
     *former, last = versions
     twice = next((each for each in (*columns, *last.columns) if each.occurrence), None)
     if twice is not None and columns != last.columns:
@@ -258,7 +258,7 @@ def _check_query(stored: StoredInfo, group_by: GroupBy) -> None:
     """Refuse a query that gives other rows, or other values of the columns that stay."""
     was, becomes = stored.query, group_by.source.query
     if was is None:
-        return  # a note of an earlier version, whose columns cannot change either
+        return  # a note of an earlier version, for which any change of columns is refused
     plain = {
         "source of": (stored.kind, group_by.source.kind),
         "wheres": (was.wheres, becomes.wheres),
@@ -284,7 +284,7 @@ _GENERATORS = re.compile(
     r"variant_explode|variant_explode_outer|collations|sql_keywords)\s*\(",
     re.IGNORECASE,
 )
-"""Spark's functions that make several rows of one: each row of the event would count again."""
+"""Spark's functions that make several rows of one: another number of rows changes all counts."""
 
 
 def _other_selects(was: Query, becomes: Query) -> list[str]:
@@ -294,16 +294,16 @@ def _other_selects(was: Query, becomes: Query) -> list[str]:
 
 
 def _text(query: Query, name: str) -> str:
-    """What a name stands for in a query: without a select, the event's own column."""
+    """The expression of a name in a query: the event's own column if it is not selected."""
     return dict(query.selects or ()).get(name, name).strip().strip("`")
 
 
 def _use_of(name: str, was: Query, stored: StoredInfo, group_by: GroupBy) -> str | None:
-    """What stays the same and depends on a name; None if nothing does."""
+    """What depends on a name and must stay the same; None if nothing does."""
     query, inputs = group_by.source.query, set(group_by.aggregation_inputs)
     if name in group_by.keys:
         return "a key"
-    # Of rows all columns stay.
+    # In a dataset of rows, all columns stay.
     if name in (inputs & set(stored.versions[-1].types) if stored.versions else inputs):
         return "an input of aggregations that stay"
     times = (query.time_column, query.mutation_time_column, query.reversal_column)

@@ -1,4 +1,4 @@
-"""The part of a KV store that reading back needs; `chronon_beam.io.kv_store.KVStore` has it."""
+"""What a fetcher needs of a KV store, as Protocols; `chronon_beam.io.kv_store.KVStore` has all."""
 
 from collections.abc import Iterator
 from typing import Protocol

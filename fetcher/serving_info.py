@@ -1,8 +1,8 @@
 """The note of a job that a reader needs: the GroupBy, types of its columns, layout, versions.
 
-A job writes it to the store when it starts, as Chronon writes its `GroupByServingInfo`, so that a
-fetch needs neither Spark, nor the source, nor the GroupBy's file: see `catalog`. It also says what
-a later job has to know that goes on with the dataset: see `changes`.
+A job writes the note to the store when it starts, as Chronon writes its `GroupByServingInfo`. So a
+fetch needs neither Spark, nor the source, nor the GroupBy's file: see `catalog`. The note also says
+what a later job must know to continue the dataset: see `changes`.
 """
 
 import json
@@ -35,8 +35,8 @@ class ServingInfo:
 
     Attributes:
         batch: the batch values to merge with; None without an upload.
-        streamed: whether the store holds tiles or rows, and not only batch values.
-        shards: into how many parts the job's state is split; None if that is not known.
+        streamed: whether the store holds tiles or rows; False for batch values alone.
+        shards: into how many shards the job's state is split; None if that is not known.
     """
 
     plan: Plan
@@ -47,16 +47,16 @@ class ServingInfo:
 
     @property
     def versions(self) -> tuple[TileVersion, ...]:
-        """The versions of the dataset's tiles; none of rows."""
+        """The versions of the dataset's tiles; empty for rows."""
         first = TileVersion.first(self.plan.group_by, self.plan.types)
         return (self.plan.versions or (first,)) if self.tiled else ()
 
     def with_versions(self, versions: tuple[TileVersion, ...]) -> "ServingInfo":
-        """The same over a dataset that has tiles of these versions."""
+        """This info, for a dataset with tiles of these versions."""
         return replace(self, plan=replace(self.plan, versions=versions))
 
     def to_bytes(self) -> bytes:
-        """As JSON."""
+        """The note, as JSON."""
         plan, source = self.plan, self.plan.group_by.source
         return json.dumps(
             {
@@ -81,8 +81,10 @@ class StoredInfo:
     """The note of the job that wrote to a dataset last, as it is in the store.
 
     Attributes:
-        kind, query: of the source; None in notes that do not say it.
-        versions: of the tiles; none of rows, and in notes that do not say it.
+        tiling: `tiled` or `untiled`.
+        schema: the Avro schema of a tile or of a row.
+        kind, query: of the source; None in notes of earlier versions, which lack them.
+        versions: of the tiles; empty for rows, and in notes of earlier versions.
     """
 
     dialect: str
@@ -98,13 +100,13 @@ class StoredInfo:
     versions: tuple[TileVersion, ...] = field(default=())
 
     def families(self, group_by: GroupBy) -> set[tuple[int, int]]:
-        """Size and period of each family of tiles, as the last job has written them."""
+        """The result of `families` for the tiles that the last job has written."""
         declared = replace(group_by, aggregations=self.versions[-1].aggregations)
         return families(Plan(declared, self.types, self.layout))
 
     @staticmethod
     def from_bytes(noted: bytes) -> "StoredInfo":
-        """The note that `ServingInfo.to_bytes` made; what a later version has added is left out."""
+        """Read what `ServingInfo.to_bytes` made; fields of later versions are left out."""
         known = {each.name for each in fields(StoredInfo)} | {"source"}
         found = {name: value for name, value in json.loads(noted).items() if name in known}
         source = found.pop("source", None)
@@ -185,11 +187,11 @@ def check_batch(store: ReadableStore, batch: BatchInfo) -> None:
 
 def load(store: ReadableStore, group_by: GroupBy) -> ServingInfo:
     """The notes of the jobs that wrote `group_by`; raises GroupByError if there is no note."""
-    return joined(stored_info(store, group_by), stored_batch(store, group_by), group_by)
+    return combine(stored_info(store, group_by), stored_batch(store, group_by), group_by)
 
 
-def joined(stored: StoredInfo | None, batch: BatchInfo | None, group_by: GroupBy) -> ServingInfo:
-    """What two notes say together of `group_by`; raises as `load` does."""
+def combine(stored: StoredInfo | None, batch: BatchInfo | None, group_by: GroupBy) -> ServingInfo:
+    """The info of `group_by` from the notes of its job and its upload; raises as `load` does."""
     if stored is None and batch is None:
         raise GroupByError(
             f"the store holds nothing of GroupBy {group_by.name!r}: run the job first, with "
@@ -242,7 +244,7 @@ def _not_written(stored: StoredInfo, plan: Plan) -> str | None:
 
 
 def _not_the_same(stored: StoredInfo, plan: Plan) -> str | None:
-    """As `_not_written`, for rows, and for notes that do not say which columns tiles have."""
+    """As `_not_written`, for rows, and for notes of earlier versions, which lack `versions`."""
     tiled = stored.tiling == "tiled"
     if stored.schema != (plan.tiles.schema if tiled else plan.rows.schema):
         return _OTHER_COLUMNS
@@ -251,7 +253,7 @@ def _not_the_same(stored: StoredInfo, plan: Plan) -> str | None:
 
 
 def families(plan: Plan) -> set[tuple[int, int]]:
-    """Size and period of each family of tiles."""
+    """The size and the period, in milliseconds, of each family of tiles."""
     return {(spec.size_ms, spec.period_ms) for spec in plan.specs}
 
 

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from chronon_beam.api.group_by import GroupBy
-from chronon_beam.fetcher.changes import Stays, Takeover, change_of, check_declared, save
+from chronon_beam.fetcher.changes import FormerRuns, Takeover, change_of, check_declared, save
 from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.runs.before_images import Adding
@@ -74,18 +74,18 @@ def entry_of(
     found = Dataset(name, Ledger(store, name).runs(), store.is_empty(name))
     if with_state and options.existing not in (MERGE, REPLACE):
         # Checked before the ledger: this error names what differs, and a fingerprint does not.
-        check_declared(store, group_by, tiled, options.layout, Stays(state=True, query=True))
+        check_declared(store, group_by, tiled, options.layout, FormerRuns(state=True, query=True))
     entry = enter(arrival, found, source.goes_on)
-    stays = stays_of(entry, options.existing)
-    if stays.data and not entry.idle:
-        check_declared(store, group_by, tiled, options.layout, stays)
+    former = former_runs_of(entry, options.existing)
+    if former.data and not entry.idle:
+        check_declared(store, group_by, tiled, options.layout, former)
     return entry
 
 
-def stays_of(entry: Entry, existing: str | None) -> Stays:
-    """What of earlier runs stays when a run enters; `existing` is what the user has chosen."""
+def former_runs_of(entry: Entry, existing: str | None) -> FormerRuns:
+    """What a run keeps of the runs before it; `existing` is what the user has chosen."""
     goes_on = entry.continues
-    return Stays(not entry.run.alone or goes_on, goes_on, goes_on and existing != MERGE)
+    return FormerRuns(not entry.run.alone or goes_on, goes_on, goes_on and existing != MERGE)
 
 
 def entered(store: KVStore, entry: Entry, info: ServingInfo, existing: str | None) -> Takeover:
@@ -94,7 +94,7 @@ def entered(store: KVStore, entry: Entry, info: ServingInfo, existing: str | Non
     Raises:
         GroupByError: see `change_of`.
     """
-    return change_of(store, info, stays_of(entry, existing))
+    return change_of(store, info, former_runs_of(entry, existing))
 
 
 def source_of(source: Source, entry: Entry) -> Source:
@@ -145,8 +145,8 @@ class PendingRun(NamedTuple):
 
     def require_same_tiles(self, store: KVStore) -> None:
         """Raise DatasetInUse if another job has changed the tiles since this one was planned."""
-        stays = stays_of(self.entry, MERGE)
-        if change_of(store, self.info, stays).info.versions != self.info.versions:
+        former = former_runs_of(self.entry, MERGE)
+        if change_of(store, self.info, former).info.versions != self.info.versions:
             raise DatasetInUse(
                 f"another job has changed the tiles of {self.dataset}: start this one again"
             )
@@ -155,7 +155,7 @@ class PendingRun(NamedTuple):
         """Note the run, and what it writes."""
         run = open_run(store, self.dataset, self.entry, nothing_of(self.info))
         if not run.redrives:  # letters may be redriven with selects that are mended
-            save(store, self.info, stays_of(self.entry, MERGE))
+            save(store, self.info, former_runs_of(self.entry, MERGE))
         return OpenRun(run)
 
     def end(self, store: KVStore, begun: OpenRun) -> None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy, GroupByError
-from chronon_beam.fetcher.changes import Stays, change_of
+from chronon_beam.fetcher.changes import FormerRuns, change_of
 from chronon_beam.fetcher.serving_info import ServingInfo, stored_info
 from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.io.runs.entry import MERGE, REPLACE
@@ -48,12 +48,12 @@ def takeover(options: JobOptions, plan: Plan, with_state: bool) -> KeptData:
     """
     tiled, existing = options.tiling is not None, options.existing
     shards = options.tiling.shards if options.tiling is not None else None
-    stays = Stays(existing != REPLACE, with_state, with_state and existing != MERGE)
+    former = FormerRuns(existing != REPLACE, with_state, with_state and existing != MERGE)
     with closing(open_store(options.store)) as store:
-        kept = stays.data and _holds(store, plan.group_by)
+        kept = former.data and _holds(store, plan.group_by)
         try:
             info = ServingInfo(plan.checked(tiled), tiled, shards=shards)
-            return KeptData(kept, change_of(store, info, stays).notes())
+            return KeptData(kept, change_of(store, info, former).notes())
         except GroupByError as error:
             return KeptData(kept, [], str(error))
 

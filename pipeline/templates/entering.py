@@ -24,7 +24,7 @@ from chronon_beam.io.runs.lease import require_free
 from chronon_beam.io.runs.ledger import Ledger, Run
 from chronon_beam.io.runs.opening import open_run
 from chronon_beam.io.units import Unit
-from chronon_beam.pipeline.existing import nothing_of, stays_of
+from chronon_beam.pipeline.existing import former_runs_of, nothing_of
 
 RUN = "chronon_run"
 """The pipeline option with the id of the launch's run."""
@@ -72,10 +72,10 @@ class EnterAtLaunch:
             raise
         if other := self._noted(ledger):  # what it has written may be in `dataset`
             return other
-        stays = stays_of(entry, at_launch("existing").get() or None)
-        if change_of(store, self.info, stays).info.versions[:-1]:
+        former = former_runs_of(entry, at_launch("existing").get() or None)
+        if change_of(store, self.info, former).info.versions[:-1]:
             raise GroupByError(_CHANGED.format(self.info.plan.group_by.name))
-        save(store, self.info, stays)
+        save(store, self.info, former)
         return open_run(store, name, entry, nothing_of(self.info))
 
     def _noted(self, ledger: Ledger) -> Run | None:

@@ -14,14 +14,14 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.aggregator.versions import MOST_VERSIONS
 from chronon_beam.api import Aggregation, GroupByError, Operation
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING, list_of
-from chronon_beam.fetcher.changes import Stays, change_of, save
+from chronon_beam.fetcher.changes import FormerRuns, change_of, save
 from chronon_beam.fetcher.serving_info import ServingInfo, load, write
 from chronon_beam.io.kv_store import MemoryStore
 
 TYPES = {"user": STRING, "n": DOUBLE, "m": LONG, "ts": LONG}
 SIX, A_DAY = declarations.windows("6h"), declarations.windows("6h", "1d")
 SUM, MAX = (Aggregation("n", each, SIX) for each in (Operation.SUM, Operation.MAX))
-GOES_ON = Stays(state=True, query=True)
+GOES_ON = FormerRuns(state=True, query=True)
 
 
 def info(*aggregations: Any, shards: int = 4, tiled: bool = True, **query: Any) -> ServingInfo:

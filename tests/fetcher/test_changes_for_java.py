@@ -11,7 +11,7 @@ from chronon_beam.aggregator.codecs import complete
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import Aggregation, Operation
 from chronon_beam.api.data_types import LONG, STRING
-from chronon_beam.fetcher.changes import Stays, save
+from chronon_beam.fetcher.changes import FormerRuns, save
 from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.io.kv_store import MemoryStore
 from chronon_beam.transforms.spark.session import local_spark
@@ -35,7 +35,7 @@ def tiles_of(store: MemoryStore, *aggregations: Aggregation) -> Plan:
     source = declarations.events("user", "n", "name")
     declared = declarations.group_by("t.java", ["user"], aggregations, sources=source)
     return save(
-        store, ServingInfo(Plan(declared, TYPES), tiled=True), Stays(state=True, query=True)
+        store, ServingInfo(Plan(declared, TYPES), tiled=True), FormerRuns(state=True, query=True)
     ).plan
 
 

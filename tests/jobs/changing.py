@@ -17,7 +17,7 @@ from chronon_beam.aggregator.sawtooth import WindowedRows
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.api.records import Correction, Phase
-from chronon_beam.fetcher.changes import Stays, save
+from chronon_beam.fetcher.changes import FormerRuns, save
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load
 from chronon_beam.io.kv_store import KVStore
@@ -30,7 +30,7 @@ from chronon_beam.transforms.tiling.shards import ShardBatch, Splitter
 from chronon_beam.transforms.tiling.state import CellValue
 from chronon_beam.transforms.tiling.window_tiles import Effects, WindowTiles
 
-GOES_ON = Stays(state=True, query=True)
+GOES_ON = FormerRuns(state=True, query=True)
 LATE_MS = 1 << 62
 
 Place = tuple[int, int, int]

@@ -20,7 +20,7 @@ from waiting import eventually
 
 from chronon_beam.api.dialect import Operation
 from chronon_beam.api.group_by import Aggregation, GroupBy, GroupByError
-from chronon_beam.fetcher.changes import Stays, save
+from chronon_beam.fetcher.changes import FormerRuns, save
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
@@ -72,7 +72,7 @@ class ChangingKafkaJob(KafkaJob):
         job = job_of(f"sqlite:{self.folder}/features.db", group_by)
         info = ServingInfo(job.plan, tiled=True, shards=2)
         with closing(open_store(job.store_uri)) as store:
-            known = save(store, info, Stays(state=True, query=True))
+            known = save(store, info, FormerRuns(state=True, query=True))
         self._job = replace(job, plan=known.plan)
 
     def are(self, group_by: GroupBy, seen: dict[str, list[dict[str, Any]]]) -> bool:
