@@ -27,7 +27,7 @@ _MOST_SCANNED = 20_000
 
 
 @dataclass
-class StoreShelf:
+class StoreFetchers:
     """The GroupBys of a store, as its notes have them at each request.
 
     Attributes:
@@ -42,12 +42,12 @@ class StoreShelf:
     _made: dict[str, tuple[CatalogEntry, Fetcher]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """See `GroupByShelf`."""
+        """See `GroupByFetchers`."""
         self._known = catalog(self.store, self.declared, self._known)
         return [each.name for each in self.declared] or list(self._known)
 
     def fetcher(self, name: str) -> Fetcher:
-        """See `GroupByShelf`."""
+        """See `GroupByFetchers`."""
         entry = self._known[name]
         if entry.info is None:
             raise GroupByError(entry.reason)
@@ -71,11 +71,11 @@ class StoreShelf:
         ]
 
 
-def inspector_app(shelf: StoreShelf, store_uri: str, hosts: Sequence[str]) -> Starlette:
+def inspector_app(fetchers: StoreFetchers, store_uri: str, hosts: Sequence[str]) -> Starlette:
     """The page as an application of its own.
 
     Args:
-        shelf: what it shows.
+        fetchers: finds the GroupBys that it shows.
         store_uri: what it calls the store.
         hosts: by which names a browser may ask for it: a page of another site, whose name was made
             to lead here, is refused.
@@ -86,5 +86,5 @@ def inspector_app(shelf: StoreShelf, store_uri: str, hosts: Sequence[str]) -> St
         yield {"limits": LIMITS}
 
     trusted = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-    pages = routes(shelf, shelf.entities, store_uri)
+    pages = routes(fetchers, fetchers.entities, store_uri)
     return Starlette(routes=pages, middleware=[trusted], lifespan=lifespan)

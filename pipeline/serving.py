@@ -77,7 +77,7 @@ class Serving:
         from chronon_beam.fetcher.joins.external import open_handlers
         from chronon_beam.fetcher.server.app import feature_server
         from chronon_beam.fetcher.server.compat import DatasetsStore
-        from chronon_beam.fetcher.server.fetches import Caches
+        from chronon_beam.fetcher.server.fetch_runner import Caches
         from chronon_beam.fetcher.server.metrics import Metrics
         from chronon_beam.fetcher.server.served import Declarations, ServableJoin, ServedFeatures
         from chronon_beam.pipeline.joined import spark_join_derivations
@@ -98,11 +98,11 @@ class Serving:
         return feature_server(self.settings, served, caches, metrics, further, store.close)
 
     def _pages(self, store: KVStore) -> "list[BaseRoute]":
-        from chronon_beam.fetcher.inspector.routes import mounted
-        from chronon_beam.pipeline.inspecting import StoreShelf
+        from chronon_beam.fetcher.inspector.routes import mounted_routes
+        from chronon_beam.pipeline.inspecting import StoreFetchers
 
-        shelf = StoreShelf(store, self.group_bys, derivations)
-        return mounted(shelf, shelf.entities, self.store)
+        fetchers = StoreFetchers(store, self.group_bys, derivations)
+        return mounted_routes(fetchers, fetchers.entities, self.store)
 
 
 def derivations(plan: Plan) -> Derive | None:

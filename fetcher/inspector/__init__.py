@@ -1,1 +1,1 @@
-"""Why a feature has its value: the page that `chronon-beam inspect` shows, from stored bytes on."""
+"""The page of `chronon-beam inspect`: how the value of a feature comes from the stored bytes."""

@@ -1,4 +1,4 @@
-"""What the store holds for a key at a time: the answers of one fetch, decoded, with their notes."""
+"""What the store holds for a key at a time: the answers to one fetch, decoded, and repair notes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,8 +27,9 @@ class ReadTile(NamedTuple):
     Attributes:
         accumulator: one IR per column of a tile.
         size_bytes: of the stored value.
-        note: of late events that were merged into it; None without a note.
-        is_corrected: whether the job itself has written it with late events since it closed.
+        note: the note on late events that were merged into the tile; None without a note.
+        is_corrected: whether the job has written the whole tile again, with late events, after it
+            had closed.
     """
 
     spec: TileSpec
@@ -41,7 +42,7 @@ class ReadTile(NamedTuple):
 
     @property
     def end_ms(self) -> int:
-        """Where it ends; the end is not in it."""
+        """The end of the tile, which is not in it."""
         return self.start_ms + self.spec.size_ms
 
 
@@ -49,9 +50,10 @@ class ReadRow(NamedTuple):
     """One row as it is stored by an untiled job.
 
     Attributes:
-        changed_ms: when the row came to be: its time, or of an entity when it changed.
+        changed_ms: the time of the row; for an entity, the time of the change that made the row.
         ts_ms: the time of the row itself.
-        values: the columns of `Plan.row_columns`.
+        values: of the columns `Plan.row_columns`, in their order.
+        size_bytes: of the stored value.
     """
 
     changed_ms: int
@@ -66,14 +68,15 @@ class Evidence:
 
     Attributes:
         fetcher: reads the GroupBy.
-        found: the answers to the requests of `reading`.
-        tiles: in order of their starts; none where the store holds rows.
-        rows: in order of their times; none where the store holds tiles.
+        reading: the requests of the fetch.
+        found: the answers to these requests.
+        tiles: in order of their starts; empty if the store holds rows.
+        rows: in order of their times; empty if the store holds tiles.
         batch: the batch values with their end; `NO_BATCH` without an upload, or for values of
             accuracy SNAPSHOT.
         batch_bytes: size of the key's batch value; None where the key has none.
-        last_ms: where nothing was found, when the key's last tile or row begins; None if there is
-            none at any time.
+        last_ms: if nothing was found, the beginning of the key's last tile or row; None for a key
+            without tiles and rows.
     """
 
     fetcher: Fetcher
@@ -89,7 +92,7 @@ class Evidence:
 
     @cached_property
     def values(self) -> Features:
-        """What `Fetcher.fetch` gives: features, or what is derived from them; raises as it does."""
+        """The result of `Fetcher.fetch`, derived if the GroupBy derives; raises as `fetch` does."""
         return self.reading.values(self.found)[0]
 
     @property
@@ -99,10 +102,11 @@ class Evidence:
 
 
 def read_evidence(fetcher: Fetcher, key: Key, at_ms: int) -> Evidence:
-    """Read what a fetch of `key` at `at_ms` reads.
+    """Read what a fetch of `key` at `at_ms` reads, and the notes of its tiles.
 
     Raises:
-        StoreFailure: the store cannot be read; and what `Fetcher.fetch` raises.
+        StoreFailure: the store cannot be read.
+        KeyMismatch, QueryBeforeBatch, AvroError: as `Fetcher.fetch`.
     """
     reading = fetcher.reading([key], at_ms)
     found, noted = _read(fetcher, reading)
@@ -157,7 +161,7 @@ def _tiles(
         for value in values:
             accumulator, is_complete = fetcher.plan.tiles.decode(value.value_bytes)
             blob = by_start.get(value.ts_ms)
-            # A closing write is the whole tile, so a note that is older is void.
+            # A closing write holds the whole tile, so an older note no longer counts.
             note = None if is_complete else RepairNote.unpack(blob)
             corrected = not is_complete and blob == RepairNote.pack(None)
             size = len(value.value_bytes)

@@ -1,7 +1,7 @@
-"""From what is stored to the value of one feature: the pieces that make it, merged one by one.
+"""How the value of one feature is made: the stored pieces, and their merges one by one.
 
-The merges are those of `aggregator.sawtooth`, by the same functions in the same order; tests hold
-that the last step's value is what a fetch gives.
+The merges are those of `aggregator.sawtooth`, by the same functions in the same order. Tests check
+that the last step has the value that a fetch gives.
 """
 
 from collections.abc import Collection, Iterator
@@ -33,11 +33,11 @@ class PieceKind(StrEnum):
 
 
 class LateEvents(NamedTuple):
-    """What the store tells of late events that were merged into a tile after it had closed.
+    """What a repair note says about late events that were merged into a tile after it had closed.
 
     Attributes:
-        before: the feature's IR in words before them; None where there was no tile.
-        added: the IR of the events that were merged one by one; None if there are none.
+        before: the feature's IR before these events, in words; None if there was no tile.
+        added: the IR of the events that were merged one by one, in words; None without such events.
         events: the positions of the events that were merged one by one.
     """
 
@@ -50,14 +50,14 @@ class Piece(NamedTuple):
     """One stored piece that a feature reads.
 
     Attributes:
-        start_ms, end_ms: which events are in it; of a row the end is a millisecond after its start.
-        ir: of the feature; of a row the row itself.
-        counts: whether it is in the feature's window.
-        size_bytes: of the stored value; None of a hop, which is a piece of a value.
-        events: how many events it holds, where a COUNT tells it.
-        is_complete: of a tile.
-        is_corrected: whether late events were merged into it after it had closed.
-        late: what a note tells of these events.
+        start_ms, end_ms: the time of its events; the end of a row is a millisecond after its start.
+        ir: the feature's IR; for a row, the `ReadRow`.
+        counts: whether the piece is in the feature's window.
+        size_bytes: of the stored value; None for a hop, which is only a part of a value.
+        events: how many events the piece holds; None if no COUNT gives the number.
+        is_complete: of a tile; None for other pieces.
+        is_corrected: whether late events were merged into a tile after it had closed.
+        late: what a repair note says about these events.
     """
 
     kind: PieceKind
@@ -77,15 +77,15 @@ class MergeStep(NamedTuple):
 
     Attributes:
         number: counts from 1.
-        piece: what is merged.
-        own: the piece's IR in words.
+        piece: the piece that is merged.
+        holds: the piece's IR in words.
         so_far: the merged IR in words.
-        value: what the feature would be if this were the last step.
+        value: the value of the feature if this were the last step.
     """
 
     number: int
     piece: Piece
-    own: str
+    holds: str
     so_far: str
     value: object
 
@@ -95,9 +95,12 @@ class Explanation:
     """Why a feature has its value.
 
     Attributes:
-        feature: what is explained.
-        tail_ms: where the window begins by the sawtooth rule; `MIN_MS` without a window.
-        first_ms: from where on tiles or rows count: the tail, or the batch's end if it is later.
+        evidence: what the store holds.
+        feature: the feature that is explained.
+        batch: what the batch values hold of the feature.
+        tail_ms: the beginning of the window by the sawtooth rule; `MIN_MS` without a window.
+        first_ms: the time from which tiles or rows count: `tail_ms`, or the batch's end if later.
+        pieces: what is stored of the feature, also outside of its window.
     """
 
     evidence: Evidence
@@ -114,7 +117,7 @@ class Explanation:
 
     @cached_property
     def column(self) -> Column:
-        """The tile's column that the feature is over."""
+        """The column of a tile that the feature is made of."""
         return self.evidence.fetcher.plan.aggregator.columns[self.feature.tile_index]
 
     @property
@@ -134,17 +137,18 @@ class Explanation:
             and is_degraded(evidence.fetcher.plan.group_by, evidence.batch.end_ms, evidence.at_ms)
         )
 
-    def steps(self, told: Collection[int] | None = None) -> Iterator[MergeStep]:
+    def steps(self, numbers: Collection[int] | None = None) -> Iterator[MergeStep]:
         """The merges, in order.
 
         Args:
-            told: the numbers of the steps to give; all by default. Words cost more than merges.
+            numbers: of the steps to give; all by default. The words of a step take more time than
+                its merge.
         """
-        merging = _Merging(self)
+        merging = _Merge(self)
         pieces = self.counting
         for number, piece in enumerate(pieces, start=1):
             merging.add(piece)
-            if told is None or number in told:
+            if numbers is None or number in numbers:
                 yield MergeStep(
                     number,
                     piece,
@@ -154,7 +158,7 @@ class Explanation:
                 )
 
 
-class _Merging:
+class _Merge:
     """The IR of a feature while pieces are merged into it, one at a time."""
 
     def __init__(self, explained: Explanation) -> None:
@@ -170,7 +174,7 @@ class _Merging:
 
     @property
     def ir(self) -> object:
-        """The merged IR; hops are merged together, since Chronon clones where only hops are."""
+        """The merged IR; hops are merged at once, since Chronon clones each if nothing else is."""
         if not self._hops:
             return self._before_hops
         return self._column.merge_window(_copy(self._column, self._before_hops), self._hops)
@@ -194,14 +198,14 @@ class _Merging:
         self._before_hops = accumulator[0]
 
     def value(self) -> object:
-        """The value of the feature if no piece came any more."""
+        """The value of the feature if no further piece is merged."""
         ir = self.ir
         if self._explained.feature.part.window is not None and not self._hops:
             ir = self._column.merge_window(_copy(self._column, ir), ())
         return self._column.finalize(ir)
 
     def words_of_piece(self, piece: Piece) -> str:
-        """What a piece holds."""
+        """What a piece holds, in words."""
         feature = self._explained.feature.part
         if piece.kind is not PieceKind.ROW:
             return words_of(piece.ir, feature, self._explained.input_type)
@@ -227,7 +231,7 @@ def explain(evidence: Evidence, name: str) -> Explanation:
     feature = group_by.features[index]
     own = evidence.batch.of(index, feature)
     tail = tail_ms(feature.part.window, evidence.at_ms)
-    counted = _counting_feature(evidence, feature)
+    counted = _count_feature(evidence, feature)
     pieces = (
         *_of_collapsed(feature, own, counted, evidence),
         *_of_tiles(evidence, feature, own, counted),
@@ -239,12 +243,27 @@ def explain(evidence: Evidence, name: str) -> Explanation:
 
 def counted_column(evidence: Evidence, feature: Feature) -> str | None:
     """The column whose COUNT tells how many events a piece holds; None if there is no COUNT."""
-    counted = _counting_feature(evidence, feature)
-    return counted and counted[1].part.input_column
+    counted = _count_feature(evidence, feature)
+    return counted and counted.feature.part.input_column
 
 
-def _counting_feature(evidence: Evidence, feature: Feature) -> tuple[int, Feature] | None:
-    """A COUNT beside the feature, with its index: of the same window if there is one."""
+class _CountFeature(NamedTuple):
+    """A COUNT of the GroupBy, which tells how many events a piece holds.
+
+    Attributes:
+        index: the place of the feature among the features of the GroupBy.
+    """
+
+    index: int
+    feature: Feature
+
+    def has_window_of(self, other: Feature) -> bool:
+        """Whether this COUNT is over the window of another feature."""
+        return self.feature.part.window == other.part.window
+
+
+def _count_feature(evidence: Evidence, feature: Feature) -> _CountFeature | None:
+    """A COUNT beside the feature, of the same window if there is one; None without a COUNT."""
     plan = evidence.fetcher.plan
     found = [
         (each.part.window != feature.part.window, index, each)
@@ -254,16 +273,16 @@ def _counting_feature(evidence: Evidence, feature: Feature) -> tuple[int, Featur
         and not isinstance(plan.inputs[each.part.input_column], (ListType, MapType))
     ]
     _, index, counted = min(found, key=lambda each: each[:2], default=(None, None, None))
-    return None if index is None or counted is None else (index, counted)
+    return None if index is None or counted is None else _CountFeature(index, counted)
 
 
 def _of_collapsed(
-    feature: Feature, own: FeatureBatch, counted: tuple[int, Feature] | None, evidence: Evidence
+    feature: Feature, own: FeatureBatch, counted: _CountFeature | None, evidence: Evidence
 ) -> Iterator[Piece]:
     if own.collapsed is None:
         return
     window, events = feature.part.window, None
-    if counted and counted[1].part.window == window:
+    if counted and counted.has_window_of(feature):
         events = _as_count(evidence.batch.of(*counted).collapsed)
     start_ms = own.end_ms - window.millis + TAIL_BUFFER_MS if window else MIN_MS
     size = evidence.batch_bytes
@@ -274,7 +293,7 @@ def _of_tiles(
     evidence: Evidence,
     feature: Feature,
     own: FeatureBatch,
-    counted: tuple[int, Feature] | None,
+    counted: _CountFeature | None,
 ) -> Iterator[Piece]:
     if not evidence.fetcher.tiled or not evidence.fetcher.streamed:
         return
@@ -283,7 +302,7 @@ def _of_tiles(
     for tile in evidence.tiles:
         if tile.spec == wanted.spec:
             counts = first_ms <= tile.start_ms < wanted.end_ms
-            index = counted[1].tile_index if counted else None
+            index = counted.feature.tile_index if counted else None
             known = index is not None and index in tile.spec.columns
             yield Piece(
                 PieceKind.TILE,
@@ -325,14 +344,14 @@ def _of_rows(evidence: Evidence, own: FeatureBatch, tail: int) -> Iterator[Piece
 
 
 def _of_hops(
-    feature: Feature, own: FeatureBatch, counted: tuple[int, Feature] | None, evidence: Evidence
+    feature: Feature, own: FeatureBatch, counted: _CountFeature | None, evidence: Evidence
 ) -> Iterator[Piece]:
     window = feature.part.window
     if window is None:
         return
     first_ms = tail_ms(window, evidence.at_ms)
     until_ms = own.end_ms - window.millis + TAIL_BUFFER_MS
-    same = counted and counted[1].part.window == window
+    same = counted and counted.has_window_of(feature)
     counts_by_start = dict(evidence.batch.of(*counted).hops) if counted and same else {}
     for start_ms, ir in own.hops:
         if start_ms < own.end_ms - window.millis - window.hop_ms:

@@ -1,4 +1,4 @@
-"""What a page is asked for: all of it stands in its query string, so that a link tells it all."""
+"""The fields of a page's form; the query string holds all of them, so that each page has a link."""
 
 import time
 from argparse import ArgumentTypeError
@@ -20,12 +20,12 @@ class PageError(Exception):
     Attributes:
         status: of HTTP.
         title: what has happened.
-        said: why, and what to do.
+        details: why, and what to do.
     """
 
-    def __init__(self, status: int, title: str, said: str) -> None:
-        super().__init__(said)
-        self.status, self.title, self.said = status, title, said
+    def __init__(self, status: int, title: str, details: str) -> None:
+        super().__init__(details)
+        self.status, self.title, self.details = status, title, details
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Question:
         keys: texts of key columns; None for a null.
         at: the time of the query; empty for now.
         compare: another time; empty for none.
-        feature: which one is explained; empty for the first.
-        steps: `all` for every step of the merge; else those in the middle are left out.
+        feature: the name of the feature to explain; empty for the first feature.
+        steps: `all` for every step of the merge; otherwise steps in the middle are left out.
     """
 
     group_by: str = ""
@@ -49,7 +49,7 @@ class Question:
 
     @staticmethod
     def of(parameters: Iterable[tuple[str, str]]) -> "Question":
-        """The question in a query string; parameters that it does not know are left out."""
+        """The question in a query string; other parameters are ignored."""
         given = list(parameters)
         keys: dict[str, str | None] = {
             name.removeprefix(_KEY): text for name, text in given if name.startswith(_KEY)
@@ -79,8 +79,8 @@ class Question:
             return cast_key(typed, columns)
         except KeyCastError as error:
             expected = ", ".join(f"{name} ({kind.name})" for name, kind in columns.items())
-            said = f"{error}. The key of {self.group_by} is {expected}."
-            raise PageError(400, "The key does not fit", said) from None
+            details = f"{error}. The key of {self.group_by} is {expected}."
+            raise PageError(400, "The key does not fit", details) from None
 
 
 def _typed(text: str | None, kind: DataType | None) -> object:
@@ -97,6 +97,6 @@ def time_of(text: str) -> int:
     except ArgumentTypeError as error:
         raise PageError(400, "The time cannot be read", f"{error}.") from None
     if moment_text(at_ms) == str(at_ms):
-        said = f"{text} is not in the years 1 to 9999: times are milliseconds since 1970."
-        raise PageError(400, "The time cannot be read", said)
+        details = f"{text} is not in the years 1 to 9999: times are milliseconds since 1970."
+        raise PageError(400, "The time cannot be read", details)
     return at_ms

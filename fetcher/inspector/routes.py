@@ -1,4 +1,4 @@
-"""The page over HTTP: `routes` gives what a server mounts."""
+"""The page over HTTP: `routes` and `mounted_routes` give the routes for a server."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from chronon_beam.api.moments import moment_text
 from chronon_beam.fetcher.entity_key import Key, KeyMismatch
 from chronon_beam.fetcher.fetch import Fetcher, QueryBeforeBatch
 from chronon_beam.fetcher.inspector import times
+from chronon_beam.fetcher.inspector.differences import Difference, differences
 from chronon_beam.fetcher.inspector.evidence import (
     Evidence,
     StoreFailure,
@@ -27,11 +28,9 @@ from chronon_beam.fetcher.inspector.question import PageError, Question, time_of
 from chronon_beam.fetcher.inspector.timeline import TILES_HEIGHT, extent
 from chronon_beam.fetcher.inspector.view import (
     FEW,
-    Difference,
     FeatureRow,
     Look,
     derived_rows,
-    differences,
     feature_rows,
     legend,
     look,
@@ -55,31 +54,43 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-"""What each answer says to a browser: the page has no code and no style but its own files."""
+"""The headers of each answer: a browser runs no code and no style but those of the page's files."""
 
 
-class GroupByShelf(Protocol):
-    """The GroupBys that can be looked at."""
+class GroupByFetchers(Protocol):
+    """Finds the GroupBys that the page can show."""
 
     def names(self) -> Sequence[str]:
-        """Their names."""
+        """The names of the GroupBys."""
         ...
 
     def fetcher(self, name: str) -> Fetcher:
-        """The fetcher for what is in the store now; raises KeyError, GroupByError."""
+        """The fetcher for what the store holds now.
+
+        Raises:
+            KeyError: `names` does not have the name.
+            GroupByError: the GroupBy cannot be fetched.
+        """
         ...
 
 
 Entities = Callable[[Fetcher], Sequence[Key]]
-"""Some keys that a store has of a GroupBy."""
+"""Finds some keys of a GroupBy in its store."""
 
 
 class Inspection(NamedTuple):
-    """An entity that was found, for the template.
+    """What the page shows of a key that was found, for the template.
 
     Attributes:
-        looks: one per time, or two that are compared.
-        hop: by how much the links to earlier and later times move.
+        chosen: the name of the feature that is explained.
+        sentence: what this feature is, in words.
+        features: the table of features.
+        derived: the table of derived features.
+        looks: one, or two if times are compared.
+        legend: see `view.legend`.
+        differences: between the two looks; empty for one.
+        hop: how far the links to earlier and later times go.
+        earlier, later, permalink: query strings.
     """
 
     chosen: str
@@ -100,12 +111,12 @@ class Inspector:
     """Answers the requests for the page.
 
     Attributes:
-        shelf: the GroupBys.
-        entities: some keys of a GroupBy, to choose from; the page has none by default.
-        store: what the page calls the store.
+        fetchers: finds the GroupBys.
+        entities: finds some keys, for people to choose from; by default the page offers no keys.
+        store: the name of the store on the page.
     """
 
-    shelf: GroupByShelf
+    fetchers: GroupByFetchers
     entities: Entities = lambda fetcher: ()
     store: str = ""
     templates: Environment = field(
@@ -119,22 +130,22 @@ class Inspector:
     )
 
     def page(self, request: Request) -> Response:
-        """The page of a question, or why there is none."""
+        """The page of a question; the page says why if there is nothing to show."""
         question = Question.of(request.query_params.multi_items())
-        shown = _Shown(self, question, request.scope.get("root_path", ""))
+        page = _Page(self, question, request.scope.get("root_path", ""))
         try:
-            shown.answer()
+            page.answer()
         except PageError as error:
-            shown.failed = error
+            page.failed = error
         except StoreFailure as error:
-            said = (
+            details = (
                 f"{error}. Look whether it is there and can be reached, then load this page again."
             )
-            shown.failed = PageError(503, "The store cannot be read", said)
-        return shown.response()
+            page.failed = PageError(503, "The store cannot be read", details)
+        return page.response()
 
     def asset(self, request: Request) -> Response:
-        """A file that the page is made with."""
+        """A file of the page: its style, its script or its icon."""
         name = request.path_params["name"]
         if name not in _ASSETS:
             return Response(status_code=404, headers=HEADERS)
@@ -143,8 +154,8 @@ class Inspector:
 
 
 @dataclass
-class _Shown:
-    """One page while it is made: what is known of it when it fails is shown as well."""
+class _Page:
+    """A page while it is made; if that fails, the page also shows what was found before."""
 
     inspector: Inspector
     question: Question
@@ -158,7 +169,7 @@ class _Shown:
     def answer(self) -> None:
         """Find out what the page shows; raises PageError, StoreFailure."""
         try:
-            self.names = sorted(self.inspector.shelf.names())
+            self.names = sorted(self.inspector.fetchers.names())
         except Exception as error:
             raise StoreFailure(reason_of(error)) from error
         if not self.question.group_by and len(self.names) == 1:
@@ -177,7 +188,7 @@ class _Shown:
             known = ", ".join(self.names) or "none"
             raise PageError(404, "No such GroupBy", f"{name} is not here. Here are: {known}.")
         try:
-            return self.inspector.shelf.fetcher(name)
+            return self.inspector.fetchers.fetcher(name)
         except GroupByError as error:
             raise PageError(409, "The GroupBy cannot be read", f"{error}.") from error
         except Exception as error:
@@ -205,12 +216,14 @@ class _Shown:
         """The name of the feature that is explained."""
         names = [each.name for each in fetcher.plan.group_by.features]
         if not names:
-            said = f"{self.question.group_by} has no aggregations: its features are stored as is."
-            raise PageError(409, "Nothing is merged", said)
+            details = (
+                f"{self.question.group_by} has no aggregations: its features are stored as is."
+            )
+            raise PageError(409, "Nothing is merged", details)
         chosen = self.question.feature or names[0]
         if chosen not in names:
-            said = f"{chosen} is not one. There are: {', '.join(names)}."
-            raise PageError(404, "No such feature", said)
+            details = f"{chosen} is not one. There are: {', '.join(names)}."
+            raise PageError(404, "No such feature", details)
         return chosen
 
     def _refuse_unknown(self, evidence: Evidence) -> None:
@@ -251,8 +264,8 @@ def _evidence(fetcher: Fetcher, key: Key, at_ms: int) -> Evidence:
     except StoreFailure:
         raise
     except ValueError as error:
-        said = f"{reason_of(error)}. The store holds bytes that are not of this GroupBy."
-        raise PageError(500, "A stored value cannot be read", said) from error
+        details = f"{reason_of(error)}. The store holds bytes that are not of this GroupBy."
+        raise PageError(500, "A stored value cannot be read", details) from error
 
 
 def _inspection(question: Question, evidences: list[Evidence], chosen: str) -> Inspection:
@@ -284,7 +297,7 @@ def _inspection(question: Question, evidences: list[Evidence], chosen: str) -> I
 
 
 def _bare_values(evidence: Evidence) -> dict[str, object]:
-    """The values of a fetch, before others are derived of them."""
+    """The values of a fetch, before derivations."""
     fetcher = without_derivations(evidence.fetcher)
     return fetcher.reading([evidence.key], evidence.at_ms).values(evidence.found)[0]
 
@@ -302,22 +315,24 @@ def _key_field(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def routes(shelf: GroupByShelf, entities: Entities | None = None, store: str = "") -> list[Route]:
+def routes(
+    fetchers: GroupByFetchers, entities: Entities | None = None, store: str = ""
+) -> list[Route]:
     """The page at `/` and its files, to be mounted where a server wants it.
 
     Args:
-        shelf: the GroupBys.
+        fetchers: finds the GroupBys.
         entities: see `Inspector.entities`.
-        store: what the page calls the store.
+        store: the name of the store on the page.
     """
-    inspector = Inspector(shelf, entities or (lambda fetcher: ()), store)
+    inspector = Inspector(fetchers, entities or (lambda fetcher: ()), store)
     return [
         Route("/", inspector.page, methods=["GET"]),
         Route("/assets/{name}", inspector.asset, methods=["GET"]),
     ]
 
 
-def mounted(shelf: GroupByShelf, entities: Entities, store: str) -> list[BaseRoute]:
+def mounted_routes(fetchers: GroupByFetchers, entities: Entities, store: str) -> list[BaseRoute]:
     """The page at `/inspect/`, for a server that has other routes; see `routes`."""
 
     def there(request: Request) -> Response:
@@ -325,5 +340,5 @@ def mounted(shelf: GroupByShelf, entities: Entities, store: str) -> list[BaseRou
 
     return [
         Route("/inspect", there, methods=["GET"]),
-        Mount("/inspect", routes=routes(shelf, entities, store)),
+        Mount("/inspect", routes=routes(fetchers, entities, store)),
     ]

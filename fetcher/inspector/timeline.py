@@ -11,27 +11,27 @@ TILES_HEIGHT = 72
 """Height of the tallest bar."""
 
 MOST_BARS = 720
-"""More pieces than that are drawn as bars of several."""
+"""If there are more pieces, neighbours are drawn as one bar."""
 
 _LEAST_HEIGHT = 6
 _LEAST_WIDTH = 0.18
 
 
 class Bar(NamedTuple):
-    """A piece, or several that are too narrow to be drawn one by one.
+    """A bar for one piece, or for several that are too narrow to be drawn one by one.
 
     Attributes:
         left, width: per cent of the time line.
         height: pixels.
-        look: names of CSS classes.
-        title: what a pointer is told.
+        classes: names of CSS classes; the last name decides the colour.
+        title: the text that appears under a pointer.
         step: number of the merge step, for one piece in the window; else None.
     """
 
     left: float
     width: float
     height: int
-    look: str
+    classes: str
     title: str
     step: int | None
 
@@ -48,12 +48,12 @@ class Timeline(NamedTuple):
     """A time line.
 
     Attributes:
-        start_ms, end_ms: what it covers.
+        start_ms, end_ms: the time that it covers.
         batch: bars of the batch value; those of its hops after the collapsed piece.
         streamed: bars of tiles or rows.
         tail, query: where the window begins and ends, per cent; `tail` None without a window.
         batch_end: where the batch ends, per cent; None without one.
-        most: the count of events of the tallest bar; None where no COUNT tells it.
+        most: how many events the tallest bar stands for; None without a COUNT.
     """
 
     start_ms: int
@@ -68,19 +68,19 @@ class Timeline(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """What a time line covers."""
+    """The time that a time line covers."""
 
     start_ms: int
     end_ms: int
 
     def left(self, ms: int) -> float:
-        """Where a time is, per cent."""
+        """The place of a time, in per cent from the left."""
         share = (ms - self.start_ms) / max(self.end_ms - self.start_ms, 1)
         return round(100 * min(max(share, 0.0), 1.0), 3)
 
 
 def extent(explanations: Sequence[Explanation]) -> Extent:
-    """What the time lines of these explanations cover, with a little room on both sides."""
+    """The time that the time lines of explanations cover, with a little room on both sides."""
     starts, ends = [], []
     for each in explanations:
         window = each.feature.part.window
@@ -127,7 +127,7 @@ def timeline(explained: Explanation, covered: Extent) -> Timeline:
 
 
 def _bins(pieces: Sequence[Piece], covered: Extent) -> Iterator[list[Piece]]:
-    """Parts one by one, or those of a bin together where there are too many."""
+    """Each piece by itself; if there are too many, the pieces of each bin of time together."""
     if len(pieces) <= MOST_BARS:
         yield from ([piece] for piece in pieces)
         return
@@ -149,19 +149,19 @@ def _bar(pieces: list[Piece], covered: Extent, most: int, numbers: dict[int, int
     share = 0.5 if events is None or not most else max(events, 0) / most
     height = max(round(share * TILES_HEIGHT), _LEAST_HEIGHT)
     alone = numbers.get(id(pieces[0])) if len(pieces) == 1 else None
-    return Bar(left, round(width, 3), height, _look(pieces), _title(pieces, events), alone)
+    return Bar(left, round(width, 3), height, _classes(pieces), _title(pieces, events), alone)
 
 
-def _look(pieces: Sequence[Piece]) -> str:
-    """The kind of the pieces and what is special about them: the last word decides the colour."""
-    looks = [pieces[0].kind.value]
+def _classes(pieces: Sequence[Piece]) -> str:
+    """The kind of the pieces, and what is special about them, as names of CSS classes."""
+    classes = [pieces[0].kind.value]
     if any(piece.is_corrected for piece in pieces):
-        looks.append("corrected")
+        classes.append("corrected")
     elif any(piece.is_complete is False for piece in pieces):
-        looks.append("open")
+        classes.append("open")
     if not pieces[0].counts:
-        looks.append("outside")
-    return " ".join(looks)
+        classes.append("outside")
+    return " ".join(classes)
 
 
 def _title(pieces: Sequence[Piece], events: int | None) -> str:

@@ -25,7 +25,7 @@ from chronon_beam.fetcher.inspector.question import Question
 from chronon_beam.fetcher.inspector.timeline import Extent, Timeline, timeline
 
 FEW = "few"
-"""What is asked of steps where two merges stand below each other."""
+"""The value of `Question.steps` for two merges below each other, which show few steps each."""
 
 _FIRST_STEPS, _LAST_STEPS = 3, 12
 """How many steps are shown of a long merge."""
@@ -34,7 +34,7 @@ _LAST_OF_TWO = 5
 """How many of the last steps are shown of each of two merges."""
 
 _MOST_STEPS = 2000
-"""How many are shown where all are asked for: the last ones."""
+"""How many of the last steps are shown if all steps are wanted."""
 
 _STEPS = {"all": _MOST_STEPS, FEW: _LAST_OF_TWO}
 
@@ -62,13 +62,15 @@ class FeatureRow(NamedTuple):
     """A line of the table of features.
 
     Attributes:
-        made: how it is made, for people.
+        made_of: its aggregation or its derivation, in words.
         values: one per time.
-        link: to its explanation; None for a derived feature.
+        differs: whether the values at the two times differ.
+        link: to the explanation of the feature; None for a derived feature.
+        is_chosen: whether the page explains this feature.
     """
 
     name: str
-    made: str
+    made_of: str
     window: str
     values: tuple[str, ...]
     differs: bool
@@ -80,7 +82,7 @@ class StepRow(NamedTuple):
     """A step of the merge, or the steps that are left out.
 
     Attributes:
-        skipped: how many steps stand in this place; 0 for a step.
+        skipped: how many steps are left out in this place; 0 for a step.
     """
 
     skipped: int
@@ -90,20 +92,24 @@ class StepRow(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What is merged."""
+        """The kind of the piece that is merged."""
         assert self.step is not None
         return "batch hop" if self.step.piece.kind is PieceKind.HOP else self.step.piece.kind.value
 
 
 @dataclass(frozen=True)
 class Look:
-    """What is shown of one time.
+    """What the page shows of a feature at one time.
 
     Attributes:
+        at: the time, for people.
         moment: the time, for a link.
+        value: of the feature.
+        line: the pieces on a time line.
         facts: names and sentences about the window.
-        warnings: what a reader must know of the value.
-        counted: the column whose COUNT tells how many events a piece holds.
+        warnings: why the value may not be what a reader expects.
+        steps: of the merge.
+        counted: the column whose COUNT tells how many events a piece holds; None without a COUNT.
     """
 
     at: str
@@ -119,7 +125,7 @@ class Look:
 
     @property
     def caption(self) -> str:
-        """What a bar of the time line is, and what its height tells."""
+        """What a bar of the time line stands for, and what its height means."""
         if any(piece.kind is PieceKind.ROW for piece in self.explained.pieces):
             return "Each bar is a row, or several rows where there is no room for each."
         if self.counted is None or not self.line.most:
@@ -130,19 +136,9 @@ class Look:
 
     @property
     def snapshot_end(self) -> str:
-        """Where the batch ends that values of accuracy SNAPSHOT come from."""
+        """The end of the batch, for values of accuracy SNAPSHOT."""
         batch = self.evidence.fetcher.batch
         return "" if batch is None else times.stamp(batch.end_ms)
-
-
-class Difference(NamedTuple):
-    """A piece that is in the window at one of two times."""
-
-    kind: str
-    where: str
-    holds: str
-    at: str
-    why: str
 
 
 _LEGEND = {
@@ -154,18 +150,26 @@ _LEGEND = {
     "hop": "batch hop",
     "outside": "outside the window",
 }
-"""What the colour of a bar means, by the last word of the bar's look."""
+"""What the colour of a bar means, by the last of the bar's CSS classes."""
 
 
 def legend(looks: Sequence[Look]) -> list[tuple[str, str]]:
-    """The colours that bars have: (last word of the look, meaning)."""
+    """The colours that bars have: (last of the CSS classes, meaning)."""
     bars = [bar for each in looks for bar in (*each.line.batch, *each.line.streamed)]
-    seen = {bar.look.split()[-1] for bar in bars}
+    seen = {bar.classes.split()[-1] for bar in bars}
     return [(name, meaning) for name, meaning in _LEGEND.items() if name in seen]
 
 
 def look(evidence: Evidence, feature: str, bare: Features, covered: Extent, steps: str) -> Look:
-    """What is shown of a feature at one time."""
+    """What the page shows of a feature at one time.
+
+    Args:
+        evidence: what the store holds at the time.
+        feature: the name of the feature.
+        bare: the values of all features, before derivations.
+        covered: the time that the time line covers.
+        steps: see `Question.steps`; `FEW` as well.
+    """
     explained = explain(evidence, feature)
     return Look(
         times.stamp(evidence.at_ms),
@@ -202,7 +206,7 @@ def _facts(explained: Explanation) -> Iterator[tuple[str, str]]:
 
 
 def _facts_of_snapshot(explained: Explanation, end_ms: int) -> Iterator[tuple[str, str]]:
-    """The window as the upload has computed it, whatever the time of the query is."""
+    """Facts about the window of an upload, which does not depend on the time of the query."""
     window, size = explained.feature.part.window, explained.evidence.batch_bytes
     if window:
         yield "Window", f"{times.length(window.millis)} before the end of the batch"
@@ -280,17 +284,17 @@ def _warnings(explained: Explanation) -> Iterator[str]:
 
 def _step_rows(explained: Explanation, steps: str) -> list[StepRow]:
     """The steps that are shown, and between them how many are left out."""
-    told = _told(explained, _STEPS.get(steps, _LAST_STEPS))
+    numbers = _shown_numbers(explained, _STEPS.get(steps, _LAST_STEPS))
     rows, before = [], 0
-    for step in explained.steps(told):
+    for step in explained.steps(numbers):
         if step.number > before + 1:
             rows.append(StepRow(step.number - before - 1))
-        rows.append(_step_row(step))
+        rows.append(step_row(step))
         before = step.number
     return rows
 
 
-def _told(explained: Explanation, last: int) -> set[int]:
+def _shown_numbers(explained: Explanation, last: int) -> set[int]:
     """The numbers of the steps that are shown: the first, the last, and those of corrections."""
     counting = explained.counting
     if len(counting) <= _FIRST_STEPS + last + 1:
@@ -300,12 +304,13 @@ def _told(explained: Explanation, last: int) -> set[int]:
     return {*first, *corrected[:_MOST_STEPS], *range(len(counting) - last + 1, len(counting) + 1)}
 
 
-def _step_row(step: MergeStep) -> StepRow:
+def step_row(step: MergeStep) -> StepRow:
+    """The row of a step of the merge."""
     return StepRow(0, step, where(step.piece), value_text(step.value))
 
 
 def where(piece: Piece) -> str:
-    """The time of a piece, and of a row when it has changed, if that was at another time."""
+    """The time of a piece; for a row that changed at another time, that time as well."""
     if isinstance(piece.ir, ReadRow):
         at, changed = times.stamp(piece.start_ms), times.stamp(piece.ir.changed_ms)
         return at if piece.ir.changed_ms == piece.start_ms else f"{at}, changed {changed}"
@@ -335,7 +340,7 @@ def feature_rows(
 
 
 def derived_rows(evidences: Sequence[Evidence]) -> list[FeatureRow]:
-    """The features that are derived of others, or nothing where there are none."""
+    """The features that the GroupBy derives; empty if it derives none."""
     derivations = evidences[0].fetcher.plan.group_by.derivations
     if not derivations:
         return []
@@ -347,38 +352,7 @@ def derived_rows(evidences: Sequence[Evidence]) -> list[FeatureRow]:
     rows = []
     for name in (each.name for each in own(derivations)):
         texts = tuple(value_text(each.get(name)) for each in values)
-        made = expressions[name]
-        rows.append(FeatureRow(name, made, "", texts, len(set(texts)) > 1, None, False))
+        rows.append(
+            FeatureRow(name, expressions[name], "", texts, len(set(texts)) > 1, None, False)
+        )
     return rows
-
-
-def differences(looks: Sequence[Look]) -> list[Difference]:
-    """The pieces that are in the window at one of two times, in order of time, and why."""
-    first, second = looks
-    found = [*_only_at(first, second), *_only_at(second, first)]
-    return [difference for _, difference in sorted(found, key=lambda each: each[0])]
-
-
-def _only_at(here: Look, there: Look) -> Iterator[tuple[int, Difference]]:
-    """The pieces that are in the window at `here` alone, with their starts."""
-    known = {_identity(piece) for piece in there.explained.counting}
-    counting = enumerate(here.explained.counting, start=1)
-    told = {number for number, piece in counting if _identity(piece) not in known}
-    for step in here.explained.steps(told):
-        why = _why_not(step.piece, there.explained)
-        row = _step_row(step)
-        yield step.piece.start_ms, Difference(row.kind, row.where, step.own, here.at, why)
-
-
-def _identity(piece: Piece) -> tuple[PieceKind, int, int, str]:
-    row = repr(piece.ir) if piece.kind is PieceKind.ROW else ""
-    return piece.kind, piece.start_ms, piece.end_ms, row
-
-
-def _why_not(piece: Piece, explained: Explanation) -> str:
-    at = times.stamp(explained.evidence.at_ms)
-    if piece.start_ms >= explained.evidence.at_ms:
-        return f"begins after {at}"
-    if piece.start_ms < explained.tail_ms:
-        return f"before the window of {at}, which begins {times.stamp(explained.tail_ms)}"
-    return f"not the tile that a query at {at} reads"

@@ -1,7 +1,7 @@
 """The bodies of answers: each row with its status, its keys, and its features or its error.
 
-Honest answers have one result per row. Chronon's own answers, which `--compat` gives, leave rows of
-null keys out, and do not say that batch values are too old.
+This project's own answers have one result per row. Chronon's answers, which `--compat` gives, leave
+out rows of null keys, and do not say that batch values are too old.
 
 Source: `ai.chronon.service.model.GetFeaturesResponse`, whose absent members are left out.
 """
@@ -14,20 +14,18 @@ from typing import Any
 
 import orjson
 
+from chronon_beam.api.join import EXCEPTION
 from chronon_beam.fetcher.fetch import Features
 from chronon_beam.fetcher.rows import Outcome, Row, RowFailure
 from chronon_beam.fetcher.server.compat import Result, check_any_read, is_left_out
 from chronon_beam.fetcher.server.served import ServedName
 
-EXCEPTION = "_exception"
-"""What the names of features end with that are reasons, and no features."""
-
 Members = Callable[[ServedName, Features | None], Result]
-"""What a result has of the features of its row."""
+"""Makes the members of a result that hold the features of its row."""
 
 
-def of_json(_: ServedName, features: Features | None) -> Result:
-    """Features as they are; nothing where there are none."""
+def json_members(_: ServedName, features: Features | None) -> Result:
+    """Features as a JSON object; no member for a row without features."""
     return {} if features is None else {"features": features}
 
 
@@ -35,11 +33,11 @@ class Answers:
     """Makes the results of rows from their outcomes.
 
     Args:
-        compat: whether they are Chronon's own.
-        members: in which form they have features.
+        compat: whether to answer as Chronon does.
+        members: makes the form of the features.
     """
 
-    def __init__(self, compat: bool, members: Members = of_json) -> None:
+    def __init__(self, compat: bool, members: Members = json_members) -> None:
         self._compat, self._members = compat, members
 
     def results(
@@ -52,13 +50,13 @@ class Answers:
         """The results of rows.
 
         Args:
-            served: what was asked.
+            served: the GroupBy or join of the request.
             rows: of the request.
             outcomes: one per row.
             features: the features to give; None for all.
 
         Raises:
-            Refusal: with `compat`, the whole fetch has failed.
+            Refusal: with `compat`, if no row could be read.
         """
         if self._compat:
             check_any_read(outcomes)
@@ -75,20 +73,20 @@ class Answers:
             return {"status": "Failure", "entityKeys": row, "error": outcome.reason}
         values = served.features(outcome)
         if features is not None and values is not None:
-            values = {name: values[name] for name in values if _is_given(name, features)}
+            values = {name: values[name] for name in values if _is_wanted(name, features)}
         members = self._members(served, values)
         result: Result = {"status": "Success", "entityKeys": row, **members}
         if outcome.late_batch_ms is not None and not self._compat:
-            result["warnings"] = [_late(outcome.late_batch_ms)]
+            result["warnings"] = [_late_warning(outcome.late_batch_ms)]
         return result
 
 
-def _is_given(name: str, features: tuple[str, ...]) -> bool:
-    """Whether a feature was asked for; what says that features are missing is always given."""
+def _is_wanted(name: str, features: tuple[str, ...]) -> bool:
+    """Whether a request wants a feature; the reasons for missing features are always given."""
     return name in features or name.endswith(EXCEPTION)
 
 
-def _late(end_ms: int) -> str:
+def _late_warning(end_ms: int) -> str:
     end = datetime.fromtimestamp(end_ms / 1000, UTC).isoformat(timespec="minutes")
     return (
         f"the batch values end at {end}, more than two days before the query: windows longer than "

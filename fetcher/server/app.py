@@ -20,11 +20,11 @@ from chronon_beam.api.group_by import GroupByError
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.server.answers import dumps
 from chronon_beam.fetcher.server.bodies import Bodies
-from chronon_beam.fetcher.server.catalog_look import CatalogLook
-from chronon_beam.fetcher.server.fetches import Caches, Fetches
-from chronon_beam.fetcher.server.fetching import Fetching, FetchRows
+from chronon_beam.fetcher.server.catalog_refresh import CatalogRefresh
+from chronon_beam.fetcher.server.fetch_endpoint import FetchContext, FetchEndpoint
+from chronon_beam.fetcher.server.fetch_runner import Caches, FetchRunner
 from chronon_beam.fetcher.server.front import App, Front
-from chronon_beam.fetcher.server.join_avro import join_schema, of_avro
+from chronon_beam.fetcher.server.join_avro import avro_members, join_schema
 from chronon_beam.fetcher.server.metrics import Metrics
 from chronon_beam.fetcher.server.openapi import document
 from chronon_beam.fetcher.server.schemas import group_by_schema, group_by_status
@@ -38,7 +38,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class _AnyName(Convertor[str]):
-    """A name in a path, which may have slashes, and line ends where Starlette's `path` ends."""
+    """A name in a path: any characters, also slashes and line ends (`path` stops at a line end)."""
 
     regex = "(?s:.*)"
 
@@ -63,31 +63,32 @@ def feature_server(
     """The server's application.
 
     Args:
-        settings: how it answers.
-        served: what is served.
-        caches: what `served` finds in memory.
-        metrics: what `served` counts in.
+        settings: how the server answers.
+        served: the GroupBys and joins that it serves.
+        caches: the caches that `served` reads.
+        metrics: the metrics that `served` counts in.
         further: routes beside those of Chronon, for pages.
         close: called when the server has stopped.
     """
     threads = ThreadPoolExecutor(settings.threads, "fetch")
-    fetches = Fetches(settings, caches, metrics, threads)
-    fetching = Fetching(served, settings, Bodies(settings.limits), fetches)
+    runner = FetchRunner(settings, caches, metrics, threads)
+    context = FetchContext(served, settings, Bodies(settings.limits), runner)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, ServerLimits]]:
         asyncio.get_running_loop().set_default_executor(threads)
-        look = CatalogLook(served, threads, settings.silence_s)
-        await look.once()
-        keeping = asyncio.create_task(look.again_and_again(settings.refresh_s))
+        refresh = CatalogRefresh(served, threads, settings.silence_s)
+        await refresh.once()
+        refreshing = asyncio.create_task(refresh.repeat(settings.refresh_s))
         gc.collect()
-        gc.freeze()  # what is there now stays: the collector need not look at it again
+        gc.freeze()  # the objects of the start live as long as the server
         gc.set_threshold(*_GC)
         yield {"limits": settings.limits}
-        keeping.cancel()
+        refreshing.cancel()
         close()
 
-    routes = [*_fetch_routes(fetching), *_Told(settings, served, metrics).routes(), *further]
+    info = _InfoEndpoints(settings, served, metrics)
+    routes = [*_fetch_routes(context), *info.routes(), *further]
     handlers = {HTTPException: _refused, Exception: _failed}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     # A redirect would put the path of a request into a header.
@@ -95,27 +96,27 @@ def feature_server(
     return Front(app, settings, metrics)
 
 
-def _fetch_routes(fetching: Fetching) -> list[BaseRoute]:
-    group_by, join = (FetchRows(fetching, kind) for kind in ("groupby", "join"))
+def _fetch_routes(context: FetchContext) -> list[BaseRoute]:
+    group_by, join = (FetchEndpoint(context, kind) for kind in ("groupby", "join"))
     endpoints = {
         "/v1/features/groupby/{name:any}": group_by,
         "/v1/fetch/groupby/{name:any}": group_by,
         "/v1/features/join/{name:any}": join,
         "/v1/fetch/join/{name:any}": join,
-        "/v2/fetch/join/{name:any}": FetchRows(fetching, "join", of_avro),
+        "/v2/fetch/join/{name:any}": FetchEndpoint(context, "join", avro_members),
     }
     return [Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()]
 
 
-class _Told:
-    """What a server tells of itself, and of what it serves."""
+class _InfoEndpoints:
+    """The endpoints that describe the server and what it serves."""
 
     def __init__(self, settings: Settings, served: ServedFeatures, metrics: Metrics) -> None:
         self._settings, self._served, self._metrics = settings, served, metrics
 
     def routes(self) -> list[BaseRoute]:
         """The paths; those with a name come last, since a name may have slashes."""
-        told = {
+        endpoints = {
             "/ping": self.ping,
             "/config": self.config,
             "/healthz": self.health,
@@ -128,7 +129,7 @@ class _Told:
             "/v1/groupby/{name:any}/schema": self.schema,
             "/v1/groupby/{name:any}/status": self.status,
         }
-        return [Route(path, endpoint, methods=["GET"]) for path, endpoint in told.items()]
+        return [Route(path, endpoint, methods=["GET"]) for path, endpoint in endpoints.items()]
 
     async def ping(self, _: Request) -> Response:
         return _json("Pong!")
@@ -148,8 +149,8 @@ class _Told:
         return _json({"ready": True})
 
     async def exposition(self, _: Request) -> Response:
-        # With several processes, their files are read.
-        body = await asyncio.to_thread(self._metrics.exposed)
+        # A thread, since the files of several processes may have to be read.
+        body = await asyncio.to_thread(self._metrics.exposition)
         return Response(body, media_type=TEXT)
 
     async def openapi(self, _: Request) -> Response:
@@ -159,7 +160,7 @@ class _Told:
         return _json({"groupByNames": names_of(self._served.group_bys.values())})
 
     async def joins(self, _: Request) -> Response:
-        # Chronon's service lists those that are marked as online.
+        # Chronon's service lists only the joins that are marked as online.
         served = self._served.joins.values()
         listed = [each for each in served if each.join.online or not self._settings.compat]
         return _json({"joinNames": names_of(listed)})
@@ -181,7 +182,7 @@ class _Told:
         return self._of_group_by(request, group_by_status)
 
     def _of_group_by(
-        self, request: Request, told: Callable[[Fetcher], Mapping[str, object]]
+        self, request: Request, answer: Callable[[Fetcher], Mapping[str, object]]
     ) -> Response:
         name = request.path_params["name"]
         served = self._served.group_by(name)
@@ -189,10 +190,10 @@ class _Told:
             return self._missing(name)
         if served.fetcher is None:
             return _errors(served.reason, 503)
-        return _json(told(served.fetcher))
+        return _json(answer(served.fetcher))
 
     def _missing(self, name: str) -> Response:
-        # Chronon's services fail where there is nothing of a name.
+        # Chronon's services fail for a name that they do not serve.
         status = 500 if self._settings.compat else 404
         return _errors(f"nothing of the name {name[:200]!r} is served", status)
 

@@ -16,7 +16,8 @@ class Bodies:
     """The bodies of requests that the server holds at the moment.
 
     Attributes:
-        held_bytes: their size; who has read a body gives it back by `release`.
+        held_bytes: the size of all of them. A caller of `read` calls `release` when the request is
+            answered.
     """
 
     def __init__(self, limits: ServerLimits) -> None:
@@ -27,7 +28,7 @@ class Bodies:
         """The whole body.
 
         Raises:
-            Refusal: it is too large, too slow or encoded, or the server holds too many.
+            Refusal: the body is too large, too slow or encoded, or the server holds too many.
             ClientDisconnect: the client has left.
         """
         self._check(headers)
@@ -51,7 +52,7 @@ class Bodies:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def release(self, body: bytes) -> None:
-        """A body that was read is no longer held."""
+        """Take a body that `read` has given out of `held_bytes`."""
         self.held_bytes -= len(body)
 
     def _check(self, headers: list[tuple[bytes, bytes]]) -> None:
@@ -81,7 +82,7 @@ def parse_rows(body: bytes, limits: ServerLimits) -> list[dict[str, object]]:
     """The rows of a body, which is a JSON list of objects.
 
     Raises:
-        Refusal: it is something else, or has too many rows.
+        Refusal: the body is something else, or has too many rows.
     """
     try:
         rows = orjson.loads(body)

@@ -1,4 +1,4 @@
-"""Chronon's own answers, where ours are more honest: what `--compat` asks for.
+"""Chronon's own answers, which `--compat` gives, where this project's answers differ.
 
 Source: `ai.chronon.online.fetcher.GroupByFetcher` of zipline, `ai.chronon.online.FetcherBase` of
 airbnb; docs/serving.md has all differences in a table.
@@ -13,25 +13,25 @@ from chronon_beam.fetcher.readable_store import ReadableStore
 from chronon_beam.fetcher.rows import Cause, Outcome, Row, RowFailure
 from chronon_beam.fetcher.server.refusal import Refusal
 
-Part = list[list[TimedValue]] | None
-"""What was read of one dataset; None where it could not be read."""
+DatasetRead = list[list[TimedValue]] | None
+"""The store's answers to the requests to one dataset; None if it could not be read."""
 
 Result = dict[str, object]
-"""One member of an answer's results."""
+"""One of an answer's results, which is a JSON object."""
 
 
 class DatasetsStore:
-    """A store that gives what it can of a read, and does not say what it cannot.
+    """A store that hides the failure of a dataset as long as another dataset can be read.
 
-    Where a read fails, each dataset is read by itself; what cannot be read is taken for nothing:
-    a GroupBy then has tiles without batch values, or batch values without tiles.
+    If a read fails, each dataset is read by itself, and a dataset that cannot be read counts as
+    empty. A GroupBy may then have tiles without batch values, or batch values without tiles.
     """
 
     def __init__(self, store: ReadableStore) -> None:
         self._store = store
 
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        """See `ReadableStore.multi_get`; raises what that raises where nothing can be read."""
+        """See `ReadableStore.multi_get`; raises the store's error if no dataset can be read."""
         try:
             return self._store.multi_get(requests)
         except Exception as error:
@@ -47,19 +47,19 @@ class DatasetsStore:
             found = await asyncio.gather(*map(self._read_async, divided.values()))
             return _completed(requests, dict(zip(divided, found, strict=True)), error)
 
-    def _read(self, requests: list[GetRequest]) -> Part:
+    def _read(self, requests: list[GetRequest]) -> DatasetRead:
         with suppress(Exception):
             return self._store.multi_get(requests)
         return None
 
-    async def _read_async(self, requests: list[GetRequest]) -> Part:
+    async def _read_async(self, requests: list[GetRequest]) -> DatasetRead:
         with suppress(Exception):
             return await self._store.multi_get_async(requests)
         return None
 
 
 def _datasets(requests: list[GetRequest]) -> dict[str, list[GetRequest]]:
-    """The requests of each dataset; nothing if there is but one, which has failed already."""
+    """The requests of each dataset; empty for a single dataset, which has failed already."""
     divided: dict[str, list[GetRequest]] = {}
     for each in requests:
         divided.setdefault(each.dataset, []).append(each)
@@ -67,7 +67,7 @@ def _datasets(requests: list[GetRequest]) -> dict[str, list[GetRequest]]:
 
 
 def _completed(
-    requests: list[GetRequest], parts: Mapping[str, Part], error: Exception
+    requests: list[GetRequest], parts: Mapping[str, DatasetRead], error: Exception
 ) -> list[list[TimedValue]]:
     if all(part is None for part in parts.values()):
         raise error
@@ -77,22 +77,27 @@ def _completed(
 
 
 def check_any_read(outcomes: Sequence[Outcome]) -> None:
-    """Where no row could be read, Chronon's services answer with 500; raises Refusal."""
+    """Raise Refusal if no row could be read: Chronon's services answer with status 500 then."""
     reasons = [o.reason for o in outcomes if isinstance(o, RowFailure) and o.cause is Cause.STORE]
     if reasons and len(reasons) == len(outcomes):
         raise Refusal(500, reasons[0])
 
 
 def is_left_out(outcome: Outcome) -> bool:
-    """Whether a row has no result at all: its key is null."""
+    """Whether Chronon gives no result for a row: its key is null."""
     return isinstance(outcome, RowFailure) and outcome.cause is Cause.NULL_KEY
 
 
 def unknown_names(kind: str, path: str, rows: Sequence[Row]) -> list[Result]:
-    """What is answered to rows of a name that nothing is served under.
+    """The results of a request whose name is not served.
+
+    Args:
+        kind: `groupby` or `join`.
+        path: of the request.
+        rows: of the request.
 
     Raises:
-        Refusal: of a join, airbnb's service fails whole.
+        Refusal: a join at a path of airbnb's service, which fails as a whole.
     """
     if kind == "groupby":
         error = "Couldn't fetch group by serving info: nothing is served under this name"

@@ -1,4 +1,4 @@
-"""What every request passes first: the bearer token, and the access log."""
+"""The outermost ASGI application: checks the bearer token, and writes the access log."""
 
 import hmac
 import sys
@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import orjson
 
 from chronon_beam.fetcher.server.bodies import Receive
-from chronon_beam.fetcher.server.fetching import ROWS, Scope
+from chronon_beam.fetcher.server.fetch_endpoint import ROWS, Scope
 from chronon_beam.fetcher.server.metrics import Metrics
 from chronon_beam.fetcher.server.refusal import ClientDisconnect, Headers, errors_json
 from chronon_beam.fetcher.server.responses import Send, send_body
@@ -18,11 +18,11 @@ from chronon_beam.fetcher.server.settings import Settings
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN = frozenset(("/ping", "/healthz", "/readyz"))
-"""Paths that need no token: load balancers ask them."""
+"""Paths without a token, for load balancers."""
 
 CHALLENGE: Headers = [(b"www-authenticate", b"Bearer")]
-LEFT = 499
-"""The status in the log of a request whose client has left."""
+CLIENT_LEFT = 499
+"""The status in the log of a request whose client has disconnected."""
 
 
 class Front:
@@ -37,23 +37,23 @@ class Front:
         self._log = (log or sys.stdout) if settings.access_log else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass on what is not one."""
+        """Answer one request; pass on other ASGI events, as of the lifespan."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began_s, status = time.perf_counter(), LEFT
+        began_s, status = time.perf_counter(), CLIENT_LEFT
 
-        async def noting(message: MutableMapping[str, Any]) -> None:
+        async def send_and_note(message: MutableMapping[str, Any]) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
 
         try:
             if self._is_admitted(scope):
-                await self._app(scope, receive, noting)
+                await self._app(scope, receive, send_and_note)
             else:
                 refusal = errors_json("a bearer token is needed, or this one is wrong")
-                await send_body(noting, refusal, 401, headers=CHALLENGE)
+                await send_body(send_and_note, refusal, 401, headers=CHALLENGE)
         except ClientDisconnect:
             pass
         if status >= 400:
@@ -67,7 +67,7 @@ class Front:
         return len(given) == 1 and hmac.compare_digest(given[0], self._expected)
 
     def _write(self, scope: Scope, status: int, seconds: float) -> None:
-        """One JSON line; keys are in bodies and queries, and neither is written."""
+        """Write one JSON line, without body and query, which may hold keys of entities."""
         if self._log is None:
             return
         line = {

@@ -31,11 +31,11 @@ from chronon_beam.fetcher.server.served import ServedName
 from chronon_beam.fetcher.server.served_join import ServedJoin
 
 _DIGITS = 6
-"""Of an MD5 digest in hexadecimal, those that Chronon keeps."""
+"""How many hexadecimal digits of an MD5 digest Chronon keeps."""
 
 
-def of_avro(served: ServedName, features: Features | None) -> Result:
-    """Features as an Avro record in base64, and beside it what has failed."""
+def avro_members(served: ServedName, features: Features | None) -> Result:
+    """Features as an Avro record in base64, and the failures under their names."""
     assert isinstance(served, ServedJoin)
     assert features is not None
     errors = {name: str(why) for name, why in features.items() if name.endswith(EXCEPTION)}
@@ -85,7 +85,7 @@ def _value_infos(served: ServedJoin) -> list[Result]:
     infos: list[Result] = []
     for part in served.join.parts:
         lefts, fetcher = [*part.left_columns.values()], served.fetcher.parts[part.group_by.name]
-        assert isinstance(fetcher, Fetcher)  # or there were no schema
+        assert isinstance(fetcher, Fetcher)  # or `served.values` would have raised
         for name, kind in part_types(part, fetcher).items():
             infos.append(_info(name, part.group_by.name, part.prefix, lefts, kind))
     for part in served.join.external_parts:

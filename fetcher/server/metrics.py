@@ -1,9 +1,9 @@
-"""What a server measures of itself, for Prometheus.
+"""The metrics of a server, for Prometheus.
 
-Labels are names of what is served, never of what is asked for, so that there are no more of them
-than GroupBys and joins. With several processes, each writes to a folder that all of them share, and
-any of them answers for all: `prometheus_client` does so where `PROMETHEUS_MULTIPROC_DIR` is set
-when it is imported.
+Labels are names of GroupBys and joins that are served. A name from a request is never a label, so
+that requests cannot make new labels. With several processes, each process writes to a folder that
+all share, and any process gives the metrics of all: `prometheus_client` does so if
+`PROMETHEUS_MULTIPROC_DIR` is set when it is imported.
 """
 
 import os
@@ -62,7 +62,7 @@ class Metrics:
         """The metrics of one GroupBy or join."""
         return NamedMetrics(self, kind, name)
 
-    def exposed(self) -> bytes:
+    def exposition(self) -> bytes:
         """All metrics as Prometheus reads them: of all processes, if there are several."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self._registry)
@@ -72,14 +72,14 @@ class Metrics:
 
 
 class CacheMetrics:
-    """What a cache has answered from memory, and what it had to make."""
+    """The hits and misses of a cache."""
 
     def __init__(self, hits: Counter, misses: Counter) -> None:
         self._hits, self._misses = hits, misses
         self._counted = (0, 0)
 
     def add(self, cache: BatchCache | MergedTiles) -> None:
-        """Count what has been answered since the last call."""
+        """Count the hits and misses of a cache since the last call."""
         hits, misses = self._counted
         self._counted = now = (cache.hits, cache.misses)
         if now[0] != hits:
@@ -113,7 +113,7 @@ class NamedMetrics:
         self._latency.observe(seconds)
 
     def outcomes(self, outcomes: Sequence[Outcome], at_ms: int) -> None:
-        """Count rows by what became of them, and note how new their tiles are."""
+        """Count rows by their outcomes, and note how new their tiles are."""
         numbers: dict[str, int] = {}
         late = newest_ms = 0
         for each in outcomes:
@@ -150,7 +150,7 @@ class NamedMetrics:
 
 
 def _outcome(outcome: Outcome) -> str:
-    """What became of a row."""
+    """The label for the outcome of a row."""
     if isinstance(outcome, RowAnswer):
         return "found" if outcome.known else "not_found"
     return outcome.cause

@@ -1,4 +1,4 @@
-"""The server's paths as an OpenAPI document, for clients and for tests that try them all."""
+"""The server's paths as an OpenAPI document, for clients, and for tests that try each path."""
 
 from typing import Any
 
@@ -43,9 +43,9 @@ def _of_features(settings: Settings) -> Document:
         "/v1/features/join/{name}": {"post": _fetch(settings, "A join (airbnb's path)")},
         "/v1/fetch/join/{name}": {"post": _fetch(settings, "A join (zipline's path)")},
         "/v2/fetch/join/{name}": {"post": _fetch(settings, "A join, in Avro", "AvroResults")},
-        "/v1/joins": {"get": _told("The joins that are served", _names("joinNames"))},
+        "/v1/joins": {"get": _get("The joins that are served", _names("joinNames"))},
         "/v1/join/{name}/schema": {"get": _of_name(settings, "Avro schemas", _JOIN_SCHEMA)},
-        "/v1/groupbys": {"get": _told("The names that are served", _names("groupByNames"))},
+        "/v1/groupbys": {"get": _get("The names that are served", _names("groupByNames"))},
         "/v1/groupby/{name}/schema": {"get": _of_name(settings, "Avro schemas", _SCHEMA)},
         "/v1/groupby/{name}/status": {"get": _of_name(settings, "Batch values", _STATUS)},
     }
@@ -95,7 +95,7 @@ def _results(success: Document) -> Document:
 
 
 def _members(*names: str, **types: str) -> Document:
-    """An object of texts, all of which it has, and of members that it may have."""
+    """A JSON object that has all texts in `names`, and may have members of the types in `types`."""
     required = {name: {"type": "string"} for name in names}
     further = {name: {"type": kind} for name, kind in types.items()}
     return {"type": "object", "required": [*names], "properties": {**required, **further}}
@@ -183,7 +183,7 @@ def _of_name(settings: Settings, summary: str, schema: Document) -> Document:
     return {"summary": summary, "parameters": [_NAME], "responses": _answers(schema, **errors)}
 
 
-def _told(summary: str, schema: Document, open_to_all: bool = False) -> Document:
+def _get(summary: str, schema: Document, open_to_all: bool = False) -> Document:
     errors = {} if open_to_all else {"s401": _NO_TOKEN}
     security = {"security": []} if open_to_all else {}
     return {"summary": summary, "responses": _answers(schema, **errors), **security}
@@ -200,10 +200,10 @@ def _metrics() -> Document:
 
 
 _OF_SERVER = {
-    "/ping": {"get": _told("Whether it answers", {"const": "Pong!"}, open_to_all=True)},
-    "/config": {"get": _told("How it answers", {"type": "object"})},
-    "/healthz": {"get": _told("Whether it runs", {"type": "object"}, open_to_all=True)},
+    "/ping": {"get": _get("Whether it answers", {"const": "Pong!"}, open_to_all=True)},
+    "/config": {"get": _get("How it answers", {"type": "object"})},
+    "/healthz": {"get": _get("Whether it runs", {"type": "object"}, open_to_all=True)},
     "/readyz": {"get": _ready()},
     "/metrics": {"get": _metrics()},
-    "/openapi.json": {"get": _told("This document", {"type": "object"})},
+    "/openapi.json": {"get": _get("This document", {"type": "object"})},
 }

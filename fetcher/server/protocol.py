@@ -1,7 +1,7 @@
-"""The HTTP protocol of uvicorn, with bounds that uvicorn leaves to a proxy.
+"""The HTTP protocol of uvicorn, with limits that uvicorn expects of a proxy.
 
-Clients that are slow to send a request, or to read an answer, hold a connection; clients that send
-headers without end would fill the memory.
+Without limits, clients that send a request or read an answer slowly would use up the connections,
+and clients that send endless headers would use up the memory.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ LINGER_S = 0.5
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection, with the limits that the application's lifespan has given as its state."""
+    """One connection; its limits are in the state that the application's lifespan has yielded."""
 
     _head_bytes = 0
     _in_head = True
@@ -27,7 +27,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def limits(self) -> ServerLimits:
-        """Of all connections."""
+        """The limits, which are the same for all connections."""
         return self.app_state["limits"]
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -67,10 +67,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The answer is sent; it may have refused a body that still comes."""
+        """The answer is sent, perhaps before the whole body of the request has come."""
         super().on_response_complete()
         if self.cycle.more_body and self._head_timer is None:
-            # To close at once would reset the connection, and take the answer from the client.
+            # Closing at once would reset the connection, and the client would lose the answer.
             self._head_timer = self.loop.call_later(self.limits.head_s, self._abort)
 
     def pause_writing(self) -> None:
@@ -85,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """The connection has been idle: what the client has not read by now is dropped."""
+        """The connection has been idle for too long: close it, also if an answer is unread."""
         self._abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -108,7 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _refuse(self, status: bytes, reason: str) -> None:
-        """Answer without a request, and close when the client has had time to read that."""
+        """Answer before a request is complete, and close after the client had time to read."""
         self._is_refused = True
         self._unset_head_timer()
         body = errors_json(reason)

@@ -14,7 +14,7 @@ _LAST_MS = 253_402_300_799_999
 
 
 class QueryParameters(NamedTuple):
-    """What is asked of the rows of a request.
+    """The parameters of a request.
 
     Attributes:
         at_ms: the time of the query.

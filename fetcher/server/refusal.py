@@ -1,4 +1,4 @@
-"""Answers to requests that are not served: a status and a reason, in Chronon's form of an error."""
+"""Refusals of requests: a status and a reason, answered in the form of Chronon's errors."""
 
 import orjson
 
@@ -8,12 +8,12 @@ BUSY: Headers = [(b"retry-after", b"1")]
 
 
 class Refusal(Exception):
-    """A request that is answered by an error.
+    """Stops a request, which is then answered by an error.
 
     Attributes:
-        status: of HTTP.
+        status: the HTTP status.
         reason: a sentence for the caller.
-        headers: of the answer, beside those of every answer.
+        headers: headers that this answer has in addition.
     """
 
     def __init__(self, status: int, reason: str, headers: Headers | None = None) -> None:
@@ -29,9 +29,9 @@ class Refusal(Exception):
 
 
 class ClientDisconnect(Exception):
-    """The client has left before its request was whole."""
+    """The client has disconnected before its request was complete."""
 
 
 def errors_json(reason: str) -> bytes:
-    """The body of an error, whatever text the reason is made of."""
+    """The body of an error; a character that UTF-8 cannot hold is replaced by a question mark."""
     return orjson.dumps({"errors": [reason.encode(errors="replace").decode()]})

@@ -1,4 +1,4 @@
-"""What a server tells of a GroupBy: its Avro schemas, and how far its batch values reach.
+"""The answers about a GroupBy: its Avro schemas, and where its batch values end.
 
 Source: `ai.chronon.online.JavaGroupBySchemaResponse`, `Fetcher.fetchGroupByStatus` of zipline.
 """
@@ -26,7 +26,7 @@ def group_by_schema(plan: Plan) -> dict[str, Member]:
 
 
 def group_by_status(fetcher: Fetcher) -> dict[str, Member]:
-    """Where the batch values end; nothing of it where there are none."""
+    """The end of the batch values; only the name for a GroupBy without batch values."""
     status: dict[str, Member] = {"groupByName": fetcher.plan.group_by.name}
     if fetcher.batch is not None:
         end = datetime.fromtimestamp(fetcher.batch.end_ms / 1000, UTC)

@@ -1,4 +1,4 @@
-"""What a server serves: the GroupBys of a store, taken up as jobs and uploads note them; joins."""
+"""What a server serves: the GroupBys that jobs and uploads have noted in a store, and joins."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ from chronon_beam.fetcher.server.served_join import ServedJoin
 _log = logging.getLogger(__name__)
 
 Derivations = Callable[[Plan], Derive | None]
-"""What evaluates a GroupBy's derivations: `pipeline.derive.spark_derivations`."""
+"""Makes the function that evaluates a GroupBy's derivations, or None if only renames are needed."""
 
 
 class ServedName(Protocol):
@@ -35,7 +35,7 @@ class ServedName(Protocol):
 
     @property
     def name(self) -> str:
-        """By which it is asked for."""
+        """The name in the paths of requests."""
         ...
 
     @property
@@ -55,11 +55,11 @@ class ServedName(Protocol):
 
     @property
     def asks_others(self) -> bool:
-        """Whether more is asked than the store, so that only `fetch_async` may be called."""
+        """Whether a fetch asks external sources, too; then only `fetch_async` may be called."""
         ...
 
     @property
-    def measured(self) -> NamedMetrics:
+    def metrics(self) -> NamedMetrics:
         """Its metrics."""
         ...
 
@@ -72,12 +72,12 @@ class ServedName(Protocol):
         ...
 
     def features(self, found: RowAnswer) -> Features | None:
-        """The features of a row; None to leave them out."""
+        """The features of a row; None if its result has no member for features."""
         ...
 
 
 JoinDerivations = Callable[[Join, Fetchers], Derive | None]
-"""What evaluates a join's derivations: `pipeline.joined.spark_join_derivations`."""
+"""Makes the function that evaluates a join's derivations, or None if only renames are needed."""
 
 
 class ServableJoin(NamedTuple):
@@ -85,7 +85,7 @@ class ServableJoin(NamedTuple):
 
     Attributes:
         handlers: of its external sources.
-        derivations: makes what evaluates derivations that are not renames.
+        derivations: makes the function that evaluates derivations which are not renames.
     """
 
     join: Join
@@ -94,12 +94,12 @@ class ServableJoin(NamedTuple):
 
 
 class Declarations(NamedTuple):
-    """What a server is given in files.
+    """The GroupBys and joins that a server has from files.
 
     Attributes:
-        group_bys: their declarations take the place of those in the store; if there are any, only
-            they are served.
-        joins: are served beside them.
+        group_bys: take the place of the declarations in the store; if there are any, no other
+            GroupBys are served.
+        joins: the joins to serve.
     """
 
     group_bys: tuple[GroupBy, ...] = ()
@@ -107,7 +107,7 @@ class Declarations(NamedTuple):
 
     @property
     def all_group_bys(self) -> tuple[GroupBy, ...]:
-        """Those that are given, and those of the joins' parts."""
+        """The GroupBys of the joins' parts, and `group_bys`."""
         of_joins = (part.group_by for each in self.joins for part in each.join.parts)
         return (*of_joins, *self.group_bys)
 
@@ -116,19 +116,21 @@ NOTHING = Declarations()
 
 
 class ServedFeatures:
-    """All that a server serves.
+    """All GroupBys and joins that a server serves.
 
     Args:
-        store: has the catalog.
-        reads: what fetches read: the store, or a cache before it.
-        derivations: makes what evaluates derivations that are not renames.
+        store: the store that has the catalog.
+        reads: the store that fetches read: `store`, or a cache of it.
+        metrics: of the process.
+        declared: what the server has from files.
+        derivations: makes the functions that evaluate derivations which are not renames.
         compat: whether Chronon's own answers are given.
-        merged: remembers what tiles merge to.
+        merged: a cache of the IRs of merged tiles.
 
     Attributes:
-        group_bys, joins: by name.
+        group_bys, joins: what is served, by name.
         ready: whether the last read of the catalog has succeeded.
-        is_reading: whether the catalog is being read.
+        is_reading: whether the catalog is being read now.
     """
 
     def __init__(
@@ -159,43 +161,43 @@ class ServedFeatures:
         return self.joins.get(name) or self.joins.get(name.replace("/", ".", 1))
 
     def refresh(self) -> None:
-        """Take up what is new in the store; what was served stays, if the store cannot be read."""
+        """Serve what the catalog has now; if it cannot be read, what was served stays."""
         before = {name: each.entry for name, each in self._known.items()}
         self.is_reading = True
         try:
             entries = catalog(self._store, self._declared.all_group_bys, before)
         except Exception as error:
-            self.lose(str(error))
+            self.mark_unreadable(str(error))
             return
         finally:
             self.is_reading = False
-        known = {name: self._served(name, entry) for name, entry in entries.items()}
+        known = {name: self._served_group_by(name, entry) for name, entry in entries.items()}
         if known != self._known or not self.ready:
             only = {each.name for each in self._declared.group_bys} or known.keys()
             self.joins = {
-                each.join.name: self._joined(each, known) for each in self._declared.joins
+                each.join.name: self._served_join(each, known) for each in self._declared.joins
             }
             self.group_bys = {name: each for name, each in known.items() if name in only}
         self._known, self.ready = known, True
-        self._say("")
+        self._log_failure("")
 
-    def lose(self, reason: str) -> None:
-        """The catalog cannot be read: what was served stays, and its rows may fail."""
+    def mark_unreadable(self, reason: str) -> None:
+        """Note that the catalog cannot be read: what was served stays, and its rows may fail."""
         self.ready = False
         self._metrics.catalog_failures.inc()
-        self._say(f"the store cannot be read: {reason}")
+        self._log_failure(f"the store cannot be read: {reason}")
 
-    def _served(self, name: str, entry: CatalogEntry) -> ServedGroupBy:
+    def _served_group_by(self, name: str, entry: CatalogEntry) -> ServedGroupBy:
         known = self._known.get(name)
         if known is not None and known.entry is entry:
             return known
-        measured = known.measured if known else self._metrics.named("groupby", entry.name)
+        metrics = known.metrics if known else self._metrics.named("groupby", entry.name)
         fetcher, reason = self._fetcher(entry)
         if reason:
             _log.warning("not served: %s", ascii(reason))
         if fetcher is not None and fetcher.batch is not None:
-            measured.batch_ends(fetcher.batch.end_ms)
-        return ServedGroupBy(entry, fetcher, reason, measured, self._compat)
+            metrics.batch_ends(fetcher.batch.end_ms)
+        return ServedGroupBy(entry, fetcher, reason, metrics, self._compat)
 
     def _fetcher(self, entry: CatalogEntry) -> tuple[Fetcher | None, str]:
         if entry.info is None:
@@ -206,7 +208,7 @@ class ServedFeatures:
             return None, f"{entry.name}: its derivations cannot be evaluated: {error}"
         return Fetcher.of(entry.info, self._reads, derive, self._merged), ""
 
-    def _joined(self, each: ServableJoin, known: Mapping[str, ServedGroupBy]) -> ServedJoin:
+    def _served_join(self, each: ServableJoin, known: Mapping[str, ServedGroupBy]) -> ServedJoin:
         before = self.joins.get(each.join.name)
         names = {part.group_by.name for part in each.join.parts}
         parts: Fetchers = {
@@ -216,25 +218,25 @@ class ServedFeatures:
         }
         if before is not None and _are_same(before.fetcher.parts, parts):
             return before
-        measured = before.measured if before else self._metrics.named("join", each.join.name)
+        metrics = before.metrics if before else self._metrics.named("join", each.join.name)
         derive = _join_derive(each, parts)
         fetcher = JoinFetcher(each.join, self._reads, parts, each.handlers, derive)
-        return ServedJoin(fetcher, measured, self._compat)
+        return ServedJoin(fetcher, metrics, self._compat)
 
-    def _say(self, failure: str) -> None:
-        """Log a failure once, and that it is over."""
+    def _log_failure(self, failure: str) -> None:
+        """Log a failure when it begins, and when it is over; empty for no failure."""
         if failure != self._failure:
             _log.warning("%s", ascii(failure) if failure else "the store can be read again")
             self._failure = failure
 
 
 def _are_same(before: Fetchers, now: Fetchers) -> bool:
-    """Whether nothing has changed of a join's parts: what is derived need not be planned again."""
+    """Whether the parts of a join have not changed, so that its derivations stay planned."""
     return before.keys() == now.keys() and all(before[name] is now[name] for name in now)
 
 
 def _join_derive(each: ServableJoin, parts: Fetchers) -> Derive | GroupByError | None:
-    """What evaluates a join's derivations, or why nothing does."""
+    """The function that evaluates a join's derivations, or why there cannot be one."""
     try:
         return each.derivations(each.join, parts) if each.derivations else None
     except Exception as error:

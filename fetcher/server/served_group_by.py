@@ -22,17 +22,17 @@ class ServedGroupBy:
     """A GroupBy that is served, or why it is not.
 
     Attributes:
-        entry: of the catalog.
-        fetcher: None if the GroupBy cannot be served.
-        reason: why not, and what to do; empty otherwise.
-        measured: its metrics.
+        entry: the GroupBy's entry in the catalog.
+        fetcher: fetches the features; None if the GroupBy cannot be served.
+        reason: why the GroupBy cannot be served, and what to do; empty if it can be.
+        metrics: its metrics.
         compat: whether Chronon's own answers are given.
     """
 
     entry: CatalogEntry
     fetcher: Fetcher | None
     reason: str
-    measured: NamedMetrics
+    metrics: NamedMetrics
     compat: bool = False
 
     kind = "groupby"
@@ -67,8 +67,8 @@ class ServedGroupBy:
     def features(self, found: RowAnswer) -> Features | None:
         """The features of a row.
 
-        In Chronon's own answers there are none of an unknown key, unless they are derived, and
-        none beside the failure of a derivation.
+        Chronon's own answers have no features for an unknown key, unless the GroupBy derives; and
+        if a derivation fails, they have its failure alone.
         """
         if not self.compat:
             return found.features

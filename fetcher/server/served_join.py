@@ -19,13 +19,13 @@ class ServedJoin:
     """A join that is served.
 
     Attributes:
-        fetcher: of the join; parts that cannot be served fail in every row.
-        measured: its metrics.
+        fetcher: fetches the join; a part that cannot be served fails in every row.
+        metrics: its metrics.
         compat: whether Chronon's own answers are given.
     """
 
     fetcher: JoinFetcher
-    measured: NamedMetrics
+    metrics: NamedMetrics
     compat: bool = False
 
     kind = "join"
@@ -33,7 +33,7 @@ class ServedJoin:
 
     @property
     def join(self) -> Join:
-        """What is served."""
+        """The join that is served."""
         return self.fetcher.join
 
     @property
@@ -54,7 +54,7 @@ class ServedJoin:
 
     @property
     def asks_others(self) -> bool:
-        """Whether external sources are asked, beside the store."""
+        """Whether a fetch asks external sources, too."""
         return bool(self.join.external_parts)
 
     @cached_property
@@ -71,11 +71,11 @@ class ServedJoin:
         return self._outcomes(await self.fetcher.fetch_async(rows, at_ms))
 
     def _outcomes(self, answers: Sequence[JoinAnswer]) -> list[Outcome]:
-        self.measured.part_failures(sum(len(each.failures) for each in answers if each.answered))
+        self.metrics.part_failures(sum(len(each.failures) for each in answers if each.answered))
         if self.compat:
             return [self.fetcher.as_chronon(each) for each in answers]
         return [each.outcome for each in answers]
 
     def features(self, found: RowAnswer) -> Features:
-        """The columns of a row, and which parts have failed, by Chronon's names."""
+        """The columns of a row, and the failures of parts under Chronon's names."""
         return found.features

@@ -1,14 +1,14 @@
-"""What a feature server is told when it starts."""
+"""The settings of a feature server, which stay the same while it runs."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class ServerLimits:
-    """What a server takes before it refuses, so that nothing in it grows without bound.
+    """The limits beyond which a server refuses, so that its memory stays bounded.
 
     Attributes:
-        body_bytes: of the body of one request; 413 beyond.
+        body_bytes: size of the body of one request; status 413 beyond.
         rows: of one request; 422 beyond.
         body_s: how long a client may take to send a body; 408 beyond.
         fetch_s: how long a fetch may take; 503 beyond.
@@ -19,7 +19,7 @@ class ServerLimits:
         head_s: how long a client may take to send them; the connection is closed beyond.
         idle_s: how long a connection stays open without a request.
         stall_s: how long a client may leave an answer unread; the connection is closed beyond.
-        drain_s: how long requests may take to finish when the server is told to stop.
+        drain_s: how long requests may take to finish when the server stops.
     """
 
     body_bytes: int = 1 << 20
@@ -41,14 +41,14 @@ class Settings:
     """How a server answers.
 
     Attributes:
-        compat: give Chronon's own answers where ours differ.
+        compat: give Chronon's own answers where this project's differ.
         local: whether the store is read in this process, without waiting for a network: small
             requests then read it at once, and larger ones in a thread.
-        refresh_s: how long the server may not know what is new in the store.
-        silence_s: how long the store may not answer before the server is no longer ready.
-        token: what callers must send as bearer token; None asks for nothing.
+        refresh_s: seconds between two reads of the store's catalog.
+        silence_s: how long a read of the catalog may take before the server is no longer ready.
+        token: the bearer token that callers must send; None lets every caller in.
         access_log: write one line per request to standard output.
-        threads: of one process, for reads of large requests and for the catalog.
+        threads: how many threads a process has for large requests and for the catalog.
     """
 
     compat: bool = False

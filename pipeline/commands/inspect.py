@@ -45,7 +45,7 @@ def _run(arguments: Namespace, _: list[str]) -> int:
         )
     from chronon_beam.api.load import load_group_by
     from chronon_beam.io.kv_store import open_store
-    from chronon_beam.pipeline.inspecting import LIMITS, StoreShelf, inspector_app
+    from chronon_beam.pipeline.inspecting import LIMITS, StoreFetchers, inspector_app
     from chronon_beam.pipeline.serving import derivations, listen, serve_here, server_config
 
     declared = [load_group_by(each, arguments.dialect) for each in arguments.group_by]
@@ -57,9 +57,9 @@ def _run(arguments: Namespace, _: list[str]) -> int:
         shown = f"[{host}]" if ":" in host else host
         hosts = _LOCAL_NAMES if ip_address(host).is_loopback else ("*",)
         print(f"chronon-beam: look at http://{shown}:{port}/", file=sys.stderr, flush=True)
-        shelf = StoreShelf(store, declared, derivations)
+        fetchers = StoreFetchers(store, declared, derivations)
         app = inspector_app(
-            shelf, arguments.store, hosts if ip_address(host).is_loopback else ["*"]
+            fetchers, arguments.store, hosts if ip_address(host).is_loopback else ["*"]
         )
         serve_here(server_config(app, LIMITS, factory=False), [listening])
     return DONE

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 from shop import Shelf
 from starlette.applications import Starlette
 
-from chronon_beam.fetcher.inspector.routes import mounted
+from chronon_beam.fetcher.inspector.routes import mounted_routes
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.serving import listen
 
@@ -23,7 +23,7 @@ def shelf() -> Shelf:
 @pytest.fixture(scope="session")
 def address(shelf: Shelf) -> Iterator[str]:
     """Where the page is, mounted as the feature server mounts it."""
-    app = Starlette(routes=mounted(shelf, lambda fetcher: (), "memory:shop"))
+    app = Starlette(routes=mounted_routes(shelf, lambda fetcher: (), "memory:shop"))
     listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

@@ -22,7 +22,7 @@ def test_last_step_gives_what_fetch_gives(drawn: tuple[Written, int]) -> None:
         steps = list(explain(evidence, name).steps())
         assert [step.number for step in steps] == list(range(1, len(steps) + 1))
         assert repr(steps[-1].value if steps else None) == repr(value), name
-        assert all(step.own and step.so_far for step in steps)
+        assert all(step.holds and step.so_far for step in steps)
         if value is not None:
             assert steps[-1].so_far != NOTHING
 
@@ -50,5 +50,5 @@ def test_rows_of_an_entity_are_taken_back() -> None:
     evidence = read_evidence(written.fetcher, {"user": "Ann"}, END_MS + 10)
     steps = list(explain(evidence, "price_sum_6h").steps())
     assert [step.value for step in steps] == [5.0, 7.0, 2.0]
-    assert steps[-1].own == "takes back price = 5"
+    assert steps[-1].holds == "takes back price = 5"
     assert evidence.values == {"price_sum_6h": 2.0}

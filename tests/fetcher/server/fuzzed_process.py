@@ -29,7 +29,7 @@ from chronon_beam.api import Aggregation, Operation
 from chronon_beam.api.data_types import BINARY, BOOLEAN, DOUBLE, INT, LONG, STRING
 from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.server.app import feature_server
-from chronon_beam.fetcher.server.fetches import Caches
+from chronon_beam.fetcher.server.fetch_runner import Caches
 from chronon_beam.fetcher.server.metrics import Metrics
 from chronon_beam.fetcher.server.served import Declarations, ServableJoin, ServedFeatures
 from chronon_beam.fetcher.server.settings import Settings

@@ -13,7 +13,7 @@ from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.fetcher.batch_cache import BatchCache
 from chronon_beam.fetcher.server.app import feature_server
 from chronon_beam.fetcher.server.compat import DatasetsStore
-from chronon_beam.fetcher.server.fetches import Caches
+from chronon_beam.fetcher.server.fetch_runner import Caches
 from chronon_beam.fetcher.server.metrics import Metrics
 from chronon_beam.fetcher.server.served import NOTHING, Declarations, Derivations, ServedFeatures
 from chronon_beam.fetcher.server.settings import Settings

@@ -1,13 +1,13 @@
-"""Answers requests for features: rows in, one result per row out."""
+"""The endpoints that give features: a request has rows, and its answer one result per row."""
 
 import time
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from chronon_beam.fetcher.server.answers import Answers, Members, dumps, of_json
+from chronon_beam.fetcher.server.answers import Answers, Members, dumps, json_members
 from chronon_beam.fetcher.server.bodies import Bodies, Receive, parse_rows
 from chronon_beam.fetcher.server.compat import unknown_names
-from chronon_beam.fetcher.server.fetches import Fetches
+from chronon_beam.fetcher.server.fetch_runner import FetchRunner
 from chronon_beam.fetcher.server.query import QueryParameters, parse_query
 from chronon_beam.fetcher.server.refusal import BUSY, Refusal
 from chronon_beam.fetcher.server.responses import Send, send_body
@@ -20,31 +20,31 @@ ROWS = "chronon.rows"
 """Where a request's scope holds the number of its rows, for the access log."""
 
 
-class Fetching:
-    """What all paths share that features are fetched by."""
+class FetchContext:
+    """What all endpoints that give features share."""
 
     def __init__(
-        self, served: ServedFeatures, settings: Settings, bodies: Bodies, fetches: Fetches
+        self, served: ServedFeatures, settings: Settings, bodies: Bodies, runner: FetchRunner
     ) -> None:
-        self.served, self.settings, self.bodies, self.fetches = served, settings, bodies, fetches
+        self.served, self.settings, self.bodies, self.runner = served, settings, bodies, runner
 
 
-class FetchRows:
-    """The ASGI application of a path that features are fetched by.
+class FetchEndpoint:
+    """The ASGI application of one path that gives features.
 
     Args:
         kind: `groupby` or `join`.
         members: the form that features have in an answer.
     """
 
-    def __init__(self, fetching: Fetching, kind: str, members: Members = of_json) -> None:
-        served = fetching.served
+    def __init__(self, context: FetchContext, kind: str, members: Members = json_members) -> None:
+        served = context.served
         find: dict[str, Callable[[str], ServedName | None]] = {
             "groupby": served.group_by,
             "join": served.join,
         }
-        self._fetching, self._kind, self._find = fetching, kind, find[kind]
-        self._answers = Answers(fetching.settings.compat, members)
+        self._context, self._kind, self._find = context, kind, find[kind]
+        self._answers = Answers(context.settings.compat, members)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -53,33 +53,33 @@ class FetchRows:
         status, headers = 200, None
         try:
             body = await self._body(served, scope, receive)
-        except Refusal as refused:
-            status, body, headers = refused.status, refused.body, refused.headers
+        except Refusal as refusal:
+            status, body, headers = refusal.status, refusal.body, refusal.headers
         if served is not None:
-            served.measured.request(status, time.perf_counter() - began_s)
+            served.metrics.request(status, time.perf_counter() - began_s)
         await send_body(send, body, status, headers=headers)
 
     async def _body(self, served: ServedName | None, scope: Scope, receive: Receive) -> bytes:
         asked = parse_query(scope["query_string"])
         self._check(served, scope["path_params"]["name"], asked)
-        bodies = self._fetching.bodies
+        bodies = self._context.bodies
         body = await bodies.read(scope["headers"], receive)
         try:
-            rows = parse_rows(body, self._fetching.settings.limits)
+            rows = parse_rows(body, self._context.settings.limits)
             scope[ROWS] = len(rows)
             if served is None:
                 return dumps({"results": unknown_names(self._kind, scope["path"], rows)})
-            outcomes = await self._fetching.fetches.outcomes(served, rows, asked.at_ms)
+            outcomes = await self._context.runner.outcomes(served, rows, asked.at_ms)
             return dumps({"results": self._answers.results(served, rows, outcomes, asked.features)})
         finally:
             bodies.release(body)
 
     def _check(self, served: ServedName | None, name: str, asked: QueryParameters) -> None:
-        """Refuse what is not served; Chronon's services answer for it, row by row."""
+        """Refuse what is not served; with `--compat` an unknown name is answered, row by row."""
         if served is None:
-            if not self._fetching.served.ready:
+            if not self._context.served.ready:
                 raise Refusal(503, "the store has not been read yet: try again", BUSY)
-            if not self._fetching.settings.compat:
+            if not self._context.settings.compat:
                 raise Refusal(404, f"nothing of the name {name[:200]!r} is served")
             return
         if served.reason:

@@ -1,4 +1,4 @@
-"""Runs the fetches of a server: no more than it can hold, none longer than it may take."""
+"""Runs the fetches of a server, within limits of their number and of the time of each."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,26 +14,26 @@ from chronon_beam.fetcher.server.served import ServedName
 from chronon_beam.fetcher.server.settings import Settings
 
 AT_ONCE = 16
-"""Rows that are read from a local store without a thread: to hand them over takes as long."""
+"""The most rows to read from a local store without a thread: a thread would take as long."""
 
 
 class Caches(NamedTuple):
-    """What a process remembers between requests; each is bounded.
+    """The caches of a process, which have bounded sizes.
 
     Attributes:
-        batch: batch values.
-        merged: what tiles have merged to.
+        batch: of batch values.
+        merged: of the IRs of merged tiles.
     """
 
     batch: BatchCache
     merged: MergedTiles
 
 
-class Fetches:
-    """The fetches of a server.
+class FetchRunner:
+    """Runs the fetches of a server.
 
     Args:
-        caches: what fetches find in memory.
+        caches: of the process; their hits are counted after each fetch.
         executor: the threads for fetches from a local store.
     """
 
@@ -57,7 +57,7 @@ class Fetches:
             outcomes = await self._awaited(served, rows, at_ms)
         self._metrics.batch_cache.add(self._caches.batch)
         self._metrics.merged_tiles.add(self._caches.merged)
-        served.measured.outcomes(outcomes, at_ms)
+        served.metrics.outcomes(outcomes, at_ms)
         return outcomes
 
     async def _awaited(self, served: ServedName, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
@@ -68,8 +68,8 @@ class Fetches:
         self._running.add(task)
         self._metrics.in_flight.set(len(self._running))
         task.add_done_callback(self._ended)
-        # A fetch that takes too long goes on, and counts until the store has answered: to start
-        # more of them does not help a store that is slow.
+        # A fetch that takes too long stays among the running ones until the store has answered:
+        # more fetches would not help a slow store.
         done, _ = await asyncio.wait((task,), timeout=limits.fetch_s)
         if not done:
             raise Refusal(503, f"the store has not answered within {limits.fetch_s:g} s", BUSY)
@@ -85,4 +85,4 @@ class Fetches:
         self._running.discard(task)
         self._metrics.in_flight.set(len(self._running))
         if not task.cancelled():
-            task.exception()  # one that nobody waits for any more is not reported by asyncio
+            task.exception()  # or asyncio would log an error for which nobody waits any more
