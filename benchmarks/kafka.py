@@ -33,7 +33,7 @@ from waits import Waits, percentiles
 from workload import DDL, light
 
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.sources import open_source
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.runners.choose import runner_of
@@ -235,7 +235,7 @@ def running(bootstrap: str, topic: str, latency: Latency) -> Iterator[None]:
     """The light job, reading the topic on local Flink."""
     job = light_job()
     source = open_source(f"kafka://{bootstrap}/{topic}?start=earliest")
-    source.live = Live(linger_ms=latency.linger_ms)
+    source.live = LiveSettings(linger_ms=latency.linger_ms)
     with TemporaryDirectory() as folder:
         flags = ["--checkpointing_interval=10000", "--state_backend=filesystem"]
         flags += [f"--state_backend_storage_path=file://{folder}"]

@@ -34,7 +34,7 @@ from waits import percentiles
 from chronon_beam.api.records import PutRequest
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import NullStore
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.sources import open_source
 from chronon_beam.pipeline.job import build
 from chronon_beam.pipeline.runners.choose import runner_of
@@ -133,7 +133,7 @@ def running(bootstrap: str, checkpoints: Path, disorder_ms: int) -> Iterator[Non
     """The light job, reading the topic on local Flink."""
     level = LEVELS["balanced"]
     source = open_source(f"kafka://{bootstrap}/steady?start=earliest")
-    source.live = Live(linger_ms=level.linger_ms, disorder_ms=disorder_ms)
+    source.live = LiveSettings(linger_ms=level.linger_ms, disorder_ms=disorder_ms)
     flags = ["--checkpointing_interval=10000", "--state_backend=filesystem"]
     flags += [f"--state_backend_storage_path=file://{checkpoints}"]
     with runner_of("FlinkRunner", False, flags, live=True, latency=level) as chosen:

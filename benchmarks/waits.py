@@ -44,7 +44,7 @@ class Waits:
 
     def watch(self) -> None:
         """Note polls, tiles and writes to `null:` stores."""
-        sort, receive = LogReader._sorted, WindowTiles.receive
+        sort, receive = LogReader._sort, WindowTiles.receive
 
         def sorted_records(reader: LogReader, messages: list[Any]) -> Polled:
             polled, at_ms = sort(reader, messages), _now_ms()
@@ -56,8 +56,7 @@ class Waits:
 
         def received(tiles: WindowTiles, *given: Any) -> Any:
             at_ms, step = _now_ms(), receive(tiles, *given)
-            if step.tiles is not None:
-                times = step.tiles.ts_ms
+            if times := [each for made in step.tiles for each in made.ts_ms]:
                 self._tiled.append(Seen(at_ms, min(times), max(times)))
             return step
 
@@ -65,7 +64,7 @@ class Waits:
             self._note(requests)
             return [None] * len(requests)
 
-        _put(LogReader, "_sorted", sorted_records)
+        _put(LogReader, "_sort", sorted_records)
         _put(WindowTiles, "receive", received)
         _put(NullStore, "multi_put", noted)
 

@@ -1,8 +1,8 @@
 """Values that each launch of a template gives: its workers know them, its builder does not.
 
 They are Beam's RuntimeValueProviders: a runner gives its workers the pipeline options of the
-launch, and a provider finds its value there. So whoever opens a source, a store or dead letters by
-a value asks for the value in the worker, with `value_of`.
+launch, and a provider finds its value there. So code that opens a source, a store or dead letters
+calls `value_of` in the worker.
 """
 
 from apache_beam.options.value_provider import RuntimeValueProvider, ValueProvider
@@ -23,7 +23,7 @@ def at_launch(option: str, default: str = "") -> ValueProvider:
 
 
 def value_of(given: Given) -> str:
-    """The text; a provider's must be asked for in a worker.
+    """The text; that of a provider is known in a worker only.
 
     >>> value_of("sqlite:a.db")
     'sqlite:a.db'

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from chronon_beam.api.plugins import refuse_unknown
 from chronon_beam.api.records import MAX_MS, MIN_MS, GetRequest, PutRequest, StoredValue, TimedValue
-from chronon_beam.io.uri import parse_uri, registered
+from chronon_beam.io.uri import opener_of, parse_uri
 
 T = TypeVar("T", bound=Hashable)
 
@@ -159,7 +159,7 @@ def open_store(uri: str) -> KVStore:
     Raises:
         ValueError: unknown scheme or parameter, or a malformed URI.
     """
-    return registered(uri, "store", BUILT_IN, GROUP)(uri)
+    return opener_of(uri, "store", BUILT_IN, GROUP)(uri)
 
 
 def failures_of(items: Iterable[T], reasons: Iterable[str | None]) -> dict[T, str]:

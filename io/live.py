@@ -1,19 +1,20 @@
-"""What a job tells a source that never ends, and how many readers the source has."""
+"""The settings of sources that never end: time, latency, and how many readers share the reading."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Live:
-    """What a job tells a source that never ends.
+class LiveSettings:
+    """The job's settings for a source that never ends.
 
     Attributes:
-        reader: who reads, for those who look at the source; for example a consumer group's name.
+        reader: the name of the job as a reader, for tools that show who reads the source; for
+            example the consumer group.
         disorder_ms: how far events of one partition may be out of order.
         idle_ms: after how long without an event that counts a partition no longer holds back the
             watermark.
-        linger_ms: how long the first message of a batch waits for company.
+        linger_ms: how long the first message of a batch waits for further ones.
     """
 
     reader: str = "chronon-beam"

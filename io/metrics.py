@@ -2,9 +2,8 @@
 
 Beam's metrics go to the runner and its reporters. They are in the namespace `chronon` and, of a
 GroupBy, in `chronon.feature_group.NAME`, so that a metric has the same name in Flink as Chronon's
-own job gives it. What this process has measured shows while the job runs, wherever the runner has
-nothing to say: to the line of progress and to Prometheus. A bundle that is tried again counts
-twice in it.
+own job gives it. The numbers of this process are there while the job runs: the line of progress and
+Prometheus' endpoint show them. A bundle that is tried again counts twice in them.
 """
 
 from bisect import bisect_left
@@ -45,7 +44,7 @@ class Spread:
         self.buckets = [0] * (len(self.bounds) + 1)
 
     def add(self, value: int) -> None:
-        """One more value."""
+        """Add one value."""
         self.buckets[bisect_left(self.bounds, value)] += 1
         self.total += value
 
@@ -54,11 +53,11 @@ Numbers = dict[str, int]
 """Counters, gauges and extremes by their names."""
 
 
-class Measured:
-    """What one process has measured of one GroupBy since the process has started.
+class ProcessMetrics:
+    """The metrics of one GroupBy in one process, since the process has started.
 
     Attributes:
-        numbers: counters, gauges and extremes; of a gauge with parts the whole.
+        numbers: counters, gauges and extremes; a gauge with parts has the value of the whole.
         spreads: distributions.
     """
 
@@ -69,10 +68,10 @@ class Measured:
         self._lock = Lock()
 
     def record(self, name: str, number: int, part: str = "") -> int:
-        """Record a number; gives what Beam's metric is to be given.
+        """Record a number; gives the number for Beam's metric of this name.
 
         Beam keeps one gauge per step, and several parts of this process may run the same step: so
-        each of them gives the gauge of the whole process.
+        each part sets Beam's gauge to the value of the whole process.
         """
         kind = kind_of(name)
         with self._lock:
@@ -94,7 +93,7 @@ class Measured:
         return found
 
     def forget_extremes(self) -> None:
-        """The next value of each extreme is its first."""
+        """Start the extremes anew, with their next values."""
         with self._lock:
             for name in EXTREMES:
                 self.numbers.pop(name, None)
@@ -104,8 +103,8 @@ def _whole(name: str) -> Callable[..., int]:
     return sum if Metric(name).unit in (MetricUnit.NUMBER, MetricUnit.BYTES) else max
 
 
-measured: defaultdict[str, Measured] = defaultdict(Measured)
-"""What this process has measured, by the GroupBy's name; empty for steps that serve no GroupBy."""
+measured: defaultdict[str, ProcessMetrics] = defaultdict(ProcessMetrics)
+"""The metrics of this process by the GroupBy's name, which is empty for steps without a GroupBy."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class GroupByMetrics:
     group_by: str = ""
 
     def __call__(self, name: str, number: int, part: str = "") -> None:
-        """See `Count`; counters are left alone by 0."""
+        """See `Count`; adding 0 to a counter does not make the counter."""
         if number or kind_of(name) is not Kind.COUNTER:
             given = measured[self.group_by].record(name, number, part)
             _recorder(namespace_of(self.group_by), name)(given)

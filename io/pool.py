@@ -7,10 +7,10 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Closeable(Protocol):
-    """What holds connections."""
+    """An object with connections."""
 
     def close(self) -> None:
-        """Let go of them."""
+        """Close the connections."""
 
 
 S = TypeVar("S", bound=Closeable)
@@ -32,7 +32,7 @@ class Pool(Generic[S]):
 
     @contextmanager
     def session(self, key: Key, make: Callable[[], S]) -> Iterator[S]:
-        """The session of a reader, which `make` opens if need be; closed if the bundle fails."""
+        """The session of a reader, made by `make` if there is none; closed if the bundle fails."""
         with self._lock:
             session = self._free.pop(key, None)
         session = session or make()

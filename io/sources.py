@@ -7,7 +7,7 @@ The life of a source:
 
 1. **Build.** The function that `BUILT_IN` or an entry point names makes a Source of the URI, and
    raises ValueError for a wrong one. `reach` finds out whether there is anything to read; `schema`
-   and `attributes` tell the columns; `units` tells the files, so that runs can add up.
+   and `attributes` give the columns; `units` gives the files, so that runs can add up.
 2. **Run.** `transform` is the step of the job that reads.
 
 The commands that look at a source without a job call `head`.
@@ -25,10 +25,10 @@ from chronon_beam.api.counts import Count
 from chronon_beam.api.evaluation import StartEvaluation
 from chronon_beam.api.records import Failure, Messages
 from chronon_beam.api.serde import Format
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.units import Unit
-from chronon_beam.io.uri import registered
+from chronon_beam.io.uri import opener_of
 
 JSON, ARROW = Format("json"), Format("arrow")
 
@@ -44,7 +44,7 @@ GROUP = "chronon_beam.sources"
 
 
 class Source(ABC):
-    """Something that yields `Messages` and may know their schema.
+    """A source of `Messages`; see the module's docstring for its life.
 
     Attributes:
         ddl: Spark DDL given by the user (`?schema=`), else None.
@@ -53,19 +53,19 @@ class Source(ABC):
         bounded: whether reading ends.
         attributes_first: of an attribute and a column of the payload with one name, whether the
             attribute is taken.
-        live: what the job says to a source that never ends; set before `transform` or `rows`.
+        live: the job's settings for a source that never ends; set before `transform` or `rows`.
         count: where the reading step counts; set before `transform` or `rows`.
-        inferred: where `schema` is a guess that may be another one tomorrow: what it was made of,
-            a sentence for the user; set by `schema`.
-        evaluates: whether the promises of the source are made of the rows' times: then a job with
-            tiles calls `rows` instead of `transform`.
+        inferred: a sentence for the user that says what `schema` was inferred from, if a later
+            start may infer another one; set by `schema`.
+        evaluates: whether the promises of the source follow from the times of the job's rows: then
+            a job with tiles calls `rows` instead of `transform`.
     """
 
     ddl: str | None = None
     format: Format = JSON
     bounded: bool = True
     attributes_first: bool = False
-    live: Live = Live()
+    live: LiveSettings = LiveSettings()
     count: Count = GroupByMetrics()
     inferred: str | None = None
     evaluates: bool = False
@@ -82,9 +82,9 @@ class Source(ABC):
     def rows(self, columns: pa.Schema, evaluation: StartEvaluation) -> beam.PTransform:
         """The reading step of a source that `evaluates`, from the root to its several outputs.
 
-        It calls an `Evaluation` for all that it reads, in the order of each partition, and yields
-        the `outputs`: on a main output, or on one of the `tags` of the evaluation. The promises
-        before a message are made of the times of the same GroupBy's rows before it.
+        The step calls an `Evaluation` for all that it reads, in the order of each partition, and
+        yields the `outputs`: on a main output, or on one of the `tags` of the evaluation. The
+        promise before a message follows from the times of the same GroupBy's rows before it.
 
         Args:
             columns: see `transform`.
@@ -95,7 +95,7 @@ class Source(ABC):
     def launched(self, uri: ValueProvider) -> "Source":
         """The source for a template: each launch gives the URI that its workers open.
 
-        What decides the meaning of the events stays as it is here: their schema and format.
+        The schema and the format of the events are those of this source for all launches.
 
         Raises:
             ValueError: the source needs its URI when a job is built.
@@ -115,17 +115,17 @@ class Source(ABC):
         return
 
     def takes(self, paths: Sequence[str]) -> list[str]:
-        """Those of local files, there or to be made, that the source reads or would read.
+        """Which of these local files the source reads, or would read once they exist.
 
         A job must not write to them.
         """
         return []
 
     def schema(self) -> pa.Schema | None:
-        """The schema that the source itself tells, read when the job is built; None if it cannot.
+        """The schema that the source itself knows, read when the job is built; None if it has none.
 
-        A `ddl` goes before it: callers ask for the schema only when there is none. After it comes
-        what the serde tells (`SerDe.schema`).
+        It is asked for only if there is no `ddl`. If it is None, the serde's schema is used
+        (`SerDe.schema`).
         """
         return None
 
@@ -145,7 +145,7 @@ class Source(ABC):
         raise NotImplementedError
 
     def head(self, columns: pa.Schema) -> Iterator[Messages]:
-        """The first messages, read in this process, for a look at them.
+        """The first messages, read in this process, for commands that show them.
 
         Raises:
             ValueError: the source cannot be read without a job.
@@ -155,7 +155,7 @@ class Source(ABC):
     def attributes_again(self, failures: Sequence[Failure]) -> pa.RecordBatch | None:
         """`Messages.attributes` of messages that have become dead letters, one row each.
 
-        By default of what the letters hold as `attributes`, as texts.
+        By default the values are the texts in the `attributes` of the letters.
         """
         names = self.attributes().names
         if not names:
@@ -181,4 +181,4 @@ def open_source(uri: str) -> Source:
     Raises:
         ValueError: unknown scheme or parameter, or a malformed URI.
     """
-    return registered(uri, "source", BUILT_IN, GROUP)(uri)
+    return opener_of(uri, "source", BUILT_IN, GROUP)(uri)

@@ -32,9 +32,10 @@ CREATE TABLE IF NOT EXISTS {table} (
     PRIMARY KEY (key, tile_size_ms, start_ms, position)
 ){form}"""
 _BY_KEY = " WITHOUT ROWID"
-# A request reads dozens of tiles of a key: stored by key they are neighbours, and reading them
-# takes a quarter of the CPU. Written in the order of time they are not: a write takes an eighth
-# more CPU, and its log is twice as long. Of batch values a key has one, which may be long.
+# A read takes dozens of tiles of one key. In a table that is stored by key they are neighbours, and
+# the read takes a quarter of the CPU. A write, whose tiles come in the order of time, takes an
+# eighth more CPU and twice the log. Batch values are one per key, and may be long: their table is
+# not stored by key.
 _PUT = """
 INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET ts_ms = excluded.ts_ms, value = excluded.value"""

@@ -1,4 +1,4 @@
-"""What every `KVStore` must do, as tests: ours pass them, and a store of your own can run them.
+"""What every `KVStore` must do, as tests that each store runs, also a store of your own.
 
     import pytest
     pytest.register_assert_rewrite("chronon_beam.io.testing")

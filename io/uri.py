@@ -1,4 +1,4 @@
-"""URIs of sources, stores and dead letters, `scheme:location?name=value&...`; their registry."""
+"""URIs of sources, stores and dead letters, `scheme:location?name=value`, and how to open them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -86,16 +86,14 @@ def local_path(location: str, uri: str) -> str:
     return path
 
 
-def registered(
-    uri: str, kind: str, built_in: Mapping[str, str], group: str
-) -> Callable[[str], Any]:
+def opener_of(uri: str, kind: str, built_in: Mapping[str, str], group: str) -> Callable[[str], Any]:
     """The function that opens `uri`: built in, or offered by an installed package.
 
     Args:
         uri: any URI; only its scheme counts.
         kind: the noun for the error, for example `source`.
         built_in: `module:attribute` by scheme, imported when asked for; the usual scheme first.
-        group: the entry point group that others add theirs to.
+        group: the entry point group to which other packages add their schemes.
 
     Raises:
         ValueError: the scheme is not registered.

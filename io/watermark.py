@@ -1,4 +1,4 @@
-"""The watermark of a live source: what the runner has been given, kept with the restriction."""
+"""The watermark of a live source, which the runner keeps with the source's restriction."""
 
 from typing import Any
 
@@ -9,7 +9,11 @@ from apache_beam.utils.timestamp import Timestamp
 
 
 class GivenWatermark(WatermarkEstimatorProvider):
-    """Starts without a watermark; a source that goes on begins at the one it has given."""
+    """For a reading step that sets its watermark itself.
+
+    A source starts without a watermark. After a checkpoint it goes on with the one that it has
+    given to the runner.
+    """
 
     def initial_estimator_state(self, element: Any, restriction: Any) -> Timestamp | None:
         """No watermark yet."""
@@ -18,7 +22,7 @@ class GivenWatermark(WatermarkEstimatorProvider):
     def create_watermark_estimator(
         self, estimator_state: Timestamp | None
     ) -> ManualWatermarkEstimator:
-        """An estimator that stands where the reading step has set it."""
+        """An estimator with the watermark that the reading step has set."""
         return ManualWatermarkEstimator(estimator_state)
 
     def estimator_state_coder(self) -> Coder:

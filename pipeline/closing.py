@@ -1,12 +1,12 @@
 """What closes the tiles of a job, in a sentence for `plan` and for the log of a live job."""
 
 from chronon_beam.api.group_by import GroupBy
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.sources import Source
 from chronon_beam.pipeline.describe import duration
 
 
-def closes_by(group_by: GroupBy, source: Source, live: Live, tiled: bool) -> str:
+def closes_by(group_by: GroupBy, source: Source, live: LiveSettings, tiled: bool) -> str:
     """Which time decides whether an event is late.
 
     Args:

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from chronon_beam.api.counts import Kind, Metric
-from chronon_beam.io.metrics import BUCKETS, Measured, Spread
+from chronon_beam.io.metrics import BUCKETS, ProcessMetrics, Spread
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
@@ -45,7 +45,7 @@ class MeasuredCollector(Collector):
         measured: by the GroupBy's name, see `io.metrics.measured`.
     """
 
-    def __init__(self, measured: Mapping[str, Measured]) -> None:
+    def __init__(self, measured: Mapping[str, ProcessMetrics]) -> None:
         self._measured = measured
 
     def collect(self) -> Iterator[Family]:
@@ -57,7 +57,7 @@ class MeasuredCollector(Collector):
                 yield _family(metric, now)
 
 
-def _dead_letters(now: Mapping[str, Measured]) -> Family:
+def _dead_letters(now: Mapping[str, ProcessMetrics]) -> Family:
     text = "Dead letters, by the step that could not use what it was given"
     family = CounterMetricFamily(DEAD_LETTERS, text, labels=[LABEL, "step"])
     for name, each in now.items():
@@ -67,7 +67,7 @@ def _dead_letters(now: Mapping[str, Measured]) -> Family:
     return family
 
 
-def _family(metric: Metric, now: Mapping[str, Measured]) -> Family:
+def _family(metric: Metric, now: Mapping[str, ProcessMetrics]) -> Family:
     name, per_base = family_of(metric), metric.unit.per_base
     if metric.kind is Kind.DISTRIBUTION:
         return _histogram(metric, {each: now[each].spreads.get(metric) for each in now})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from chronon_beam.aggregator.layout import LAYOUTS
 from chronon_beam.api.dialect import DIALECTS
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.pipeline.max_dead import MaxDead, parse_max_dead
 from chronon_beam.pipeline.once import Once
 from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency, parse_latency
@@ -46,7 +46,7 @@ class JobOptions:
     layout: str = "tumbling"
     tiling: Tiling | None = field(default_factory=Tiling)
     kafka_bootstrap: str | None = None
-    live: Live = field(default_factory=Live)
+    live: LiveSettings = field(default_factory=LiveSettings)
     latency: Latency = LEVELS[DEFAULT]
     max_dead: MaxDead = MaxDead()
     allow_unread: bool = False
@@ -101,14 +101,14 @@ def add_source(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 
 def add_live(parser: argparse.ArgumentParser) -> None:
-    """Flags for events that never end; their defaults are those of `Live`."""
+    """Flags for events that never end; their defaults are those of `LiveSettings`."""
     flags = _flags(parser, "events that never end")
     flags.add_argument(
         "--kafka_bootstrap",
         metavar="HOST:PORT",
         help="the brokers of the GroupBy's own topic, which is read where --source is not given",
     )
-    _add_times(flags, Live())
+    _add_times(flags, LiveSettings())
     flags.add_argument(
         "--latency",
         type=_latency,
@@ -126,7 +126,7 @@ def _latency(text: str) -> Latency:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _add_times(flags: Flags, default: Live) -> None:
+def _add_times(flags: Flags, default: LiveSettings) -> None:
     flags.add_argument(
         "--max_out_of_orderness_ms",
         type=int,
@@ -325,7 +325,7 @@ def job_options(arguments: argparse.Namespace) -> JobOptions:
     )
 
 
-def _live(arguments: argparse.Namespace) -> Live:
+def _live(arguments: argparse.Namespace) -> LiveSettings:
     for flag in ("max_out_of_orderness_ms", "idle_ms"):
         if getattr(arguments, flag) < 0:
             raise UsageError(f"--{flag}={getattr(arguments, flag)}: must not be negative")
@@ -333,7 +333,7 @@ def _live(arguments: argparse.Namespace) -> Live:
         raise UsageError(
             "--kafka_bootstrap: --source says where its brokers are: give one of the two"
         )
-    return Live(
+    return LiveSettings(
         disorder_ms=arguments.max_out_of_orderness_ms,
         idle_ms=arguments.idle_ms,
         linger_ms=arguments.latency.linger_ms,

@@ -20,9 +20,9 @@ _log = logging.getLogger(__name__)
 class FileDeadLetters(LocalDeadLetters):
     """Adds letters to a local file, one JSON object per line, at the end of each bundle.
 
-    What the file holds stays there: jobs add to the dead letters of earlier jobs, and `time` and
-    `run` of a line tell them apart. The file is made when the pipeline is built. Workers on other
-    machines write to a file of this path there.
+    Jobs add to the dead letters of earlier jobs, which stay in the file; `time` and `run` of a line
+    tell them apart. The file is made when the pipeline is built. Workers on other machines write to
+    a file of this path there.
 
     Raises:
         FileNotFoundError, IsADirectoryError: see `LocalDeadLetters`.
@@ -52,7 +52,7 @@ class FileDeadLetters(LocalDeadLetters):
                 try:
                     yield from_line(line)
                 except ValueError:
-                    # What a job has left that was killed while it wrote: its bundle came again.
+                    # A job was killed while it wrote the line. Its bundle was done again.
                     _log.warning("%s:%d is not a whole dead letter", self._path, number)
 
     def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[None]:
@@ -96,7 +96,7 @@ def append_lines(path: str, lines: Iterable[bytes]) -> None:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # let go when the file is closed
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # released when the file is closed
         ended = b"" if _ends_with_a_line(descriptor) else b"\n"
         data = memoryview(ended + b"".join(lines))
         while data:

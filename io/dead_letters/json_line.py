@@ -23,7 +23,7 @@ def to_line(letter: Letter) -> bytes:
         record["headers"] = headers_record(failure)
     if failure.event_time_ms is not None:
         record["event_time_ms"] = failure.event_time_ms
-    record["time"] = moment(letter.fell_ms)
+    record["time"] = moment(letter.failed_ms)
     return as_text({**record, **rest_of(letter)}).encode("utf-8", "backslashreplace") + b"\n"
 
 
@@ -50,8 +50,8 @@ def from_line(line: bytes) -> Letter:
             headers=headers_of(record.get("headers", ())),
             event_time_ms=record.get("event_time_ms"),
         )
-        fell_ms = ms_of(record["time"])
-        return with_rest(failure, record.get("error", ""), fell_ms, record)
+        failed_ms = ms_of(record["time"])
+        return with_rest(failure, record.get("error", ""), failed_ms, record)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no dead letter: {line[:80]!r} lacks or garbles {error}") from None
 
@@ -71,7 +71,7 @@ def rest_of(letter: Letter) -> Record:
     return {name: value for name, value in found.items() if value}
 
 
-def with_rest(failure: Failure, error: str, fell_ms: int, rest: Record) -> Letter:
+def with_rest(failure: Failure, error: str, failed_ms: int, rest: Record) -> Letter:
     """The letter of a failure and of the fields that `rest_of` gave, if any."""
     failure = failure._replace(
         form=Form(rest.get("form", Form.OTHER)),
@@ -80,7 +80,7 @@ def with_rest(failure: Failure, error: str, fell_ms: int, rest: Record) -> Lette
     )
     origin = Origin(rest.get("group_by", ""), rest.get("run", ""))
     size = rest.get("size", len(failure.payload))
-    return Letter(failure, error, origin, fell_ms, size, rest.get("cut", False))
+    return Letter(failure, error, origin, failed_ms, size, rest.get("cut", False))
 
 
 def headers_record(failure: Failure) -> list[Record]:

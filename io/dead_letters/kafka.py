@@ -1,7 +1,7 @@
 """Dead letters in a Kafka topic: each is the message as it was, with what is wrong in its headers.
 
-Key, value and headers are those of the message, as Kafka Connect has it too, so that whatever reads
-the source's topic reads this one. What the letter says is in headers whose names begin with
+Key, value and headers are those of the message, as in Kafka Connect, so that a program that reads
+the source's topic can read this one. The fields of the letter are in headers whose names begin with
 `__chronon.`: `step`, `error`, `reason`, `source`, `position`, `time`, `event_time_ms`, and `rest`
 for what `redrive` needs. Letters of rows and requests have no key.
 """
@@ -35,7 +35,7 @@ _WRITING = {
     "delivery.timeout.ms": int(_WITHIN_S * 1000),
     "compression.type": "lz4",
     "linger.ms": 5,
-    # What a broker takes is its own business: it says so, for the one letter.
+    # The broker has a limit too, and refuses only the one letter that is too large.
     "message.max.bytes": 64 << 20,
 }
 
@@ -92,12 +92,12 @@ class KafkaWriter:
         """Write all, and wait; raises ConnectionError with the reason of one that was not taken."""
         lost: list[str] = []
 
-        def delivered(error: KafkaError | None, _: Message) -> None:
+        def note_delivery(error: KafkaError | None, _: Message) -> None:
             if error is not None:
                 lost.append(error.str())
 
         for letter in letters:
-            self._produce(letter, delivered)
+            self._produce(letter, note_delivery)
         waiting = self._producer.flush(_WITHIN_S)
         if lost or waiting:
             self._producer.purge()
@@ -107,14 +107,18 @@ class KafkaWriter:
             )
 
     def _produce(
-        self, letter: Letter, delivered: Callable[[KafkaError | None, Message], None]
+        self, letter: Letter, note_delivery: Callable[[KafkaError | None, Message], None]
     ) -> None:
         failure = letter.failure
         headers: list[tuple[str, str | bytes | None]] = [*failure.headers, *_headers(letter)]
         while True:
             try:
                 self._producer.produce(
-                    self._topic, failure.payload, failure.key, headers=headers, callback=delivered
+                    self._topic,
+                    failure.payload,
+                    failure.key,
+                    headers=headers,
+                    callback=note_delivery,
                 )
                 return
             except BufferError:  # the client's queue is full: wait for some to be acknowledged
@@ -135,7 +139,7 @@ def _headers(letter: Letter) -> Headers:
         "reason": failure.reason,
         "source": failure.source,
         "position": str(failure.position),
-        "time": moment(letter.fell_ms),
+        "time": moment(letter.failed_ms),
         "rest": json.dumps(rest_of(letter)),
     }
     if failure.event_time_ms is not None:

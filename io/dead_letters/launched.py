@@ -27,7 +27,7 @@ class LaunchedDeadLetters(DeadLetters):
         return partial(_LaunchedWriter, self.uri, self.run)
 
     def read(self) -> Iterator[Letter]:
-        """Raises ValueError: which sink it is, only workers know."""
+        """Raises ValueError: the sink is known to the workers of a launch only."""
         raise ValueError("the dead letters of a template are where its launches say")
 
 

@@ -1,8 +1,8 @@
 """Dead letters: what becomes of a message or row that a stage could not use.
 
 A stage gives a `Failure` (`api.records`). The failures of all stages reach a sink (`sinks`), which
-makes a `Letter` of each: bounded in size, without secrets, and with the job and run that it fell
-in. `redrive` reads letters, and has the job's stages take them again.
+makes a `Letter` of each: bounded in size, without secrets, and with the job and run in which the
+failure happened. `redrive` reads letters, and has the job's stages take them again.
 
 A letter holds at most `MOST_BYTES` of the payload (or the number that the sink gives), 64 KiB of
 key and headers, and 2,000 characters of the reason. A letter that was cut says so; people can read
@@ -37,7 +37,7 @@ _CLASS = re.compile(r"(\w+(?:Error|Exception|Failed))\b|^\[?([A-Z][A-Z_.]{3,})\b
 
 @dataclass(frozen=True)
 class Origin:
-    """The job in which letters fall.
+    """The job in which failures happened.
 
     Attributes:
         group_by: the name of the GroupBy.
@@ -54,8 +54,8 @@ class Letter(NamedTuple):
     Attributes:
         failure: the failure, bounded and without secrets.
         error: the class of the error, the same for all letters with one cause.
-        origin: the job in which the letter fell.
-        fell_ms: when the letter fell.
+        origin: the job in which the failure happened.
+        failed_ms: when the failure happened.
         size: how many bytes key, headers and payload had.
         cut: whether some of these bytes are missing.
     """
@@ -63,7 +63,7 @@ class Letter(NamedTuple):
     failure: Failure
     error: str
     origin: Origin
-    fell_ms: int
+    failed_ms: int
     size: int
     cut: bool = False
 
@@ -77,12 +77,12 @@ class Letter(NamedTuple):
 
 
 def letter_of(
-    failure: Failure, origin: Origin, fell_ms: int, most_bytes: int = MOST_BYTES
+    failure: Failure, origin: Origin, failed_ms: int, most_bytes: int = MOST_BYTES
 ) -> Letter:
     """The letter of a failure; the docstring of this module says what it leaves out."""
     beside = sum(len(name) + len(value or b"") for name, value in failure.headers)
     beside += len(failure.key or b"")
-    reason, error = _said(failure.reason, failure.step)
+    reason, error = _reason_and_class(failure.reason, failure.step)
     kept = failure._replace(
         reason=reason,
         payload=failure.payload[:most_bytes],
@@ -92,11 +92,11 @@ def letter_of(
         kept = kept._replace(key=None, headers=())
     cut = is_heavy or len(failure.payload) > most_bytes
     size = len(failure.payload) + beside
-    return Letter(kept, error, origin, fell_ms, size, cut)
+    return Letter(kept, error, origin, failed_ms, size, cut)
 
 
 @lru_cache(maxsize=1024)
-def _said(reason: str, step: str) -> tuple[str, str]:
+def _reason_and_class(reason: str, step: str) -> tuple[str, str]:
     """The reason as it is kept, and the class of the error; cached, since reasons repeat."""
     kept = without_secrets(reason)
     short = kept if len(kept) <= _MOST_REASON else f"{kept[:_MOST_REASON]} ..."

@@ -1,7 +1,7 @@
-"""Logs dead letters, for jobs that are not given a place to keep them.
+"""Logs dead letters, for jobs without a place to keep them.
 
-The log has one line per batch and cause (step and class of the error): what the first letter says,
-and how many letters there are. If a cause goes on, the log has one line per minute for it.
+The log has one line per batch and cause (step and class of the error): the reason of the first
+letter, and how many letters there are. If a cause goes on, the log has one line per minute for it.
 """
 
 import logging
@@ -41,7 +41,7 @@ class LogDeadLetters(DeadLetters):
 
 
 class LogWriter:
-    """Logs what the limit of this process lets pass."""
+    """Logs letters, within the rate limit of this process."""
 
     def write(self, letters: Sequence[Letter]) -> None:
         """At most one line per cause."""
@@ -66,8 +66,8 @@ class RateLimit:
     period_s: float = 60.0
     clock: Clock = time.monotonic
     _batches: Counter[Cause] = field(default_factory=Counter)
-    _untold: Counter[Cause] = field(default_factory=Counter)
-    _told_s: dict[Cause, float] = field(default_factory=dict)
+    _unlogged: Counter[Cause] = field(default_factory=Counter)
+    _logged_s: dict[Cause, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def lines(self, letters: Sequence[Letter]) -> list[str]:
@@ -87,13 +87,13 @@ class RateLimit:
 
     def _line(self, cause: Cause, number: int, letter: Letter) -> str | None:
         self._batches[cause] += 1
-        self._untold[cause] += number
+        self._unlogged[cause] += number
         now_s = self.clock()
-        told_s = self._told_s.get(cause, 0.0)
-        if self._batches[cause] > self.first and now_s - told_s < self.period_s:
+        logged_s = self._logged_s.get(cause, 0.0)
+        if self._batches[cause] > self.first and now_s - logged_s < self.period_s:
             return None
-        self._told_s[cause] = now_s
-        others = self._untold.pop(cause) - 1
+        self._logged_s[cause] = now_s
+        others = self._unlogged.pop(cause) - 1
         more = f" (and {others:,} more of this kind since the last such line)" if others else ""
         failure = letter.failure
         where = f"{failure.source} at {failure.position}"

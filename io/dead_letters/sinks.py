@@ -14,7 +14,7 @@ import apache_beam as beam
 
 from chronon_beam.api.records import Failure
 from chronon_beam.io.dead_letters.letter import MOST_BYTES, Letter, Origin, letter_of
-from chronon_beam.io.uri import registered
+from chronon_beam.io.uri import opener_of
 
 BUILT_IN = {
     "file": "chronon_beam.io.dead_letters.file:FileDeadLetters.from_uri",
@@ -43,7 +43,7 @@ class LetterWriter(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of clients."""
+        """Close clients."""
         ...
 
 
@@ -51,7 +51,7 @@ class DeadLetters(beam.PTransform, ABC):
     """A place for dead letters; as a transform, it takes Failures and gives nothing.
 
     Attributes:
-        origin: the job in which letters fall; set before the transform is applied.
+        origin: the job in which the failures happen; set before the transform is applied.
         most_bytes: the most bytes of a payload that a letter keeps; see `letter`.
     """
 
@@ -76,7 +76,7 @@ class DeadLetters(beam.PTransform, ABC):
 
     @abstractmethod
     def read(self) -> Iterator[Letter]:
-        """All letters that were written so far, in about the order in which they fell."""
+        """All letters that were written so far, in about the order in which they were written."""
 
     def expand(self, failures: beam.PCollection[Failure]) -> beam.PCollection[None]:
         """An empty PCollection."""
@@ -94,14 +94,14 @@ def open_dead_letters(uri: str | None = None) -> DeadLetters:
         ImportError: the client library that the scheme needs is missing.
     """
     uri = "log:" if uri is None else uri
-    return registered(uri, "dead-letter sink", BUILT_IN, GROUP)(uri)
+    return opener_of(uri, "dead-letter sink", BUILT_IN, GROUP)(uri)
 
 
 def sink_failures(failures: Sequence[beam.PCollection[Failure]], sink: beam.PTransform) -> None:
     """Give the failures of several steps to one sink.
 
-    A sink of ours gets those of each step by themselves, and so runs together with that step. The
-    embedded runners would run a sink of all steps only after the last of them, but a bounded job
+    `DeadLetters` are applied once per step, so that the runner fuses them with the step. The
+    embedded runners would run one sink of all steps only after the last step, but a bounded job
     must stop at once if its dead letters cannot be written.
     """
     if not isinstance(sink, DeadLetters):
@@ -117,7 +117,7 @@ class _KeepFn(beam.DoFn):
     Args:
         opener: see `DeadLetters.opener`.
         origin, most_bytes: see `DeadLetters`.
-        clock: says when letters fall.
+        clock: gives the time of a failure.
     """
 
     def __init__(
@@ -136,8 +136,8 @@ class _KeepFn(beam.DoFn):
         self._bytes = 0
 
     def process(self, failure: Failure) -> None:
-        fell_ms = int(self._clock() * 1000)
-        letter = letter_of(failure, self._origin, fell_ms, self._most_bytes)
+        failed_ms = int(self._clock() * 1000)
+        letter = letter_of(failure, self._origin, failed_ms, self._most_bytes)
         self._letters.append(letter)
         self._bytes += min(letter.size, self._most_bytes)
         if len(self._letters) >= _MOST_LETTERS or self._bytes >= _MOST_BYTES:

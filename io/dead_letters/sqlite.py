@@ -66,7 +66,7 @@ class SqliteDeadLetters(LocalDeadLetters):
         """In the order in which they were written; raises FileNotFoundError if there is no file."""
         if not os.path.isfile(self._path):
             raise FileNotFoundError(f"dead letters: there is no file {self._path}")
-        with closing(_connected(self._path)) as connection:
+        with closing(_connect(self._path)) as connection:
             yield from map(_letter, connection.execute(_READ))
 
 
@@ -74,7 +74,7 @@ class SqliteWriter:
     """Writes to the file at `path`; several may write at one time, and take turns."""
 
     def __init__(self, path: str) -> None:
-        self._connection = _connected(path)
+        self._connection = _connect(path)
         self._connection.execute(_CREATE)
 
     def write(self, letters: Sequence[Letter]) -> None:
@@ -87,7 +87,7 @@ class SqliteWriter:
         self._connection.close()
 
 
-def _connected(path: str) -> sqlite3.Connection:
+def _connect(path: str) -> sqlite3.Connection:
     # Beam may tear a writer down in another thread than it was used in.
     return sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
 
@@ -95,16 +95,16 @@ def _connected(path: str) -> sqlite3.Connection:
 def _row(letter: Letter) -> tuple[Any, ...]:
     failure = letter.failure
     return (
-        moment(letter.fell_ms),
+        moment(letter.failed_ms),
         letter.origin.group_by,
         failure.step,
         letter.error,
-        _sound(failure.reason),
-        _sound(failure.source),
+        _as_utf8(failure.reason),
+        _as_utf8(failure.source),
         failure.position,
         failure.event_time_ms,
-        None if failure.key is None else _shown(failure.key),
-        _shown(failure.payload),
+        None if failure.key is None else _as_text_or_blob(failure.key),
+        _as_text_or_blob(failure.payload),
         as_text(headers_record(failure)) if failure.headers else None,
         json.dumps(rest_of(letter)),
         letter.origin.run,
@@ -127,12 +127,12 @@ def _letter(row: tuple[Any, ...]) -> Letter:
     return with_rest(failure, error, ms_of(time), json.loads(rest))
 
 
-def _sound(text: str) -> str:
+def _as_utf8(text: str) -> str:
     """Text that SQLite takes: of an odd file name, a lone surrogate is written as an escape."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _shown(value: bytes) -> str | bytes:
+def _as_text_or_blob(value: bytes) -> str | bytes:
     try:
         text = value.decode()
     except UnicodeDecodeError:

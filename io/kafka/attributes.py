@@ -30,13 +30,13 @@ def attributes_of(records: Sequence[Message], columns: pa.Schema) -> pa.RecordBa
 
 
 def envelope_of(record: Message) -> Envelope:
-    """What a dead letter tells of a record: its key, its headers and its timestamp."""
+    """What a dead letter keeps of a record: its key, its headers and its timestamp."""
     return Envelope(record.key(), headers_of(record), record.timestamp()[1])
 
 
 def headers_of(record: Message) -> Headers:
     """All headers of a record, in their order."""
-    found: Any = record.headers()  # librdkafka gives pairs, although it takes other things too
+    found: Any = record.headers()  # pairs, although the type of the method allows other things
     return found or ()
 
 

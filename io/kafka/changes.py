@@ -26,11 +26,12 @@ class Readers(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A partition that does not go on at the record after the last one that was read.
+    """A partition whose reading does not go on after the last record that was read.
 
     Attributes:
         progress: where reading goes on.
-        lost: for the dead letters, which records are gone unread; empty for a new partition.
+        lost: the reason of a dead letter: which records were lost unread; empty for a new
+            partition.
     """
 
     progress: Progress
@@ -40,17 +41,17 @@ class Change(NamedTuple):
 def new_or_anew(
     vector: Vector, found: Iterable[FoundPartition], reader: Readers
 ) -> list[FoundPartition]:
-    """Partitions that a reader does not know, or knows of an earlier topic of the same name."""
+    """The reader's partitions that are not in `vector`, or that are there of an earlier topic."""
     known = {each.place: each.topic_id for each in vector.partitions}
     return [
         each for each in found if reader.owns(each.place) and known.get(each.place) != each.topic_id
     ]
 
 
-def changed(
+def changes_of(
     vector: Vector, found: Iterable[FoundPartition], spans: Mapping[Place, OffsetRange]
 ) -> list[Change]:
-    """How a reader goes on with partitions that are new, or whose topic was made anew.
+    """How a reader goes on with each partition that is new, or whose topic was made anew.
 
     Both are read from their first record, whatever `start` says: they came while the job ran.
     """

@@ -34,7 +34,7 @@ _librdkafka = logging.getLogger("chronon_beam.librdkafka")
 
 _DEFAULTS: dict[str, Any] = {
     "client.id": "chronon-beam",
-    "log_level": 2,  # this package says what goes wrong once, and librdkafka would repeat it
+    "log_level": 2,  # this package logs what goes wrong once; librdkafka would repeat it
     "reconnect.backoff.max.ms": 2000,
     "logger": _librdkafka,
 }

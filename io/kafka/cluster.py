@@ -32,7 +32,7 @@ _MOVING = (
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
 )
-"""What is said of a partition that gets another leader, or whose topic has just been made."""
+"""Errors of a partition that gets another leader, or whose topic has just been made."""
 
 _PAUSE_S = 0.2
 _HOPELESS = (
@@ -61,7 +61,7 @@ class OffsetRange(NamedTuple):
 
 
 class Cluster:
-    """The brokers of a source, asked by one AdminClient.
+    """Questions to the brokers of a source, by one AdminClient.
 
     Args:
         options: what the URI says.
@@ -79,7 +79,7 @@ class Cluster:
         """Find out whether brokers answer and all topics exist.
 
         Raises:
-            Unreachable: no broker answers in time, or the brokers do not let us in.
+            Unreachable: no broker answers in time, or the brokers refuse the login.
             ValueError: a topic does not exist; the message has the nearest names.
         """
         known = self._all_topics()
@@ -106,7 +106,7 @@ class Cluster:
         )
         found = []
         for name, future in futures.items():
-            description = self._described(future)
+            description = self._describe(future)
             if description is not None:
                 topic_id = str(description.topic_id)
                 found += [
@@ -118,11 +118,11 @@ class Cluster:
     def spans(self, places: Iterable[Place]) -> dict[Place, OffsetRange]:
         """The offsets of each partition, up to the first transaction that is still open."""
         listed = list(places)
-        first = self._listed(listed, OffsetSpec.earliest())
-        end = self._listed(listed, OffsetSpec.latest())
+        first = self._list_offsets(listed, OffsetSpec.earliest())
+        end = self._list_offsets(listed, OffsetSpec.latest())
         return {place: OffsetRange(first[place], end[place]) for place in listed}
 
-    def beginning(self, found: Iterable[FoundPartition], group: str) -> Vector:
+    def first_vector(self, found: Iterable[FoundPartition], group: str) -> Vector:
         """The progress of partitions that have not been read yet: where they begin and end."""
         options, listed = self._options, list(found)
         spans = self.spans(each.place for each in listed)
@@ -147,10 +147,10 @@ class Cluster:
             case "latest" | "end":
                 return {place: span.end for place, span in spans.items()}
             case "committed":
-                committed = self._committed(spans, group)
+                committed = self._committed_offsets(spans, group)
                 return {place: committed.get(place, span.end) for place, span in spans.items()}
             case "time":
-                at = self._listed(spans, OffsetSpec.for_timestamp(border.time_ms))
+                at = self._list_offsets(spans, OffsetSpec.for_timestamp(border.time_ms))
                 # -1 means that no record is that young.
                 return {p: at[p] if at[p] >= 0 else span.end for p, span in spans.items()}
             case _:
@@ -158,7 +158,7 @@ class Cluster:
                     place: border.offsets.get(place, span.first) for place, span in spans.items()
                 }
 
-    def _committed(self, places: Iterable[Place], group: str) -> dict[Place, int]:
+    def _committed_offsets(self, places: Iterable[Place], group: str) -> dict[Place, int]:
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
         if not asked.topic_partitions:
             return {}
@@ -170,7 +170,7 @@ class Cluster:
             if each.offset >= 0
         }
 
-    def _listed(self, places: Iterable[Place], spec: Any) -> dict[Place, int]:
+    def _list_offsets(self, places: Iterable[Place], spec: Any) -> dict[Place, int]:
         asked = {TopicPartition(*place): spec for place in places}
         if not asked:
             return {}
@@ -186,7 +186,7 @@ class Cluster:
                     raise self._unreachable(error) from None
             time.sleep(_PAUSE_S)
 
-    def _described(self, future: "Future[Any]") -> Any:
+    def _describe(self, future: "Future[Any]") -> Any:
         """The description of a topic; None if no topic has that name."""
         try:
             return future.result()

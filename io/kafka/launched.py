@@ -1,4 +1,4 @@
-"""Kafka in a template: what events are is known when it is built, and where they are at launch."""
+"""Kafka in a template: the events' form is known when it is built, and their place at launch."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from chronon_beam.io.kafka.options import KafkaOptions, parse_options
 
 
 def without_place(options: KafkaOptions) -> KafkaOptions:
-    """Only what decides the meaning of events; raises ValueError if reading ends."""
+    """The options without brokers, topics and borders; raises ValueError if reading ends."""
     if options.bounded:
         raise ValueError(
             "a template's job never ends: leave out stop=, or run the job with chronon-beam run"
@@ -15,14 +15,14 @@ def without_place(options: KafkaOptions) -> KafkaOptions:
 
 
 def launched_options(built: KafkaOptions, uri: str) -> KafkaOptions:
-    """What a launch's URI says, with the events that the template was built for.
+    """The options of a launch's URI, with the format and schema of the template.
 
     Args:
         built: what `without_place` gives.
         uri: the URI of the launch, which need not repeat schema, format and the serde's parameters.
 
     Raises:
-        ValueError: the URI is wrong, or says that the events are others.
+        ValueError: the URI is wrong, or differs from the template in schema or format.
     """
     given = parse_options(uri)
     if given.bounded:
@@ -31,11 +31,10 @@ def launched_options(built: KafkaOptions, uri: str) -> KafkaOptions:
         raise _others(uri, "schema")
     if given.format.name not in ("json", built.format.name):
         raise _others(uri, "format")
-    # A subject that follows from the topic is no wish of the user's.
-    wishes = {**given.format.parameters}
-    if "subject=" not in uri:
-        wishes.pop("subject", None)
-    for name, value in wishes.items():
+    parameters = {**given.format.parameters}
+    if "subject=" not in uri:  # then `parse_options` has made a subject of the topic
+        parameters.pop("subject", None)
+    for name, value in parameters.items():
         if built.format.parameters.get(name) != value:
             raise _others(uri, name)
     return replace(given, format=built.format, ddl=built.ddl)

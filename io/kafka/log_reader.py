@@ -14,7 +14,7 @@ from chronon_beam.io.kafka.progress import Place, Progress
 
 _log = logging.getLogger(__name__)
 
-_GONE = (
+_OUT_OF_RANGE = (
     KafkaError._AUTO_OFFSET_RESET,
     KafkaError.OFFSET_OUT_OF_RANGE,
 )
@@ -35,13 +35,13 @@ class Polled(NamedTuple):
     Attributes:
         records: the records of each partition, in the order of offsets.
         ends: the end offset of each partition that has been read to its end.
-        gone: partitions of which the broker no longer has the next offset.
+        out_of_range: partitions of which the broker does not have the next offset.
         missing: partitions that the broker does not have.
     """
 
     records: dict[Place, list[Message]]
     ends: dict[Place, int]
-    gone: set[Place]
+    out_of_range: set[Place]
     missing: set[Place]
 
 
@@ -64,8 +64,7 @@ class LogReader:
         self._at: dict[Place, int] = {}
         self._at_end: set[Place] = set()
         self._quiet_since: dict[Place, float] = {}
-        self._heard: dict[tuple[Place, int], float] = {}
-
+        self._counted: dict[tuple[Place, int], float] = {}
         self._consumer = opened(Consumer, settings)
 
     def follow(self, partitions: Iterable[Progress]) -> None:
@@ -82,7 +81,7 @@ class LogReader:
             self._at = wanted
 
     def ask_again(self, places: Iterable[Place]) -> None:
-        """Let `follow` assign partitions anew: the client no longer reads what it could not."""
+        """Have `follow` assign partitions anew: after an error the client does not read them."""
         for place in places:
             self._at.pop(place, None)
 
@@ -90,45 +89,46 @@ class LogReader:
         """Up to `most` records: waits `wait_s` for the first, then `linger_s` for more.
 
         Raises:
-            ReadFailed: the brokers refuse.
+            ReadFailed: the brokers refuse to give records.
         """
         first = self._consumer.poll(wait_s)
         if first is None:
             self._probe()
             return Polled({}, {}, set(), set())
-        return self._sorted([first, *self._consumer.consume(most - 1, linger_s)])
+        return self._sort([first, *self._consumer.consume(most - 1, linger_s)])
 
     def more(self, most: int, within_s: float) -> Polled:
-        """Up to `most` more records that are there, or come within `within_s`."""
-        return self._sorted(self._consumer.consume(most, within_s))
+        """Up to `most` further records that are there, or come within `within_s`."""
+        return self._sort(self._consumer.consume(most, within_s))
 
-    def idle(self, idle_s: float, who: int = 0) -> Collection[Place]:
-        """Partitions read to their end that had no record that counts for `idle_s`, see `heard`.
+    def idle(self, idle_s: float, sharer: int = 0) -> Collection[Place]:
+        """Partitions that were read to their end and have been idle for `idle_s`.
 
-        No partition while brokers are down. A record counts for one of the GroupBys that share the
-        reading, `who`, and perhaps not for the others.
+        A partition is idle while no record counts, see `note_counted`. While brokers are down, no
+        partition is idle. `sharer` is the index of one of the GroupBys that share the reading: a
+        record may count for one of them and not for the others.
         """
         if self._down_since is not None:
             return ()
         now = time.monotonic()
         never = float("-inf")
         quiet = {
-            place: max(self._quiet_since[place], self._heard.get((place, who), never))
+            place: max(self._quiet_since[place], self._counted.get((place, sharer), never))
             for place in self._at_end
         }
         return {place for place, since in quiet.items() if now - since >= idle_s}
 
     def behind(self) -> int:
-        """How many offsets are ahead, by what the brokers have told with the records."""
+        """How many offsets are not read yet, as of the brokers' last answers."""
         ends = {
             place: self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
             for place in self._at
         }
         return sum(max(end[1] - self._at[place], 0) for place, end in ends.items() if end)
 
-    def heard(self, place: Place, who: int = 0) -> None:
-        """A record of the partition counts for `who`: it has not been quiet until now."""
-        self._heard[place, who] = time.monotonic()
+    def note_counted(self, place: Place, sharer: int = 0) -> None:
+        """Note that a record of the partition counts for a GroupBy: the partition is not idle."""
+        self._counted[place, sharer] = time.monotonic()
 
     def commit(self, partitions: Iterable[Progress]) -> None:
         """Commit offsets to the consumer group, for tools that show its lag; never fails.
@@ -143,7 +143,7 @@ class LogReader:
         """Close the consumer."""
         self._consumer.close()
 
-    def _sorted(self, polled: list[Message]) -> Polled:
+    def _sort(self, polled: list[Message]) -> Polled:
         found = Polled({}, {}, set(), set())
         records: list[Message] = []
         place: Place | None = None
@@ -157,10 +157,10 @@ class LogReader:
                 place = Place(topic, partition)
                 records = found.records.setdefault(place, [])
                 records.append(message)
-        self._moved(found)
+        self._advance(found)
         return found
 
-    def _moved(self, found: Polled) -> None:
+    def _advance(self, found: Polled) -> None:
         for place, messages in found.records.items():
             self._at[place] = (messages[-1].offset() or 0) + 1
             self._at_end.discard(place)
@@ -170,14 +170,14 @@ class LogReader:
             self._at_end.add(place)
             self._quiet_since.setdefault(place, time.monotonic())
         if found.records or found.ends:
-            self._back()
+            self._note_answer()
 
     def _sort_error(self, error: KafkaError, place: Place, message: Message, found: Polled) -> None:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
             found.ends[place] = message.offset() or 0
-        elif code in _GONE:
-            found.gone.add(place)
+        elif code in _OUT_OF_RANGE:
+            found.out_of_range.add(place)
         elif code in _MISSING:
             found.missing.add(place)
         elif error.retriable() or code in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
@@ -205,9 +205,9 @@ class LogReader:
             )
         with suppress(KafkaException):
             self._consumer.list_topics(timeout=_PROBE_S)
-            self._back()
+            self._note_answer()
 
-    def _back(self) -> None:
+    def _note_answer(self) -> None:
         if self._down_since is None:
             return
         now = time.monotonic()

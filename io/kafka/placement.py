@@ -1,8 +1,8 @@
 """Numbers for readers with which Flink gives each of them a subtask of its own.
 
 Flink hashes each element of a splittable DoFn into a key group, and each subtask has a range of
-these. Readers that are numbered 0, 1, 2, ... fall where they fall: both of two into the second
-subtask, so that one reads all and the other nothing. `Readers.owns` only looks at the remainder of
+these. Readers that are numbered 0, 1, 2, ... may share a subtask: both of two are in the second
+one, which then reads all, and the first one nothing. `Readers.owns` only looks at the remainder of
 the number, so each reader takes the first number whose key group lies in its own subtask's range.
 
 How Flink hashes was read from Beam's `FlinkKey` (2.70) and Flink's `KeyGroupRangeAssignment`; where

@@ -32,8 +32,9 @@ class Progress(NamedTuple):
         topic_id: the broker's id of the topic; a topic that is made anew has another.
         next_offset: the first offset that has not been read.
         stop: the first offset that is not to be read, or `FOR_EVER`.
-        newest_ms: the latest time so far that counts, see `promises`; or `MIN_MS`.
-        others_ms: the same of the other GroupBys, where several share the reading.
+        newest_ms: the latest time so far that counts, see `promises`; or `MIN_MS`. Where several
+            GroupBys share the reading, it is that of the first.
+        others_ms: the latest times for the other GroupBys.
     """
 
     place: Place
@@ -70,7 +71,7 @@ class Vector(NamedTuple):
 
     Attributes:
         live: whether partitions that are found later belong to the vector, too: it never ends then.
-        partitions: one of each place.
+        partitions: one per place.
     """
 
     live: bool
@@ -106,7 +107,7 @@ class VectorTracker(RestrictionTracker):
         return True
 
     def try_split(self, fraction_of_remainder: float) -> tuple[Vector, Vector] | None:
-        """Give up all that is not claimed; in no smaller parts, since one consumer reads it all."""
+        """Split all that is not claimed off; no smaller part, since one consumer reads it all."""
         residual = self.current_restriction()
         if fraction_of_remainder or self._split or residual.done:
             return None
@@ -163,7 +164,7 @@ class VectorCoder(Coder):
         return bytes(out)
 
     def decode(self, encoded: bytes) -> Vector:
-        """Raises ValueError for the bytes of a version that this one does not know."""
+        """Raises ValueError if the bytes have a version that this release cannot read."""
         if encoded[0] not in (_VERSION, _SHARED_VERSION):
             raise ValueError(
                 f"the offsets in this checkpoint have version {encoded[0]}, this release reads "
@@ -177,9 +178,9 @@ class VectorCoder(Coder):
         while not reader.ended:
             topic, topic_id = topics[reader.number()]
             place = Place(topic, reader.number())
-            of, stop, newest_ms = (reader.number() for _ in range(3))
+            offset, stop, newest_ms = (reader.number() for _ in range(3))
             others_ms = tuple(reader.number() for _ in range(others))
-            found.append(Progress(place, topic_id, of, stop, newest_ms, others_ms))
+            found.append(Progress(place, topic_id, offset, stop, newest_ms, others_ms))
         return Vector(live, tuple(found))
 
     def is_deterministic(self) -> bool:

@@ -1,6 +1,6 @@
 """What a partition promises of event time, as a function of its log; and the reader's watermark.
 
-Before each record, a partition promises how old the events to come may be: later than the latest
+Before each record, a partition promises a time that all events to come are after. It is the latest
 time so far, less the bound on disorder and 1 ms (as Flink's bounded out-of-orderness). The times
 are those of the job's rows, after Evaluate, in the order of offsets. The latest time so far is kept
 with the offset in the runner's checkpoints. So each record meets the same promise, however a log is
@@ -74,7 +74,7 @@ class Promises(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What promises are made of, apart from the log.
+    """What promises depend on, apart from the log.
 
     Attributes:
         floor_ms: the watermark that the runner has been given.
@@ -94,7 +94,7 @@ def promises(part: LogPart, rows: Sequence[TimedRows], newest_ms: int, limits: L
         part: the records.
         rows: what was made of them.
         newest_ms: the latest time before the part; `MIN_MS` if there was none.
-        limits: see there.
+        limits: see `Limits`.
     """
     of = [part.indices(each.positions) for each in rows]
     records = np.concatenate([np.empty(0, np.int64), *of])
@@ -109,7 +109,7 @@ def promises(part: LogPart, rows: Sequence[TimedRows], newest_ms: int, limits: L
 
 
 def watermark_ms(newest_ms: Sequence[int], disorder_ms: int, now_ms: int) -> int:
-    """What a reader promises a GroupBy of all its partitions.
+    """The watermark of a reader for one GroupBy, over all its partitions.
 
     Args:
         newest_ms: the latest time of each partition that is not passed over as idle.

@@ -2,7 +2,8 @@
 
 A reader is one consumer on many partitions: several elements on one worker thread would wait for
 one another. How far a reader has come is the restriction of its element: the runner keeps the
-restriction and restores it. Kafka's consumer group is told as well, so that tools show the lag.
+restriction and restores it. The offsets are committed to Kafka's consumer group as well, so that
+tools show the lag.
 """
 
 import uuid
@@ -33,7 +34,7 @@ from chronon_beam.io.kafka.options import KafkaOptions
 from chronon_beam.io.kafka.placement import spread
 from chronon_beam.io.kafka.progress import Vector, VectorCoder, VectorTracker
 from chronon_beam.io.kafka.session import Session, Step
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.pool import Pool
 from chronon_beam.io.watermark import GivenWatermark
@@ -63,7 +64,7 @@ class ReadFromKafka(beam.PTransform):
 
     options: KafkaOptions
     columns: pa.Schema
-    live: Live = field(default_factory=Live)
+    live: LiveSettings = field(default_factory=LiveSettings)
     count: Count = GroupByMetrics()
     uri: ValueProvider | None = None
 
@@ -71,7 +72,7 @@ class ReadFromKafka(beam.PTransform):
         super().__init__()
 
     def expand(self, root: PBegin) -> beam.PCollection[Messages]:
-        """Partitions are found by the readers, so that those found later need no other graph."""
+        """One element per reader; the readers find the partitions, also new ones, at run time."""
         read = _ReadRecordsFn(self, _bundle_s(root)) if self.options.bounded else _LiveReadFn(self)
         return _readers(root, self) | "Read" >> beam.ParDo(read)
 
@@ -127,8 +128,8 @@ def _bundle_s(root: PBegin) -> float:
     """How long a bundle of a source with an end may take.
 
     Beam's embedded runners move the watermark to the end of time after the first bundle, although
-    the source has deferred the rest (seen in Beam 2.77): tiles would be closed and forgotten in the
-    middle, and begun anew by what is read later. So these runners read all in one bundle.
+    the source has deferred the rest (seen in Beam 2.77): tiles would expire before all their events
+    are read, and later events would begin them anew. So these runners read all in one bundle.
     """
     embedded = isinstance(root.pipeline.runner, FnApiRunner | BundleBasedDirectRunner)
     return _FOR_EVER_S if embedded else _BOUNDED_BUNDLE_S
@@ -155,11 +156,11 @@ class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
         return self._built if self._uri is None else launched_options(self._built, self._uri.get())
 
     def initial_restriction(self, element: tuple[int, int]) -> Vector:
-        """Where the partitions begin that exist when the job starts."""
+        """The reader's partitions that exist when the job starts, none of them read yet."""
         options = self._options()
         cluster = Cluster(options)
         owned = [each for each in cluster.partitions() if Readers(*element).owns(each.place)]
-        return cluster.beginning(owned, self._group(options))
+        return cluster.first_vector(owned, self._group(options))
 
     def create_tracker(self, restriction: Vector) -> VectorTracker:
         return VectorTracker(restriction)
@@ -188,15 +189,15 @@ class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
             for step in session.read(vector, MIN_MS, WAIT_S, self._bundle_s):
                 if not tracker.try_claim(step.progress):
                     return
-                yield from self._given(step, MIN_TIMESTAMP)
+                yield from self._outputs(step, MIN_TIMESTAMP)
             if not tracker.current_restriction().done:
                 tracker.defer_remainder(Duration(0))
 
     def _session(self, element: tuple[int, int]) -> AbstractContextManager[Session]:
         reader = Readers(*element)
-        return _pool.session((self._step, reader), lambda: self._opened(reader))
+        return _pool.session((self._step, reader), lambda: self._open(reader))
 
-    def _opened(self, reader: Readers) -> Session:
+    def _open(self, reader: Readers) -> Session:
         options = self._options()
         return Session(
             options, self._live, self._group(options), reader, self._columns, len(self._counts)
@@ -205,7 +206,7 @@ class _ReadRecordsFn(beam.DoFn, RestrictionProvider):
     def _group(self, options: KafkaOptions) -> str:
         return options.group or self._live.reader
 
-    def _given(self, step: Step, at: Timestamp) -> Iterator[Any]:
+    def _outputs(self, step: Step, at: Timestamp) -> Iterator[Any]:
         for name, number in step.counts.items():
             self._count(name, number)
         for count, number in zip(self._counts, step.ahead, strict=False):
@@ -256,15 +257,15 @@ class _LiveReadFn(_ReadRecordsFn):
             for step in session.read(vector, floor_ms, WAIT_S, BUNDLE_S, self._evaluate):
                 if not tracker.try_claim(step.progress):
                     return
-                yield from self._given(step, given or MIN_TIMESTAMP)
+                yield from self._outputs(step, given or MIN_TIMESTAMP)
             if (promised_ms := session.watermark_ms()) > floor_ms:
                 watermark.set_watermark(Timestamp(micros=promised_ms * 1000))
-            self._tell_lags(session, promised_ms, part=f"{self._step}/{element[0]}")
+            self._measure_lags(session, promised_ms, part=f"{self._step}/{element[0]}")
             session.commit_when_final(tracker.current_restriction(), finalizer)
             tracker.defer_remainder(Duration(seconds=session.pause_s()))
 
-    def _tell_lags(self, session: Session, promised_ms: int, part: str) -> None:
+    def _measure_lags(self, session: Session, promised_ms: int, part: str) -> None:
         for name, number in session.lags(promised_ms):
             self._count(name, number, part=part)
-        for who, lag_ms in session.event_time_lags():
-            self._counts[who](Metric.EVENT_TIME_LAG, lag_ms, part=part)
+        for sharer, lag_ms in session.event_time_lags():
+            self._counts[sharer](Metric.EVENT_TIME_LAG, lag_ms, part=part)

@@ -1,4 +1,4 @@
-"""The newest records of a source's topics, for a look at them before a job is built."""
+"""The newest records of a source's topics, to infer columns from before a job is built."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,14 +14,14 @@ from chronon_beam.io.kafka.cluster import WITHIN_S, Cluster
 from chronon_beam.io.kafka.options import Border, KafkaOptions
 from chronon_beam.io.kafka.progress import Progress, Vector
 from chronon_beam.io.kafka.session import Session
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 
 SAMPLE = 1000
 """Records that columns are inferred from, over all partitions."""
 
 _WAIT_S = 0.5
 _GROUP = "chronon-beam-sample"
-"""What the brokers know the reader by; nothing is committed."""
+"""The name of the consumer group; no offset is committed to it."""
 
 
 def newest_payloads(options: KafkaOptions, most: int = SAMPLE) -> list[bytes]:
@@ -46,7 +46,9 @@ def newest_payloads(options: KafkaOptions, most: int = SAMPLE) -> list[bytes]:
 
 def _payloads(options: KafkaOptions, vector: Vector) -> Iterator[bytes]:
     bounded = replace(options, stop=Border("end"))
-    session = Session(bounded, Live(), options.group or _GROUP, Readers(0, 1), pa.schema([]))
+    session = Session(
+        bounded, LiveSettings(), options.group or _GROUP, Readers(0, 1), pa.schema([])
+    )
     with closing(session):
         for step in session.read(vector, MIN_MS, _WAIT_S, WITHIN_S):
             for messages in step.outputs:
@@ -54,7 +56,7 @@ def _payloads(options: KafkaOptions, vector: Vector) -> Iterator[bytes]:
 
 
 def sampled_columns(options: KafkaOptions) -> tuple[pa.Schema, str]:
-    """The columns of a topic's JSON objects, and what to tell the user of them.
+    """The columns of a topic's JSON objects, and a sentence for the user about them.
 
     Raises:
         ValueError: there is no JSON object to infer them from.

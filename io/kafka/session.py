@@ -16,14 +16,14 @@ from chronon_beam.api.evaluation import Evaluation
 from chronon_beam.api.records import MIN_MS, Envelopes, Messages
 from chronon_beam.io.batches import ROWS, cuts
 from chronon_beam.io.kafka.attributes import attributes_of, envelope_of
-from chronon_beam.io.kafka.changes import Change, Readers, changed, new_or_anew, out_of_range
+from chronon_beam.io.kafka.changes import Change, Readers, changes_of, new_or_anew, out_of_range
 from chronon_beam.io.kafka.cluster import Cluster, Unreachable
 from chronon_beam.io.kafka.log_reader import LogReader, Polled
 from chronon_beam.io.kafka.options import KafkaOptions
 from chronon_beam.io.kafka.progress import Place, Progress, Vector
 from chronon_beam.io.kafka.promises import Limits, LogPart, promises, watermark_ms
-from chronon_beam.io.kafka.timed_messages import letter_outputs, timed
-from chronon_beam.io.live import Live
+from chronon_beam.io.kafka.timed_messages import letter_outputs, timed_rows
+from chronon_beam.io.live import LiveSettings
 
 _log = logging.getLogger(__name__)
 
@@ -36,10 +36,11 @@ _NO_PARTITION_PAUSE_S = 5
 
 
 class Step(NamedTuple):
-    """One partition has been read further.
+    """A part of a partition's log that was read.
 
     Attributes:
-        progress: how far; must be claimed from the tracker before `outputs` are given out.
+        progress: how far the partition is read now; must be claimed from the tracker before
+            `outputs` are yielded.
         outputs: Messages, or what the job has made of them.
         counts: the metrics `tombstones` and `lost`.
         ahead: the metric `ahead` of each GroupBy that shares the reading.
@@ -56,7 +57,7 @@ class Session:
 
     Args:
         options: what is read.
-        live: what the job says of time and latency.
+        live: the job's settings of time and latency.
         group: the consumer group to which offsets are committed.
         reader: which of the source's readers it is.
         columns: the columns that the job reads; other attributes of records are not made.
@@ -66,7 +67,7 @@ class Session:
     def __init__(
         self,
         options: KafkaOptions,
-        live: Live,
+        live: LiveSettings,
         group: str,
         reader: Readers,
         columns: pa.Schema,
@@ -106,15 +107,15 @@ class Session:
             floor_ms: the watermark that the runner has been given.
             wait_s: how long to wait for a first record.
             within_s: the most seconds to read.
-            evaluate: makes rows of Messages, whose times the promises are made of; None gives
-                Messages as they are, and promises are made of the records' own times.
+            evaluate: makes rows of Messages, and promises follow from the rows' times; if None,
+                steps have Messages, and promises follow from the records' own times.
         """
         self._evaluate = evaluate
         self._has_read = False
         deadline = time.monotonic() + within_s
         self._partitions = {each.place: each for each in vector.partitions}
         if self._unreadable or self._has_to_discover():
-            yield from self._look()
+            yield from self._ask_brokers()
         self._consumer.follow(self._partitions.values())
         polled = self._consumer.poll(ROWS, wait_s, self._live.linger_ms / 1000)
         while True:
@@ -129,14 +130,14 @@ class Session:
         """The watermark of the reader: of all partitions, and for the slowest GroupBy."""
         return min(map(self._watermark_of, range(self._number)))
 
-    def _watermark_of(self, who: int) -> int:
-        idle = {*self._consumer.idle(self._live.idle_ms / 1000, who), *self._missing}
+    def _watermark_of(self, sharer: int) -> int:
+        idle = {*self._consumer.idle(self._live.idle_ms / 1000, sharer), *self._missing}
         active = [each for place, each in self._partitions.items() if place not in idle]
-        newest_ms = [each.times_ms(self._number)[who] for each in active]
+        newest_ms = [each.times_ms(self._number)[sharer] for each in active]
         return watermark_ms(newest_ms, self._live.disorder_ms, _now_ms())
 
     def lags(self, watermark_ms: int) -> Iterator[tuple[Metric, int]]:
-        """How far reading is behind after `read`, as gauges; what is not known is left out.
+        """The gauges of how far reading is behind, after `read`; without those not known yet.
 
         Args:
             watermark_ms: of the reader.
@@ -150,19 +151,18 @@ class Session:
         if not self._has_read:
             return
         times = [each.times_ms(self._number) for each in self._partitions.values()]
-        for who, newest_ms in enumerate(map(max, zip(*times, strict=True))):
+        for sharer, newest_ms in enumerate(map(max, zip(*times, strict=True))):
             if newest_ms > MIN_MS:
-                yield who, max(_now_ms() - newest_ms, 0)
+                yield sharer, max(_now_ms() - newest_ms, 0)
 
     def pause_s(self) -> int:
-        """Whole seconds until the next bundle: a reader without partitions need not poll."""
+        """Whole seconds until the next bundle: longer for a reader without partitions."""
         return 0 if self._partitions else _NO_PARTITION_PAUSE_S
 
     def commit_when_final(self, vector: Vector, finalizer: Any) -> None:
         """Commit offsets to the consumer group, once the runner has made this bundle final.
 
-        One bundle waits for that at a time, because Beam's worker cannot use the steps of a bundle
-        again before it is final.
+        One bundle at a time waits to be final, since Beam's worker cannot use its steps until then.
         """
         if self._commits_at is not None and time.monotonic() < self._commits_at + _FORGET_S:
             return
@@ -186,16 +186,16 @@ class Session:
     def _steps(self, polled: Polled, floor_ms: int) -> Iterator[Step]:
         for place, records in polled.records.items():
             if place in self._partitions:
-                yield self._moved(self._step(self._partitions[place], records, floor_ms))
+                yield self._record(self._step(self._partitions[place], records, floor_ms))
         for place, end in polled.ends.items():
             known = self._partitions.get(place)
             # Between the last record and the end are offsets of transaction markers.
             if known is not None and end > known.next_offset:
-                yield self._moved(Step(known._replace(next_offset=end)))
-        self._unreadable |= polled.gone  # the client names each of them once
+                yield self._record(Step(known._replace(next_offset=end)))
+        self._unreadable |= polled.out_of_range  # the client names each of them once
         self._note_missing(self._missing | polled.missing)
         if self._unreadable or polled.missing:
-            yield from self._look()
+            yield from self._ask_brokers()
 
     def _has_to_discover(self) -> bool:
         return not self._bounded and time.monotonic() - self._asked_at > self._discover_s
@@ -220,19 +220,21 @@ class Session:
         step = Step(progress, messages, {Metric.TOMBSTONES: len(records) - with_value})
         if self._bounded:
             return step
-        return self._promised(step, messages, _part(records, offsets), floor_ms)
+        return self._with_promises(step, messages, _part(records, offsets), floor_ms)
 
-    def _promised(self, step: Step, messages: list[Messages], part: LogPart, floor_ms: int) -> Step:
-        """The step with promises: by the rows that the job makes, before it is claimed."""
+    def _with_promises(
+        self, step: Step, messages: list[Messages], part: LogPart, floor_ms: int
+    ) -> Step:
+        """The step with its promises, and with outputs that have them."""
         progress = step.progress
-        rows = [timed(each, part, self._evaluate) for each in messages]
+        rows = [timed_rows(each, part, self._evaluate) for each in messages]
         limits = Limits(floor_ms, self._live.disorder_ms, _now_ms())
         made = [
-            promises(part, [each[who] for each in rows], newest_ms, limits)
-            for who, newest_ms in enumerate(progress.times_ms(self._number))
+            promises(part, [each[sharer] for each in rows], newest_ms, limits)
+            for sharer, newest_ms in enumerate(progress.times_ms(self._number))
         ]
-        for who in (who for who, each in enumerate(made) if each.counted):
-            self._consumer.heard(progress.place, who)
+        for sharer in (sharer for sharer, each in enumerate(made) if each.counted):
+            self._consumer.note_counted(progress.place, sharer)
         outputs = chain.from_iterable(
             found.outputs(pa.array(mine.before_ms[part.indices(found.positions)]))
             for each in rows
@@ -263,7 +265,7 @@ class Session:
                 envelopes=Envelopes(part, envelope_of),
             )
 
-    def _look(self) -> Iterator[Step]:
+    def _ask_brokers(self) -> Iterator[Step]:
         """Ask the brokers for partitions that are new, made anew, gone, or have lost records."""
         if time.monotonic() - self._asked_at < _ASK_AGAIN_S:
             return
@@ -283,23 +285,23 @@ class Session:
             self._note_missing(self._partitions.keys() - {each.place for each in found})
         self._unreadable.clear()
         self._consumer.ask_again([*anew, *cut])
-        yield from map(self._changed, changed(vector, fresh, spans))
+        yield from map(self._step_of_change, changes_of(vector, fresh, spans))
         for place in cut:
             if change := out_of_range(self._partitions[place], spans[place]):
-                yield self._changed(change)
+                yield self._step_of_change(change)
 
-    def _changed(self, change: Change) -> Step:
+    def _step_of_change(self, change: Change) -> Step:
         progress, lost = change
         if not lost:
             _log.warning("Kafka has a new partition %s: read from its beginning", progress.place)
-            return self._moved(Step(progress))
+            return self._record(Step(progress))
         _log.error("%s", lost)
         at = self._partitions[progress.place].next_offset
         letter = Messages(str(progress.place), [at], [b""], error=lost)
         outputs = letter_outputs(letter, self._evaluate)
-        return self._moved(Step(progress, outputs, {Metric.LOST: 1}))
+        return self._record(Step(progress, outputs, {Metric.LOST: 1}))
 
-    def _moved(self, step: Step) -> Step:
+    def _record(self, step: Step) -> Step:
         self._partitions[step.progress.place] = step.progress
         return step
 

@@ -16,7 +16,7 @@ from chronon_beam.io.kafka.launched import without_place
 from chronon_beam.io.kafka.options import KafkaOptions, parse_options
 from chronon_beam.io.kafka.read import ReadFromKafka, ReadRowsFromKafka
 from chronon_beam.io.kafka.sample import sampled_columns
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.sources import JSON, Source
 
 
@@ -32,7 +32,7 @@ class KafkaSource(Source):
     """
 
     options: KafkaOptions
-    live: Live = Live()
+    live: LiveSettings = LiveSettings()
     inferred: str | None = None
     uri: ValueProvider | None = None
 

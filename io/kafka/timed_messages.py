@@ -1,4 +1,4 @@
-"""Messages as they are, with the records' own times: for jobs that need no rows' times."""
+"""Messages in the place of rows: for jobs whose reading step makes no rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _NONE = pa.array([], pa.int64())
 
 @dataclass(frozen=True)
 class TimedMessages:
-    """Messages in the place of `TimedRows`: each message is a row with its record's time."""
+    """Messages as `TimedRows`: each message is a row, with its record's own time."""
 
     messages: Messages
     record_ms: Ints
@@ -33,19 +33,21 @@ class TimedMessages:
         return pa.array(np.where(self.record_ms < 0, MIN_MS, self.record_ms))
 
     def outputs(self, promised_ms: pa.Array) -> Iterator[Messages]:
-        """The messages, with what was promised before each."""
+        """The messages, each with the promise before it."""
         yield self.messages._replace(promised_ms=promised_ms)
 
 
-def timed(messages: Messages, part: LogPart, evaluate: Evaluation | None) -> Sequence[TimedRows]:
-    """What each GroupBy makes of messages, or the messages where the job asks for them."""
+def timed_rows(
+    messages: Messages, part: LogPart, evaluate: Evaluation | None
+) -> Sequence[TimedRows]:
+    """The rows that each GroupBy makes of messages; without `evaluate`, the messages."""
     if evaluate is not None:
         return evaluate(messages)
     return [TimedMessages(messages, part.times_ms[part.indices(messages.positions)])]
 
 
 def letter_outputs(letter: Messages, evaluate: Evaluation | None) -> Iterator[Any]:
-    """What the reading step yields for Messages that say what could not be read."""
+    """What the reading step yields for Messages with an `error`."""
     if evaluate is None:
         return iter([letter])
     return chain.from_iterable(each.outputs(_NONE) for each in evaluate(letter))

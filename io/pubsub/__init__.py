@@ -1,1 +1,1 @@
-"""The `pubsub:` source: messages are acknowledged when the runner keeps what came of them."""
+"""The `pubsub:` source: acknowledges messages when the runner keeps what was made of them."""

@@ -16,7 +16,7 @@ COLUMNS = pa.schema(
         ("__publish_time", pa.int64()),
     ]
 )
-"""The last one is in milliseconds since the epoch."""
+"""`__publish_time` is in milliseconds since the epoch."""
 
 _BITS = 63
 
@@ -36,7 +36,7 @@ def attributes_of(messages: Sequence[Any], columns: pa.Schema) -> pa.RecordBatch
 
 
 def envelope_of(message: Any) -> Envelope:
-    """What a dead letter tells of a PubsubMessage: its ordering key, its attributes, its time."""
+    """What a dead letter keeps of a PubsubMessage: its ordering key, its attributes, its time."""
     return Envelope(
         message.ordering_key.encode() or None,
         [(name, value.encode()) for name, value in message.attributes.items()],
@@ -45,7 +45,7 @@ def envelope_of(message: Any) -> Envelope:
 
 
 def publish_time_ms(message: Any) -> int:
-    """When the server has taken the message."""
+    """When the server took the message from its publisher."""
     time = message.publish_time
     return time.seconds * 1000 + time.nanos // 1_000_000
 

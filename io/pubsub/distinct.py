@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from chronon_beam.api.counts import Count, Metric
 from chronon_beam.api.records import Messages
-from chronon_beam.io.pubsub.remembered import Remembered
+from chronon_beam.io.pubsub.position_cache import PositionCache
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
@@ -31,8 +31,8 @@ class Distinct(beam.PTransform):
     """Messages to Messages, without those whose source and position came before.
 
     Attributes:
-        remember_ms: how long a position is known, in time in which the job runs.
-        readers: how many there are; the messages are divided among some more shards.
+        remember_ms: how long a position is remembered; only time in which the job runs counts.
+        readers: how many readers the source has; there are four shards per reader.
         count: takes `redelivered`.
     """
 
@@ -54,7 +54,7 @@ class Distinct(beam.PTransform):
 
 
 def shards_of(positions: NDArray[np.int64], shards: int) -> NDArray[np.uint64]:
-    """The shard of each position: the same in every process, and even for ids that are not."""
+    """The shard of each position: the same in every process. Shards are even if ids are not."""
     return (positions.astype(np.uint64) * _FACTOR >> np.uint64(32)) % np.uint64(shards)
 
 
@@ -83,34 +83,34 @@ class _ShardFn(beam.DoFn):
             yield b"%d" % shard, pickle.dumps(part, pickle.HIGHEST_PROTOCOL)
 
 
-class _PositionCaches:
-    """The Remembered of this process; each is checked against Beam's state at every use.
+class _Caches:
+    """The PositionCaches of this process; each compares itself with Beam's state at every use.
 
-    A bundle takes one out while it uses it. It holds no lock while it reads state: a bundle that a
-    runner has given up may wait for its state for ever, and must not hold up the next attempt.
+    A bundle takes one out of here while it uses it. It holds no lock while it reads state: a bundle
+    that a runner has given up may wait for its state for ever, and must not hold up the next one.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._found: dict[tuple[str, bytes], Remembered] = {}
+        self._found: dict[tuple[str, bytes], PositionCache] = {}
 
-    def take(self, step: str, shard: bytes, remember_ms: int) -> Remembered:
-        """What was put back, or an empty one, which reads the state."""
+    def take(self, step: str, shard: bytes, remember_ms: int) -> PositionCache:
+        """Take out the cache of a shard, or a new one, which reads the state at its first use."""
         with self._lock:
-            return self._found.pop((step, shard), None) or Remembered(remember_ms)
+            return self._found.pop((step, shard), None) or PositionCache(remember_ms)
 
-    def put_back(self, step: str, shard: bytes, remembered: Remembered) -> None:
-        """For the next bundle."""
+    def put_back(self, step: str, shard: bytes, remembered: PositionCache) -> None:
+        """Put a cache back, for the next bundle."""
         with self._lock:
             self._found[step, shard] = remembered
 
 
-_caches = _PositionCaches()
+_caches = _Caches()
 
 
 @beam.typehints.with_input_types(Tuple[bytes, bytes])
 class _RememberFn(beam.DoFn):
-    """State: the positions of two generations, and the cell; see `remembered`."""
+    """State: the positions of two generations, and the cell; see `position_cache`."""
 
     EVEN = BagStateSpec("even", BytesCoder())
     ODD = BagStateSpec("odd", BytesCoder())

@@ -1,23 +1,24 @@
-"""What a reader of a subscription promises of event time: a subscription has no order to go by.
+"""What a reader of a subscription promises of event time, although messages have no order.
 
-The server gives messages in any order, and those of a backlog beside new ones. So what is promised
-is that messages to come were not published before the oldest one that came within the last minute,
-less the bound on disorder and 1 ms. While nothing comes, the clock stands for it.
+The server gives messages in any order, and those of a backlog beside new ones. The reader takes the
+oldest publish time of the last minute, less the bound on disorder and 1 ms: it promises that later
+events have later times. If no message has come for a while, the machine's clock takes the place of
+the oldest publish time.
 """
 
 from chronon_beam.api.records import MIN_MS
 
 _BUCKET_S = 10
 _BUCKETS = 7
-"""The one that is being filled and those of a minute."""
+"""The bucket of now, and those of the minute before."""
 
 
 class PublishTimes:
-    """The oldest publish times of late.
+    """The oldest publish times of the last minute, in buckets of 10 s.
 
     Args:
         disorder_ms: how far event times may be behind publish times, and messages out of order.
-        idle_ms: after how long without messages there is held to be none.
+        idle_ms: after how long without messages the subscription counts as empty.
         now_s: a clock that never goes back, in seconds; so are all times called `now_s`.
     """
 
@@ -28,13 +29,13 @@ class PublishTimes:
         self._oldest_ms: dict[int, int] = {}
 
     def add(self, oldest_ms: int, now_s: float) -> None:
-        """Messages came, of which the oldest was published then."""
+        """Note that messages came; `oldest_ms` is the publish time of the oldest of them."""
         bucket = int(now_s // _BUCKET_S)
         self._oldest_ms[bucket] = min(oldest_ms, self._oldest_ms.get(bucket, oldest_ms))
         self._quiet_since_s = now_s
 
     def not_quiet(self, now_s: float) -> None:
-        """The server does not answer: nobody knows what there is, and quiet begins anew."""
+        """Start the time without messages anew: while the server is down, messages may be there."""
         self._quiet_since_s = now_s
 
     def promised_ms(self, now_ms: int, now_s: float) -> int:

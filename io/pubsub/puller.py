@@ -1,4 +1,4 @@
-"""Two threads that pull ahead of the bundles, and one that extends the leases of what is held."""
+"""Threads of a reader: two pull messages ahead of the bundles, one extends their leases."""
 
 import logging
 import time
@@ -8,17 +8,17 @@ from threading import Event, Thread
 from typing import Any, NamedTuple
 
 from chronon_beam.io.batches import ROWS
-from chronon_beam.io.pubsub.leases import EXTENDED_S, Held, Leases
+from chronon_beam.io.pubsub.leases import EXTENDED_S, Leases, MessageLease
 from chronon_beam.io.pubsub.subscription import Subscription
 
 _log = logging.getLogger(__name__)
 
 _THREADS = 2
 _AHEAD = 2
-"""How many pulls may wait for bundles, beside those that the threads have in hand."""
+"""How many pulls may wait for bundles, beside one per thread."""
 
 MOST_HELD = 500_000
-"""No more is pulled while so many messages wait to be acknowledged."""
+"""While so many messages are not acknowledged, no more are pulled."""
 
 _PAUSE_S = 1.0
 _REPEAT_S = 60.0
@@ -30,7 +30,7 @@ class Pulled(NamedTuple):
     """What one pull gave: Google's PubsubMessages, and their lease."""
 
     messages: Sequence[Any]
-    lease: Held
+    lease: MessageLease
 
 
 class Puller:
@@ -68,7 +68,7 @@ class Puller:
             return None
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Tell the threads to end."""
         self._closed.set()
 
     def _until_closed(self, work: Callable[[], None]) -> None:
@@ -81,7 +81,7 @@ class Puller:
             except PermissionError as error:
                 self._refusal = error
                 self._closed.wait(_PAUSE_S)
-            except ValueError:  # grpc's word for a channel that was closed in the meantime
+            except ValueError:  # what grpc raises if the channel was closed in the meantime
                 if not self._closed.is_set():
                     raise
 
@@ -93,7 +93,7 @@ class Puller:
         self._back()
         if not received:
             return
-        lease = self._leases.pulled([each.ack_id for each in received], time.monotonic())
+        lease = self._leases.add([each.ack_id for each in received], time.monotonic())
         pulled = Pulled([each.message for each in received], lease)
         while not self._closed.is_set():
             try:

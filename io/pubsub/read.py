@@ -1,7 +1,8 @@
 """Pub/Sub's messages to Messages: a splittable DoFn with one element per reader.
 
-How far a reader has come is nothing but a moment, since the server alone knows what is left: the
-time of the last batch, which tells one attempt from another (see `PubsubSession`).
+The server alone knows which messages are left, so a reader's restriction holds only a moment: the
+time of the last batch. By the moment a session finds out whether the runner has gone back to an
+earlier state (see `PubsubSession`).
 """
 
 import time
@@ -20,7 +21,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
 from chronon_beam.api.counts import Count, Metric
 from chronon_beam.api.records import MIN_MS, Messages
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.metrics import GroupByMetrics
 from chronon_beam.io.pool import Pool
 from chronon_beam.io.pubsub.distinct import Distinct
@@ -37,25 +38,25 @@ _pool: Pool[PubsubSession] = Pool()
 
 @dataclass
 class ReadFromPubsub(beam.PTransform):
-    """Messages of a subscription, each given once.
+    """Reads the messages of a subscription, each once.
 
     Attributes:
         options: what is read.
         columns: what the job reads of it.
-        live: what the job says of time and latency.
+        live: the job's settings of time and latency.
         count: takes the watermark's lag, and `redelivered`, the messages that came again.
     """
 
     options: PubsubOptions
     columns: pa.Schema
-    live: Live = field(default_factory=Live)
+    live: LiveSettings = field(default_factory=LiveSettings)
     count: Count = GroupByMetrics()
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, root: PBegin) -> beam.PCollection[Messages]:
-        """Any reader may get a message that another one has counted: its id tells.
+        """Readers, whose messages then pass `Distinct`: the server may give one message twice.
 
         Raises:
             ValueError: on Flink without checkpoints, no message would ever be acknowledged.

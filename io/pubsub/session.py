@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from chronon_beam.api.records import Envelopes, Messages
 from chronon_beam.io.batches import ROWS, cuts
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.pubsub.attributes import (
     attributes_of,
     envelope_of,
     position_of,
     publish_time_ms,
 )
-from chronon_beam.io.pubsub.leases import Held, Leases
+from chronon_beam.io.pubsub.leases import Leases, MessageLease
 from chronon_beam.io.pubsub.publish_times import PublishTimes
 from chronon_beam.io.pubsub.puller import Puller
 from chronon_beam.io.pubsub.subscription import Subscription
@@ -28,25 +28,25 @@ class PulledBatch(NamedTuple):
     """Messages to give out in one go, and their leases."""
 
     messages: list[Messages]
-    leases: list[Held]
+    leases: list[MessageLease]
     number: int
 
 
 class PubsubSession:
-    """Pulls, and acknowledges messages once the runner keeps what bundles have made of them.
+    """Pulls messages, and acknowledges them once the runner keeps what bundles have made of them.
 
-    A bundle names its reader's `moment`, which the runner keeps: the time of the last batch that
-    was given out. If it is another one than the session's, the runner has gone back to an earlier
-    state, or another process has read meanwhile: then all that was given out and not acknowledged
-    is given back to the server, which gives it again.
+    The runner keeps a reader's `moment`, the time of the last batch that was given out, and each
+    bundle begins with it. If it differs from the session's, the runner has gone back to an earlier
+    state, or another process has read meanwhile. Then the session gives the messages that were
+    given out and not acknowledged back to the server, which gives them again.
 
     Args:
         subscription: what is read.
-        live: what the job says of time and latency.
+        live: the job's settings of time and latency.
         columns: what the job reads; attributes that are not among them are not made.
     """
 
-    def __init__(self, subscription: Subscription, live: Live, columns: pa.Schema) -> None:
+    def __init__(self, subscription: Subscription, live: LiveSettings, columns: pa.Schema) -> None:
         self._subscription = subscription
         self._live = live
         self._columns = columns
@@ -54,24 +54,24 @@ class PubsubSession:
         self._puller = Puller(subscription, self._leases)
         self._times = PublishTimes(live.disorder_ms, live.idle_ms, time.monotonic())
         self._moment: int | None = None
-        self._given: list[Held] = []
-        self._final: list[Held] = []
+        self._given: list[MessageLease] = []
+        self._final: list[MessageLease] = []
         self._acknowledges_at: float | None = None
 
     def begin(self, moment: int) -> None:
-        """A bundle begins where the runner stands."""
+        """Begin a bundle, with the `moment` that the runner keeps."""
         if self._moment not in (None, moment):
-            self._give_back([*self._leases.taken(), *self._given, *self._final])
+            self._give_back([*self._leases.pop_taken(), *self._given, *self._final])
             self._given, self._final, self._acknowledges_at = [], [], None
         self._moment = moment
 
     def batches(self, promised_ms: int, wait_s: float, within_s: float) -> Iterator[PulledBatch]:
-        """What there is: until a pull finds no backlog, or `within_s` have passed.
+        """The messages that are there: until a pull finds no backlog, or `within_s` have passed.
 
         Args:
             promised_ms: the watermark that the runner has been given.
             wait_s: how long to wait for a first message.
-            within_s: see above.
+            within_s: the most seconds to pull.
 
         Raises:
             PermissionError: the server refuses to give messages.
@@ -85,35 +85,35 @@ class PubsubSession:
             batch = self._batch(promised_ms, 0)
 
     def take(self, batch: PulledBatch, moment: int) -> None:
-        """The bundle gives out a batch; the runner keeps `moment`."""
+        """Note that the bundle gives out a batch, and that the runner keeps `moment`."""
         self._leases.take(batch.leases)
         self._moment = moment
 
     def leave(self, batch: PulledBatch) -> None:
-        """The bundle does not take a batch: it may be given to any reader."""
+        """Give a batch that the bundle does not take back to the server."""
         self._give_back(batch.leases)
 
     def watermark_ms(self) -> int:
-        """What the reader promises; `MIN_MS` promises nothing."""
+        """The watermark of the reader; `MIN_MS` promises nothing."""
         now_s = time.monotonic()
         if self._puller.is_down:
             self._times.not_quiet(now_s)
         return self._times.promised_ms(int(time.time() * 1000), now_s)
 
     def acknowledge_when_final(self, finalizer: Any) -> None:
-        """Acknowledge what was given out so far when the runner says for the second time: final.
+        """Acknowledge the messages given out so far, when this bundle and a later one are final.
 
-        Flink makes bundles final when it learns that a checkpoint is complete: all that have ended,
-        and so those too that ended after the checkpoint had taken their state. What these gave out
-        would be lost with the next failure. The next checkpoint has it for sure.
+        When a checkpoint is complete, Flink makes all bundles final that have ended, also those
+        that ended after the checkpoint had taken the state. If their messages were acknowledged
+        now, a failure would lose them. The next checkpoint has them for sure.
 
-        One bundle at a time: until it is final, Beam's worker keeps all steps of it aside. What
-        later bundles give out waits for the next one: all before a final bundle is final, too.
+        One bundle at a time waits to be final, since Beam's worker cannot use its steps until then.
+        Messages of later bundles wait for the next one: with a bundle, all before it are final.
         """
         now = time.monotonic()
         if self._acknowledges_at is not None and now < self._acknowledges_at + _FORGET_S:
             return
-        given = [*self._given, *self._leases.taken()]
+        given = [*self._given, *self._leases.pop_taken()]
         if not given and not self._final:
             return
         self._given, self._acknowledges_at = given, now
@@ -128,7 +128,7 @@ class PubsubSession:
         finalizer.register(acknowledge)
 
     def close(self) -> None:
-        """Give back what is not acknowledged, and let go of the connection."""
+        """Give back the messages that are not acknowledged, and close the connection."""
         self._puller.close()
         self._subscription.end_pulls()
         self._give_back(self._leases.all())
@@ -162,6 +162,6 @@ class PubsubSession:
                 envelopes=Envelopes(part, envelope_of),
             )
 
-    def _give_back(self, leases: Sequence[Held]) -> None:
+    def _give_back(self, leases: Sequence[MessageLease]) -> None:
         with suppress(ConnectionError):
             self._subscription.give_back(self._leases.end(leases))

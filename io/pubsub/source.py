@@ -6,7 +6,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from chronon_beam.api.serde import Format
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.pubsub.attributes import COLUMNS
 from chronon_beam.io.pubsub.options import PubsubOptions, parse_options
 from chronon_beam.io.pubsub.read import ReadFromPubsub
@@ -24,7 +24,7 @@ class PubsubSource(Source):
     """
 
     options: PubsubOptions
-    live: Live = Live()
+    live: LiveSettings = LiveSettings()
 
     bounded = False
 
@@ -44,7 +44,7 @@ class PubsubSource(Source):
         return self.options.format
 
     def reach(self) -> None:
-        """Makes the subscription of a topic; raises as `Subscription.check`."""
+        """Check the subscription, or make that of a topic; raises as `Subscription.check`."""
         subscription = Subscription(self.options, self.live.reader)
         try:
             subscription.check()

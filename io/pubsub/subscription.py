@@ -1,4 +1,4 @@
-"""One subscription, by Google's client: what the source asks of it, and what its errors mean."""
+"""One subscription, by Google's client: the calls of the source, and what their errors mean."""
 
 import difflib
 import os
@@ -34,39 +34,39 @@ WAITED_FOR = (
 
 
 class Subscription:
-    """A subscription.
+    """The calls to one subscription.
 
     Attributes:
-        path: Google's name of it.
+        path: Google's name of the subscription.
     """
 
     def __init__(self, options: PubsubOptions, reader: str) -> None:
         self._options = options
         self.path = options.subscription_path(reader)
         try:
-            # Two, so that pulls under way can be ended before what they gave is given back.
+            # Two clients, so that the pulls under way can be ended first when the reader closes.
             self._puller, self._client = _client(), _client()
         except GoogleAuthError as error:
             raise ConnectionError(f"Pub/Sub needs an account: {error}") from None
 
     def check(self) -> None:
-        """Find out whether it is there; that of a topic is made.
+        """Find out whether the subscription exists; if a topic is given, make its subscription.
 
         Raises:
-            ConnectionError: Pub/Sub does not answer, or lets nobody in.
+            ConnectionError: Pub/Sub does not answer, or refuses the account.
             ValueError: there is no such subscription or topic, or it cannot be pulled from.
         """
         try:
-            self._check_kind(self._found())
+            self._check_kind(self._find_or_make())
         except (*WAITED_FOR, GoogleAuthError) as error:
             raise ConnectionError(
                 f"Pub/Sub does not answer: {error}. Check the network and the account: gcloud "
                 "auth application-default login, or $GOOGLE_APPLICATION_CREDENTIALS"
             ) from None
         except exceptions.PermissionDenied:
-            return  # who may pull need not see; the first pull tells
+            return  # an account that may pull need not have the right to look; a pull shows it
 
-    def _found(self) -> Any:
+    def _find_or_make(self) -> Any:
         call = {"timeout": _WITHIN_S, "retry": None}
         try:
             return self._client.get_subscription(subscription=self.path, **call)
@@ -106,11 +106,11 @@ class Subscription:
         return f"the nearest are {', '.join(near)}" if near else "there is none that can be seen"
 
     def pull(self, most: int) -> Sequence[Any]:
-        """Google's ReceivedMessages: waits for the first one; none if there is none for long.
+        """Google's ReceivedMessages: waits up to 30 s for the first one; empty if none comes.
 
         Raises:
             ConnectionError: Pub/Sub does not answer for now.
-            PermissionError: it does not let us pull, or the subscription is gone.
+            PermissionError: Pub/Sub refuses the pull, or the subscription was deleted.
         """
         request = PullRequest(subscription=self.path, max_messages=most)
         try:
@@ -124,43 +124,43 @@ class Subscription:
         return PullResponse.pb(answer).received_messages
 
     def extend(self, ack_ids: Sequence[str]) -> None:
-        """Keep messages; raises ConnectionError."""
+        """Extend the leases of messages; raises ConnectionError."""
         self._modify(ack_ids, EXTENDED_S)
 
     def give_back(self, ack_ids: Sequence[str]) -> None:
-        """Let the messages be given to others now; raises ConnectionError."""
+        """End the leases now, so that any reader may get the messages; raises ConnectionError."""
         self._modify(ack_ids, 0)
 
     def acknowledge(self, ack_ids: Sequence[str]) -> None:
-        """The messages have been dealt with; raises ConnectionError."""
+        """Tell the server not to give the messages again; raises ConnectionError."""
         for part in _parts(ack_ids):
-            self._asked(self._client.acknowledge, {"ack_ids": part})
+            self._call(self._client.acknowledge, {"ack_ids": part})
 
     def end_pulls(self) -> None:
-        """End the pulls under way, with ConnectionError; there can be no others."""
+        """End the pulls under way, which raise ConnectionError; later pulls do so as well."""
         self._puller.close()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._puller.close()
         self._client.close()
 
     def _modify(self, ack_ids: Sequence[str], seconds: int) -> None:
         for part in _parts(ack_ids):
             request = {"ack_ids": part, "ack_deadline_seconds": seconds}
-            self._asked(self._client.modify_ack_deadline, request)
+            self._call(self._client.modify_ack_deadline, request)
 
-    def _asked(self, call: Any, request: dict[str, Any]) -> None:
+    def _call(self, call: Any, request: dict[str, Any]) -> None:
         try:
             call(request={"subscription": self.path, **request}, timeout=_WITHIN_S)
         except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
             raise ConnectionError(f"Pub/Sub does not answer: {error}") from None
-        except ValueError as error:  # grpc's word for a channel that is closed
+        except ValueError as error:  # what grpc raises if the channel is closed
             raise ConnectionError(str(error)) from None
 
 
 def _client() -> SubscriberClient:
-    """Google's, which alone would take no more than 4 MiB at a time from an emulator."""
+    """Google's client; with an emulator, one that takes answers of more than 4 MiB."""
     emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
     if not emulator:
         return SubscriberClient()

@@ -1,14 +1,14 @@
-"""Runs over one dataset add up, like transactions: a ledger, and an image of each tile before.
+"""How the runs into one dataset add up: by a ledger of the runs, and images of tiles before a run.
 
 A bounded run aggregates the events of its own files alone. What earlier runs have written must
-stay, and what a killed run has written must not count twice. Two datasets beside the tiles see to
+stay, and what a killed run has written must not count twice. Two datasets beside the tiles are for
 that:
 
     DATASET_RUNS     the ledger: what each run has read, and whether it has finished
-    DATASET_BEFORE   before-images: what a tile was before the run that touched it last
+    DATASET_BEFORE   before-images: each tile as it was before the run that has written it last
 
-When a run touches a tile for the first time, it reads the tile and its image, and notes the tile as
-the new image. From then on it writes
+Before a run writes a tile for the first time, it reads the tile and its image, and stores the tile
+as the new image. From then on it writes
 
     tile in the store = merge(image, tile of this run's own events)
 

@@ -55,7 +55,7 @@ class Entry:
     Attributes:
         run: the run as it is noted in the ledger.
         idle: whether earlier runs have read all that there is, so that nothing is done.
-        takes_back: unfinished runs whose effect on the tiles is undone first.
+        takes_back: unfinished runs; what they have written is undone first.
         continues: see `Arrival.continues`.
     """
 
@@ -131,7 +131,7 @@ def _beside(arrival: Arrival, standing: list[Run], unfinished: list[Run], goes_o
 
 
 def _overwrites(run: Run, other: Run, goes_on: GoesOn) -> bool:
-    """Whether a run makes every tile of another run anew, because it reads all that was read."""
+    """Whether a run writes every tile of another run again, because it reads the same events."""
     return (
         bool(other.units)
         and other.state is State.STARTED

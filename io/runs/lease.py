@@ -1,8 +1,8 @@
 """One run at a time writes to a dataset: the one that holds the lease.
 
 If two runs wrote at a time, the tiles of each would lack the other's events. A key-value store has
-no locks, so a run notes in the ledger that it is alive, and renews this note, the lease, as long as
-it is. A run whose process is gone, or which has not renewed its lease for a minute, counts as dead.
+no locks, so a run writes a lease into the ledger, and renews it as long as the run lasts. A run
+whose process has ended, or which has not renewed its lease for a minute, counts as dead.
 """
 
 import json
@@ -18,6 +18,8 @@ from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.runs.ledger import LEASE_KEY, LEDGER, SIZE_MS, put
 
 RENEWED_S = 10.0
+"""The time between two renewals."""
+
 EXPIRES_MS = 60_000
 _SETTLED_S = 0.2
 """How long to wait for the write of another run that takes the lease at the same moment."""
@@ -94,7 +96,7 @@ class Lease:
 
     def __init__(self, store: KVStore, dataset: str, run: str) -> None:
         self._store, self._dataset, self._run = store, dataset, run
-        self._left = threading.Event()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def __enter__(self) -> "Lease":
@@ -108,13 +110,13 @@ class Lease:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._left.set()
+        self._ended.set()
         self._thread.join()
         with suppress(Exception):  # the lease expires by itself
             self._note(0)
 
     def _renew(self) -> None:
-        while not self._left.wait(RENEWED_S):
+        while not self._ended.wait(RENEWED_S):
             with suppress(Exception):  # it is renewed again soon
                 self._note(_now_ms())
 

@@ -39,8 +39,9 @@ class Run:
         live: whether the run never ends by itself; then `units` is empty.
         units: what the run reads.
         alone: whether the dataset held nothing, so that tiles are written without images.
-        replaces: ids of earlier runs of which nothing is to stay. The ledger no longer lists them.
-        continued: ids of those among them whose state the run goes on with: what they read counts.
+        replaces: ids of earlier runs that this run takes the place of. The ledger no longer lists
+            them.
+        continued: ids of those of them whose state the run goes on with: what they read counts.
         redrives: whether the run reads dead letters.
     """
 
@@ -57,7 +58,7 @@ class Run:
 
     @property
     def standing(self) -> bool:
-        """Whether what the run has written stays: if it has finished, or is a live job."""
+        """Whether what the run has written stays: it has finished, or is a live job."""
         return self.state is State.FINISHED or (self.live and self.state is State.STARTED)
 
     def to_bytes(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Prepares a dataset for a run, and notes the run; see `chronon_beam.io.runs`."""
+"""Prepares a dataset for a run, and enters the run in the ledger; see `chronon_beam.io.runs`."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ from chronon_beam.io.runs.ledger import Ledger, Run, State
 
 
 def open_run(store: KVStore, dataset: str, entry: Entry, nothing: bytes) -> Run:
-    """Make the dataset what an entering run expects, and note the run.
+    """Empty the dataset, or take runs back, as `entry` says; and enter the run in the ledger.
 
-    Wherever this is cut short, the next run finds in the ledger what is left to do.
+    If the process dies in the middle, the next run finds in the ledger what is left to do.
 
     Args:
         store: where the dataset is.

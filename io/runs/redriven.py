@@ -17,7 +17,7 @@ _BATCH = 500
 
 
 def redriven(store: KVStore, dataset: str, letters: Sequence[str], runs: Iterable[str]) -> set[str]:
-    """Those of the letters, by their ids, that one of the finished `runs` has redriven."""
+    """The ids of those of the letters that one of the finished `runs` has redriven."""
     counting, found = frozenset(runs), set[str]()
     for at in range(0, len(letters), _BATCH):
         part = letters[at : at + _BATCH]

@@ -10,7 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from chronon_beam.api.counts import Metric
-from chronon_beam.io.metrics import Measured
+from chronon_beam.io.metrics import ProcessMetrics
 from chronon_beam.pipeline.exposition import LABEL, MeasuredCollector
 
 FOLDER = Path(__file__).parents[2] / "docs" / "grafana"
@@ -27,7 +27,7 @@ OF_PROMETHEUS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_tot
 
 def told() -> set[str]:
     """The names of all samples that a process tells of a GroupBy of which all is measured."""
-    measured = Measured()
+    measured = ProcessMetrics()
     for metric in Metric:
         measured.record(metric, 1)
     registry = CollectorRegistry()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.api.counts import UNREAD, Kind, Metric, MetricUnit, dead
-from chronon_beam.io.metrics import BUCKETS, GroupByMetrics, Measured, Spread
+from chronon_beam.io.metrics import BUCKETS, GroupByMetrics, ProcessMetrics, Spread
 
 NAME = "team.test_metrics"
 
@@ -39,7 +39,7 @@ def test_beam_has_metrics_under_the_names_that_chronon_gives_them() -> None:
     ("metric", "whole"), [(Metric.READ_LAG, 9), (Metric.LOG_BYTES, 9), (Metric.WATERMARK_LAG, 7)]
 )
 def test_gauge_of_a_process_is_of_all_its_parts(metric: Metric, whole: int) -> None:
-    measured = Measured()
+    measured = ProcessMetrics()
     assert measured.record(metric, 100, part="reader 1") == 100
     measured.record(metric, 2, part="reader 1")
     assert measured.record(metric, 7, part="reader 2") == whole
@@ -62,7 +62,7 @@ def test_each_value_is_in_the_first_bucket_that_holds_it(
 def test_extremes_are_the_least_and_the_greatest_until_they_are_forgotten(
     values: list[int],
 ) -> None:
-    measured = Measured()
+    measured = ProcessMetrics()
     for metric in (Metric.EARLIEST_S, Metric.LATEST_S):
         for value in values:
             measured.record(metric, value)

@@ -6,7 +6,7 @@ import pytest
 from declarations import events, group_by, windows
 
 from chronon_beam.api import Aggregation, Operation
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.sources import Source, open_source
 from chronon_beam.pipeline.closing import closes_by
 
@@ -16,7 +16,7 @@ GROUP_BY = group_by(
     [Aggregation("d", Operation.SUM, windows("1h"))],
     sources=events("k", "d", time_column="created * 1000"),
 )
-LIVE = Live(disorder_ms=60_000, idle_ms=5_000)
+LIVE = LiveSettings(disorder_ms=60_000, idle_ms=5_000)
 
 
 class OwnPromises(Source):

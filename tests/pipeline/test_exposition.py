@@ -5,11 +5,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from chronon_beam.api.counts import Kind, Metric
-from chronon_beam.io.metrics import Measured
+from chronon_beam.io.metrics import ProcessMetrics
 from chronon_beam.pipeline.exposition import DEAD_LETTERS, MeasuredCollector, family_of
 
 
-def samples(measured: dict[str, Measured]) -> dict[str, float]:
+def samples(measured: dict[str, ProcessMetrics]) -> dict[str, float]:
     """What a scrape gives: the value by name and labels, as Prometheus writes them."""
     registry = CollectorRegistry()
     registry.register(MeasuredCollector(measured))
@@ -23,22 +23,24 @@ def name(metric: str, **labels: str) -> str:
 
 
 @pytest.fixture
-def measured() -> Measured:
-    return Measured()
+def measured() -> ProcessMetrics:
+    return ProcessMetrics()
 
 
-def test_counters_are_told_from_0_on_and_dead_letters_by_step(measured: Measured) -> None:
+def test_counters_are_told_from_0_on_and_dead_letters_by_step(measured: ProcessMetrics) -> None:
     assert samples({"t.g": measured})[name("chronon_messages_total")] == 0
     measured.record(Metric.MESSAGES, 7)
     measured.record(Metric.DEAD_DECODE, 2)
-    found = samples({"t.g": measured, "t.other": Measured()})
+    found = samples({"t.g": measured, "t.other": ProcessMetrics()})
     assert found[name("chronon_messages_total")] == 7
     assert found[name(f"{DEAD_LETTERS}_total", step="Decode")] == 2
     assert found[name(f"{DEAD_LETTERS}_total", step="Write")] == 0
     assert found[name("chronon_messages_total", feature_group="t.other")] == 0
 
 
-def test_times_are_seconds_and_gauges_are_told_once_they_are_known(measured: Measured) -> None:
+def test_times_are_seconds_and_gauges_are_told_once_they_are_known(
+    measured: ProcessMetrics,
+) -> None:
     assert name("chronon_freshness_seconds") not in samples({"t.g": measured})
     measured.record(Metric.FRESHNESS, 1500)
     measured.record(Metric.SPARK_TIME, 250)

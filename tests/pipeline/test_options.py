@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.max_dead import MaxDead
 from chronon_beam.pipeline.options import UsageError, check_flags, job_options
@@ -87,7 +87,7 @@ def test_flags_become_options() -> None:
 def test_latency_decides_how_long_events_wait() -> None:
     options = job_options(parsed("--latency=low", "--idle_ms=7", "--max_out_of_orderness_ms=8"))
     assert options.latency == LEVELS["low"]
-    assert options.live == Live(disorder_ms=8, idle_ms=7, linger_ms=LEVELS["low"].linger_ms)
+    assert options.live == LiveSettings(disorder_ms=8, idle_ms=7, linger_ms=LEVELS["low"].linger_ms)
 
 
 def test_a_target_is_a_latency_too() -> None:

@@ -23,7 +23,7 @@ from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import KVStore, open_store
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.sources import Source, open_source
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.runners.choose import Chosen
@@ -72,7 +72,7 @@ class KafkaJob:
         root = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
         uri = f"kafka://{self.broker.bootstrap}/{self.topic}?start=earliest&discover=2s"
         source = open_source(uri)
-        source.live = Live(reader=READER, idle_ms=IDLE_MS)
+        source.live = LiveSettings(reader=READER, idle_ms=IDLE_MS)
         self.lay(root, source)
         return root.run()
 

@@ -19,7 +19,7 @@ from chronon_beam.api.records import FAILURES, MIN_MS, Failure
 from chronon_beam.io.kafka.progress import VectorCoder, VectorTracker
 from chronon_beam.io.kafka.read import ReadRowsFromKafka, _LiveReadFn
 from chronon_beam.io.kafka.source import KafkaSource
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.sources import open_source
 from chronon_beam.pipeline.job import Job
 from chronon_beam.transforms.evaluate import columns_of_all
@@ -62,7 +62,7 @@ class Finalizer:
 class LiveReader:
     """Reads the topic of a URI for one job or several, in one process until it is closed."""
 
-    def __init__(self, uri: str, job: Job, live: Live, *more: Job) -> None:
+    def __init__(self, uri: str, job: Job, live: LiveSettings, *more: Job) -> None:
         source = open_source(uri)
         assert isinstance(source, KafkaSource)
         self._counts: dict[str, int] = {}

@@ -17,7 +17,7 @@ from chronon_beam.io.kafka.cluster import Cluster
 from chronon_beam.io.kafka.options import parse_options
 from chronon_beam.io.kafka.progress import VectorTracker
 from chronon_beam.io.kafka.session import Session
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 
 NO_COLUMNS = pa.schema([])
 NOW_MS = 1_000_000
@@ -35,8 +35,8 @@ class Reader:
     def __init__(self, broker: KafkaBroker, topics: str) -> None:
         options = parse_options(f"kafka://{broker.bootstrap}/{topics}?start=earliest&discover=1s")
         cluster = Cluster(options)
-        self._vector = cluster.beginning(cluster.partitions(), "changes")
-        live = Live(idle_ms=1000)
+        self._vector = cluster.first_vector(cluster.partitions(), "changes")
+        live = LiveSettings(idle_ms=1000)
         self.session = Session(options, live, "changes", Readers(0, 1), NO_COLUMNS)
         self.payloads: list[bytes] = []
         self.letters: list[str] = []

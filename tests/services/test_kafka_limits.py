@@ -19,7 +19,7 @@ from waiting import eventually
 from chronon_beam.api.records import PutRequest
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kafka.log_reader import LogReader, Polled
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.sources import open_source
 from chronon_beam.io.sqlite import SqliteStore
 from chronon_beam.pipeline.job import build
@@ -41,7 +41,7 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self._opened = threading.Event(), threading.Event()
         self.polled = 0
-        put, sort = SqliteStore.multi_put, LogReader._sorted
+        put, sort = SqliteStore.multi_put, LogReader._sort
 
         def multi_put(store: SqliteStore, requests: list[PutRequest]) -> list[str | None]:
             self.reached.set()
@@ -53,7 +53,7 @@ class Gate:
             return sort(reader, messages)
 
         monkeypatch.setattr(SqliteStore, "multi_put", multi_put)
-        monkeypatch.setattr(LogReader, "_sorted", sorted_records)
+        monkeypatch.setattr(LogReader, "_sort", sorted_records)
 
     def open(self) -> None:
         """Let it go on."""
@@ -103,7 +103,7 @@ def test_a_store_that_stands_still_holds_back_the_source(
     produced(kafka_broker, topic, users)
     gate = Gate(monkeypatch)
     source = open_source(f"kafka://{kafka_broker.bootstrap}/{topic}?start=earliest")
-    source.live = Live(reader="chronon-t.held-back")
+    source.live = LiveSettings(reader="chronon-t.held-back")
     with runner_of("FlinkRunner", False, [], live=True) as chosen:
         root = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
         build(root, users.job, source, open_dead_letters(f"file:{dead}"))

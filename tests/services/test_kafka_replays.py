@@ -25,7 +25,7 @@ from chronon_beam.api.records import MIN_MS
 from chronon_beam.io.kafka import read, session
 from chronon_beam.io.kafka.progress import VectorCoder
 from chronon_beam.io.kafka.promises import AHEAD_MS
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.pipeline.job import Job
 from chronon_beam.transforms.evaluate import plan_of, sql_query
 from chronon_beam.transforms.spark.compiled_query import compile_query
@@ -46,7 +46,7 @@ TILE_MS = 300_000
 DISORDER_MS = 60_000
 YEAR_2099_MS = 4_070_908_800_000
 ANY_TIME = {"message.timestamp.after.max.ms": str((1 << 63) - 1)}
-NEVER_IDLE = Live(disorder_ms=DISORDER_MS, idle_ms=1 << 40)
+NEVER_IDLE = LiveSettings(disorder_ms=DISORDER_MS, idle_ms=1 << 40)
 
 Tiles = dict[tuple[bytes, int], tuple[int, float]]
 
@@ -282,7 +282,9 @@ class Following:
 
     def __init__(self, topic: Topic, job: Job) -> None:
         self.topic = topic
-        self.reader = LiveReader(topic.uri, job, Live(disorder_ms=DISORDER_MS, idle_ms=2_000))
+        self.reader = LiveReader(
+            topic.uri, job, LiveSettings(disorder_ms=DISORDER_MS, idle_ms=2_000)
+        )
         self.reached = self.reader.beginning()
         self.promised_ms: dict[str, int] = {}
 

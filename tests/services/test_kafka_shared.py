@@ -19,7 +19,7 @@ from waiting import eventually
 from chronon_beam.api import Aggregation, EventSource, Operation, Query, Source, select
 from chronon_beam.api.records import MIN_MS
 from chronon_beam.io.kafka.progress import VectorCoder
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.pipeline.job import Job
 from chronon_beam.transforms.evaluate import plan_of, sql_query
 from chronon_beam.transforms.rows import Rows
@@ -32,7 +32,7 @@ DDL = "k STRING, d DOUBLE, t BIGINT, s BIGINT"
 BEGIN_MS = 1_700_000_000_000
 DISORDER_MS = 60_000
 EVENTS = 300
-NEVER_IDLE = Live(disorder_ms=DISORDER_MS, idle_ms=1 << 40)
+NEVER_IDLE = LiveSettings(disorder_ms=DISORDER_MS, idle_ms=1 << 40)
 _numbers = count()
 
 
@@ -159,7 +159,7 @@ def test_a_group_by_without_rows_does_not_hold_back_the_others(
     for partition in (0, 1):
         topic.send(partition, {"k": "a", "d": 1.0, "t": BEGIN_MS, "s": BEGIN_MS}, BEGIN_MS)
     topic.flush()
-    never_idle, soon_idle = NEVER_IDLE, Live(disorder_ms=DISORDER_MS, idle_ms=100)
+    never_idle, soon_idle = NEVER_IDLE, LiveSettings(disorder_ms=DISORDER_MS, idle_ms=100)
     reader = LiveReader(topic.uri, jobs[0], never_idle, jobs[1])
     reached = reader.beginning()
     for _ in range(4):

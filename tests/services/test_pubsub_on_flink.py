@@ -16,7 +16,7 @@ from users import UsersJob
 from waiting import eventually
 
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.sources import open_source
 from chronon_beam.pipeline.job import build
 from chronon_beam.pipeline.runners.choose import Chosen, runner_of
@@ -42,7 +42,7 @@ def flags(folder: Path) -> list[str]:
 def started(chosen: Chosen, topic: Topic, users: UsersJob, folder: Path) -> PipelineResult:
     """The job, running, with bundles that break."""
     source = open_source(f"pubsub://shop/topics/{topic.name}")
-    source.live = Live(reader="chronon-t.pubsub")
+    source.live = LiveSettings(reader="chronon-t.pubsub")
     source.reach()
     root = beam.Pipeline(runner=chosen.runner, options=PipelineOptions(chosen.flags))
     dead = open_dead_letters(f"file:{folder}/dead.jsonl")

@@ -12,7 +12,7 @@ from pubsub_server import PubsubServer, Topic
 from waiting import eventually
 
 from chronon_beam.api.records import Messages
-from chronon_beam.io.live import Live
+from chronon_beam.io.live import LiveSettings
 from chronon_beam.io.pubsub.attributes import COLUMNS, position_of
 from chronon_beam.io.pubsub.options import parse_options
 from chronon_beam.io.pubsub.session import PubsubSession
@@ -32,7 +32,7 @@ class Reader:
         if lease_s != 60:
             topic.subscribe(self.subscription.path, lease_s)
         self.subscription.check()
-        live = Live(disorder_ms=0, idle_ms=600_000, linger_ms=5)
+        live = LiveSettings(disorder_ms=0, idle_ms=600_000, linger_ms=5)
         self.session = PubsubSession(self.subscription, live, pa.schema([]))
         self.moment = 0
         self.final: list[Callable[[], None]] = []

@@ -31,8 +31,8 @@ failures = st.builds(
 times_ms = st.integers(-62_135_596_800_000, 253_402_300_799_999)
 
 
-def letter(failure: Failure = BAD, fell_ms: int = 1_700_000_000_250) -> Letter:
-    return letter_of(failure, ORIGIN, fell_ms)
+def letter(failure: Failure = BAD, failed_ms: int = 1_700_000_000_250) -> Letter:
+    return letter_of(failure, ORIGIN, failed_ms)
 
 
 letters = st.builds(letter, failures, times_ms)

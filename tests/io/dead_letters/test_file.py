@@ -66,7 +66,7 @@ def test_lines_of_earlier_versions_are_read() -> None:
     line = b'{"step": "Decode", "reason": "r", "payload": "p", "source": "s", "position": 1, '
     read = from_line(line + b'"time": "2023-11-14T22:13:20.250Z"}')
     assert (read.failure, read.size) == (Failure("Decode", "r", b"p", "s", 1), 1)
-    assert read.fell_ms == 1_700_000_000_250
+    assert read.failed_ms == 1_700_000_000_250
 
 
 @pytest.mark.parametrize("line", [b"{}", b"[]", b"not json", b'{"payload": 3}'])

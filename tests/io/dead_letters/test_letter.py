@@ -51,6 +51,6 @@ def test_reasons_without_secrets_stay_as_they_are() -> None:
 
 def test_a_letter_is_known_again_whatever_was_wrong_with_it() -> None:
     again = BAD._replace(step="Evaluate", reason="another")
-    assert letter(BAD).id == letter(again, fell_ms=5).id
+    assert letter(BAD).id == letter(again, failed_ms=5).id
     others = (BAD._replace(position=4), BAD._replace(source="b"), BAD._replace(payload=b"{"))
     assert len({letter(each).id for each in (BAD, *others)}) == 4

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chronon_beam.io.kafka.changes import Change, Readers, changed, new_or_anew, out_of_range
+from chronon_beam.io.kafka.changes import Change, Readers, changes_of, new_or_anew, out_of_range
 from chronon_beam.io.kafka.cluster import FoundPartition, OffsetRange
 from chronon_beam.io.kafka.progress import Place, Progress, Vector
 
@@ -31,13 +31,13 @@ def test_known_partitions_change_nothing() -> None:
 def test_a_new_partition_is_read_from_its_first_record() -> None:
     vector, new = Vector(True, (READ,)), FoundPartition(P1, "old")
     assert new_or_anew(vector, [FoundPartition(P0, "old"), new], ALONE) == [new]
-    assert changed(vector, [new], {P1: OffsetRange(3, 9)}) == [Change(Progress(P1, "old", 3))]
+    assert changes_of(vector, [new], {P1: OffsetRange(3, 9)}) == [Change(Progress(P1, "old", 3))]
 
 
 def test_a_topic_made_anew_is_read_from_its_first_record_and_said() -> None:
     vector, anew = Vector(True, (READ,)), FoundPartition(P0, "new")
     assert new_or_anew(vector, [anew], ALONE) == [anew]
-    ((progress, lost),) = changed(vector, [anew], {P0: OffsetRange(0, 2)})
+    ((progress, lost),) = changes_of(vector, [anew], {P0: OffsetRange(0, 2)})
     assert progress == Progress(P0, "new", 0)
     assert "'t' was deleted and made anew: what the old one held from offset 7 on" in lost
 

@@ -1,9 +1,9 @@
-"""The messages that were counted, as their positions: what the runner keeps, and a cache of it.
+"""The positions of messages that were counted: what the runner keeps of them, and a cache of that.
 
 Positions are kept in two generations. When the younger one is as old as the source's `remember`,
-the older one is forgotten and a new one begins: so a message is known for that time at least. Only
-time in which the job runs counts, since messages that were not acknowledged when it stopped come
-again when it goes on, a day later perhaps.
+the older one is deleted and a new one begins: so a message is remembered for that time at least.
+Only time in which the job runs counts: when the job stops, some messages are not acknowledged, and
+they come again when it goes on, perhaps a day later.
 
 The cache carries the token of the batch that wrote last, as the runner's state does. If the two
 differ (a checkpoint was restored, another process has worked), the state is read again.
@@ -22,7 +22,7 @@ Positions = NDArray[np.int64]
 _VERSION = 1
 _CELL = struct.Struct("<BBqq12s")
 _LONGEST_STEP_MS = 60_000
-"""Of the time between two batches that counts as time in which the job runs."""
+"""The most of the time between two batches that counts as time in which the job runs."""
 
 _RECENT = 50_000
 
@@ -32,9 +32,9 @@ class _Cell(NamedTuple):
 
     Attributes:
         young: which of the generations is the younger one, 0 or 1.
-        age_ms: how old that is, in time in which the job ran.
+        age_ms: how old that generation is, in time in which the job ran.
         seen_ms: the time of the last batch.
-        token: a random name of it.
+        token: a random name of the last batch.
     """
 
     young: int
@@ -53,7 +53,7 @@ class _Cell(NamedTuple):
 
 
 class _Generation:
-    """Positions: the bulk of them sorted, 8 bytes each."""
+    """A set of positions: most of them in a sorted array, 8 bytes each."""
 
     def __init__(self, blobs: Iterable[bytes] = ()) -> None:
         read = [np.frombuffer(blob, np.int64) for blob in blobs]
@@ -74,13 +74,13 @@ class _Generation:
         self._recent.update(positions.tolist())
         if len(self._recent) > _RECENT:
             fresh = np.fromiter(self._recent, np.int64, len(self._recent))
-            # Of runs that are sorted, a stable sort makes one by merging them.
+            # A stable sort of two arrays that are sorted only merges them.
             self._sorted = np.sort(np.concatenate([self._sorted, np.sort(fresh)]), kind="stable")
             self._recent = set()
 
 
-class Remembering(NamedTuple):
-    """What a batch does to the state.
+class PositionChange(NamedTuple):
+    """What a batch changes in the state, and which of its messages are new.
 
     Attributes:
         fresh: the indices of the messages that are new.
@@ -97,11 +97,11 @@ class Remembering(NamedTuple):
     cell: bytes
 
 
-class Remembered:
-    """The positions that one shard has seen; for one thread at a time.
+class PositionCache:
+    """The positions that one shard has had; for one thread at a time.
 
     Args:
-        remember_ms: see above.
+        remember_ms: the source's `remember`, see the module's docstring.
     """
 
     def __init__(self, remember_ms: int) -> None:
@@ -115,14 +115,14 @@ class Remembered:
         cell: bytes | None,
         read: Callable[[int], Iterable[bytes]],
         now_ms: int,
-    ) -> Remembering:
+    ) -> PositionChange:
         """Find out which messages are new, and remember them.
 
         Args:
             positions: of a batch; a message may be in it twice.
-            cell: as the last `Remembering` gave it; None at first.
-            read: reads the blobs of a generation; called only if the cache is not of the state.
-            now_ms: the clock.
+            cell: as the last `PositionChange` gave it; None at first.
+            read: reads the blobs of a generation; called only if the cache is not that of `cell`.
+            now_ms: the machine's clock.
 
         Raises:
             ValueError: the state is of another version.
@@ -138,7 +138,7 @@ class Remembered:
         self._generations[young].add(positions[fresh])
         self._token = uuid.uuid4().bytes[:12]
         after = _Cell(young, age_ms, now_ms, self._token)
-        return Remembering(fresh, young, begins, positions[fresh].tobytes(), after.pack())
+        return PositionChange(fresh, young, begins, positions[fresh].tobytes(), after.pack())
 
     def _load(
         self, cell: bytes | None, read: Callable[[int], Iterable[bytes]], now_ms: int

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronon_beam.io.pubsub.distinct import shards_of
-from chronon_beam.io.pubsub.remembered import Remembered
+from chronon_beam.io.pubsub.position_cache import PositionCache
 
 REMEMBER_MS = 100_000
 batches = st.lists(
@@ -35,7 +35,7 @@ class State:
     def read(self, generation: int) -> Iterable[bytes]:
         return self.bags[generation]
 
-    def take(self, remembered: Remembered, positions: list[int], now_ms: int) -> list[int]:
+    def take(self, remembered: PositionCache, positions: list[int], now_ms: int) -> list[int]:
         """The new ones of the positions."""
         array = np.array(positions, np.int64)
         taken = remembered.take(array, self.cell, self.read, now_ms)
@@ -49,7 +49,7 @@ class State:
 
 @given(batches)
 def test_it_is_the_set_of_what_the_runner_kept(drawn: list[tuple[list[int], int, str]]) -> None:
-    remembered, state, now_ms = Remembered(REMEMBER_MS), State(), 0
+    remembered, state, now_ms = PositionCache(REMEMBER_MS), State(), 0
     seen_at: dict[int, int] = {}
     for positions, later_ms, then in drawn:
         now_ms += later_ms
@@ -65,14 +65,14 @@ def test_it_is_the_set_of_what_the_runner_kept(drawn: list[tuple[list[int], int,
         if then == "goes back":  # to the checkpoint before the batch; the cache stays
             state, seen_at = before, seen_before
         elif then == "is another process":
-            remembered = Remembered(REMEMBER_MS)
+            remembered = PositionCache(REMEMBER_MS)
 
 
 def test_it_forgets_in_time_that_the_job_ran_and_not_while_it_stood_still() -> None:
-    remembered, state = Remembered(REMEMBER_MS), State()
+    remembered, state = PositionCache(REMEMBER_MS), State()
     assert state.take(remembered, [1], 0) == [1]
     a_month_ms = 30 * 24 * 3_600_000
-    assert state.take(Remembered(REMEMBER_MS), [1], a_month_ms) == []
+    assert state.take(PositionCache(REMEMBER_MS), [1], a_month_ms) == []
     for minute in range(5):
         state.take(remembered, [], a_month_ms + minute * 60_000)
     assert state.take(remembered, [1], a_month_ms + 300_000) == [1]
@@ -80,7 +80,7 @@ def test_it_forgets_in_time_that_the_job_ran_and_not_while_it_stood_still() -> N
 
 
 def test_many_positions_are_known() -> None:
-    remembered, state = Remembered(REMEMBER_MS), State()
+    remembered, state = PositionCache(REMEMBER_MS), State()
     many = list(range(0, 300_000, 2))
     for start in range(0, len(many), 10_000):
         assert len(state.take(remembered, many[start : start + 10_000], 0)) == 10_000
