@@ -13,6 +13,7 @@ from chronon_beam.api.group_by import GroupBy, GroupByError
 from chronon_beam.api.join import Join
 from chronon_beam.api.join_json import parse_join, parse_join_conf, validated_join
 from chronon_beam.api.thrift_json import parse_conf, parse_group_by
+from chronon_beam.api.validation import require_computable
 
 
 def load_group_by(place: str, dialect_name: str | None = None) -> GroupBy:
@@ -34,6 +35,17 @@ def load_group_by(place: str, dialect_name: str | None = None) -> GroupBy:
     if isinstance(declared.value, GroupBy) and declared.value.name:
         return declared.value
     return parse_conf(named_conf(declared, own), own, f"{file}:{declared.variable}")
+
+
+def load_computable(place: str, dialect_name: str | None = None) -> GroupBy:
+    """`load_group_by` for commands that compute features or read them.
+
+    Raises:
+        GroupByError: as `load_group_by`, and as `require_computable`.
+    """
+    group_by = load_group_by(place, dialect_name)
+    require_computable(group_by)
+    return group_by
 
 
 def load_join(place: str, dialect_name: str | None = None) -> Join:

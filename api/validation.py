@@ -104,7 +104,14 @@ def _check_derivations(group_by: GroupBy, origin: str) -> None:
             )
 
 
-def require_rows(group_by: GroupBy) -> None:
+def require_computable(group_by: GroupBy) -> None:
+    """Raise GroupByError for a GroupBy that is loaded, and neither computed nor read here."""
+    _require_rows(group_by)
+    _require_aggregations(group_by)
+    _require_default_strategy(group_by)
+
+
+def _require_rows(group_by: GroupBy) -> None:
     """Raise GroupByError unless the streamed source is one of events or entities."""
     if group_by.source.kind not in ("events", "entities"):
         raise GroupByError(
@@ -114,7 +121,7 @@ def require_rows(group_by: GroupBy) -> None:
         )
 
 
-def require_aggregations(group_by: GroupBy) -> None:
+def _require_aggregations(group_by: GroupBy) -> None:
     """Raise GroupByError for a GroupBy of which Chronon serves the rows of a snapshot."""
     if group_by.is_lookup:
         raise GroupByError(
@@ -125,7 +132,7 @@ def require_aggregations(group_by: GroupBy) -> None:
         )
 
 
-def require_default_strategy(group_by: GroupBy) -> None:
+def _require_default_strategy(group_by: GroupBy) -> None:
     """Raise GroupByError for a GroupBy of zipline's that is not served from ordinary tiles."""
     strategy = group_by.conf.get("onlineStrategy") or OnlineStrategy.DEFAULT.value
     if strategy not in (OnlineStrategy.DEFAULT.value, OnlineStrategy.DEFAULT.name):

@@ -17,6 +17,7 @@ from chronon_beam.api.data_types import DataType, from_json, to_json
 from chronon_beam.api.group_by import GroupBy, GroupByError, Query
 from chronon_beam.api.records import GetRequest, PutRequest
 from chronon_beam.api.thrift_json import declaration_of
+from chronon_beam.api.validation import require_computable
 from chronon_beam.fetcher.batch_info import METADATA as DATASET
 from chronon_beam.fetcher.batch_info import VALUE_MS as _SIZE_MS
 from chronon_beam.fetcher.batch_info import (
@@ -186,12 +187,17 @@ def check_batch(store: ReadableStore, batch: BatchInfo) -> None:
 
 
 def load(store: ReadableStore, group_by: GroupBy) -> ServingInfo:
-    """The notes of the jobs that wrote `group_by`; raises GroupByError if there is no note."""
+    """The notes of the jobs that wrote `group_by`.
+
+    Raises:
+        GroupByError: there is no note, or no job can write it: see `require_computable`.
+    """
     return combine(stored_info(store, group_by), stored_batch(store, group_by), group_by)
 
 
 def combine(stored: StoredInfo | None, batch: BatchInfo | None, group_by: GroupBy) -> ServingInfo:
     """The info of `group_by` from the notes of its job and its upload; raises as `load` does."""
+    require_computable(group_by)
     if stored is None and batch is None:
         raise GroupByError(
             f"the store holds nothing of GroupBy {group_by.name!r}: run the job first, with "

@@ -7,14 +7,9 @@ import pyarrow as pa
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy
-from chronon_beam.api.load import load_group_by
+from chronon_beam.api.load import load_computable
 from chronon_beam.api.serde import SerDe
-from chronon_beam.api.validation import (
-    require_aggregations,
-    require_default_strategy,
-    require_rows,
-    require_temporal,
-)
+from chronon_beam.api.validation import require_temporal
 from chronon_beam.fetcher.serving_info import ServingInfo
 from chronon_beam.io.kafka.topic_string import uri_of
 from chronon_beam.io.kv_store import KVStore, open_store
@@ -127,15 +122,6 @@ def source_serde(source: Source, uri: str) -> tuple[SerDe, pa.Schema]:
     return whole, whole.schema()
 
 
-def loaded_group_by(place: str, dialect: str | None) -> GroupBy:
-    """The GroupBy at `place`, if it can be streamed; raises GroupByError."""
-    group_by = load_group_by(place, dialect)
-    require_rows(group_by)
-    require_aggregations(group_by)
-    require_default_strategy(group_by)
-    return group_by
-
-
 def planned(
     group_by: GroupBy,
     uri: str,
@@ -181,7 +167,7 @@ def planned_over(
 
 def streamed_group_by(options: JobOptions) -> GroupBy:
     """The GroupBy of a job; raises GroupByError if it cannot be run."""
-    group_by = loaded_group_by(options.group_by, options.dialect)
+    group_by = load_computable(options.group_by, options.dialect)
     require_temporal(group_by)
     return group_by
 

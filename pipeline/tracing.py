@@ -16,10 +16,11 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.aggregator.row import Accumulator
 from chronon_beam.api.formats.python_values import python_row
+from chronon_beam.api.load import load_computable
 from chronon_beam.api.records import Failure, GetRequest, Messages, PutRequest
 from chronon_beam.io.kv_store import KVStore
 from chronon_beam.io.sources import Source
-from chronon_beam.pipeline.prepare import loaded_group_by, planned
+from chronon_beam.pipeline.prepare import planned
 from chronon_beam.transforms.convert import row_converter, tile_puts
 from chronon_beam.transforms.decode import Events, decode_messages
 from chronon_beam.transforms.evaluate import columns_read, evaluator
@@ -59,7 +60,7 @@ class Tracer:
         tiled: bool,
         store: KVStore | None = None,
     ) -> None:
-        found = planned(loaded_group_by(place, dialect), source_uri)
+        found = planned(load_computable(place, dialect), source_uri)
         self._source = found.source
         self._columns = columns_read(found.query, found.changes)
         self._decoder = found.serde.decoder(self._columns)

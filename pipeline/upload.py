@@ -16,6 +16,7 @@ import pyarrow as pa
 from apache_beam.pvalue import PBegin
 
 from chronon_beam.api.counts import Metric, dead
+from chronon_beam.api.load import load_computable
 from chronon_beam.api.serde import SerDe
 from chronon_beam.api.validation import require_all_keys
 from chronon_beam.fetcher.batch_info import VALUE_MS, BatchInfo, begin_upload, save_batch
@@ -30,7 +31,7 @@ from chronon_beam.pipeline.losses import losses
 from chronon_beam.pipeline.max_dead import MaxDead
 from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.overlap import inputs_of, outputs_of, refuse_overlap
-from chronon_beam.pipeline.prepare import loaded_group_by, planned, reached_store
+from chronon_beam.pipeline.prepare import planned, reached_store
 from chronon_beam.pipeline.run import Done, JobFailed, carry_out, say
 from chronon_beam.pipeline.runners.choose import check_runner
 from chronon_beam.pipeline.summary import Totals, upload_summary
@@ -154,7 +155,7 @@ def _missing(counts: Mapping[str, int]) -> list[str]:
 def prepare_upload(options: UploadOptions) -> tuple[Upload, Source]:
     """Load, compile and check an upload; raises as `upload` does."""
     end_ms = options.end_ms
-    group_by = loaded_group_by(options.group_by, options.dialect)
+    group_by = load_computable(options.group_by, options.dialect)
     require_all_keys(group_by)
     with closing(reached_store(options.store)) as store:
         refuse_overlap(

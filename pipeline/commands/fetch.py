@@ -69,7 +69,7 @@ def _add_flags(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, _: list[str]) -> int:
-    from chronon_beam.api.load import load_group_by
+    from chronon_beam.api.load import load_computable
     from chronon_beam.fetcher.fetch import Fetcher
     from chronon_beam.fetcher.presence import fetch_answers
     from chronon_beam.fetcher.serving_info import load
@@ -78,7 +78,7 @@ def _run(arguments: Namespace, _: list[str]) -> int:
 
     if arguments.join is not None:
         return _run_join(arguments)
-    group_by = load_group_by(arguments.group_by, arguments.dialect)
+    group_by = load_computable(arguments.group_by, arguments.dialect)
     with closing(open_store(arguments.store)) as store:
         info = load(store, group_by)
         fetcher = Fetcher.of(info, store, lazy_derivations(info.plan))

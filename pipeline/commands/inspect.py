@@ -43,12 +43,12 @@ def _run(arguments: Namespace, _: list[str]) -> int:
         raise UsageError(
             f"{missing[0]} is missing: install it with: pip install 'chronon-beam[serve]'"
         )
-    from chronon_beam.api.load import load_group_by
+    from chronon_beam.api.load import load_computable
     from chronon_beam.io.kv_store import open_store
     from chronon_beam.pipeline.inspecting import LIMITS, StoreFetchers, inspector_app
     from chronon_beam.pipeline.serving import derivations, listen, serve_here, server_config
 
-    declared = [load_group_by(each, arguments.dialect) for each in arguments.group_by]
+    declared = [load_computable(each, arguments.dialect) for each in arguments.group_by]
     with (
         closing(open_store(arguments.store)) as store,
         listen(arguments.host, arguments.port) as listening,

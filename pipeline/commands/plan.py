@@ -40,14 +40,14 @@ def _add_flags(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace, beam_flags: list[str]) -> int:
     from msgspec import to_builtins
 
+    from chronon_beam.api.load import load_computable
     from chronon_beam.pipeline.describe import as_text
     from chronon_beam.pipeline.parts import refuse_group_bys
-    from chronon_beam.pipeline.prepare import loaded_group_by
     from chronon_beam.pipeline.runners import beam_flags as beams
 
     flags.check_flags(beam_flags, beams.known(arguments.runner))
     each = one_by_one(arguments)
-    group_bys = [loaded_group_by(one.group_by, one.dialect) for one in each]
+    group_bys = [load_computable(one.group_by, one.dialect) for one in each]
     refuse_group_bys(group_bys)
     plans = [
         _planned(group_by, one, beam_flags) for group_by, one in zip(group_bys, each, strict=True)

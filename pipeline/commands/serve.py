@@ -143,11 +143,11 @@ def _run(arguments: Namespace, _: list[str]) -> int:
         raise UsageError(
             f"{missing[0]} is missing: install it with: pip install 'chronon-beam[serve]'"
         )
-    from chronon_beam.api.load import load_group_by, load_join
+    from chronon_beam.api.load import load_computable, load_join
     from chronon_beam.fetcher.joins.external import open_handlers
     from chronon_beam.pipeline.serving import LOCAL, Serving, listen, serve
 
-    group_bys = tuple(load_group_by(each, arguments.dialect) for each in arguments.group_by)
+    group_bys = tuple(load_computable(each, arguments.dialect) for each in arguments.group_by)
     joins = tuple(load_join(each, arguments.dialect) for each in arguments.join)
     for join in joins:
         open_handlers(join)  # a package that is missing is said before anything starts

@@ -6,10 +6,9 @@ from pathlib import Path
 from apache_beam.version import __version__ as beam_version
 
 from chronon_beam.api.group_by import GroupBy, GroupByError
-from chronon_beam.api.load import compile_group_by, file_of, load_group_by
+from chronon_beam.api.load import compile_group_by, file_of, load_computable, load_group_by
 from chronon_beam.api.validation import require_temporal
 from chronon_beam.pipeline.options import UsageError
-from chronon_beam.pipeline.prepare import loaded_group_by
 from chronon_beam.pipeline.templates.flex_template import Json, image_spec, metadata
 from chronon_beam.pipeline.templates.image import write_image
 from chronon_beam.pipeline.templates.staged_package import EXTRAS, PYTHON
@@ -65,7 +64,7 @@ def write_folder(place: str, dialect: str | None, image: str, output: str) -> No
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output={folder}: a folder is expected, and this is a file")
-    group_by = loaded_group_by(place, dialect)
+    group_by = load_computable(place, dialect)
     require_temporal(group_by)
     folder.mkdir(parents=True, exist_ok=True)
     _write_group_by(folder / GROUP_BY, place, group_by)

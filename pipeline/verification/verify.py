@@ -14,6 +14,7 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from chronon_beam.api.group_by import GroupBy, GroupByError
+from chronon_beam.api.load import load_computable
 from chronon_beam.api.records import MAX_MS, MIN_MS
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import ServingInfo, load
@@ -27,7 +28,7 @@ from chronon_beam.pipeline.losses import losses
 from chronon_beam.pipeline.max_dead import MaxDead
 from chronon_beam.pipeline.options import UsageError
 from chronon_beam.pipeline.overlap import Output, inputs_of, outputs_of, refuse_overlap
-from chronon_beam.pipeline.prepare import Planned, loaded_group_by, planned
+from chronon_beam.pipeline.prepare import Planned, planned
 from chronon_beam.pipeline.reading import RowReading, SourceRows
 from chronon_beam.pipeline.run import JobFailed, carry_out, say
 from chronon_beam.pipeline.runners.choose import check_runner
@@ -149,7 +150,7 @@ def verify(options: VerifyOptions, runner: str, beam_flags: Sequence[str]) -> Ve
     began = time.monotonic()
     check_runner(runner, beam_flags)
     dead_letters = open_dead_letters(options.dead_letters)
-    group_by = loaded_group_by(options.group_by, options.dialect)
+    group_by = load_computable(options.group_by, options.dialect)
     uri = bounded_uri(options.source, group_by.name)
     with closing(open_store(options.store)) as store:
         _refuse_overlap(options, store)

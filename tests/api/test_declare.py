@@ -23,7 +23,7 @@ from chronon_beam.api import (
     ttypes,
 )
 from chronon_beam.api.dialect import AIRBNB, ZIPLINE
-from chronon_beam.api.validation import require_rows
+from chronon_beam.api.validation import require_computable
 
 SIX_HOURS = [Window(6, TimeUnit.HOURS)]
 
@@ -103,10 +103,10 @@ def test_entity_source_is_declared_and_joined_sources_cannot_be_read() -> None:
     )
     declared = group_by(sources=source)
     assert (declared.source.table, declared.source.topic) == ("db.users", "topic")
-    require_rows(declared)
+    require_computable(declared)
     joined = replace(declared, sources=(replace(declared.source, kind="joinSource"),))
     with pytest.raises(GroupByError, match="source is a join"):
-        require_rows(joined)
+        require_computable(joined)
 
 
 def test_columns_that_are_needed_are_selected_as_chronon_selects_them() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,14 @@ def test_declarations_that_the_store_does_not_know_are_listed(store: KVStore) ->
     streamed(store, group_by("t.here"))
     found = catalog(store, [group_by("t.gone")])
     assert "the store holds nothing of GroupBy 't.gone'" in found["t.gone"].reason
+    assert found["t.here"].info
+
+
+def test_declarations_that_no_job_computes_say_so(store: KVStore) -> None:
+    streamed(store, group_by("t.here"))
+    lookup = replace(group_by("t.lookup"), aggregations=())
+    found = catalog(store, [lookup])
+    assert found["t.lookup"].reason.startswith("t.lookup: it has no aggregations")
     assert found["t.here"].info
 
 

@@ -13,9 +13,8 @@ from chronon_beam.api.dialect import AIRBNB, ZIPLINE, OnlineStrategy, Operation,
 from chronon_beam.api.group_by import Accuracy
 from chronon_beam.api.thrift_json import parse_conf
 from chronon_beam.api.validation import (
-    require_aggregations,
     require_all_keys,
-    require_default_strategy,
+    require_computable,
 )
 
 SNAPSHOT, TEMPORAL = Accuracy.SNAPSHOT, Accuracy.TEMPORAL
@@ -251,16 +250,16 @@ def test_rows_without_aggregation_load_and_cannot_be_run() -> None:
     group_by = parse_conf(conf, ZIPLINE)
     assert group_by.features == ()
     with pytest.raises(GroupByError, match="no aggregations: .* by LAST .*DefaultAggregation"):
-        require_aggregations(group_by)
-    require_aggregations(parse_conf(COMPILED, AIRBNB))
+        require_computable(group_by)
+    require_computable(parse_conf(COMPILED, AIRBNB))
 
 
 def test_strategies_and_filters_that_are_not_here_are_named() -> None:
     for strategy in (OnlineStrategy.STREAMING_MEGATILES, OnlineStrategy.PUSH.value):
         conf = {**COMPILED, "onlineStrategy": getattr(strategy, "value", strategy)}
         with pytest.raises(GroupByError, match="onlineStrategy is (STREAMING_MEGATILES|PUSH)"):
-            require_default_strategy(parse_conf(conf, ZIPLINE))
-    require_default_strategy(parse_conf({**COMPILED, "onlineStrategy": 0}, ZIPLINE))
+            require_computable(parse_conf(conf, ZIPLINE))
+    require_computable(parse_conf({**COMPILED, "onlineStrategy": 0}, ZIPLINE))
     filtered = {**COMPILED, "keyFilter": {"snapshotTable": "keys"}}
     with pytest.raises(GroupByError, match="keyFilter limits which keys are uploaded"):
         require_all_keys(parse_conf(filtered, ZIPLINE))

@@ -61,6 +61,35 @@ def test_wrong_use_of_fetch(
     assert message in ran.err
 
 
+LOOKUP = """
+from chronon_beam.api import EntitySource, GroupBy, Query, Source, select
+
+snapshot = EntitySource(snapshotTable="users", query=Query(selects=select("k", "v")))
+users = GroupBy(sources=Source(entities=snapshot), keys=["k"], aggregations=None)
+"""
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["fetch", "--key=k=1"],
+        ["serve", "--port=0"],
+        ["inspect", "--port=0"],
+        ["upload", "--ds=2026-01-01", "--source=file:users.csv"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_rows_without_aggregations_are_refused_by_all_that_would_make_or_read_them(
+    chronon_beam: Cli, tmp_path: Path, store: str, argv: list[str]
+) -> None:
+    (tmp_path / "users.py").write_text(LOOKUP)
+    ran = chronon_beam(*argv, f"--group_by={tmp_path}/users.py", store)
+    assert (ran.code, ran.out) == (2, "")
+    assert "users: it has no aggregations: Chronon uploads the rows of its snapshot" in ran.err
+    assert "aggregate each column by LAST" in ran.err
+    assert not (tmp_path / "features.db").exists()
+
+
 def test_store_that_no_job_has_written_is_a_failed_check(chronon_beam: Cli, store: str) -> None:
     ran = chronon_beam("fetch", ICE_CREAM, store, "--key=customer_id=Alice")
     assert (ran.code, ran.out) == (1, "")
