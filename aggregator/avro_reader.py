@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 
 from chronon_beam.aggregator.avro import AvroError, IrRecord
-from chronon_beam.aggregator.expressions import Weaver
+from chronon_beam.aggregator.expressions import FunctionBuilder
 from chronon_beam.api.data_types import (
     BINARY,
     BOOLEAN,
@@ -64,8 +64,8 @@ class AvroRecordReader:
         self._name = record.record
         lines = _Lines()
         values = lines.fields(record, " ")
-        lines.weaver.lines.append(f" return ({''.join(f'{value}, ' for value in values)}), at")
-        self._read = lines.weaver.function("data, at")
+        lines.builder.lines.append(f" return ({''.join(f'{value}, ' for value in values)}), at")
+        self._read = lines.builder.function("data, at")
 
     def __call__(self, payload: bytes) -> tuple[Any, ...]:
         """Read; raises AvroError when the bytes were not written with this record's schema."""
@@ -94,11 +94,11 @@ def _left(size: int) -> str:
 class _Lines:
     """The lines of a function that reads `data` from `at` on."""
 
-    weaver: Weaver = field(default_factory=Weaver)
+    builder: FunctionBuilder = field(default_factory=FunctionBuilder)
     numbers: "count[int]" = field(default_factory=count)
 
     def add(self, indent: str, *lines: str) -> None:
-        self.weaver.lines += [indent + line for line in lines]
+        self.builder.lines += [indent + line for line in lines]
 
     def fresh(self) -> str:
         return f"value{next(self.numbers)}"
@@ -107,7 +107,7 @@ class _Lines:
         """Read each field, which may be null, into a variable of its own."""
         values = []
         for _, kind in record.fields:
-            value, null = self.fresh(), self.weaver.name(_refuse_branch)
+            value, null = self.fresh(), self.builder.name(_refuse_branch)
             self.add(indent, "branch = data[at]", "at += 1", "if branch == 2:")
             self.value(kind, value, indent + " ")
             self.add(indent, f"else: {value} = {null}(branch) if branch else None")
@@ -118,7 +118,7 @@ class _Lines:
         """Read a value that is not null."""
         if isinstance(kind, MadeType):
             self.value(kind.plain, into, indent)
-            self.add(indent, f"{into} = {self.weaver.call(kind.make, ir=into)}")
+            self.add(indent, f"{into} = {self.builder.call(kind.make, ir=into)}")
         elif isinstance(kind, StructType):
             self._struct(kind, into, indent)
         elif isinstance(kind, ListType):
@@ -126,7 +126,7 @@ class _Lines:
         elif isinstance(kind, MapType):
             self._map(kind, into, indent)
         elif kind in _SIZES:
-            unpack = self.weaver.name(struct.Struct(_SIZES[kind][0]).unpack_from)
+            unpack = self.builder.name(struct.Struct(_SIZES[kind][0]).unpack_from)
             self.add(indent, f"{into}, = {unpack}(data, at)", f"at += {_SIZES[kind][1]}")
         elif kind in (STRING, BINARY) or isinstance(kind, DecimalType):
             self._bytes(kind, into, indent)
@@ -134,18 +134,18 @@ class _Lines:
             self._long(into, indent)
 
     def _long(self, into: str, indent: str) -> None:
-        known, read = self.weaver.name(_ONE_BYTE), self.weaver.name(_read_long)
+        known, read = self.builder.name(_ONE_BYTE), self.builder.name(_read_long)
         self.add(indent, f"{into} = {known}[data[at]]")
         self.add(indent, f"if {into} is None: {into}, at = {read}(data, at)", "else: at += 1")
 
     def _bytes(self, kind: DataType, into: str, indent: str) -> None:
         self._long("size", indent)
-        self.add(indent, f"if size < 0: {self.weaver.name(_refuse_size)}(size)")
+        self.add(indent, f"if size < 0: {self.builder.name(_refuse_size)}(size)")
         self.add(indent, "end = at + size", f"{into} = data[at:end]", "at = end")
         if kind == STRING:
             self.add(indent, f"{into} = {into}.decode()")
         elif isinstance(kind, DecimalType):
-            self.add(indent, f"{into} = {self.weaver.name(_decimal(kind.scale))}({into})")
+            self.add(indent, f"{into} = {self.builder.name(_decimal(kind.scale))}({into})")
 
     def _struct(self, kind: StructType, into: str, indent: str) -> None:
         start = self.fresh()
@@ -156,7 +156,7 @@ class _Lines:
             text = "".join(f"{each}, " for each in [*values, *written])
             self.add(indent, f"{into} = ({text})")
         else:
-            names = [self.weaver.name(name) for name, _ in kind.fields]
+            names = [self.builder.name(name) for name, _ in kind.fields]
             pairs = [f"{name}: {value}" for name, value in zip(names, values, strict=True)]
             self.add(indent, f"{into} = {{{', '.join(pairs)}}}")
 
@@ -182,7 +182,7 @@ class _Lines:
         self._long("items", indent)
         self.add(indent, "while items:")
         self.add(
-            indent, f" if items < 0: items, at = {self.weaver.name(_sized_block)}(items, data, at)"
+            indent, f" if items < 0: items, at = {self.builder.name(_sized_block)}(items, data, at)"
         )
         self.add(indent, " for _ in range(items):")
         return indent + "  "

@@ -22,7 +22,7 @@ from chronon_beam.aggregator.avro import (
 )
 from chronon_beam.aggregator.avro_reader import AvroRecordReader, MadeType
 from chronon_beam.aggregator.columns import Column
-from chronon_beam.aggregator.expressions import Weaver
+from chronon_beam.aggregator.expressions import FunctionBuilder
 from chronon_beam.aggregator.operations.base import Aggregator, same
 from chronon_beam.aggregator.row import Accumulator, Row, RowAggregator
 from chronon_beam.api.data_types import (
@@ -86,17 +86,17 @@ class VersionColumns:
 def _tile_encoder(encoders: Sequence[Encoder], tag: bytes) -> Callable[[Accumulator], bytes]:
     """The function that encodes a tile, as one expression."""
     end = INCOMPLETE + tag
-    weaver = Weaver(names={"NULL": NULL, "PRESENT": PRESENT, "END": end})
+    builder = FunctionBuilder(names={"NULL": NULL, "PRESENT": PRESENT, "END": end})
     irs = [f"ir{index}" for index in range(len(encoders))]
     fields = [
-        f"NULL if {ir} is None else PRESENT + {weaver.call(encode, ir=ir)}"
+        f"NULL if {ir} is None else PRESENT + {builder.call(encode, ir=ir)}"
         for ir, encode in zip(irs, encoders, strict=True)
     ]
-    weaver.lines = [
+    builder.lines = [
         f" {', '.join(irs)}, = accumulator",
         f" return b''.join((PRESENT, {', '.join(fields)}, END))",
     ]
-    return weaver.function("accumulator")
+    return builder.function("accumulator")
 
 
 def _not_written(_: Accumulator) -> bytes:
@@ -278,20 +278,20 @@ class RecordCodec:
         self._read = AvroRecordReader(struct_type)
 
     def _encoder(self) -> Callable[[Sequence[object]], bytes]:
-        weaver = Weaver(names={"NULL": NULL, "PRESENT": PRESENT, "unfit": self._unfit})
+        builder = FunctionBuilder(names={"NULL": NULL, "PRESENT": PRESENT, "unfit": self._unfit})
         values = [f"value{index}" for index in range(len(self.columns))]
         fields = [
-            f"NULL if {value} is None else PRESENT + {weaver.call(encoder(kind), ir=value)}"
+            f"NULL if {value} is None else PRESENT + {builder.call(encoder(kind), ir=value)}"
             for value, kind in zip(values, self.columns.values(), strict=True)
         ]
-        weaver.lines = [
+        builder.lines = [
             " try:",
             f"  {', '.join(values)}, = values",
             f"  return b''.join(({', '.join(fields)},))",
-            f" except {weaver.name(_UNFIT)} as error:",
+            f" except {builder.name(_UNFIT)} as error:",
             "  raise unfit(values, error) from error",
         ]
-        return weaver.function("values")
+        return builder.function("values")
 
     def _unfit(self, values: Sequence[object], error: Exception) -> AvroError:
         return AvroError(f"{list(values)!r} does not fit {list(self.columns)}: {error}")

@@ -4,10 +4,9 @@ The bytes of an IR may depend on the order of events, and those of a sketch on c
 equal is what any order gives: numbers to a billionth, the times and values that are kept, sets,
 counts, and of a sketch its number of values and its estimates, within its error.
 
-Where they are not equal, the verdict says whether *fewer* events would explain what is stored: it
-is behind, as after a lost write. A set is behind if it is a part of the other, a count if it is
-lower, an extreme if the other is further out, a LAST if it is earlier. Of a sum nothing can be
-told.
+If they differ, the verdict says whether *fewer* events would explain the stored IR, as after a lost
+write. Fewer events explain a set that is a part of the expected one, a lower count, a less extreme
+MIN or MAX, and an earlier LAST. About a sum nothing is known.
 """
 
 import math
@@ -54,14 +53,16 @@ def compare(
     return one(stored, expected, parts)
 
 
-Irs = Sequence[Any]
+PartIrs = Sequence[Any]
 """The IRs of parts of the events."""
 
 
-def _one(operation: Aggregator, comparison: "Comparison") -> Callable[[Any, Any, Irs], IrVerdict]:
+def _one(
+    operation: Aggregator, comparison: "Comparison"
+) -> Callable[[Any, Any, PartIrs], IrVerdict]:
     """The comparison of two IRs of an operation, either of which may be None."""
 
-    def compared(stored: Any, expected: Any, parts: Irs) -> IrVerdict:
+    def compared(stored: Any, expected: Any, parts: PartIrs) -> IrVerdict:
         if stored is None or expected is None:
             return _verdict(stored is expected, fewer=stored is None)
         known = [part for part in parts if part is not None]
@@ -71,10 +72,10 @@ def _one(operation: Aggregator, comparison: "Comparison") -> Callable[[Any, Any,
 
 
 def _by_key(
-    one: Callable[[Any, Any, Irs], IrVerdict],
+    one: Callable[[Any, Any, PartIrs], IrVerdict],
     stored: Any,
     expected: Any,
-    parts: Irs,
+    parts: PartIrs,
 ) -> IrVerdict:
     stored, expected = stored or {}, expected or {}
     found = [
@@ -85,10 +86,10 @@ def _by_key(
 
 
 def _by_element(
-    one: Callable[[Any, Any, Irs], IrVerdict],
+    one: Callable[[Any, Any, PartIrs], IrVerdict],
     stored: Any,
     expected: Any,
-    parts: Irs,
+    parts: PartIrs,
 ) -> IrVerdict:
     if stored is None or expected is None:
         return _verdict(stored is expected, fewer=stored is None)
@@ -100,7 +101,7 @@ def _by_element(
     return max(found, default=IrVerdict.EQUAL)
 
 
-Comparison = Callable[[Aggregator, Any, Any, Irs], IrVerdict]
+Comparison = Callable[[Aggregator, Any, Any, PartIrs], IrVerdict]
 """(operation, stored IR, expected IR, IRs of parts of the events) to how they compare."""
 
 
@@ -122,11 +123,11 @@ def _all_close(a: Sequence[Any], b: Sequence[Any]) -> bool:
     return len(a) == len(b) and all(map(close, a, b))
 
 
-def _count(_: Aggregator, stored: int, expected: int, __: Irs) -> IrVerdict:
+def _count(_: Aggregator, stored: int, expected: int, __: PartIrs) -> IrVerdict:
     return _verdict(stored == expected, stored < expected)
 
 
-def _sum(_: Aggregator, stored: Any, expected: Any, parts: Irs) -> IrVerdict:
+def _sum(_: Aggregator, stored: Any, expected: Any, parts: PartIrs) -> IrVerdict:
     return IrVerdict.EQUAL if close(stored, expected, _size(parts)) else IrVerdict.UNSURE
 
 
@@ -135,17 +136,17 @@ def _size(sums: Iterable[Any]) -> float:
     return max([1.0, *(_finite(abs(float(each))) for each in sums)])
 
 
-def _extreme(operation: Aggregator, stored: Any, expected: Any, _: Irs) -> IrVerdict:
+def _extreme(operation: Aggregator, stored: Any, expected: Any, _: PartIrs) -> IrVerdict:
     return _verdict(close(stored, expected), close(operation.merge(stored, expected), expected))
 
 
-def _average(_: Aggregator, stored: Any, expected: Any, parts: Irs) -> IrVerdict:
+def _average(_: Aggregator, stored: Any, expected: Any, parts: PartIrs) -> IrVerdict:
     """IRs of (sum, count)."""
     same = close(stored[0], expected[0], _size(part[0] for part in parts))
     return _verdict(same and stored[1] == expected[1], stored[1] < expected[1])
 
 
-def _moments(_: Aggregator, stored: Any, expected: Any, __: Irs) -> IrVerdict:
+def _moments(_: Aggregator, stored: Any, expected: Any, __: PartIrs) -> IrVerdict:
     """IRs of (n, mean, sums of powers of the distances from the mean); such sums lose digits."""
     n, mean, second = expected[:3]
     spread = abs(mean) + math.sqrt(abs(second) / n if n else 0.0)
@@ -164,16 +165,16 @@ def _counts(stored: Mapping[Any, int], expected: Mapping[Any, int]) -> IrVerdict
     return _verdict(dict(stored) == dict(expected), fewer)
 
 
-def _histogram(_: Aggregator, stored: Any, expected: Any, __: Irs) -> IrVerdict:
+def _histogram(_: Aggregator, stored: Any, expected: Any, __: PartIrs) -> IrVerdict:
     by_value = ({value: bar[0] for value, bar in ir.items()} for ir in (stored, expected))
     return _counts(*by_value)
 
 
-def _set(_: Aggregator, stored: Any, expected: Any, __: Irs) -> IrVerdict:
+def _set(_: Aggregator, stored: Any, expected: Any, __: PartIrs) -> IrVerdict:
     return _verdict(stored.keys() == expected.keys(), stored.keys() < expected.keys())
 
 
-def _bounded_set(operation: Aggregator, stored: Any, expected: Any, _: Irs) -> IrVerdict:
+def _bounded_set(operation: Aggregator, stored: Any, expected: Any, _: PartIrs) -> IrVerdict:
     """Which k values a full set has kept depends on the order of events."""
     sizes = operation.finalize(stored), operation.finalize(expected)
     if stored.keys() == expected.keys():
@@ -185,7 +186,7 @@ def _bounded_set(operation: Aggregator, stored: Any, expected: Any, _: Irs) -> I
     return _verdict(equal=False, fewer=sizes[0] < sizes[1] and union == sizes[1])
 
 
-def _best(operation: Aggregator, stored: Any, expected: Any, _: Irs) -> IrVerdict:
+def _best(operation: Aggregator, stored: Any, expected: Any, _: PartIrs) -> IrVerdict:
     """The k best, best first: more events leave none of them worse."""
     ours, theirs = operation.finalize(stored), operation.finalize(expected)
     better = [
@@ -196,7 +197,7 @@ def _best(operation: Aggregator, stored: Any, expected: Any, _: Irs) -> IrVerdic
     return _verdict(_all_close(ours, theirs), fewer)
 
 
-def _ranked(operation: Aggregator, stored: Any, expected: Any, _: Irs) -> IrVerdict:
+def _ranked(operation: Aggregator, stored: Any, expected: Any, _: PartIrs) -> IrVerdict:
     """The k best distinct values, of which equal ones may be told by their identity alone."""
     ours, theirs = operation.finalize(stored), operation.finalize(expected)
     if _identities(ours) == _identities(theirs):
@@ -213,15 +214,15 @@ def _identities(values: Iterable[Any]) -> list[Any]:
     ]
 
 
-def _first(_: Aggregator, stored: Any, expected: Any, parts: Irs) -> IrVerdict:
+def _first(_: Aggregator, stored: Any, expected: Any, parts: PartIrs) -> IrVerdict:
     return _timed(stored, expected, parts, fewer=stored[0] > expected[0])
 
 
-def _last(_: Aggregator, stored: Any, expected: Any, parts: Irs) -> IrVerdict:
+def _last(_: Aggregator, stored: Any, expected: Any, parts: PartIrs) -> IrVerdict:
     return _timed(stored, expected, parts, fewer=stored[0] < expected[0])
 
 
-def _timed(stored: Any, expected: Any, parts: Irs, fewer: bool) -> IrVerdict:
+def _timed(stored: Any, expected: Any, parts: PartIrs, fewer: bool) -> IrVerdict:
     """IRs of (time, value, bytes of both)."""
     if stored[0] != expected[0]:
         return _verdict(equal=False, fewer=fewer)
@@ -229,7 +230,7 @@ def _timed(stored: Any, expected: Any, parts: Irs, fewer: bool) -> IrVerdict:
     return _verdict(any(stored[2] == each[2] for each in candidates), fewer=False)
 
 
-def _several(_: Aggregator, stored: Any, expected: Any, parts: Irs) -> IrVerdict:
+def _several(_: Aggregator, stored: Any, expected: Any, parts: PartIrs) -> IrVerdict:
     """Lists of (time, value, bytes of both).
 
     Which of several pairs of the border's time were kept depends on which of the parts came first.
@@ -245,7 +246,7 @@ def _several(_: Aggregator, stored: Any, expected: Any, parts: Irs) -> IrVerdict
     return _verdict(inner[0] == inner[1], fewer=False)
 
 
-def _distinct_sketch(operation: Aggregator, stored: Any, expected: Any, _: Irs) -> IrVerdict:
+def _distinct_sketch(operation: Aggregator, stored: Any, expected: Any, _: PartIrs) -> IrVerdict:
     """Once merged, a sketch of the same values has the same bytes, whatever their order was."""
     merged = [operation.clone(ir).serialize() for ir in (stored, expected)]
     united = operation.merge(operation.clone(stored), expected).serialize()
@@ -257,7 +258,7 @@ _ERRORS = 4
 """A sketch that is further off than so many of its errors is taken for another one."""
 
 
-def _quantile_sketch(_: Aggregator, stored: Any, expected: Any, __: Irs) -> IrVerdict:
+def _quantile_sketch(_: Aggregator, stored: Any, expected: Any, __: PartIrs) -> IrVerdict:
     if stored.n != expected.n:
         return _verdict(equal=False, fewer=stored.n < expected.n)
     if stored.is_empty():
@@ -269,7 +270,7 @@ def _quantile_sketch(_: Aggregator, stored: Any, expected: Any, __: Irs) -> IrVe
     return _verdict(ends[0] == ends[1] and not any(far), fewer=False)
 
 
-def _items_sketch(_: Aggregator, stored: Any, expected: Any, parts: Irs) -> IrVerdict:
+def _items_sketch(_: Aggregator, stored: Any, expected: Any, parts: PartIrs) -> IrVerdict:
     """Sketches of frequent items, or counts as long as there are few.
 
     A sketch whose items have all left its table forgets, once it is written, how many there were.

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 Function = Callable[..., object]
 
 
-class Given(NamedTuple):
+class SharedValue(NamedTuple):
     """A value that several expressions over the same input need, and that is computed once.
 
     Attributes:
@@ -39,7 +39,7 @@ def expression(parameters: str, text: str, **names: object) -> Callable[..., Any
     >>> twice(4)
     8
     """
-    given = {name: value for name, value in names.items() if isinstance(value, Given)}
+    given = {name: value for name, value in names.items() if isinstance(value, SharedValue)}
     lines = [f"def function({parameters}):"]
     lines += [f" {name} = make_{name}({made.argument})" for name, made in given.items()]
     scope = names | {f"make_{name}": made.function for name, made in given.items()}
@@ -49,7 +49,7 @@ def expression(parameters: str, text: str, **names: object) -> Callable[..., Any
 
 
 @dataclass
-class Weaver:
+class FunctionBuilder:
     """Collects the lines of a function, and the names that these lines use.
 
     Attributes:
@@ -68,18 +68,18 @@ class Weaver:
             return f"{self.name(function)}({', '.join(arguments.values())})"
         renamed = dict(arguments)
         for name, value in found.names.items():
-            renamed[name] = self.name(value.function if isinstance(value, Given) else value)
-            if isinstance(value, Given):
+            renamed[name] = self.name(value.function if isinstance(value, SharedValue) else value)
+            if isinstance(value, SharedValue):
                 renamed[name] = f"{name}_{renamed[name]}"
         return f"({_renamed(found.text, renamed)})"
 
-    def givens(self, functions: Sequence[Function], **arguments: str) -> dict[str, str]:
-        """The values that `functions` are given: the text of each by its variable."""
+    def shared_values(self, functions: Sequence[Function], **arguments: str) -> dict[str, str]:
+        """The shared values of `functions`: for each variable, the text that computes its value."""
         wanted = {}
         for function in functions:
             found = getattr(function, "expression", None)
             for name, value in found.names.items() if found else ():
-                if isinstance(value, Given):
+                if isinstance(value, SharedValue):
                     argument = arguments[value.argument]
                     text = self.call(value.function, **{value.argument: argument})
                     wanted[f"{name}_{self.name(value.function)}"] = text
@@ -105,7 +105,7 @@ def _function(source: str, scope: dict[str, object]) -> Any:
 
 @lru_cache(maxsize=4096)
 def _compiled(source: str) -> CodeType:
-    return compile(source, "<woven>", "exec")
+    return compile(source, "<built>", "exec")
 
 
 def _renamed(text: str, names: dict[str, str]) -> str:

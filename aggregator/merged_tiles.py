@@ -1,10 +1,9 @@
-"""Remembers what tiles have merged to, so that a request merges only what has changed.
+"""A cache of the IRs of merged tiles, so that a request merges only the tiles that have changed.
 
 The tiles of a window are merged one after another, from the oldest to the newest. All but the last
-one seldom change: a request for the same key finds them as the request before found them. So the
-IRs of all tiles but the last are kept, under the bytes that they were made of. A tile that has
-changed, by a late event or a repair, has other bytes, and the tiles are merged anew: what is
-remembered cannot be out of date.
+tile seldom change between two requests for the same key. So the merged IRs of all tiles but the
+last are kept, under the bytes of these tiles. A tile that has changed, by a late event or a repair,
+has other bytes, and the tiles are merged anew: the cache is never out of date.
 """
 
 import sys
@@ -20,11 +19,11 @@ _ENTRY_BYTES = 500
 
 
 class MergedKey(NamedTuple):
-    """What IRs were merged of.
+    """Names the batch value and the tiles that IRs were merged of.
 
     Attributes:
-        reader: tells apart those that make different IRs of the same bytes.
-        digest: of all bytes.
+        reader: names the reader, since other readers make other IRs of the same bytes.
+        digest: SHA-256 of all bytes.
     """
 
     reader: Hashable
@@ -37,21 +36,21 @@ def merged_key(reader: Hashable, batch: bytes, tiles: Sequence[bytes]) -> Merged
     return MergedKey(reader, sha256(b"".join((lengths, batch, *tiles))).digest())
 
 
-class _Entry(NamedTuple):
+class _MergedIrs(NamedTuple):
     irs: list[object]
     size: int
 
 
 class MergedTiles:
-    """IRs by what they were merged of; safe to use from several threads.
+    """The cache; several threads may use it.
 
-    The least recently used IRs leave first. Whoever gets IRs must not change them.
+    A full cache drops the least recently used IRs. Callers must not change the IRs that they get.
 
     Args:
         capacity_bytes: the most memory that the IRs take, as far as Python tells their size.
 
     Attributes:
-        at_least: so many tiles or more are looked for; a few are merged as fast.
+        at_least: the least number of tiles for which the cache is used; fewer merge as fast.
         hits: how often the IRs were known.
         misses: how often they were not.
     """
@@ -60,12 +59,12 @@ class MergedTiles:
         self.at_least = at_least
         self.hits = self.misses = 0
         self._capacity, self._held = capacity_bytes, 0
-        self._known: OrderedDict[MergedKey, _Entry] = OrderedDict()
+        self._known: OrderedDict[MergedKey, _MergedIrs] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def held_bytes(self) -> int:
-        """The memory that is taken."""
+        """The memory that the IRs take."""
         return self._held
 
     def get(self, key: MergedKey) -> list[object] | None:
@@ -80,8 +79,8 @@ class MergedTiles:
             return entry.irs
 
     def put(self, key: MergedKey, irs: list[object]) -> None:
-        """Remember IRs."""
-        entry = _Entry(irs, _ENTRY_BYTES + size_of(irs))
+        """Keep the IRs of a key."""
+        entry = _MergedIrs(irs, _ENTRY_BYTES + size_of(irs))
         with self._lock:
             before = self._known.pop(key, None)
             self._held += entry.size - (before.size if before else 0)

@@ -8,13 +8,13 @@ from itertools import groupby
 from typing import NamedTuple
 
 from chronon_beam.aggregator.columns import Column, column
-from chronon_beam.aggregator.expressions import Weaver
+from chronon_beam.aggregator.expressions import FunctionBuilder
 from chronon_beam.api.data_types import DataType
 from chronon_beam.api.group_by import AggregationPart, GroupBy, GroupByError
 
 Accumulator = list[object]
 Row = Sequence[object]
-Change = Callable[[Accumulator, Row, int], None]
+_Change = Callable[[Accumulator, Row, int], None]
 
 
 class _Step(NamedTuple):
@@ -26,7 +26,7 @@ class _Step(NamedTuple):
     column: Column
 
 
-def _adder(steps: Sequence[_Step]) -> Change:
+def _adder(steps: Sequence[_Step]) -> _Change:
     """The function that adds a row.
 
     For COUNT it is this:
@@ -36,7 +36,7 @@ def _adder(steps: Sequence[_Step]) -> Change:
         ir = accumulator[0]
         accumulator[0] = (1) if ir is None else (ir + 1)
     """
-    weaver = Weaver()
+    builder = FunctionBuilder()
     for (position, bucket), found in groupby(
         sorted(steps, key=_places), key=lambda step: (step.position, step.bucket_position)
     ):
@@ -44,22 +44,22 @@ def _adder(steps: Sequence[_Step]) -> Change:
         arguments = {"value": "value", "bucket": "bucket", "ts_ms": "ts_ms"}
         if bucket is None:
             del arguments["bucket"]
-            weaver.lines += [f" value = row[{position}]", " if value is not None:"]
+            builder.lines += [f" value = row[{position}]", " if value is not None:"]
         else:
-            weaver.lines += [f" value = row[{position}]", f" bucket = row[{bucket}]"]
-            weaver.lines += [" if value is not None and bucket is not None:"]
+            builder.lines += [f" value = row[{position}]", f" bucket = row[{bucket}]"]
+            builder.lines += [" if value is not None and bucket is not None:"]
         functions = [f for step in group for f in (step.column.prepare, step.column.update)]
-        for name, text in weaver.givens(functions, **arguments).items():
-            weaver.lines.append(f"  {name} = {text}")
+        for name, text in builder.shared_values(functions, **arguments).items():
+            builder.lines.append(f"  {name} = {text}")
         for i, *_, made in group:
-            prepared = weaver.call(made.prepare, **arguments)
-            updated = weaver.call(made.update, ir="ir", **arguments)
-            weaver.lines.append(f"  ir = accumulator[{i}]")
-            weaver.lines.append(f"  accumulator[{i}] = {prepared} if ir is None else {updated}")
-    return weaver.function("accumulator, row, ts_ms")
+            prepared = builder.call(made.prepare, **arguments)
+            updated = builder.call(made.update, ir="ir", **arguments)
+            builder.lines.append(f"  ir = accumulator[{i}]")
+            builder.lines.append(f"  accumulator[{i}] = {prepared} if ir is None else {updated}")
+    return builder.function("accumulator, row, ts_ms")
 
 
-def _update_or_delete(update: Change, undo: Change, position: int) -> Change:
+def _update_or_delete(update: _Change, undo: _Change, position: int) -> _Change:
     """`update`, or `undo` for rows whose value at `position` is true."""
 
     def change(accumulator: Accumulator, row: Row, ts_ms: int) -> None:

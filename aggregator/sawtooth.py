@@ -16,7 +16,7 @@ from chronon_beam.api.data_types import DataType
 from chronon_beam.api.group_by import Feature, GroupBy, Window
 from chronon_beam.api.records import MIN_MS
 
-Decode = Callable[[Sequence[bytes]], list[Row]]
+DecodeTiles = Callable[[Sequence[bytes]], list[Row]]
 """Tiles as they are stored, to the IRs of their columns."""
 
 
@@ -83,7 +83,7 @@ class TileFamily:
         decode: tiles to the IRs of their columns.
     """
 
-    def __init__(self, starts: Sequence[int], tiles: Sequence[bytes], decode: Decode) -> None:
+    def __init__(self, starts: Sequence[int], tiles: Sequence[bytes], decode: DecodeTiles) -> None:
         self.tiles = tiles
         self._starts, self._decode = starts, decode
         self._rows: list[Row | None] = [None] * len(tiles)
@@ -108,8 +108,16 @@ class _Range(NamedTuple):
     end: int
 
 
-class _Part(NamedTuple):
-    """A feature of a query, its number and name, and what the batch has of it."""
+class _QueryFeature(NamedTuple):
+    """A feature of the GroupBy, with its column and its batch values.
+
+    Attributes:
+        index: the place of the feature among the features of the GroupBy.
+        name: of the feature.
+        feature: its declaration.
+        column: the column of a tile that the feature is made of.
+        batch: what the batch holds of the feature.
+    """
 
     index: int
     name: str
@@ -123,21 +131,22 @@ class _Group(NamedTuple):
 
     Attributes:
         features: as they are without batch values.
-        is_kept: whether the IRs of their merged tiles can be remembered.
+        is_kept: whether the IRs of their merged tiles can be kept in the cache.
     """
 
     window: Window | None
     is_kept: bool
-    features: list[_Part]
+    features: list[_QueryFeature]
 
     def span(self, specs: tuple[TileSpec, ...], query_ms: int) -> Span:
         """The tiles that hold the features if there are no batch values."""
         return span(self.features[0].feature, specs, query_ms)
 
-    def by_end(self, batch: Batch) -> list[list[_Part]]:
-        """The features with their batch values; those that are not in the batch by themselves.
+    def by_end(self, batch: Batch) -> list[list[_QueryFeature]]:
+        """The features with their batch values, in groups by the time from which tiles count.
 
-        These count from their own beginning.
+        Tiles count from the batch's end on; for features that are not in the batch, from the
+        beginning.
         """
         if batch is NO_BATCH:
             return [self.features]
@@ -150,7 +159,7 @@ class Sawtooth:
     """Chronon's rule for windows: the head is exact, the tail jumps by hops.
 
     Args:
-        merged: remembers the IRs of merged tiles; None merges them for each query.
+        merged: a cache of the IRs of merged tiles; None merges the tiles for each query.
     """
 
     def __init__(
@@ -163,7 +172,7 @@ class Sawtooth:
             column, window = columns[feature.tile_index], feature.part.window
             is_kept = merged is not None and column.operation.fork is not None
             group = groups.setdefault((window, is_kept), _Group(window, is_kept, []))
-            group.features.append(_Part(index, feature.name, feature, column))
+            group.features.append(_QueryFeature(index, feature.name, feature, column))
         self._groups = list(groups.values())
 
     def spans(self, specs: tuple[TileSpec, ...], query_ms: int) -> list[Span]:
@@ -198,7 +207,9 @@ class Sawtooth:
                     values[name] = column.finalize(whole)
         return values
 
-    def _irs(self, group: _Group, parts: list[_Part], tiles: _Range, batch: bytes) -> list[object]:
+    def _irs(
+        self, group: _Group, parts: list[_QueryFeature], tiles: _Range, batch: bytes
+    ) -> list[object]:
         """The IRs of features, without tail hops."""
         family, first, end = tiles
         if self._merged is None or not group.is_kept or end - first < self._merged.at_least:
@@ -213,18 +224,18 @@ class Sawtooth:
         return _merge(parts, _forks(parts, known), family.rows(last, end))
 
 
-def _collapsed(parts: list[_Part]) -> list[object]:
+def _collapsed(parts: list[_QueryFeature]) -> list[object]:
     return [collapsed(part.column, part.batch) for part in parts]
 
 
-def _forks(parts: list[_Part], irs: list[object]) -> list[object]:
+def _forks(parts: list[_QueryFeature], irs: list[object]) -> list[object]:
     return [
         ir if ir is None or part.column.operation.fork is None else part.column.operation.fork(ir)
         for part, ir in zip(parts, irs, strict=True)
     ]
 
 
-def _merge(parts: list[_Part], irs: list[object], rows: list[Row]) -> list[object]:
+def _merge(parts: list[_QueryFeature], irs: list[object], rows: list[Row]) -> list[object]:
     """The IRs, which may be changed, merged with those of decoded tiles."""
     columns = [(part.column, part.feature.tile_index) for part in parts]
     return [
@@ -306,7 +317,7 @@ class WindowedRows:
             start_ms, own = tail_ms(feature.part.window, query_ms), batch.of(index, feature)
             accumulator = [collapsed(column, own)]
             for changed_ms, ts_ms, row in streamed:
-                # Refused is a list of another length than before, which no tile would have either.
+                # A row is refused for a list of another length; a tile would not have it either.
                 counts = own.end_ms <= changed_ms and start_ms <= ts_ms
                 if counts and single.refusal(accumulator, row) is None:
                     single.update(accumulator, row, ts_ms)

@@ -10,7 +10,7 @@ from typing import Any
 
 from chronon_beam.api.data_types import FLOATS, STRING, DataType
 
-Key = Callable[[Any], Any]
+SortKey = Callable[[Any], Any]
 Choice = Callable[[Any, Any], Any]
 """One of two values of a type."""
 
@@ -39,7 +39,7 @@ def total_order(number: float) -> tuple[bool, float, float]:
     return (number != number, number, math.copysign(1.0, number))
 
 
-def sort_key(data_type: DataType) -> Key | None:
+def sort_key(data_type: DataType) -> SortKey | None:
     """The key that sorts values of a type as Scala's Ordering does; None where no key is needed."""
     if data_type == STRING:
         return utf16

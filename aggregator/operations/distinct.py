@@ -48,7 +48,7 @@ from chronon_beam.api.dialect import Operation
 _DOUBLE = struct.Struct("<d")
 _FLOAT = struct.Struct("<f")
 
-Distinct = HashOrdered[Any, bytes]
+DistinctIr = HashOrdered[Any, bytes]
 """Each distinct value (doubles: their bits) to its bytes."""
 
 
@@ -92,11 +92,11 @@ def unique_count(input_type: DataType) -> Aggregator:
     """UNIQUE_COUNT; the IR holds every distinct value."""
     identity, encode, places = _identity(input_type), encoder(input_type), _places(input_type)
 
-    def add(ir: Distinct, value: Any) -> Distinct:
+    def add(ir: DistinctIr, value: Any) -> DistinctIr:
         ir.setdefault(identity(value), encode(value))
         return ir
 
-    def merge(a: Distinct, b: Distinct) -> Distinct:
+    def merge(a: DistinctIr, b: DistinctIr) -> DistinctIr:
         for key in b.in_order(places):
             a.setdefault(key, b[key])
         return a
@@ -141,23 +141,23 @@ class _Bounded:
         key = self._key(value)
         return key, encode_string(key) if self.of_strings else self._encode(value)
 
-    def _set(self, entries: Any) -> Distinct:
+    def _set(self, entries: Any) -> DistinctIr:
         return HashOrdered(entries, table_for(self.k))
 
-    def _full(self, ir: Distinct) -> Distinct:
+    def _full(self, ir: DistinctIr) -> DistinctIr:
         return self._set({_SENTINEL: encode_string(_SENTINEL)}) if self.of_strings else ir
 
-    def prepare(self, value: Any, ts_ms: int) -> Distinct:
+    def prepare(self, value: Any, ts_ms: int) -> DistinctIr:
         return self._set([self._entry(value)])
 
-    def update(self, ir: Distinct, value: Any, ts_ms: int) -> Distinct:
+    def update(self, ir: DistinctIr, value: Any, ts_ms: int) -> DistinctIr:
         if _SENTINEL in ir or len(ir) >= self.k:
             return self._full(ir)
         key, encoded = self._entry(value)
         ir.setdefault(key, encoded)
         return ir
 
-    def merge(self, a: Distinct, b: Distinct) -> Distinct:
+    def merge(self, a: DistinctIr, b: DistinctIr) -> DistinctIr:
         if _SENTINEL in a or _SENTINEL in b:
             return self._full(a)
         for key in b.in_order(self._places):
@@ -165,18 +165,18 @@ class _Bounded:
                 a.setdefault(key, b[key])
         return self._full(a) if len(a) >= self.k else a
 
-    def finalize(self, ir: Distinct) -> int:
+    def finalize(self, ir: DistinctIr) -> int:
         return self.k if _SENTINEL in ir else len(ir)
 
-    def encode(self, ir: Distinct) -> bytes:
+    def encode(self, ir: DistinctIr) -> bytes:
         return encode_items([ir[key] for key in ir.in_order(self._places)])
 
-    def decode(self, decoded: list[Any]) -> Distinct:
+    def decode(self, decoded: list[Any]) -> DistinctIr:
         if self.of_strings:
             return self._set({text: encode_string(text) for text in decoded})
         return self._set({self._key(value): self._encode(value) for value in decoded})
 
-    def clone(self, ir: dict[Any, bytes]) -> Distinct:
+    def clone(self, ir: dict[Any, bytes]) -> DistinctIr:
         """As `new HashSet(collection)`."""
         return HashOrdered(ir, table_for(max(int(len(ir) / 0.75) + 1, 16)))
 
@@ -322,20 +322,20 @@ def unique_top_k(input_type: DataType, k: int) -> Aggregator:
 
 OPERATIONS = {
     Operation.UNIQUE_COUNT: OperationSpec(
-        lambda asked: unique_count(asked.input_type),
+        lambda request: unique_count(request.input_type),
         "number of distinct values",
         "exact; the IR has every distinct value",
         inputs=HASHED,
         decimals=True,
     ),
     Operation.BOUNDED_UNIQUE_COUNT: OperationSpec(
-        lambda asked: bounded_unique_count(asked.input_type, asked.k),
+        lambda request: bounded_unique_count(request.input_type, request.k),
         "number of distinct values, k where there are more",
         inputs=HASHED,
         k=K(8),
     ),
     Operation.UNIQUE_TOP_K: OperationSpec(
-        lambda asked: unique_top_k(asked.input_type, asked.k),
+        lambda request: unique_top_k(request.input_type, request.k),
         "the k largest distinct values; of structs, by `sort_key`, one for each `unique_id`",
         "exact, except that strings are told apart by Java's hash code, as in Chronon",
         inputs=(INT, LONG, STRING),

@@ -17,7 +17,7 @@ from chronon_beam.api.data_types import BINARY, FLOATS, LONG, STRING, DataType, 
 from chronon_beam.api.dialect import Operation
 
 ItemCounts = HashOrdered[Any, int]
-HistogramIr = ItemCounts | ItemsSketch
+ApproxHistogramIr = ItemCounts | ItemsSketch
 
 _encode_bytes = encoder(BINARY)
 
@@ -82,7 +82,7 @@ class _ApproxHistogram:
     def prepare(self, value: Any, ts_ms: int) -> ItemCounts:
         return HashOrdered({self.kind.item(value): 1})
 
-    def update(self, ir: HistogramIr, value: Any, ts_ms: int) -> HistogramIr:
+    def update(self, ir: ApproxHistogramIr, value: Any, ts_ms: int) -> ApproxHistogramIr:
         item = self.kind.item(value)
         if isinstance(ir, ItemsSketch):
             ir.update(item)
@@ -90,7 +90,7 @@ class _ApproxHistogram:
         ir[item] = ir.get(item, 0) + 1
         return self._bounded(ir)
 
-    def _bounded(self, counts: ItemCounts) -> HistogramIr:
+    def _bounded(self, counts: ItemCounts) -> ApproxHistogramIr:
         return counts if len(counts) <= self.k else self._added(self._empty(), counts)
 
     def _empty(self) -> ItemsSketch:
@@ -105,7 +105,7 @@ class _ApproxHistogram:
             sketch.update(item, counts[item])
         return sketch
 
-    def merge(self, a: HistogramIr, b: HistogramIr) -> HistogramIr:
+    def merge(self, a: ApproxHistogramIr, b: ApproxHistogramIr) -> ApproxHistogramIr:
         if isinstance(a, ItemsSketch):
             if isinstance(b, ItemsSketch):
                 a.merge(b)
@@ -119,12 +119,12 @@ class _ApproxHistogram:
                 total[item] = total.get(item, 0) + counts[item]
         return self._bounded(total)
 
-    def finalize(self, ir: HistogramIr) -> dict[str, int]:
+    def finalize(self, ir: ApproxHistogramIr) -> dict[str, int]:
         if isinstance(ir, ItemsSketch):
             return ir.frequent(self.k, no_false_positives=True)
         return {self.kind.text(item): count for item, count in ir.items()}
 
-    def encode(self, ir: HistogramIr) -> bytes:
+    def encode(self, ir: ApproxHistogramIr) -> bytes:
         if isinstance(ir, ItemsSketch):
             made = Histogram(None, sketch=_sketch_bytes(ir, before=True))
         else:
@@ -133,17 +133,17 @@ class _ApproxHistogram:
             made = Histogram(entries, ir.capacity)
         return _encode_bytes(write_histogram(made))
 
-    def decode(self, payload: bytes) -> HistogramIr:
+    def decode(self, payload: bytes) -> ApproxHistogramIr:
         made = read_histogram(payload)
         if made.entries is None:
             return _read_sketch(made.sketch, self.kind, self._lg_max)
         entries = {self.kind.item(value): count for value, count in made.entries}
         return HashOrdered(entries, made.capacity)
 
-    def round_trip(self, ir: HistogramIr) -> HistogramIr:
+    def round_trip(self, ir: ApproxHistogramIr) -> ApproxHistogramIr:
         return ir.copy() if isinstance(ir, ItemsSketch) else ir
 
-    def clone(self, ir: HistogramIr) -> HistogramIr:
+    def clone(self, ir: ApproxHistogramIr) -> ApproxHistogramIr:
         return ir.copy() if isinstance(ir, ItemsSketch) else HashOrdered(ir, table_of_copy(len(ir)))
 
 
@@ -166,21 +166,21 @@ def approx_histogram(input_type: DataType, k: int) -> Aggregator:
 
 OPERATIONS = {
     Operation.APPROX_HISTOGRAM_K: OperationSpec(
-        lambda asked: approx_histogram(asked.input_type, asked.k),
+        lambda request: approx_histogram(request.input_type, request.k),
         "how often the k most frequent values came",
         "exact for up to k distinct values, then a sketch of frequent items",
         inputs=ORDERED,
         k=K(8),
     ),
     Operation.APPROX_FREQUENT_K: OperationSpec(
-        lambda asked: frequent_items(asked.input_type, asked.k, no_false_positives=False),
+        lambda request: frequent_items(request.input_type, request.k, no_false_positives=False),
         "how often the k most frequent values came; some may be there by chance",
         "sketch of frequent items; counts are upper bounds",
         inputs=ORDERED,
         k=K(8, 0),
     ),
     Operation.APPROX_HEAVY_HITTERS_K: OperationSpec(
-        lambda asked: frequent_items(asked.input_type, asked.k, no_false_positives=True),
+        lambda request: frequent_items(request.input_type, request.k, no_false_positives=True),
         "how often the k most frequent values came, only those that surely are",
         "sketch of frequent items; counts are upper bounds",
         inputs=ORDERED,

@@ -180,28 +180,28 @@ _ROUNDS = "exact, but sums of doubles round"
 
 OPERATIONS = {
     Operation.AVERAGE: OperationSpec(
-        with_decimals_as_doubles(lambda asked: average(asked.dialect.long_counts)),
+        with_decimals_as_doubles(lambda request: average(request.dialect.long_counts)),
         "mean",
         _ROUNDS,
         inputs=NUMBERS,
         decimals=True,
     ),
     Operation.VARIANCE: OperationSpec(
-        with_decimals_as_doubles(lambda asked: variance(asked.dialect.long_counts)),
+        with_decimals_as_doubles(lambda request: variance(request.dialect.long_counts)),
         "variance of the population",
         _ROUNDS,
         inputs=NUMBERS,
         decimals=True,
     ),
     Operation.SKEW: OperationSpec(
-        with_decimals_as_doubles(lambda asked: skew()),
+        with_decimals_as_doubles(lambda request: skew()),
         "skewness; null below 3 values or without spread",
         _ROUNDS,
         inputs=NUMBERS,
         decimals=True,
     ),
     Operation.KURTOSIS: OperationSpec(
-        with_decimals_as_doubles(lambda asked: kurtosis()),
+        with_decimals_as_doubles(lambda request: kurtosis()),
         "excess kurtosis; null below 4 values or without spread",
         _ROUNDS,
         inputs=NUMBERS,

@@ -204,42 +204,42 @@ def histogram(k: int) -> Aggregator:
 
 
 OPERATIONS = {
-    Operation.COUNT: OperationSpec(lambda asked: count(), "number of values that are not null"),
+    Operation.COUNT: OperationSpec(lambda request: count(), "number of values that are not null"),
     Operation.SUM: OperationSpec(
-        lambda asked: sum_of(asked.input_type),
+        lambda request: sum_of(request.input_type),
         "sum; of integers it wraps at 64 bits; of decimals a decimal of the same type",
         "exact, but sums of doubles round",
         inputs=(*NUMBERS, BOOLEAN),
         decimals=True,
     ),
     Operation.MIN: OperationSpec(
-        lambda asked: extreme(asked.input_type, largest=False),
+        lambda request: extreme(request.input_type, largest=False),
         "smallest value",
         inputs=ORDERED,
         decimals=True,
     ),
     Operation.MAX: OperationSpec(
-        lambda asked: extreme(asked.input_type, largest=True),
+        lambda request: extreme(request.input_type, largest=True),
         "largest value",
         inputs=ORDERED,
         decimals=True,
     ),
     Operation.TOP_K: OperationSpec(
-        lambda asked: best_k(asked.input_type, asked.k, largest=True),
+        lambda request: best_k(request.input_type, request.k, largest=True),
         "the k largest values, largest first",
         inputs=ORDERED,
         k=K(),
         decimals=True,
     ),
     Operation.BOTTOM_K: OperationSpec(
-        lambda asked: best_k(asked.input_type, asked.k, largest=False),
+        lambda request: best_k(request.input_type, request.k, largest=False),
         "the k smallest values, smallest first",
         inputs=ORDERED,
         k=K(),
         decimals=True,
     ),
     Operation.HISTOGRAM: OperationSpec(
-        lambda asked: histogram(asked.k),
+        lambda request: histogram(request.k),
         "how often each value came; of more than k values k that are as frequent as the k-th "
         "(k = 0: all)",
         "exact; the IR has every distinct value",

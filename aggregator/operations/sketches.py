@@ -145,7 +145,9 @@ def _percentiles(part: AggregationPart) -> list[float]:
 
 OPERATIONS = {
     Operation.APPROX_UNIQUE_COUNT: OperationSpec(
-        with_decimals_as_doubles(lambda asked: approx_unique_count(asked.input_type, asked.k)),
+        with_decimals_as_doubles(
+            lambda request: approx_unique_count(request.input_type, request.k)
+        ),
         "estimated number of distinct values",
         "CPC sketch of 2^k rows: for k = 8 about 4 % off",
         inputs=HASHED,
@@ -154,8 +156,8 @@ OPERATIONS = {
     ),
     Operation.APPROX_PERCENTILE: OperationSpec(
         with_decimals_as_doubles(
-            lambda asked: approx_percentile(
-                asked.k, _percentiles(asked.part), asked.dialect.inclusive_ranks
+            lambda request: approx_percentile(
+                request.k, _percentiles(request.part), request.dialect.inclusive_ranks
             )
         ),
         "value at each rank of `percentiles`, a JSON list, by default `[0.5]`",

@@ -46,7 +46,7 @@ class K(NamedTuple):
     most: int | None = None
 
 
-class Asked(NamedTuple):
+class OperationRequest(NamedTuple):
     """What a factory needs to make an operation: the input type and the user's declaration."""
 
     input_type: DataType
@@ -69,7 +69,7 @@ class OperationSpec(NamedTuple):
         decimals: whether decimals are inputs, if the dialect has them.
     """
 
-    make: Callable[[Asked], Aggregator]
+    make: Callable[[OperationRequest], Aggregator]
     feature: str
     how: str = "exact"
     inputs: tuple[DataType, ...] | None = None
@@ -107,12 +107,14 @@ class OperationSpec(NamedTuple):
         return ", ".join(names)
 
 
-def with_decimals_as_doubles(make: Callable[[Asked], Aggregator]) -> Callable[[Asked], Aggregator]:
+def with_decimals_as_doubles(
+    make: Callable[[OperationRequest], Aggregator],
+) -> Callable[[OperationRequest], Aggregator]:
     """The factory that makes the operation over doubles for inputs that are decimals."""
 
-    def made(asked: Asked) -> Aggregator:
-        if isinstance(asked.input_type, DecimalType):
-            return make(asked._replace(input_type=DOUBLE)).over_decimals()
-        return make(asked)
+    def made(request: OperationRequest) -> Aggregator:
+        if isinstance(request.input_type, DecimalType):
+            return make(request._replace(input_type=DOUBLE)).over_decimals()
+        return make(request)
 
     return made

@@ -6,7 +6,7 @@ The operations are declared by the families: each file has a table `OPERATIONS` 
 
 from chronon_beam.aggregator.operations import distinct, frequent, moments, simple, sketches, timed
 from chronon_beam.aggregator.operations.base import Aggregator
-from chronon_beam.aggregator.operations.spec import Asked, K, OperationSpec
+from chronon_beam.aggregator.operations.spec import K, OperationRequest, OperationSpec
 from chronon_beam.api.data_types import DATE, SCALARS, TIMESTAMP, DataType, unwritable
 from chronon_beam.api.dialect import Dialect, Operation
 from chronon_beam.api.group_by import AggregationPart, GroupByError
@@ -60,7 +60,7 @@ def aggregator(part: AggregationPart, input_type: DataType, dialect: Dialect) ->
         )
     _check_input(part, input_type, spec, dialect)
     k = 0 if spec.k is None else _k(part, spec.k)
-    return spec.make(Asked(input_type, k, part, dialect))
+    return spec.make(OperationRequest(input_type, k, part, dialect))
 
 
 def _check_input(

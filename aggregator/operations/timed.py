@@ -15,7 +15,7 @@ from chronon_beam.aggregator.avro import (
     encoder,
     ir_record,
 )
-from chronon_beam.aggregator.expressions import Given, expression
+from chronon_beam.aggregator.expressions import SharedValue, expression
 from chronon_beam.aggregator.operations.base import Aggregator, same
 from chronon_beam.aggregator.operations.min_heap import MinHeap
 from chronon_beam.aggregator.operations.spec import K, OperationSpec
@@ -45,8 +45,8 @@ def _pair_expression(
     return expression(
         parameters,
         text.replace("PAIR", _PAIR),
-        head=Given(encode_time_pair_head, "ts_ms"),
-        encoded=Given(encoder(input_type), "value"),
+        head=SharedValue(encode_time_pair_head, "ts_ms"),
+        encoded=SharedValue(encoder(input_type), "value"),
         **names,
     )
 
@@ -104,23 +104,23 @@ def _several(input_type: DataType, heap: MinHeap) -> Aggregator:
 
 OPERATIONS = {
     Operation.FIRST: OperationSpec(
-        lambda asked: first(asked.input_type),
+        lambda request: first(request.input_type),
         "earliest value; of one time the one that came first",
         timed=True,
     ),
     Operation.LAST: OperationSpec(
-        lambda asked: last(asked.input_type),
+        lambda request: last(request.input_type),
         "latest value; of one time the one that came first",
         timed=True,
     ),
     Operation.FIRST_K: OperationSpec(
-        lambda asked: first_k(asked.input_type, asked.k),
+        lambda request: first_k(request.input_type, request.k),
         "the k earliest values, earliest first",
         k=K(),
         timed=True,
     ),
     Operation.LAST_K: OperationSpec(
-        lambda asked: last_k(asked.input_type, asked.k),
+        lambda request: last_k(request.input_type, request.k),
         "the k latest values, latest first",
         k=K(),
         timed=True,
