@@ -1,4 +1,4 @@
-"""What a job measures: the table of all metrics, and how a stage is told where to count.
+"""The metrics of a job: the table of all of them, and the function by which a stage counts.
 
 The members of `Metric` are the table; docs/metrics.md is made from it. Where Chronon's Flink job
 has a metric of the same quantity, the name is Chronon's. The counts of a job add up (see
@@ -61,9 +61,9 @@ class Metric(StrEnum):
 
     Attributes:
         kind: what becomes of its numbers.
-        help: what it measures, for people.
+        help: a description for people.
         unit: of its numbers.
-        step: for the dead letters of a step: which, see `Failure.step`; else empty.
+        step: the step whose dead letters it counts, see `Failure.step`; else empty.
     """
 
     kind: Kind
@@ -250,10 +250,10 @@ EXTREMES: Mapping[str, Callable[[int, int], int]] = {
     for metric in Metric
     if metric.kind in (Kind.LEAST, Kind.GREATEST)
 }
-"""Metrics of which one value is wanted, and how two of them become one."""
+"""The function that makes one value of two, for metrics that keep the least or greatest value."""
 
 UNREAD = "unread: "
-"""What the name of a counter begins with that says which input could not be read, and how far."""
+"""How the name of a counter begins that says which input could not be read, and how far it was."""
 
 
 def namespace_of(group_by: str) -> str:
@@ -269,7 +269,7 @@ _DEAD = {metric.step: metric for metric in Metric if metric.step}
 
 
 def kind_of(name: str) -> Kind:
-    """The kind of the metric `name`; a name that is not in the table is that of a counter."""
+    """The kind of the metric `name`; a name that is not in the table names a counter."""
     return _KINDS.get(name, Kind.COUNTER)
 
 
@@ -286,4 +286,4 @@ def dead(step: str) -> Metric:
 
 
 def uncounted(name: str, number: int, part: str = "") -> None:
-    """For a stage that stands alone: no count is kept."""
+    """A `Count` that keeps nothing, for a stage outside of a job."""

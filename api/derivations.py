@@ -21,7 +21,7 @@ _IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 class Derivation:
     """A feature as an expression over features and keys.
 
-    Name and expression `*`: all features that are not the expression of another derivation.
+    The name and expression `*` keep all features that no other derivation renames.
     """
 
     name: str
@@ -59,7 +59,7 @@ def rename_only(derivations: Sequence[Derivation]) -> bool:
 
 
 def projection(derivations: Sequence[Derivation], features: Sequence[str]) -> dict[str, str]:
-    """Name to expression of all that is given out, in Chronon's order: kept features first."""
+    """The expression of each output by its name, in Chronon's order: kept features first."""
     used = {each.expression for each in derivations}
     kept = [name for name in features if name not in used] if has_star(derivations) else []
     names = {**{name: name for name in kept}, **{d.name: d.expression for d in own(derivations)}}
@@ -69,10 +69,10 @@ def projection(derivations: Sequence[Derivation], features: Sequence[str]) -> di
 def renamed(
     derivations: Sequence[Derivation], known: Mapping[str, Any], features: Sequence[str]
 ) -> dict[str, Any]:
-    """What renames alone give.
+    """The values of renames and of kept features.
 
     Args:
-        derivations: those that are no renames are left out.
+        derivations: all that are not renames are left out.
         known: values of keys, features and `TIME_COLUMNS`.
         features: names of the features.
     """

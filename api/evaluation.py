@@ -1,12 +1,12 @@
-"""Messages to rows in one call, for a source whose promises are made of the rows' times.
+"""From messages to rows in one call, for a source whose promises depend on the times of rows.
 
-A source that promises by event time has to know the times of a batch before it gives the batch out:
-they are part of how far it has come. So its reading step calls the job's `Evaluation`, which does
-what the steps Decode and Evaluate do, and gives rows instead of messages.
+A source that promises by event time must know the times of a batch before it yields the batch: they
+are part of the progress that it checkpoints. So the reading step of the source calls the job's
+`Evaluation`, which does the work of the steps Decode and Evaluate, and yields rows, not messages.
 
-Several GroupBys may share one reading. Each has rows of its own, with times of their own, so each
-has promises of its own, too: an event is late for a GroupBy exactly if it is late in a job that
-computes this GroupBy alone. The watermark of the source is that of the slowest GroupBy.
+Several GroupBys may share one reading. Each GroupBy has rows and times of its own, and so promises
+of its own: an event is late for a GroupBy exactly if it is late in a job that computes this GroupBy
+alone. The watermark of the source is the lowest of all GroupBys.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chronon_beam.api.counts import Count
 from chronon_beam.api.records import Messages
 
-if TYPE_CHECKING:  # what only asks for help need not wait for it
+if TYPE_CHECKING:  # `--help` need not wait for the import of pyarrow
     import pyarrow as pa
 
 
 class TimedRows(Protocol):
-    """The rows of a GroupBy of one Messages, before its source has said what it had promised."""
+    """The rows that a GroupBy's query gives for one Messages; their promises are not known yet."""
 
     @property
     def positions(self) -> Sequence[int]:
-        """Of the message that each row came from, see `Messages.positions`; one per row.
+        """The position of each row's message, see `Messages.positions`; one per row.
 
-        A message that is filtered out or dead has no row, one with `explode` may have several.
+        A message has no row if it is filtered out or dead; with `explode` it may have several.
         """
         ...
 
@@ -36,9 +36,9 @@ class TimedRows(Protocol):
         ...
 
     def outputs(self, promised_ms: "pa.Array") -> Iterator[Any]:
-        """What the reading step is to yield: rows, and failures for the output `FAILURES`.
+        """What the reading step yields: rows, and failures for the output `FAILURES`.
 
-        Counts when it is iterated over.
+        Iterating over it counts rows and failures.
 
         Args:
             promised_ms: what the partition had promised before the message that each row came
@@ -60,7 +60,7 @@ class Evaluation(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Close clients and other resources; called once."""
 
 
 class StartEvaluation(Protocol):
@@ -68,7 +68,7 @@ class StartEvaluation(Protocol):
 
     @property
     def counts(self) -> Sequence[Count]:
-        """Where each GroupBy counts, in the order of its rows."""
+        """The count function of each GroupBy, in the order of `Evaluation`'s results."""
         ...
 
     @property

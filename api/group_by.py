@@ -34,7 +34,7 @@ _K_OPERATIONS = {
 
 
 IS_BEFORE, MUTATION_TIME = "is_before", "mutation_ts"
-"""Chronon's names of an entity's columns: whether a row is taken back, and when it changed."""
+"""Chronon's names of an entity's columns: whether a row is deleted, and when it changed."""
 
 
 class GroupByError(ValueError):
@@ -133,12 +133,12 @@ class Aggregation:
         )
 
     def tile_parts(self) -> Iterator[AggregationPart]:
-        """One part a bucket, without windows: the columns of a tile."""
+        """One part per bucket, without windows: the columns of a tile."""
         for bucket in self.buckets or (None,):
             yield self._part(None, bucket)
 
     def feature_parts(self) -> Iterator[tuple[AggregationPart, int]]:
-        """One part a bucket and window, with the index of its tile part: the features."""
+        """One part per bucket and window, with the index of its tile part: the features."""
         for index, bucket in enumerate(self.buckets or (None,)):
             for window in self.windows or (None,):
                 yield self._part(window, bucket), index
@@ -189,7 +189,7 @@ class GroupBy:
     """Keys, sources and aggregations, in one dialect.
 
     Attributes:
-        conf: the Thrift JSON that it was read from, with all that plays no part here.
+        conf: the Thrift JSON that it was read from, with the fields that are not used here.
     """
 
     name: str
@@ -256,7 +256,7 @@ class GroupBy:
 
     @property
     def is_entities(self) -> bool:
-        """Whether rows may be taken back: its source is one of entities."""
+        """Whether its source is one of entities, whose rows may be deleted again."""
         return self.source.kind == "entities"
 
     @property
@@ -277,7 +277,7 @@ class GroupBy:
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The names of what a reader gets: of the features, or of what is derived of them."""
+        """The names of the values that a reader gets: of features, or of derived features."""
         names = [feature.name for feature in self.features]
         if self.is_lookup:
             selected = self.source.query.selects or ()
@@ -306,7 +306,7 @@ class GroupBy:
         """The smallest tail hop of all windows.
 
         Raises:
-            GroupByError: no aggregation has a window, and the dialect knows no tile for that.
+            GroupByError: no aggregation has a window, and the dialect has no tiles without windows.
         """
         if self.windows:
             return min(window.hop_ms for window in self.windows)

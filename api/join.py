@@ -2,8 +2,9 @@
 
 A request for a join has the columns of the join's left side. Each part takes its keys from them, by
 their own names or as `key_mapping` says, and gives columns that begin with the part's prefix.
-What Chronon's batch jobs make of a join (its left source, bootstraps, labels, skew keys) is kept in
-`Join.conf` alone.
+The fields that only Chronon's batch jobs use (left source, bootstraps, labels, skew keys) are kept
+in `Join.conf`.
+
 Source: `JoinPartOps`, `ExternalPartOps` and `JoinOps` of `ai.chronon.api.Extensions`.
 """
 
@@ -22,7 +23,7 @@ CONTEXTUAL = "contextual"
 """The name of Chronon's source that gives back the columns of the request."""
 
 EXCEPTION = "_exception"
-"""What the name of a column ends with that says why a part failed."""
+"""How the name of a column ends that gives the reason why a part failed."""
 
 KeyMapping = tuple[tuple[str, str], ...]
 """Pairs of a column of the left side, and the part's key that it is."""
@@ -76,10 +77,10 @@ class ExternalSource:
     """A service that is asked for columns when a join is fetched.
 
     Attributes:
-        name: by which it is found among the installed sources.
-        keys: what it is asked by.
-        values: what it answers.
-        factory: what is found instead of the name, where a factory makes the source.
+        name: the name of the installed source.
+        keys: the columns of a request to the source.
+        values: the columns of its answer.
+        factory: the name of the installed factory that makes the source; None without a factory.
         parameters: for the factory.
     """
 
@@ -91,7 +92,7 @@ class ExternalSource:
 
     @property
     def is_contextual(self) -> bool:
-        """Whether its values are those of the request."""
+        """Whether it gives back columns of the request."""
         return self.name == CONTEXTUAL
 
 
@@ -132,7 +133,7 @@ class Join:
 
     Attributes:
         online: whether it is marked for serving.
-        conf: the Thrift JSON that it was read from, with all that plays no part here.
+        conf: the Thrift JSON that it was read from, with the fields that are not used here.
     """
 
     name: str
@@ -148,7 +149,7 @@ class Join:
         return replace(self, name=name)
 
     def with_names(self, name_of: Callable[[GroupBy], str]) -> "Join":
-        """The same, in which GroupBys without a name have the one that `name_of` gives."""
+        """The same join; `name_of` gives the names of GroupBys that have no name yet."""
         parts = tuple(
             part
             if part.group_by.name
@@ -172,6 +173,6 @@ class Join:
 
     @cached_property
     def output_names(self) -> tuple[str, ...]:
-        """The names of what a reader gets: of the columns, or of what is derived of them."""
+        """The names of the values that a reader gets: of columns, or of derived columns."""
         derived = projection(self.derivations, self.columns)
         return tuple(derived) if self.derivations else self.columns

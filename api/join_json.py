@@ -1,6 +1,6 @@
 """Chronon's compiled joins: Thrift JSON in, `Join` out, or what is wrong with it.
 
-What batch jobs alone read is accepted and kept in `Join.conf`.
+Fields that only batch jobs read are accepted, and kept in `Join.conf`.
 """
 
 import json
@@ -62,7 +62,7 @@ def _part(conf: Conf, where: str, dialect: Dialect) -> JoinPart:
         )
     group_by = parse_conf(body, dialect, f"{where}.groupBy")
     mapping = key_mapping(conf.get("keyMapping"), group_by.keys, f"{where}.keyMapping")
-    # Thrift's Java has no unset boolean: what is not said is false.
+    # In Thrift's Java, a boolean that is not set is false.
     return JoinPart(group_by, mapping, _prefix(conf, where), bool(conf.get("useLongNames")))
 
 
@@ -147,7 +147,7 @@ def validated_join(join: Join, origin: str) -> Join:
 
 
 def _check_names(join: Join, origin: str) -> None:
-    """Refuse two parts with a column of one name, of which Chronon gives out the last."""
+    """Refuse two parts with a column of one name; Chronon would give out the last one alone."""
     holders: dict[str, str] = {}
     named = [(part.full_name, part.columns) for part in join.parts]
     external = [(part.full_name, part.types) for part in join.external_parts]

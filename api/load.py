@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chronon_beam.api import declare
-from chronon_beam.api.chronon.compiled import Compiled, compiled, named_conf
+from chronon_beam.api.chronon.compiled import CompilerOutput, compile_definition, named_conf
 from chronon_beam.api.chronon.joins import join_conf
-from chronon_beam.api.chronon.repository import Declared, declared_in, is_group_by, is_join
+from chronon_beam.api.chronon.repository import Definition, definitions_in, is_group_by, is_join
 from chronon_beam.api.dialect import AIRBNB, Dialect, dialect
 from chronon_beam.api.group_by import GroupBy, GroupByError
 from chronon_beam.api.join import Join
@@ -67,7 +67,7 @@ def load_join(place: str, dialect_name: str | None = None) -> Join:
     return parse_join_conf(join_conf(value, declared.name, own), own, where)
 
 
-def compile_group_by(place: str, dialect_name: str | None = None) -> Compiled:
+def compile_group_by(place: str, dialect_name: str | None = None) -> CompilerOutput:
     """What Chronon's compiler writes of the GroupBy at `place`, in a Python file.
 
     Raises:
@@ -76,7 +76,7 @@ def compile_group_by(place: str, dialect_name: str | None = None) -> Compiled:
     file, variable = _file(place)
     if file.suffix != ".py":
         raise GroupByError(f"{place}: a Python file is expected: what is not one is compiled")
-    return compiled(*_declared(file, variable, dialect_name))
+    return compile_definition(*_declared(file, variable, dialect_name))
 
 
 def file_of(place: str) -> Path:
@@ -85,11 +85,17 @@ def file_of(place: str) -> Path:
 
 
 class _Sought(NamedTuple):
-    """What is looked for in a file: its name in messages, its flag, and how it is known."""
+    """What is looked for in a file.
+
+    Attributes:
+        name: in messages.
+        flag: the command's flag that names the file.
+        fits: whether a value is one.
+    """
 
     name: str
     flag: str
-    known: Callable[[object], bool]
+    fits: Callable[[object], bool]
 
 
 _GROUP_BY = _Sought("GroupBy", "--group_by", is_group_by)
@@ -116,12 +122,12 @@ def _from_json(file: Path, dialect_name: str | None) -> GroupBy:
 
 def _declared(
     file: Path, variable: str, dialect_name: str | None, sought: _Sought = _GROUP_BY
-) -> tuple[Declared, Dialect]:
-    """What is sought and `variable` of a Python file holds, and its dialect."""
+) -> tuple[Definition, Dialect]:
+    """The definition in a Python file, that of `variable` if it is given, and its dialect."""
     chosen = dialect(dialect_name) if dialect_name else None
     token = declare.CHOSEN.set(chosen)
     try:
-        found = declared_in(file, chosen or AIRBNB, sought.known)
+        found = definitions_in(file, chosen or AIRBNB, sought.fits)
     finally:
         declare.CHOSEN.reset(token)
     names = ", ".join(each.variable for each in found) or "none"

@@ -1,4 +1,4 @@
-"""What a name in a URI stands for: a part of this project, or of another installed package."""
+"""Finds objects by name: in this project, and in other installed packages by entry points."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -8,15 +8,15 @@ from operator import attrgetter
 from typing import Any
 
 
-def offered(group: str) -> dict[str, Callable[[], Any]]:
-    """What installed packages offer in an entry point group: by name, what loads it."""
+def entry_point_loaders(group: str) -> dict[str, Callable[[], Any]]:
+    """By name, the functions that load the entry points of a group in installed packages."""
     return {point.name: point.load for point in entry_points(group=group)}
 
 
-def loaded(place: str) -> Any:
+def load_object(place: str) -> Any:
     """The object at `module:attribute`.
 
-    >>> loaded("math:floor")(2.5)
+    >>> load_object("math:floor")(2.5)
     2
 
     Raises:

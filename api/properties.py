@@ -1,7 +1,7 @@
-"""Settings of a client that a URI must not hold, since URIs are printed: from files and variables.
+"""Settings of clients from files and environment variables: secrets, which URIs must not hold.
 
-They are read by the process that opens a connection, when it opens it, and are never part of a
-pipeline.
+URIs are printed. The process that opens a connection reads these settings when it does so; they
+are never part of a pipeline.
 """
 
 import os

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-if TYPE_CHECKING:  # what only asks for help need not wait for it
+if TYPE_CHECKING:  # `--help` need not wait for the import of pyarrow
     import pyarrow as pa
 
 MIN_MS = -(1 << 62)
@@ -54,11 +54,11 @@ class Envelopes:
         return self.envelope_of(self.messages[index])
 
     def taken(self, indices: Sequence[int]) -> "Envelopes":
-        """Those of some of the messages."""
+        """The envelopes of some of the messages."""
         return Envelopes([self.messages[index] for index in indices], self.envelope_of)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Between steps travel envelopes, and not the messages of a client's own type."""
+        """Pickle as envelopes: a message of a client's own type may not be picklable."""
         return Envelopes, (list(map(self.envelope_of, self.messages)), _made)
 
 
@@ -85,8 +85,8 @@ class Messages(NamedTuple):
 
     Attributes:
         source: the partition's name, for example a file's path or `topic/3`.
-        positions: one int a message: line or record number (from 1), or offset.
-        payloads: one bytes a message; empty when `table` is given.
+        positions: one int per message: line or record number (from 1), or offset.
+        payloads: one bytes per message; empty when `table` is given.
         table: instead of payloads, the messages as one Arrow IPC stream (self-describing formats).
         promised_ms: what the partition had promised before each message; int64, one per message,
             without nulls. None promises nothing, so no event is late: what bounded sources give.
@@ -107,11 +107,11 @@ class Messages(NamedTuple):
 
 
 FAILURES = "failures"
-"""The output of each Beam step on which its Failures leave it."""
+"""The name of the output of a Beam step that has the step's Failures."""
 
 
 class Form(StrEnum):
-    """What the payload of a Failure is, and so at which stage it can enter a job again."""
+    """What the payload of a Failure is, and so at which stage the payload can enter a job again."""
 
     MESSAGE = "message"  # the bytes that the source gave: Decode
     EVENT = "event"  # a decoded event as JSON, of a source that has no payloads: Evaluate
@@ -128,7 +128,7 @@ class Failure(NamedTuple):
         reason: one sentence in the user's terms.
         payload: the message, row or request as it was (JSON or raw bytes).
         source: see `Messages.source`.
-        position: see `Messages.positions`; -1 where one message cannot be told.
+        position: see `Messages.positions`; -1 if it is not known which message failed.
         form: what the payload is.
         key: of the message, if a broker gave it one.
         headers: of the message.

@@ -64,7 +64,7 @@ class Format(NamedTuple):
 
     Attributes:
         name: for example `json`.
-        parameters: what the serde is told, for example from the source's URI.
+        parameters: settings of the serde, for example from the source's URI.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Decoded(NamedTuple):
     Attributes:
         batch: one row per message that has no reason, in their order, in the columns asked for.
         reasons: why the others have no row.
-        letters: what the dead letter shows of a message with a reason, by its index; needed only
+        letters: by index, the payload of the dead letter of a message with a reason; needed only
             where a message has no payload of its own (tables).
     """
 
@@ -98,7 +98,7 @@ class Decoder(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of clients; called once."""
+        """Close clients and other resources; called once."""
         ...
 
 
@@ -106,9 +106,9 @@ class SerDe(Protocol):
     """How the messages of a source become columns: a plain value, which pickles."""
 
     def schema(self) -> pa.Schema | None:
-        """The columns that messages have, told when the job is built; None if it cannot tell.
+        """The columns that messages have, at the build of the job; None if they are not known.
 
-        Asked only if neither the user (`?schema=`) nor the source knows the columns.
+        Called only if neither the user (`?schema=`) nor the source gives the columns.
 
         Raises:
             ValueError: the schema has no form in columns.

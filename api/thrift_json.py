@@ -1,7 +1,7 @@
 """Chronon's compiled GroupBys: Thrift JSON in, `GroupBy` out.
 
-Enums are ids, as Chronon's compilers write them, or names. The whole is kept in `GroupBy.conf`;
-values that mean nothing are errors that name the field.
+Enums are ids, as Chronon's compilers write them, or names. `GroupBy.conf` keeps the whole conf. A
+value that Chronon does not have is an error that names the field.
 """
 
 from collections.abc import Mapping
@@ -61,9 +61,9 @@ def parse_conf(value: Any, dialect: Dialect, origin: str = "GroupBy") -> GroupBy
 
 
 def declaration_of(group_by: GroupBy) -> dict[str, Any] | None:
-    """The JSON object that `parse_conf` reads as the very same GroupBy.
+    """The JSON object that `parse_conf` reads as the same GroupBy.
 
-    None for a record that has been changed since it was read, apart from its name.
+    None for a GroupBy that has been changed since it was read, apart from its name.
     """
     conf = group_by.to_thrift()
     try:

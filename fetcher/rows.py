@@ -22,7 +22,7 @@ from chronon_beam.fetcher.fetch import Features, Fetcher, QueryBeforeBatch, Read
 from chronon_beam.fetcher.key_cast import KeyCastError, cast_key
 from chronon_beam.fetcher.readable_store import ReadableStore
 
-Row = Mapping[str, object]
+RequestRow = Mapping[str, object]
 """One row of a request: values by column, of the types that JSON has."""
 
 
@@ -67,14 +67,14 @@ class RowFailure(NamedTuple):
 
 NULL_KEY = RowFailure("the key is null", Cause.NULL_KEY)
 
-Outcome = RowAnswer | RowFailure
+RowOutcome = RowAnswer | RowFailure
 
 
 class GroupByRows(NamedTuple):
     """The rows to fetch of one GroupBy."""
 
     fetcher: Fetcher
-    rows: Sequence[Row]
+    rows: Sequence[RequestRow]
 
 
 _Read = list[list[TimedValue]] | BaseException
@@ -88,7 +88,7 @@ def reason_of(error: BaseException) -> str:
 
 def fetch_rows(
     store: ReadableStore, wanted: Sequence[GroupByRows], at_ms: int
-) -> list[list[Outcome]]:
+) -> list[list[RowOutcome]]:
     """The outcome of each row of each GroupBy, by one read of the store.
 
     If that read fails and there are several GroupBys, each GroupBy is read once by itself, so that
@@ -111,7 +111,7 @@ def fetch_rows(
 
 async def fetch_rows_async(
     store: ReadableStore, wanted: Sequence[GroupByRows], at_ms: int
-) -> list[list[Outcome]]:
+) -> list[list[RowOutcome]]:
     """`fetch_rows` for an event loop, which runs other tasks while the store answers."""
     parts = [_prepare(fetcher, rows, at_ms) for fetcher, rows in wanted]
     try:
@@ -159,13 +159,13 @@ class _PreparedRows(NamedTuple):
         """The requests to the store for all keys."""
         return [] if self.reading is None else self.reading.requests
 
-    def outcomes(self, read: _Read) -> list[Outcome]:
+    def outcomes(self, read: _Read) -> list[RowOutcome]:
         """The outcome of each row, from the store's answers or the error of reading them."""
         keys = [row for row in self.rows if not isinstance(row, RowFailure)]
         of_keys = iter(self._of_keys(keys, read) if keys else ())
         return [row if isinstance(row, RowFailure) else next(of_keys) for row in self.rows]
 
-    def _of_keys(self, keys: list[Key], read: _Read) -> list[Outcome]:
+    def _of_keys(self, keys: list[Key], read: _Read) -> list[RowOutcome]:
         assert self.reading is not None
         if isinstance(read, BaseException):
             reason = f"the store could not be read: {reason_of(read)}"
@@ -178,12 +178,12 @@ class _PreparedRows(NamedTuple):
 
     def _answers(
         self, keys: list[Key], values: list[Features], read: list[list[TimedValue]]
-    ) -> list[Outcome]:
+    ) -> list[RowOutcome]:
         """The answers to keys, from their features and from what was read for each key."""
         assert self.reading is not None
         each, late_ms = self.reading.requests_per_key, self._late_batch_ms()
         first = 1 if self.fetcher.batch is not None else 0
-        outcomes: list[Outcome] = []
+        outcomes: list[RowOutcome] = []
         for number, (key, features) in enumerate(zip(keys, values, strict=True)):
             answers = read[number * each : (number + 1) * each]
             newest = [timed[-1].ts_ms for timed in answers[first:] if timed]
@@ -192,10 +192,10 @@ class _PreparedRows(NamedTuple):
             outcomes.append(RowAnswer(features, key, known, newest_ms, late_ms))
         return outcomes
 
-    def _one_by_one(self, keys: list[Key], read: list[list[TimedValue]]) -> list[Outcome]:
+    def _one_by_one(self, keys: list[Key], read: list[list[TimedValue]]) -> list[RowOutcome]:
         """The outcomes if the features of some key cannot be made: each key by itself."""
         assert self.reading is not None
-        each, outcomes = self.reading.requests_per_key, list[Outcome]()
+        each, outcomes = self.reading.requests_per_key, list[RowOutcome]()
         for number, key in enumerate(keys):
             answers = read[number * each : (number + 1) * each]
             reading = self.fetcher.reading([key], self.at_ms)
@@ -222,7 +222,7 @@ class _PreparedRows(NamedTuple):
         return batch.end_ms
 
 
-def _prepare(fetcher: Fetcher, rows: Sequence[Row], at_ms: int) -> _PreparedRows:
+def _prepare(fetcher: Fetcher, rows: Sequence[RequestRow], at_ms: int) -> _PreparedRows:
     keys = [_key(fetcher, row) for row in rows]
     try:
         return _PreparedRows(fetcher, keys, _reading(fetcher, keys, at_ms), at_ms)
@@ -241,7 +241,7 @@ def _reading(fetcher: Fetcher, keys: Sequence[Key | RowFailure], at_ms: int) -> 
     return fetcher.reading(fetched, at_ms) if fetched else None
 
 
-def _key(fetcher: Fetcher, row: Row) -> Key | RowFailure:
+def _key(fetcher: Fetcher, row: RequestRow) -> Key | RowFailure:
     try:
         key = cast_key(row, fetcher.plan.keys.columns)
     except KeyCastError as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from chronon_beam.api.plugins import loaded, offered
+from chronon_beam.api.plugins import entry_point_loaders, load_object
 
 
 class Uri(NamedTuple):
@@ -101,8 +101,8 @@ def opener_of(uri: str, kind: str, built_in: Mapping[str, str], group: str) -> C
     """
     scheme = parse_uri(uri.partition("?")[0], usual=next(iter(built_in))).scheme
     if scheme in built_in:
-        return loaded(built_in[scheme])
-    others = offered(group)
+        return load_object(built_in[scheme])
+    others = entry_point_loaders(group)
     if scheme not in others:
         listed = ", ".join(f"{name}:" for name in sorted({*built_in, *others}))
         raise ValueError(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from chronon_beam.api.moments import parse_moment
+from chronon_beam.api.time_text import parse_moment
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _FIRST_S, _END_S = (parse_moment(day) // 1000 for day in ("1971-01-01", "2100-01-01"))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from chronon_beam.api.group_by import Accuracy, GroupBy
-from chronon_beam.api.moments import moment_text
+from chronon_beam.api.time_text import moment_text
 from chronon_beam.fetcher.batch_info import BatchInfo
 from chronon_beam.fetcher.catalog import CatalogEntry, catalog
 from chronon_beam.fetcher.serving_info import ServingInfo, StoredInfo

@@ -11,7 +11,7 @@ from typing import Any
 from chronon_beam.api.chronon import hashes, teams, waits
 from chronon_beam.api.chronon.conf import Conf, to_conf
 from chronon_beam.api.chronon.objections import objections
-from chronon_beam.api.chronon.repository import Declared
+from chronon_beam.api.chronon.repository import Definition
 from chronon_beam.api.chronon.structs import STRUCTS
 from chronon_beam.api.chronon.tables import NAMESPACE, team_setting
 from chronon_beam.api.dialect import AIRBNB, ZIPLINE, Dialect
@@ -19,13 +19,13 @@ from chronon_beam.api.group_by import GroupBy, GroupByError
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompilerOutput:
     """What Chronon's compiler writes of a GroupBy.
 
     Attributes:
         conf: the object of Thrift JSON.
         sorts_fields: whether the compiler writes fields in the order of their names.
-        objections: what the compiler would say against the GroupBy, and what is left out.
+        objections: sentences about what the compiler objects to, and about what is left out.
     """
 
     conf: Conf
@@ -33,50 +33,50 @@ class Compiled:
     objections: list[str]
 
 
-def named_conf(declared: Declared, dialect: Dialect) -> Conf:
+def named_conf(definition: Definition, dialect: Dialect) -> Conf:
     """The conf of a declared GroupBy under Chronon's name, without what its team adds.
 
     Raises:
         GroupByError: a field of another type than Chronon's; or a source's table is named after a
-            namespace that `teams.py` does not tell.
+            namespace that `teams.py` does not have.
     """
-    value: Any = declared.value
+    value: Any = definition.value
     if isinstance(value, GroupBy):
-        conf = (value if value.name else value.named(declared.name)).to_thrift()
+        conf = (value if value.name else value.named(definition.name)).to_thrift()
     else:
-        conf = to_conf(value, dialect, declared.variable)
-    name = conf["metaData"].get("name") if isinstance(value, GroupBy) else declared.name
+        conf = to_conf(value, dialect, definition.variable)
+    name = conf["metaData"].get("name") if isinstance(value, GroupBy) else definition.name
     meta = {**conf["metaData"], "name": name, "team": str(name).partition(".")[0]}
     conf = {**conf, "metaData": meta}
-    if declared.root is not None and NAMESPACE in json.dumps(conf):
-        return _with_namespace(conf, teams.namespace_of(meta, declared.root))
+    if definition.root is not None and NAMESPACE in json.dumps(conf):
+        return _with_namespace(conf, teams.namespace_of(meta, definition.root))
     return conf
 
 
-def compiled(declared: Declared, dialect: Dialect) -> Compiled:
+def compile_definition(definition: Definition, dialect: Dialect) -> CompilerOutput:
     """What Chronon's compiler writes of a declared GroupBy.
 
     Raises:
         GroupByError: a field of another type than Chronon's, a team that is not known, or a join
             as the source, which Chronon's own compiler alone can compile.
     """
-    conf = named_conf(declared, dialect)
+    conf = named_conf(definition, dialect)
     if any("joinSource" in source for source in conf["sources"]):
         raise GroupByError(
-            f"{declared.file}:{declared.variable}: its source is a join, which Chronon's own "
+            f"{definition.file}:{definition.variable}: its source is a join, which Chronon's own "
             "compiler alone can compile"
         )
     if dialect is not ZIPLINE:
-        conf = _as_airbnb(conf, declared.root)
-        return Compiled(conf, sorts_fields=False, objections=objections(conf, dialect))
-    conf = _as_zipline(conf, declared)
+        conf = _as_airbnb(conf, definition.root)
+        return CompilerOutput(conf, sorts_fields=False, objections=objections(conf, dialect))
+    conf = _as_zipline(conf, definition)
     found = objections(conf, dialect)
-    if declared.root and (unknown := teams.unknown_settings(declared.root)):
+    if definition.root and (unknown := teams.unknown_settings(definition.root)):
         found.append(
             f"teams.py uses {', '.join(unknown)} of zipline's package, which is not installed "
             "here: what they give is left out of executionInfo"
         )
-    return Compiled(conf, sorts_fields=True, objections=found)
+    return CompilerOutput(conf, sorts_fields=True, objections=found)
 
 
 def _as_airbnb(conf: Conf, root: Path | None) -> Conf:
@@ -103,11 +103,11 @@ def _in_order(conf: Conf) -> Conf:
     return {**conf, "metaData": {name: meta[name] for name in fields if name in meta}}
 
 
-def _as_zipline(conf: Conf, declared: Declared) -> Conf:
+def _as_zipline(conf: Conf, definition: Definition) -> Conf:
     meta = conf["metaData"]
-    if declared.root is not None:
-        teams.add_to(meta, declared.root)
-        meta["sourceFile"] = str(declared.file.relative_to(declared.root))
+    if definition.root is not None:
+        teams.add_to(meta, definition.root)
+        meta["sourceFile"] = str(definition.file.relative_to(definition.root))
     meta["columnHashes"] = hashes.column_hashes(conf)
     meta["customJson"] = waits.custom_json(conf)
     return conf

@@ -1,4 +1,4 @@
-"""zipline's hashes of columns, which change when what a column is computed from does.
+"""zipline's hashes of columns: a hash changes if the column is computed in another way.
 
 Source: `ai.chronon.cli.compile.column_hashing` of zipline-ai.
 """
@@ -39,7 +39,7 @@ def _selects(source: Conf) -> dict[str, str]:
 
 
 def _source_parts(source: Conf, keys: Sequence[str]) -> list[str]:
-    """What of a source all columns depend on."""
+    """The parts of a source on which all columns depend."""
     kind, body = next(iter(source.items()))
     query, selects = body.get("query", {}), _selects(source)
     table = body.get("join", {}).get("metaData", {}).get("name")
@@ -66,7 +66,7 @@ def _input_hashes(conf: Conf, sources: list[str]) -> dict[str, str]:
         return [each.get(column, column) for each in selected]
 
     for aggregation in conf.get("aggregations") or []:
-        # Of letters, not of expressions: zipline's hashes are made so.
+        # zipline sorts the letters of all expressions, not the expressions.
         letters = ",".join(sorted("".join(expressions(aggregation["inputColumn"]))))
         texts |= dict.fromkeys(output_columns(aggregation, ZIPLINE), letters)
     if not conf.get("aggregations"):

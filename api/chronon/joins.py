@@ -1,7 +1,7 @@
-"""Chronon's words of what a join fetches, and from a join that a file declares to its conf.
+"""Chronon's words for the external sources of a join, and the conf of a join that a file declares.
 
-A join's own word gives a `JoinProducer`, whose output table GroupBys read from. What batch jobs
-alone need of it is not looked at here.
+The word `Join` itself makes a `JoinProducer`, from whose output table GroupBys read. Fields that
+only batch jobs need are ignored.
 
 Source: `ai.chronon.join` of both dialects, and `ai.chronon.data_types` of zipline.
 """
@@ -128,7 +128,7 @@ def join_conf(join: Any, name: str, dialect: Dialect) -> Conf:
     long_names = bool(vars(join).get("useLongNames"))
     parts = [_part_conf(part, dialect, f"{name}.joinParts[{i}]") for i, part in _numbered(join)]
     if dialect is ZIPLINE:
-        # As its compiler does: the spelling of names is the whole join's.
+        # zipline's compiler sets this for all parts of a join alike.
         parts = [{**part, "useLongNames": int(long_names)} for part in parts]
     return {
         "metaData": meta,

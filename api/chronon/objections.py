@@ -1,6 +1,6 @@
 """What Chronon's compilers object to in a definition that its Python API takes.
 
-A stream can be run all the same, so these are told and do not stop anything.
+A stream can be run all the same, so objections are printed and do not stop a command.
 Source: `ai.chronon.repo.validator` of chronon-ai, `ai.chronon.cli.compile.conf_validator` of
 zipline-ai.
 """
@@ -17,7 +17,7 @@ _IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def objections(conf: Conf, dialect: Dialect) -> list[str]:
-    """One sentence for each thing that the compiler of a dialect objects to."""
+    """One sentence per objection of a dialect's compiler."""
     found = list(_to_derivations(conf, dialect))
     for source in conf["sources"]:
         events = source.get("events", {})

@@ -1,4 +1,4 @@
-"""Names of Chronon that have nothing to do with a GroupBy: they may be used, and do nothing.
+"""Stands in for names of Chronon that have nothing to do with a GroupBy: any use of them works.
 
 A file that declares GroupBys also declares joins, staging queries, models and settings of clusters.
 Whatever it does with these names must not stop it. Of a join and of a staging query the name of its
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Other:
-    """Something that Chronon's name made: takes any use, and gives what it was made of."""
+    """The value of such a name: it can be called, indexed and iterated over."""
 
     def __init__(self, full_name: str, /, *values: object, **named: object) -> None:
         """Keep what is given by name.

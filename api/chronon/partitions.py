@@ -1,6 +1,6 @@
-"""How the tables of zipline's batch jobs are cut: by day, or by a part of a day.
+"""The partitions of the tables of zipline's batch jobs: one per day, or one per part of a day.
 
-Streams have no partitions: this is kept so that a compiled conf is zipline's.
+Streams have no partitions: they are kept so that a compiled conf equals zipline's.
 Source: `ai.chronon.windows` of zipline-ai.
 """
 
@@ -51,7 +51,7 @@ def _millis(length: object) -> int:
 
 
 def default_format(interval: object, offset: object) -> str | None:
-    """How partitions are named, when it is not said."""
+    """The default format of the names of partitions."""
     if interval is None:
         return None
     by_day = _millis(interval) >= DAY_MS and not _millis(offset)

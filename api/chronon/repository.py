@@ -26,7 +26,7 @@ TEAMS = ("teams.json", "teams.py")
 
 
 @dataclass(frozen=True)
-class Declared:
+class Definition:
     """A GroupBy or a join that a file declares.
 
     Attributes:
@@ -58,16 +58,16 @@ def root_of(file: Path) -> Path | None:
     return next((folder.parent for folder in file.parents if folder.name in FOLDERS), None)
 
 
-def declared_in(
+def definitions_in(
     path: Path, dialect: Dialect, wanted: Callable[[object], bool] | None = None
-) -> list[Declared]:
+) -> list[Definition]:
     """The GroupBys that a file declares, without those that it imports.
 
     Args:
         path: the file.
         dialect: whose words it is written in.
-        wanted: tells what is looked for instead; the GroupBys of joins are named after the
-            variables that hold them.
+        wanted: whether a value is looked for; GroupBys by default. The GroupBys of joins are named
+            after the variables that hold them.
 
     Raises:
         GroupByError: whatever goes wrong in the file, with its line.
@@ -77,14 +77,14 @@ def declared_in(
     with _run(path, file, root, dialect) as module:
         elsewhere = _held_elsewhere(module, root, is_wanted)
         return [
-            Declared(_with_names(value, file, root), variable, module.__name__, file, root)
+            Definition(_with_names(value, file, root), variable, module.__name__, file, root)
             for variable, value in vars(module).items()
             if is_wanted(value) and id(value) not in elsewhere
         ]
 
 
 def values_in(path: Path, dialect: Dialect) -> dict[str, object]:
-    """What the variables of a file at a repository's root hold; raises as `declared_in` does."""
+    """What the variables of a file at a repository's root hold; raises as `definitions_in` does."""
     with _run(path, path.resolve(), path.resolve().parent, dialect) as module:
         return dict(vars(module))
 

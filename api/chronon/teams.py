@@ -20,7 +20,7 @@ _SETTINGS = {
     "conf": "modeConfigs",
     "clusterConf": "modeClusterConfigs",
 }
-"""Fields of ExecutionInfo and of Team, and where each keeps what holds in one mode alone."""
+"""Fields of ExecutionInfo and of Team, with the member that has the settings of single modes."""
 
 
 def add_to(meta: Conf, root: Path) -> None:
@@ -43,7 +43,7 @@ def namespace_of(meta: Conf, root: Path) -> str | None:
 
 
 def _levels(meta: Conf, root: Path) -> tuple[Conf, Conf]:
-    """What `teams.py` says of all teams, and of a GroupBy's."""
+    """The settings in `teams.py` for all teams, and those for a GroupBy's team."""
     file = root / "teams.py"
     teams = _teams(file)
     unknown = next((name for name in (meta["team"], "default") if name not in teams), None)

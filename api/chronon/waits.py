@@ -1,4 +1,4 @@
-"""What zipline's schedule waits for before it reads a GroupBy's tables.
+"""The partitions for which zipline's schedule waits before it reads a GroupBy's tables.
 
 Source: `ai.chronon.airflow_helpers` of zipline-ai.
 """

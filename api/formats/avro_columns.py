@@ -45,7 +45,7 @@ _LOGICAL = {
 _DIGITS = 38
 _WIDE = Context(prec=100)
 _WIDEST = 76
-"""Digits of the decimals that values are read into: what does not fit its type is told later."""
+"""Digits of the decimals that values are read into; whether they fit is checked later."""
 
 
 def parsed_schema(text: str | bytes) -> Avro:

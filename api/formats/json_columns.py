@@ -18,7 +18,7 @@ class _Column(NamedTuple):
 
 
 class JsonColumns:
-    """Reads parsed JSON objects; compiled once a schema.
+    """Reads parsed JSON objects; compiled once per schema.
 
     Args:
         schema: of the batches.
@@ -74,7 +74,7 @@ class JsonColumns:
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def _find_the_rest(self, rows: list[dict[str, object]], reasons: Reasons) -> None:
-        """Refuse what no converter refused, but Arrow does: nothing known, still no crash."""
+        """Refuse rows that every converter takes and Arrow does not; no such row is known."""
         for index, row in enumerate(rows):
             if index not in reasons:
                 try:

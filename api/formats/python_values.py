@@ -22,7 +22,7 @@ _SECONDS = (_DAYS[0] * 86_400, (_DAYS[1] + 1) * 86_400 - 1)
 
 
 def rows_without_python_value(batch: pa.RecordBatch) -> dict[int, str]:
-    """Why rows of a batch cannot be made Python values, by their index; mostly there are none.
+    """Why rows of a batch have no Python values, by their index; mostly empty.
 
     >>> days = pa.record_batch({"day": pa.array([0, 4_000_000], pa.date32())})
     >>> rows_without_python_value(days)
@@ -53,7 +53,7 @@ def python_row(batch: pa.RecordBatch | pa.Table, index: int) -> dict[str, Any]:
 
 
 def _is_sound(column: pa.Array) -> bool:
-    """Whether all values have one in Python; True only if so."""
+    """Whether all values surely have one in Python; False if some may not."""
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _is_valid(column)

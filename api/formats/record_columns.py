@@ -105,7 +105,7 @@ class RecordColumns:
     def _table(self, arrays: list[pa.Array], rows: int) -> pa.Table:
         if arrays:
             return pa.Table.from_arrays(arrays, schema=self._native)
-        # A table without columns has no rows: one that nobody asks for keeps their number.
+        # A table without columns has no rows: a column that nobody reads keeps their number.
         return pa.table({"": pa.nulls(rows)})
 
 

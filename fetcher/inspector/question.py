@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from chronon_beam.api.data_types import BOOLEAN, DataType
-from chronon_beam.api.moments import moment_text, parse_moment
+from chronon_beam.api.time_text import moment_text, parse_moment
 from chronon_beam.fetcher.entity_key import Key
 from chronon_beam.fetcher.key_cast import KeyCastError, cast_key
 

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from chronon_beam.api.dialect import DAY_MS
 from chronon_beam.api.group_by import GroupByError
-from chronon_beam.api.moments import moment_text
+from chronon_beam.api.time_text import moment_text
 from chronon_beam.fetcher.entity_key import Key, KeyMismatch
 from chronon_beam.fetcher.fetch import Fetcher, QueryBeforeBatch
 from chronon_beam.fetcher.inspector import times

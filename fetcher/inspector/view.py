@@ -8,8 +8,8 @@ from typing import NamedTuple
 from chronon_beam.aggregator.operations.table import OPERATIONS
 from chronon_beam.api.derivations import own
 from chronon_beam.api.group_by import Feature, GroupByError
-from chronon_beam.api.moments import moment_text
 from chronon_beam.api.records import MIN_MS
+from chronon_beam.api.time_text import moment_text
 from chronon_beam.fetcher.fetch import Features
 from chronon_beam.fetcher.inspector import times
 from chronon_beam.fetcher.inspector.evidence import Evidence, ReadRow

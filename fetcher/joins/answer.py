@@ -20,7 +20,7 @@ from chronon_beam.fetcher.failed_derivation import (
     failed_join,
 )
 from chronon_beam.fetcher.fetch import Features
-from chronon_beam.fetcher.rows import Outcome, RowAnswer, RowFailure
+from chronon_beam.fetcher.rows import RowAnswer, RowFailure, RowOutcome
 
 CODEC_FAILED = f"join_codec_fetch{EXCEPTION}"
 """Chronon's name of the failure of a whole answer, where the types of its columns are not known."""
@@ -57,7 +57,7 @@ class JoinAnswer(NamedTuple):
     late_batch_ms: int | None = None
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RowOutcome:
         """The features, and the reasons for missing ones under Chronon's names.
 
         If all parts have failed, the row has failed.

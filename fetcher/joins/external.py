@@ -15,9 +15,9 @@ from typing import Protocol
 from chronon_beam.api.data_types import is_scalar
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join import ExternalPart, ExternalSource, Join
-from chronon_beam.api.plugins import offered
+from chronon_beam.api.plugins import entry_point_loaders
 from chronon_beam.fetcher.key_cast import KeyCastError, cast_key
-from chronon_beam.fetcher.rows import Cause, Row, RowFailure, reason_of
+from chronon_beam.fetcher.rows import Cause, RequestRow, RowFailure, reason_of
 
 GROUP = "chronon_beam.external_sources"
 
@@ -59,7 +59,7 @@ def open_handlers(join: Join) -> Handlers:
     Raises:
         GroupByError: no package offers one of them.
     """
-    factories, handlers = offered(GROUP), dict[str, ExternalHandler]()
+    factories, handlers = entry_point_loaders(GROUP), dict[str, ExternalHandler]()
     for source in (part.source for part in join.external_parts):
         if source.is_contextual or source.name in handlers:
             continue
@@ -75,7 +75,7 @@ def open_handlers(join: Join) -> Handlers:
 
 
 async def ask(
-    parts: Sequence[ExternalPart], handlers: Handlers, rows: Sequence[Row]
+    parts: Sequence[ExternalPart], handlers: Handlers, rows: Sequence[RequestRow]
 ) -> list[list[Values | RowFailure]]:
     """For each part the values of each row, or why it has none; each source is called once."""
     keys = [[_key(part, row) for row in rows] for part in parts]
@@ -95,7 +95,7 @@ async def ask(
     ]
 
 
-def _key(part: ExternalPart, row: Row) -> Values | RowFailure:
+def _key(part: ExternalPart, row: RequestRow) -> Values | RowFailure:
     """The key of a part for a row; for a contextual source, a column that the row lacks is null."""
     lefts = part.left_columns
     missing = [left for left in lefts.values() if left not in row]

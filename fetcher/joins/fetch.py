@@ -26,9 +26,9 @@ from chronon_beam.fetcher.rows import (
     NULL_KEY,
     Cause,
     GroupByRows,
-    Outcome,
-    Row,
+    RequestRow,
     RowFailure,
+    RowOutcome,
     fetch_rows,
     fetch_rows_async,
     is_null_key,
@@ -44,7 +44,7 @@ class _PartRows(NamedTuple):
     """
 
     part: JoinPart
-    rows: list[Row | RowFailure]
+    rows: list[RequestRow | RowFailure]
     fetcher: Fetcher | None
 
     @property
@@ -54,7 +54,7 @@ class _PartRows(NamedTuple):
             rows = [row for row in self.rows if not isinstance(row, RowFailure)]
             yield GroupByRows(self.fetcher, rows)
 
-    def outcomes(self, found: Iterator[list[Outcome]]) -> list[Outcome]:
+    def outcomes(self, found: Iterator[list[RowOutcome]]) -> list[RowOutcome]:
         """The outcome of each row; `found` gives next the outcomes of the rows to fetch."""
         answers = iter(next(found) if self.fetcher is not None else ())
         return [row if isinstance(row, RowFailure) else next(answers) for row in self.rows]
@@ -80,7 +80,7 @@ class JoinFetcher:
     handlers: Handlers = field(default_factory=dict)
     derive: Derive | GroupByError | None = None
 
-    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[JoinAnswer]:
+    def fetch(self, rows: Sequence[RequestRow], at_ms: int) -> list[JoinAnswer]:
         """The answer to each row at `at_ms`; not to be called while an event loop runs.
 
         Args:
@@ -96,7 +96,7 @@ class JoinFetcher:
         external = asyncio.run(self._external(rows)) if self.join.external_parts else []
         return self._answers(rows, parts, found, external, at_ms)
 
-    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[JoinAnswer]:
+    async def fetch_async(self, rows: Sequence[RequestRow], at_ms: int) -> list[JoinAnswer]:
         """`fetch` for an event loop, which runs other tasks while store and sources answer."""
         parts = [self._part_rows(part, rows) for part in self.join.parts]
         wanted = [group_by for part in parts for group_by in part.to_fetch]
@@ -105,7 +105,7 @@ class JoinFetcher:
         )
         return self._answers(rows, parts, found, external, at_ms)
 
-    def as_chronon(self, answer: JoinAnswer) -> Outcome:
+    def as_chronon(self, answer: JoinAnswer) -> RowOutcome:
         """What Chronon's Fetcher answers instead of `answer.outcome`: see `chronon_answer`.
 
         Chronon's call fails if nothing can be read; the row fails here in that case, too.
@@ -142,10 +142,10 @@ class JoinFetcher:
         """The columns of the left side, each with the type of the first key taken from it."""
         return left_types(self.join, self.parts)
 
-    async def _external(self, rows: Sequence[Row]) -> list[list[Values | RowFailure]]:
+    async def _external(self, rows: Sequence[RequestRow]) -> list[list[Values | RowFailure]]:
         return await ask(self.join.external_parts, self.handlers, rows)
 
-    def _part_rows(self, part: JoinPart, rows: Sequence[Row]) -> _PartRows:
+    def _part_rows(self, part: JoinPart, rows: Sequence[RequestRow]) -> _PartRows:
         lefts = part.left_columns
         keys = [_part_key(lefts, row) for row in rows]
         fetcher = self.parts.get(part.group_by.name)
@@ -157,9 +157,9 @@ class JoinFetcher:
 
     def _answers(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[RequestRow],
         parts: Sequence[_PartRows],
-        found: list[list[Outcome]],
+        found: list[list[RowOutcome]],
         external: list[list[Values | RowFailure]],
         at_ms: int,
     ) -> list[JoinAnswer]:
@@ -182,12 +182,12 @@ class JoinFetcher:
     def _lineage(self) -> Lineage:
         return Lineage(self.join)
 
-    def _key(self, row: Row) -> dict[str, object]:
+    def _key(self, row: RequestRow) -> dict[str, object]:
         """The columns of the left side, cast to the types of keys; null if a cast fails."""
         return {left: _cast(left, row, kind) for left, kind in self.left_types.items()}
 
 
-def _part_key(lefts: Mapping[str, str], row: Row) -> Row | RowFailure:
+def _part_key(lefts: Mapping[str, str], row: RequestRow) -> RequestRow | RowFailure:
     """The key of a part, with the key columns of its GroupBy."""
     missing = [left for left in lefts.values() if left not in row]
     if missing:
@@ -195,14 +195,14 @@ def _part_key(lefts: Mapping[str, str], row: Row) -> Row | RowFailure:
     return {key: row[left] for key, left in lefts.items()}
 
 
-def _failure_of(key: Row | RowFailure, part: JoinPart, failure: RowFailure) -> RowFailure:
+def _failure_of(key: RequestRow | RowFailure, part: JoinPart, failure: RowFailure) -> RowFailure:
     """Why a row has nothing of a part without a fetcher; `failure` unless the key is at fault."""
     if isinstance(key, RowFailure):
         return key
     return NULL_KEY if is_null_key(key, part.group_by) else failure
 
 
-def _cast(left: str, row: Row, kind: DataType) -> object:
+def _cast(left: str, row: RequestRow, kind: DataType) -> object:
     if left not in row or not is_scalar(kind):
         return row.get(left)
     try:

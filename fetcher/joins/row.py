@@ -14,7 +14,7 @@ from chronon_beam.fetcher.joins.answer import (
     failure_name,
     missing_key_name,
 )
-from chronon_beam.fetcher.rows import Cause, Outcome, RowAnswer, RowFailure
+from chronon_beam.fetcher.rows import Cause, RowAnswer, RowFailure, RowOutcome
 
 
 class JoinRow:
@@ -35,7 +35,7 @@ class JoinRow:
         self._late_ms: list[int] = []
         self._answered = self._known = False
 
-    def add(self, part: JoinPart, outcome: Outcome) -> None:
+    def add(self, part: JoinPart, outcome: RowOutcome) -> None:
         """Add the features of a part, or why it has none."""
         if isinstance(outcome, RowAnswer):
             self._add_found(part, outcome)

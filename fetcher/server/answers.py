@@ -16,15 +16,15 @@ import orjson
 
 from chronon_beam.api.join import EXCEPTION
 from chronon_beam.fetcher.fetch import Features
-from chronon_beam.fetcher.rows import Outcome, Row, RowFailure
-from chronon_beam.fetcher.server.compat import Result, check_any_read, is_left_out
+from chronon_beam.fetcher.rows import RequestRow, RowFailure, RowOutcome
+from chronon_beam.fetcher.server.compat import RowResult, check_any_read, is_left_out
 from chronon_beam.fetcher.server.served import ServedName
 
-Members = Callable[[ServedName, Features | None], Result]
+Members = Callable[[ServedName, Features | None], RowResult]
 """Makes the members of a result that hold the features of its row."""
 
 
-def json_members(_: ServedName, features: Features | None) -> Result:
+def json_members(_: ServedName, features: Features | None) -> RowResult:
     """Features as a JSON object; no member for a row without features."""
     return {} if features is None else {"features": features}
 
@@ -43,10 +43,10 @@ class Answers:
     def results(
         self,
         served: ServedName,
-        rows: Sequence[Row],
-        outcomes: Sequence[Outcome],
+        rows: Sequence[RequestRow],
+        outcomes: Sequence[RowOutcome],
         features: tuple[str, ...] | None,
-    ) -> list[Result]:
+    ) -> list[RowResult]:
         """The results of rows.
 
         Args:
@@ -67,15 +67,19 @@ class Answers:
         ]
 
     def _result(
-        self, served: ServedName, row: Row, outcome: Outcome, features: tuple[str, ...] | None
-    ) -> Result:
+        self,
+        served: ServedName,
+        row: RequestRow,
+        outcome: RowOutcome,
+        features: tuple[str, ...] | None,
+    ) -> RowResult:
         if isinstance(outcome, RowFailure):
             return {"status": "Failure", "entityKeys": row, "error": outcome.reason}
         values = served.features(outcome)
         if features is not None and values is not None:
             values = {name: values[name] for name in values if _is_wanted(name, features)}
         members = self._members(served, values)
-        result: Result = {"status": "Success", "entityKeys": row, **members}
+        result: RowResult = {"status": "Success", "entityKeys": row, **members}
         if outcome.late_batch_ms is not None and not self._compat:
             result["warnings"] = [_late_warning(outcome.late_batch_ms)]
         return result

@@ -10,13 +10,13 @@ from contextlib import suppress
 
 from chronon_beam.api.records import GetRequest, TimedValue
 from chronon_beam.fetcher.readable_store import ReadableStore
-from chronon_beam.fetcher.rows import Cause, Outcome, Row, RowFailure
+from chronon_beam.fetcher.rows import Cause, RequestRow, RowFailure, RowOutcome
 from chronon_beam.fetcher.server.refusal import Refusal
 
 DatasetRead = list[list[TimedValue]] | None
 """The store's answers to the requests to one dataset; None if it could not be read."""
 
-Result = dict[str, object]
+RowResult = dict[str, object]
 """One of an answer's results, which is a JSON object."""
 
 
@@ -76,19 +76,19 @@ def _completed(
     return [[] if answer is None else next(answer) for answer in answers]
 
 
-def check_any_read(outcomes: Sequence[Outcome]) -> None:
+def check_any_read(outcomes: Sequence[RowOutcome]) -> None:
     """Raise Refusal if no row could be read: Chronon's services answer with status 500 then."""
     reasons = [o.reason for o in outcomes if isinstance(o, RowFailure) and o.cause is Cause.STORE]
     if reasons and len(reasons) == len(outcomes):
         raise Refusal(500, reasons[0])
 
 
-def is_left_out(outcome: Outcome) -> bool:
+def is_left_out(outcome: RowOutcome) -> bool:
     """Whether Chronon gives no result for a row: its key is null."""
     return isinstance(outcome, RowFailure) and outcome.cause is Cause.NULL_KEY
 
 
-def unknown_names(kind: str, path: str, rows: Sequence[Row]) -> list[Result]:
+def unknown_names(kind: str, path: str, rows: Sequence[RequestRow]) -> list[RowResult]:
     """The results of a request whose name is not served.
 
     Args:

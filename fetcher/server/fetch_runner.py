@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.fetcher.batch_cache import BatchCache
-from chronon_beam.fetcher.rows import Outcome, Row
+from chronon_beam.fetcher.rows import RequestRow, RowOutcome
 from chronon_beam.fetcher.server.metrics import Metrics
 from chronon_beam.fetcher.server.refusal import BUSY, Refusal
 from chronon_beam.fetcher.server.served import ServedName
@@ -42,9 +42,11 @@ class FetchRunner:
     ) -> None:
         self._settings, self._caches, self._metrics = settings, caches, metrics
         self._executor = executor
-        self._running: set[asyncio.Task[list[Outcome]]] = set()
+        self._running: set[asyncio.Task[list[RowOutcome]]] = set()
 
-    async def outcomes(self, served: ServedName, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+    async def outcomes(
+        self, served: ServedName, rows: Sequence[RequestRow], at_ms: int
+    ) -> list[RowOutcome]:
         """The outcome of each row.
 
         Raises:
@@ -60,7 +62,9 @@ class FetchRunner:
         served.metrics.outcomes(outcomes, at_ms)
         return outcomes
 
-    async def _awaited(self, served: ServedName, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+    async def _awaited(
+        self, served: ServedName, rows: Sequence[RequestRow], at_ms: int
+    ) -> list[RowOutcome]:
         limits = self._settings.limits
         if len(self._running) >= limits.in_flight:
             raise Refusal(503, "the server has too many requests: try again", BUSY)
@@ -75,13 +79,15 @@ class FetchRunner:
             raise Refusal(503, f"the store has not answered within {limits.fetch_s:g} s", BUSY)
         return task.result()
 
-    async def _fetch(self, served: ServedName, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+    async def _fetch(
+        self, served: ServedName, rows: Sequence[RequestRow], at_ms: int
+    ) -> list[RowOutcome]:
         if served.asks_others or not self._settings.local:
             return await served.fetch_async(rows, at_ms)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, served.fetch, rows, at_ms)
 
-    def _ended(self, task: "asyncio.Task[list[Outcome]]") -> None:
+    def _ended(self, task: "asyncio.Task[list[RowOutcome]]") -> None:
         self._running.discard(task)
         self._metrics.in_flight.set(len(self._running))
         if not task.cancelled():

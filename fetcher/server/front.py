@@ -11,7 +11,7 @@ import orjson
 from chronon_beam.fetcher.server.bodies import Receive
 from chronon_beam.fetcher.server.fetch_endpoint import ROWS, Scope
 from chronon_beam.fetcher.server.metrics import Metrics
-from chronon_beam.fetcher.server.refusal import ClientDisconnect, Headers, errors_json
+from chronon_beam.fetcher.server.refusal import ClientDisconnect, HttpHeaders, errors_json
 from chronon_beam.fetcher.server.responses import Send, send_body
 from chronon_beam.fetcher.server.settings import Settings
 
@@ -20,7 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 OPEN = frozenset(("/ping", "/healthz", "/readyz"))
 """Paths without a token, for load balancers."""
 
-CHALLENGE: Headers = [(b"www-authenticate", b"Bearer")]
+CHALLENGE: HttpHeaders = [(b"www-authenticate", b"Bearer")]
 CLIENT_LEFT = 499
 """The status in the log of a request whose client has disconnected."""
 

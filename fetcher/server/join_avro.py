@@ -26,7 +26,7 @@ from chronon_beam.api.join import EXCEPTION
 from chronon_beam.fetcher.fetch import Features, Fetcher
 from chronon_beam.fetcher.joins.codecs import key_codec
 from chronon_beam.fetcher.joins.types import part_types
-from chronon_beam.fetcher.server.compat import Result
+from chronon_beam.fetcher.server.compat import RowResult
 from chronon_beam.fetcher.server.served import ServedName
 from chronon_beam.fetcher.server.served_join import ServedJoin
 
@@ -34,7 +34,7 @@ _DIGITS = 6
 """How many hexadecimal digits of an MD5 digest Chronon keeps."""
 
 
-def avro_members(served: ServedName, features: Features | None) -> Result:
+def avro_members(served: ServedName, features: Features | None) -> RowResult:
     """Features as an Avro record in base64, and the failures under their names."""
     assert isinstance(served, ServedJoin)
     assert features is not None
@@ -81,8 +81,8 @@ def _compact(texts: Mapping[str, object]) -> str:
     return json.dumps(texts, separators=(",", ":"))
 
 
-def _value_infos(served: ServedJoin) -> list[Result]:
-    infos: list[Result] = []
+def _value_infos(served: ServedJoin) -> list[RowResult]:
+    infos: list[RowResult] = []
     for part in served.join.parts:
         lefts, fetcher = [*part.left_columns.values()], served.fetcher.parts[part.group_by.name]
         assert isinstance(fetcher, Fetcher)  # or `served.values` would have raised
@@ -95,8 +95,8 @@ def _value_infos(served: ServedJoin) -> list[Result]:
     return infos
 
 
-def _info(name: str, group: str, prefix: str | None, lefts: list[str], kind: DataType) -> Result:
-    info: Result = {"fullName": name, "groupName": group, "leftKeys": lefts}
+def _info(name: str, group: str, prefix: str | None, lefts: list[str], kind: DataType) -> RowResult:
+    info: RowResult = {"fullName": name, "groupName": group, "leftKeys": lefts}
     return {**info, **({"prefix": prefix} if prefix else {}), "schemaString": spark_name(kind)}
 
 

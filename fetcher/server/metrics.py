@@ -15,7 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from chronon_beam.aggregator.merged_tiles import MergedTiles
 from chronon_beam.fetcher.batch_cache import BatchCache
-from chronon_beam.fetcher.rows import Outcome, RowAnswer
+from chronon_beam.fetcher.rows import RowAnswer, RowOutcome
 
 NAMED = ("kind", "name")
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -112,7 +112,7 @@ class NamedMetrics:
         counter.inc()
         self._latency.observe(seconds)
 
-    def outcomes(self, outcomes: Sequence[Outcome], at_ms: int) -> None:
+    def outcomes(self, outcomes: Sequence[RowOutcome], at_ms: int) -> None:
         """Count rows by their outcomes, and note how new their tiles are."""
         numbers: dict[str, int] = {}
         late = newest_ms = 0
@@ -149,7 +149,7 @@ class NamedMetrics:
         counter.inc(number)
 
 
-def _outcome(outcome: Outcome) -> str:
+def _outcome(outcome: RowOutcome) -> str:
     """The label for the outcome of a row."""
     if isinstance(outcome, RowAnswer):
         return "found" if outcome.known else "not_found"

@@ -2,9 +2,9 @@
 
 import orjson
 
-Headers = list[tuple[bytes, bytes]]
+HttpHeaders = list[tuple[bytes, bytes]]
 
-BUSY: Headers = [(b"retry-after", b"1")]
+BUSY: HttpHeaders = [(b"retry-after", b"1")]
 
 
 class Refusal(Exception):
@@ -16,7 +16,7 @@ class Refusal(Exception):
         headers: headers that this answer has in addition.
     """
 
-    def __init__(self, status: int, reason: str, headers: Headers | None = None) -> None:
+    def __init__(self, status: int, reason: str, headers: HttpHeaders | None = None) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from chronon_beam.fetcher.server.refusal import Headers
+from chronon_beam.fetcher.server.refusal import HttpHeaders
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -11,7 +11,11 @@ JSON = b"application/json"
 
 
 async def send_body(
-    send: Send, body: bytes, status: int = 200, kind: bytes = JSON, headers: Headers | None = None
+    send: Send,
+    body: bytes,
+    status: int = 200,
+    kind: bytes = JSON,
+    headers: HttpHeaders | None = None,
 ) -> None:
     """Send an answer; browsers must neither guess its type nor keep it."""
     head = [

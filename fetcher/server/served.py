@@ -14,7 +14,7 @@ from chronon_beam.fetcher.joins.external import Handlers
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
 from chronon_beam.fetcher.joins.types import Fetchers
 from chronon_beam.fetcher.readable_store import ListedStore, ReadableStore
-from chronon_beam.fetcher.rows import Outcome, Row, RowAnswer
+from chronon_beam.fetcher.rows import RequestRow, RowAnswer, RowOutcome
 from chronon_beam.fetcher.server.metrics import Metrics, NamedMetrics
 from chronon_beam.fetcher.server.served_group_by import ServedGroupBy
 from chronon_beam.fetcher.server.served_join import ServedJoin
@@ -63,11 +63,11 @@ class ServedName(Protocol):
         """Its metrics."""
         ...
 
-    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+    def fetch(self, rows: Sequence[RequestRow], at_ms: int) -> list[RowOutcome]:
         """The outcome of each row."""
         ...
 
-    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+    async def fetch_async(self, rows: Sequence[RequestRow], at_ms: int) -> list[RowOutcome]:
         """`fetch` for an event loop."""
         ...
 

@@ -8,9 +8,9 @@ from chronon_beam.fetcher.failed_derivation import DERIVATION_FAILED, failed_gro
 from chronon_beam.fetcher.fetch import Features, Fetcher
 from chronon_beam.fetcher.rows import (
     GroupByRows,
-    Outcome,
-    Row,
+    RequestRow,
     RowAnswer,
+    RowOutcome,
     fetch_rows,
     fetch_rows_async,
 )
@@ -53,12 +53,12 @@ class ServedGroupBy:
         """Whether Spark evaluates its derivations."""
         return self.fetcher is not None and self.fetcher.derive is not None
 
-    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+    def fetch(self, rows: Sequence[RequestRow], at_ms: int) -> list[RowOutcome]:
         """The outcome of each row."""
         assert self.fetcher is not None
         return fetch_rows(self.fetcher.store, [GroupByRows(self.fetcher, rows)], at_ms)[0]
 
-    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+    async def fetch_async(self, rows: Sequence[RequestRow], at_ms: int) -> list[RowOutcome]:
         """`fetch` for an event loop."""
         assert self.fetcher is not None
         wanted = [GroupByRows(self.fetcher, rows)]

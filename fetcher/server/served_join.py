@@ -10,7 +10,7 @@ from chronon_beam.fetcher.fetch import Features
 from chronon_beam.fetcher.joins.answer import JoinAnswer
 from chronon_beam.fetcher.joins.codecs import value_codec
 from chronon_beam.fetcher.joins.fetch import JoinFetcher
-from chronon_beam.fetcher.rows import Outcome, Row, RowAnswer
+from chronon_beam.fetcher.rows import RequestRow, RowAnswer, RowOutcome
 from chronon_beam.fetcher.server.metrics import NamedMetrics
 
 
@@ -62,15 +62,15 @@ class ServedJoin:
         """The codec of its columns; raises GroupByError as `value_codec` does."""
         return value_codec(self.fetcher)
 
-    def fetch(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+    def fetch(self, rows: Sequence[RequestRow], at_ms: int) -> list[RowOutcome]:
         """The outcome of each row; not for joins that ask external sources."""
         return self._outcomes(self.fetcher.fetch(rows, at_ms))
 
-    async def fetch_async(self, rows: Sequence[Row], at_ms: int) -> list[Outcome]:
+    async def fetch_async(self, rows: Sequence[RequestRow], at_ms: int) -> list[RowOutcome]:
         """`fetch` for an event loop."""
         return self._outcomes(await self.fetcher.fetch_async(rows, at_ms))
 
-    def _outcomes(self, answers: Sequence[JoinAnswer]) -> list[Outcome]:
+    def _outcomes(self, answers: Sequence[JoinAnswer]) -> list[RowOutcome]:
         self.metrics.part_failures(sum(len(each.failures) for each in answers if each.answered))
         if self.compat:
             return [self.fetcher.as_chronon(each) for each in answers]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from chronon_beam.api.moments import moment_text, parse_moment
+from chronon_beam.api.time_text import moment_text, parse_moment
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.command import DONE, FAILED, Command
 from chronon_beam.pipeline.json_lines import to_json

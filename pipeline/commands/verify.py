@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from chronon_beam.api.moments import parse_moment
+from chronon_beam.api.time_text import parse_moment
 from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.command import DONE, FAILED, Command
 

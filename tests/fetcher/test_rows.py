@@ -18,9 +18,9 @@ from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.rows import (
     Cause,
     GroupByRows,
-    Outcome,
     RowAnswer,
     RowFailure,
+    RowOutcome,
     fetch_rows_async,
 )
 from chronon_beam.fetcher.rows import fetch_rows as fetch_rows_now
@@ -74,7 +74,9 @@ def put(store: Breakable, made: Plan, key: dict[str, object], value: bytes) -> N
     store.multi_put([PutRequest(key_bytes, value, dataset, DAY_MS, DAY_MS, size_ms)])
 
 
-def fetch_rows(store: Breakable, asked: Sequence[GroupByRows], at_ms: int) -> list[list[Outcome]]:
+def fetch_rows(
+    store: Breakable, asked: Sequence[GroupByRows], at_ms: int
+) -> list[list[RowOutcome]]:
     found = fetch_rows_now(store, asked, at_ms)
     assert asyncio.run(fetch_rows_async(store, asked, at_ms)) == found
     return found

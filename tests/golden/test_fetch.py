@@ -19,9 +19,9 @@ from chronon_beam.fetcher.failed_derivation import DERIVATION_FAILED, failed_gro
 from chronon_beam.fetcher.rows import (
     Cause,
     GroupByRows,
-    Outcome,
     RowAnswer,
     RowFailure,
+    RowOutcome,
     fetch_rows,
 )
 
@@ -62,7 +62,7 @@ def test_features_are_those_of_chronons_fetcher(case: FetchCase) -> None:
             check(ours, answer, fetcher.plan, request)
 
 
-def check(ours: Outcome, answer: dict[str, Any] | None, plan: Plan, request: Any) -> None:
+def check(ours: RowOutcome, answer: dict[str, Any] | None, plan: Plan, request: Any) -> None:
     """One outcome against Chronon's answer to the same request."""
     if answer is None or "features" not in answer:
         assert isinstance(ours, RowFailure), request

@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-from chronon_beam.api.plugins import offered
+from chronon_beam.api.plugins import entry_point_loaders
 from chronon_beam.api.serde import GROUP, Format, SerDe
 
 
@@ -24,7 +24,7 @@ def open_serde(wanted: Format) -> SerDe:
     built_in = [module.name for module in iter_modules(__path__)]
     if wanted.name in built_in:
         return _module(wanted.name).open_serde(wanted.parameters)
-    others = offered(GROUP)
+    others = entry_point_loaders(GROUP)
     if wanted.name not in others:
         listed = ", ".join(sorted({*built_in, *others}))
         raise ValueError(

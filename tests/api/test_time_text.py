@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chronon_beam.api.moments import moment_text, parse_moment
+from chronon_beam.api.time_text import moment_text, parse_moment
 
 YEAR_ONE_MS, YEAR_9999_MS = -62_135_596_800_000, 253_402_300_799_999
 

@@ -1,4 +1,4 @@
-"""Times as users give them: milliseconds since the epoch, or ISO 8601."""
+"""Times as text: what users give for a time, and how a time is printed."""
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta
