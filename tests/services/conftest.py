@@ -72,7 +72,11 @@ def flink_cluster(
 ) -> Iterator[FlinkCluster]:
     jar, _ = job_server_jar(None)
     (web,) = maven.fetch(maven.read_lock(_FLINK_WEB), cache_directory() / "jars")
-    environment = {"BIGTABLE_EMULATOR_HOST": bigtable_emulator.host}
+    # Spark in a worker lives for seconds here: the compiler of the fastest code does not pay.
+    environment = {
+        "BIGTABLE_EMULATOR_HOST": bigtable_emulator.host,
+        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
+    }
     cluster = FlinkCluster(f"{jar}:{web}", tmp_path_factory.mktemp("flink"), environment)
     yield cluster
     cluster.stop()

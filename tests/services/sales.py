@@ -20,7 +20,7 @@ from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.fetcher.serving_info import load
 from chronon_beam.io.kv_store import open_store
 from chronon_beam.pipeline.options import JobOptions
-from chronon_beam.pipeline.run import run
+from chronon_beam.pipeline.run import run_together
 from chronon_beam.pipeline.summary import Totals
 
 PARTITIONS = 2
@@ -31,7 +31,7 @@ GROUP_BY = """
 from chronon_beam.api import *
 HOUR = [Window(1, TimeUnit.HOURS)]
 sales = GroupBy(
-    name="t.sales", keys=["user"],
+    name="t.{name}", keys=["user"],
     sources=Source(EventSource(query=Query(
         select(user="{row}user", id="{row}id", square="{row}id * {row}id", price="{row}price"),
         wheres=["{row}id % {filtered} != 3"], time_column="{row}at"))),
@@ -140,7 +140,8 @@ def job_options(
         stop: where it ends.
     """
     group_by = folder / "sales.py"
-    group_by.write_text(GROUP_BY.format(row=row, filtered=FILTERED_EVERY))
+    name = topic.name.replace("-", "_")
+    group_by.write_text(GROUP_BY.format(name=name, row=row, filtered=FILTERED_EVERY))
     parameters = {"start": "earliest", "stop": stop, "format": format_.name, **format_.parameters}
     query = "&".join(f"{name}={quote(value)}" for name, value in parameters.items())
     return JobOptions(
@@ -153,10 +154,23 @@ def job_options(
 
 def run_job(options: JobOptions, runner: str = "DirectRunner", flags: Sequence[str] = ()) -> Ran:
     """Run a job to its end; `flags` are the runner's."""
-    done = run(options, runner, [*flags])
-    path = Path((options.dead_letters or "").removeprefix("file:"))
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return Ran(Totals(done.counts), stored(options), [json.loads(line) for line in lines])
+    (ran,) = run_jobs([options], runner, flags)
+    return ran
+
+
+def run_jobs(options: Sequence[JobOptions], runner: str, flags: Sequence[str]) -> list[Ran]:
+    """Run one job that reads several topics, each for a GroupBy of its own, to its end."""
+    done = run_together(options, runner, flags)
+    path = Path((options[0].dead_letters or "").removeprefix("file:"))
+    dead = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        Ran(
+            Totals(each.counts),
+            stored(asked),
+            [letter for letter in dead if letter["group_by"] == each.group_by.name],
+        )
+        for asked, each in zip(options, done, strict=True)
+    ]
 
 
 def stored(options: JobOptions) -> dict[str, list[float]]:

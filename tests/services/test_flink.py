@@ -85,15 +85,6 @@ def test_job_server_dies_with_a_launcher_that_is_killed(marked):
     assert eventually_none(marked)
 
 
-def test_cluster_counts_words_by_worker_processes_and_leaves_none(tmp_path, flink_cluster):
-    known = set(flink_cluster.jobs())
-    with flink([f"--flink_master={flink_cluster.master}", "--parallelism=1"]) as argv:
-        assert count_words(argv, tmp_path) == COUNTS
-    assert eventually(lambda: not flink_cluster.workers())
-    (job_id,) = set(flink_cluster.jobs()) - known
-    assert eventually(lambda: flink_cluster.jobs()[job_id] == "FINISHED")
-
-
 def start_staying_job(flink_cluster, announced):
     """Runs a job whose worker never ends, until that worker has started."""
 
@@ -115,24 +106,24 @@ def start_staying_job(flink_cluster, announced):
 
 
 @pytest.mark.usefixtures("modules_on_workers")
-def test_cancelled_job_leaves_no_worker(tmp_path, flink_cluster):
-    job_id, thread = start_staying_job(flink_cluster, tmp_path / "announced")
-    flink_cluster.cancel(job_id)
-    assert eventually(lambda: not flink_cluster.workers())
-    assert eventually_none("sleep\0613")
-    thread.join(60)
-
-
-@pytest.mark.usefixtures("modules_on_workers")
-def test_killed_task_manager_takes_its_workers_along(tmp_path, flink_cluster):
-    job_id, thread = start_staying_job(flink_cluster, tmp_path / "announced")
+def test_no_worker_outlives_its_task_manager_or_its_job(tmp_path, flink_cluster):
+    announced = tmp_path / "announced"
+    job_id, thread = start_staying_job(flink_cluster, announced)
+    announced.unlink()
     flink_cluster.kill_task_manager()
+    assert_no_worker(flink_cluster)
+    flink_cluster.start_task_manager()
+    assert eventually(announced.exists), flink_cluster.worker_log()[-2000:]
+    flink_cluster.cancel(job_id)
+    assert_no_worker(flink_cluster)
+    thread.join(60)
+    assert flink_cluster.jobs()[job_id] == "CANCELED"
+
+
+def assert_no_worker(flink_cluster):
+    """Nor what a worker has started."""
     assert eventually(lambda: not flink_cluster.workers())
     assert eventually_none("sleep\0613")
-    flink_cluster.cancel(job_id)
-    thread.join(60)
-    flink_cluster.start_task_manager()
-    assert flink_cluster.jobs()[job_id] == "CANCELED"
 
 
 def test_ctrl_c_ends_launcher_and_job_server(marked):

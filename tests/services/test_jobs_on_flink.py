@@ -13,9 +13,11 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from drawing import alike
+from flink_cluster import FlinkCluster
 from out_of_order import AT_MS, KEYS, Log, drawn, job_of, without_ties
 from processes import eventually_none
 from replay import Replay, save
+from waiting import eventually
 
 from chronon_beam.api.counts import Metric
 from chronon_beam.fetcher.fetch import Fetcher
@@ -80,6 +82,14 @@ def test_200_000_events_give_the_same_everywhere(
     assert counts[Metric.DEAD_DECODE] == len(expected.dead)
     assert counts["rows"] == EVENTS - len(expected.dead) - expected.filtered
     assert counts[Metric.LATE] > 500
+    if name == "cluster":
+        assert_all_ends(request.getfixturevalue("flink_cluster"))
+
+
+def assert_all_ends(cluster: FlinkCluster) -> None:
+    """Neither a job nor a worker stays."""
+    assert eventually(lambda: set(cluster.jobs().values()) <= {"FINISHED", "CANCELED"})
+    assert eventually(lambda: not cluster.workers())
 
 
 @pytest.fixture
@@ -109,35 +119,42 @@ def where(name: str, request: pytest.FixtureRequest) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "kept_in"), [("direct", "bigtable"), ("local", "bigtable"), ("cluster", "sqlite")]
-)
-def test_examples_run_from_the_command_line(
-    name: str,
-    kept_in: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    request: pytest.FixtureRequest,
+@pytest.fixture
+def flags(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
+    """Flags of `run`: on the runner of a name, into SQLite from a cluster, else into Bigtable."""
+    store = f"sqlite:{tmp_path}/features.db"
+    if name != "cluster":
+        store = f"{request.getfixturevalue('bigtable')}-{name}?max_age=none"
+    return [*where(name, request), f"--store={store}"]
+
+
+@pytest.mark.parametrize("name", ["direct", "local", "cluster"])
+def test_ice_cream_runs_from_the_command_line(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = f"--store=sqlite:{tmp_path}/features.db"
-    if kept_in == "bigtable":
-        store = f"--store={request.getfixturevalue('bigtable')}-{name}?max_age=none"
-    ice_cream = f"--group_by={EXAMPLES / 'ice_cream' / 'group_by.py'}"
-    flags = [*where(name, request), store]
+    group_by = f"--group_by={EXAMPLES / 'ice_cream' / 'group_by.py'}"
     source = f"--source=file:{EXAMPLES / 'ice_cream' / 'events.jsonl'}"
-    assert main(["run", ice_cream, source, *flags]) == 0
+    store = flags[-1]
+    assert main(["run", group_by, source, *flags]) == 0
     assert "3 events" in capsys.readouterr().err
-    assert main(["fetch", ice_cream, store, "--key=customer_id=Alice", "--at=2000"]) == 0
+    assert main(["fetch", group_by, store, "--key=customer_id=Alice", "--at=2000"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "customer_id_count_6h": 2,
         "flavor_last_6h": "olive oil",
     }
-    assert main(["trace", ice_cream, source, store]) == 0
+    assert main(["trace", group_by, source, store]) == 0
     stored = [json.loads(line)["stored"] for line in capsys.readouterr().out.splitlines()]
     assert [tile["isComplete"] for (tile,) in stored] == [True] * 3
-    delays = f"--group_by={EXAMPLES / 'flights' / 'group_by.py'}"
+
+
+@pytest.mark.parametrize("name", ["direct", "local"])
+def test_flights_run_from_the_command_line(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    group_by = f"--group_by={EXAMPLES / 'flights' / 'group_by.py'}"
     source = f"--source=file:{EXAMPLES / 'flights' / 'flights.jsonl.gz'}"
-    assert main(["run", delays, source, *flags]) == 0
+    assert main(["run", group_by, source, *flags]) == 0
+    capsys.readouterr()
     key = ["--key=carrier=UA", "--key=origin=EWR", "--at=1357250400000"]
-    assert main(["fetch", delays, store, *key]) == 0
+    assert main(["fetch", group_by, flags[-1], *key]) == 0
     assert json.loads(capsys.readouterr().out)["flight_count_1d"] == 122
