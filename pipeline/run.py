@@ -32,7 +32,6 @@ from chronon_beam.pipeline.parts import (
     refuse_together,
 )
 from chronon_beam.pipeline.prepare import (
-    Prepared,
     SourceEvents,
     events_of,
     prepare,
@@ -102,10 +101,7 @@ def run_together(
     flags = with_job_name(runner, beam_flags, "+".join(names))
     refuse_second(runner, flags)
     with closing(reached_store(options[0].store)) as store:
-        for each in asked:
-            refuse_outputs_that_are_inputs(each.options, store)
-        asked[0].dead_letters.reach()
-        entries = [_entry(store, each, continues(beam_flags)) for each in asked]
+        entries = entries_of(store, asked, beam_flags)
         busy = [(one, entry) for one, entry in zip(asked, entries, strict=True) if not entry.idle]
         counts: dict[str, Numbers] = {}
         if busy:
@@ -114,39 +110,47 @@ def run_together(
     return [Done(each.group_by, counts.get(each.group_by.name, {})) for each in asked]
 
 
-def _entry(store: KVStore, asked: AskedGroupBy, with_state: bool) -> Entry:
-    """How a GroupBy enters its dataset; prints what that means for earlier runs."""
-    entry = asked.entry(store, with_state)
-    for line in notes(entry):
-        say(f"{asked.group_by.name}: {line}")
-    return entry
+def entries_of(
+    store: KVStore, asked: Sequence[AskedGroupBy], beam_flags: Sequence[str]
+) -> list[Entry]:
+    """How the GroupBys of a job enter their datasets; prints what that means for earlier runs.
+
+    Raises:
+        UsageError: what the job writes is what it reads, or dead letters cannot be written.
+        EntryRefused, ChangedFile, DatasetInUse: see `entry_of`.
+    """
+    for each in asked:
+        refuse_outputs_that_are_inputs(each.options, store)
+    asked[0].dead_letters.reach()
+    entries = [each.entry(store, continues(beam_flags)) for each in asked]
+    for each, entry in zip(asked, entries, strict=True):
+        for line in notes(entry):
+            say(f"{each.group_by.name}: {line}")
+    return entries
 
 
-def prepare_entered(
-    store: KVStore,
-    entry: Entry,
-    options: JobOptions,
-    group_by: GroupBy,
-    events: SourceEvents | None = None,
-) -> Prepared:
-    """The job, planned for what its dataset holds already; prints which features are new or gone.
+def part_of(
+    store: KVStore, asked: AskedGroupBy, entry: Entry, events: SourceEvents | None = None
+) -> JobPart:
+    """The part of a job, planned for what its dataset holds; prints what is new of its GroupBy.
 
     Args:
         store: has the dataset.
-        entry: how the job enters it.
-        options: the flags of the job.
-        group_by: what it computes.
+        asked: what the user asks for.
+        entry: how the GroupBy enters its dataset.
         events: what it reads; None opens the source that the flags name.
 
     Raises:
         GroupByError, QueryError, UsageError: see `prepare` and `entered`.
     """
+    options, group_by = asked.options, asked.group_by
     prepared = prepare_over(options, group_by, events) if events else prepare(options, group_by)
     change = entered(store, entry, prepared.info, options.existing)
     for line in change.notes():
         say(f"{group_by.name}: {line}")
     planned = prepared.over(change.info)
-    return replace(planned, job=replace(planned.job, adding=adding_of(entry)))
+    job = replace(planned.job, adding=adding_of(entry))
+    return JobPart(asked, entry, replace(planned, job=job))
 
 
 def _parts(store: KVStore, busy: Sequence[tuple[AskedGroupBy, Entry]]) -> list[JobPart]:
@@ -157,9 +161,7 @@ def _parts(store: KVStore, busy: Sequence[tuple[AskedGroupBy, Entry]]) -> list[J
         say(f"{asked.options.group_by}: planning the query with Spark")
         if asked.uri not in events:
             events[asked.uri] = events_of(asked.uri)
-        source = events[asked.uri]
-        planned = prepare_entered(store, entry, asked.options, asked.group_by, source)
-        found.append(JobPart(asked, entry, planned))
+        found.append(part_of(store, asked, entry, events[asked.uri]))
     return found
 
 

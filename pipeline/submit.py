@@ -10,24 +10,11 @@ from contextlib import closing, nullcontext
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from chronon_beam.io.dead_letters.letter import Origin
-from chronon_beam.io.dead_letters.sinks import DeadLetters, open_dead_letters
-from chronon_beam.pipeline.existing import (
-    continues,
-    entry_of,
-    notes,
-    opened,
-)
-from chronon_beam.pipeline.job import build
+from chronon_beam.pipeline.existing import all_opened
 from chronon_beam.pipeline.options import JobOptions, UsageError
-from chronon_beam.pipeline.prepare import (
-    Prepared,
-    reached_store,
-    refuse_outputs_that_are_inputs,
-    source_of_job,
-    streamed_group_by,
-)
-from chronon_beam.pipeline.run import JobFailed, cause_of, prepare_entered, say
+from chronon_beam.pipeline.parts import AskedGroupBy, JobPart
+from chronon_beam.pipeline.prepare import reached_store
+from chronon_beam.pipeline.run import JobFailed, cause_of, entries_of, part_of, say
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
 
 NO_WAIT, DRY_RUN = "--no_wait_until_finish", "--dry_run"
@@ -61,32 +48,25 @@ def submit(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> None:
         raise UsageError(
             f"{NO_WAIT}, {DRY_RUN}: --runner={runner} needs this process; see {RUNNER}"
         )
-    dead_letters = open_dead_letters(options.dead_letters)
-    group_by = streamed_group_by(options)
-    source = source_of_job(options, group_by)
-    if source.bounded:
+    requested = AskedGroupBy.of(options)
+    if requested.source.bounded:
         raise UsageError(f"--source={options.source}: it ends: run the job without {NO_WAIT}")
     with closing(reached_store(options.store)) as store:
-        refuse_outputs_that_are_inputs(options, store)
-        dead_letters.reach()
-        entry = entry_of(store, group_by, source, options, continues(beam_flags))
-        for line in notes(entry):
-            say(f"{group_by.name}: {line}")
-        prepared = prepare_entered(store, entry, options, group_by)
-        dead_letters.origin = Origin(group_by.name, entry.run.id)
+        (entry,) = entries_of(store, [requested], beam_flags)
+        part = part_of(store, requested, entry)
         dry = any(_name(flag) == DRY_RUN for flag in beam_flags)
-        with nullcontext() if dry else opened(store, entry, prepared.info, prepared.source):
-            _hand_over(prepared, dead_letters, [f"--runner={runner}", *beam_flags])
-    say(f"{group_by.name}: {'would be' if dry else 'is'} handed over to {runner}")
+        with nullcontext() if dry else all_opened(store, [part.pending_run]):
+            _hand_over(part, [f"--runner={runner}", *beam_flags])
+    say(f"{part.name}: {'would be' if dry else 'is'} handed over to {runner}")
 
 
-def _hand_over(prepared: Prepared, dead_letters: DeadLetters, flags: Sequence[str]) -> None:
+def _hand_over(part: JobPart, flags: Sequence[str]) -> None:
     with quiet():
         try:
             # Beam's own flag is not a bare one.
             valued = [f"{DRY_RUN}=True" if flag == DRY_RUN else flag for flag in flags]
             pipeline = beam.Pipeline(options=PipelineOptions(valued))
-            build(pipeline, prepared.job, prepared.source, dead_letters)
+            part.build(pipeline)
             pipeline.run()
         except Exception as error:
             raise JobFailed(f"the job is not taken: {cause_of(error)} {HINT}") from error
