@@ -1,4 +1,4 @@
-"""Units of input: what a run reads, so that a later run can tell what it still has to read."""
+"""Units of input: what a run has read, so that a later run knows what is still to be read."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -8,8 +8,7 @@ class Unit(NamedTuple):
     """A stretch of one file.
 
     Attributes:
-        path: the file. Local paths are absolute and free of links, so that a file has one name
-            whatever folder it is named from.
+        path: the file. Local paths are absolute and free of links.
         start: the first byte to read; above 0 if an earlier run has read the bytes before it.
         stop: the byte after the last one.
         fingerprint: differs if the bytes from 0 to `stop` differ.

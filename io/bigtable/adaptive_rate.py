@@ -17,14 +17,16 @@ _log = logging.getLogger(__name__)
 
 
 class AdaptiveRate:
-    """Rows per second, for all threads of a process; unlimited until the store refuses rows.
+    """A limit on the rows per second of all threads of a process.
+
+    There is no limit until the store refuses rows because of overload.
 
     Attributes:
-        limit: rows per second; None: unlimited.
+        limit: rows per second; None for no limit.
 
     Args:
         name: the store, for the log.
-        clock: seconds.
+        clock: gives seconds.
         sleep: waits that many seconds.
     """
 
@@ -55,8 +57,8 @@ class AdaptiveRate:
         if begin > now:
             self._sleep(begin - now)
 
-    def refused(self) -> None:
-        """The store has refused rows because of overload: cut the limit."""
+    def cut(self) -> None:
+        """Cut the limit: the store has refused rows because of overload."""
         with self._lock:
             now = self._clock()
             if self.limit is not None and now - self._cut_at < _SETTLING_S:
@@ -67,8 +69,8 @@ class AdaptiveRate:
             self._cut_at = self._grown_at = self._free_at = now
             _log.warning("%s is overloaded: at most %d rows a second now", self._name, self.limit)
 
-    def taken(self) -> None:
-        """The store has taken all rows: raise the limit, by the time since it was last changed."""
+    def grow(self) -> None:
+        """Raise the limit, by the time since its last change: the store has taken all rows."""
         with self._lock:
             if self.limit is None:
                 return

@@ -1,4 +1,4 @@
-"""A ReadRows call that is tried again for a while after errors that may pass."""
+"""ReadRows calls that are repeated for a while after errors that may pass."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,11 @@ _SCAN_TIMEOUT_S = 600.0
 
 
 class Patience:
-    """How long one read is tried, and the pauses between its attempts."""
+    """The time limit of one read, and the pauses between its attempts.
+
+    Args:
+        wait_ms: how long the read may be tried.
+    """
 
     def __init__(self, wait_ms: int) -> None:
         self._until_s = time.monotonic() + wait_ms / 1000
@@ -71,7 +75,7 @@ class ReadAttempts:
         return self._client.read_rows(self._table, self._request, timeout_s)
 
 
-def scanned(
+def scan_rows(
     client: BigtableClient, table: str, prefix: bytes, wait_ms: int
 ) -> Iterator[tuple[bytes, Cells]]:
     """All rows whose key begins with `prefix`, by row key; continues where a call broke off.

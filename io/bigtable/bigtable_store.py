@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from chronon_beam.api.records import GetRequest, PutRequest, StoredValue, TimedValue
 from chronon_beam.io.bigtable import reads
-from chronon_beam.io.bigtable.attempts import ReadAttempts, scanned
+from chronon_beam.io.bigtable.attempts import ReadAttempts, scan_rows
 from chronon_beam.io.bigtable.cells import (
     BATCH_TABLE,
     DAY_MS,
@@ -30,7 +30,7 @@ from chronon_beam.io.kv_store import Bounds, KVStore
 _log = logging.getLogger(__name__)
 
 
-class _Connected(NamedTuple):
+class _ProcessConnection(NamedTuple):
     """The connection of a store in one process; a forked process needs another connection."""
 
     process: int
@@ -56,15 +56,15 @@ class BigtableStore(KVStore):
     def __init__(self, options: BigtableOptions) -> None:
         self._options = options
         self.bounds = Bounds(options.rows, options.bytes, options.age_ms)
-        self._told_of_old_cells = options.max_age_ms is None
+        self._warned_of_old_cells = options.max_age_ms is None
         self._connected = self._connect()
 
-    def _connect(self) -> "_Connected":
+    def _connect(self) -> "_ProcessConnection":
         client = shared_client(self._options, self)
-        return _Connected(os.getpid(), client, BigtableWriter(client))
+        return _ProcessConnection(os.getpid(), client, BigtableWriter(client))
 
     @property
-    def _here(self) -> "_Connected":
+    def _here(self) -> "_ProcessConnection":
         if self._connected.process != os.getpid():
             self._connected = self._connect()
         return self._connected
@@ -89,7 +89,7 @@ class BigtableStore(KVStore):
 
     def multi_put(self, requests: list[PutRequest]) -> list[str | None]:
         """Write all requests; of several writes of one cell only the last is sent."""
-        if not self._told_of_old_cells:
+        if not self._warned_of_old_cells:
             self._look_for_old_cells(requests)
         placed, refused = cells_of(requests)
         reasons: list[str | None] = [None] * len(requests)
@@ -115,7 +115,7 @@ class BigtableStore(KVStore):
             and table_of(each.dataset) in (STREAMING_TABLE, BATCH_TABLE)
         ]
         if old:
-            self._told_of_old_cells = True
+            self._warned_of_old_cells = True
             _log.warning(
                 "Bigtable %s: values of %s that are further back than max_age (%d d) are being "
                 "written, for example of %s: Bigtable drops them; use max_age=none to keep them",
@@ -127,7 +127,7 @@ class BigtableStore(KVStore):
 
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
         """One ReadRows call per table, or several for many rows; raises BigtableError."""
-        planned = reads.planned(requests)
+        planned = reads.plan_reads(requests)
         begun: dict[str, list[ReadAttempts]] = {table: [] for table in planned}
         found: list[list[TimedValue]] = [[] for _ in requests]
         try:
@@ -158,7 +158,7 @@ class BigtableStore(KVStore):
     def scan(self, dataset: str) -> Iterator[StoredValue]:
         """Row by row, in the order of row keys; raises BigtableError."""
         prefix, wait_ms = row_prefix(dataset), self._read_wait_ms
-        for row, values in scanned(self._here.client, table_of(dataset), prefix, wait_ms):
+        for row, values in scan_rows(self._here.client, table_of(dataset), prefix, wait_ms):
             yield from _stored(dataset, row, values)
 
     def drop(self, dataset: str) -> None:

@@ -1,7 +1,7 @@
-"""Ends gRPC calls that are awaited long past their deadline.
+"""Cancels gRPC calls that have not ended long after their deadline.
 
 gRPC ends a call at its deadline by itself. But gRPC 1.85 was seen to leave a call waiting for ever,
-after a server was stopped and started again on its port; a job must not hang so.
+after a server was stopped and started again on its port, and a job would hang with the call.
 """
 
 import logging
@@ -46,7 +46,7 @@ class CallWatchdog:
         return WatchedCall(self, call, time.monotonic() + timeout_s)
 
     def begin(self, call: StreamingCall, until_s: float) -> None:
-        """A thread begins to wait for a response, which is due at `until_s`."""
+        """Note that a thread begins to wait for a response, which is due at `until_s`."""
         with self._lock:
             self._awaited[id(call)] = until_s + _GRACE_S, call
             begins = not self._running
@@ -55,7 +55,7 @@ class CallWatchdog:
             threading.Thread(target=self._run, name="bigtable-watchdog", daemon=True).start()
 
     def end(self, call: StreamingCall) -> None:
-        """The response has come, or the call has ended."""
+        """Note that the response has come, or the call has ended."""
         with self._lock:
             self._awaited.pop(id(call), None)
 
@@ -72,9 +72,9 @@ class CallWatchdog:
                 call.cancel()
                 self.end(call)
             if overdue:
-                self._tell()
+                self._report_stall()
 
-    def _tell(self) -> None:
+    def _report_stall(self) -> None:
         try:
             self._stalled()
         except Exception:  # without this thread the next call would hang

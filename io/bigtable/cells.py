@@ -1,4 +1,4 @@
-"""Row keys of Bigtable: where a value lies, and the bytes of the request that writes it there.
+"""Row keys of Bigtable: in which cell a value is, and the bytes of the request that writes it.
 
 The layout is zipline's, so that its Fetcher can read it: one table for all streaming datasets and
 one for all batch datasets, family `cf`, qualifier `value`. A row holds the tiles of one key, size
@@ -31,7 +31,7 @@ RUNS_TABLE = "CHRONON_BEAM_RUNS"
 DAY_MS = 86_400_000
 
 _BATCH_SIZE_MS = 1
-"""Tile size of values that a key has once; the row key does not contain it."""
+"""The tile size of batch values, one per key; the row key does not contain it."""
 
 _MOST_MS = (1 << 63) // 1000 - 1
 _MOST_KEY_BYTES = 4096
@@ -45,7 +45,7 @@ class NotStorable(ValueError):
 
 
 class Cell(NamedTuple):
-    """Where one value lies in its table."""
+    """The place of one value in its table."""
 
     row_key: bytes
     qualifier: bytes
@@ -67,7 +67,7 @@ def table_of(dataset: str) -> str:
     """
     if dataset.endswith("_BATCH"):
         return BATCH_TABLE
-    # What tiles were before they were repaired, or added to by a later run, grows old with them.
+    # Notes and images of tiles are dropped at the same age as the tiles.
     if dataset.endswith(("_STREAMING", "_STREAMING_REPAIRS", "_STREAMING_BEFORE")):
         return STREAMING_TABLE
     # An instance holds 1,000 tables, so ledgers of runs share one.

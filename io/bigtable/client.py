@@ -1,7 +1,7 @@
-"""The connection to one Bigtable instance: what a process shares between its threads.
+"""The connection to one Bigtable instance, which the threads of a process share.
 
-Google's client library gives credentials, channels and messages; calls go to the raw stub, which
-costs a tenth of what the library's own batching costs (docs/performance.md).
+Credentials, channels and messages are those of Google's client library. Calls go to the raw stub,
+which costs a tenth of the library's own batching (docs/performance.md).
 """
 
 import logging
@@ -60,8 +60,8 @@ class BigtableClient:
     Attributes:
         options: which instance, and how.
         order: keeps retried writes from overwriting younger ones.
-        rate: how fast the instance takes rows.
-        slots: one for each call that may be under way.
+        rate: the limit on rows per second.
+        slots: a semaphore with one slot per call that may be under way.
         readers: threads that wait for answers; they start when they are needed.
 
     Raises:
@@ -112,10 +112,12 @@ class BigtableClient:
         return self._watchdog.watch(call, timeout_s)
 
     def make(self, table: str) -> bool:
-        """Make the table if there is none; whether it was made. Each table is looked for once.
+        """Make the table if it does not exist; gives whether it was made.
+
+        Bigtable is asked once per table.
 
         Raises:
-            BigtableError: it is not there and cannot be made.
+            BigtableError: the table does not exist and cannot be made.
         """
         if table in self._made:
             return False
@@ -129,7 +131,7 @@ class BigtableClient:
         return made
 
     def remake(self, table: str) -> bool:
-        """Make a table that was deleted, and log that; whether the table is there now."""
+        """Make a table that was deleted, and log that; gives whether the table exists now."""
         self._made.discard(table)
         try:
             made = self.make(table)
@@ -208,7 +210,7 @@ def shared_client(options: BigtableOptions, user: object) -> BigtableClient:
 
 
 def release(client: BigtableClient, user: object) -> None:
-    """The user does not need the client any more; after its last user the client is closed."""
+    """Note that `user` does not need the client any more; the last user's release closes it."""
     with _clients_lock:
         for key, shared in list(_clients.items()):
             if shared.client is client:

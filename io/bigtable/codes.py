@@ -1,4 +1,4 @@
-"""What Bigtable's answers mean for a writer: which errors pass, and how long to pause for them."""
+"""The codes of Bigtable's answers: which errors may pass, and how long to pause after them."""
 
 import random
 from collections.abc import Callable
@@ -23,10 +23,10 @@ WAITED_FOR = frozenset(
 """Codes of a store that cannot answer now: the entry is sent again until the deadline."""
 
 AMBIGUOUS = frozenset(code.value[0] for code in (_Code.INTERNAL, _Code.UNKNOWN))
-"""Codes that a broken connection gives, but also a request that will always fail."""
+"""Codes of a broken connection, and also of a request that fails each time."""
 
 AMBIGUOUS_ATTEMPTS = 5
-"""How often an entry is sent that is refused with an ambiguous code each time."""
+"""How often an entry is sent if each answer is an ambiguous code."""
 
 OF_ONE_ENTRY = frozenset(
     code.value[0]

@@ -1,4 +1,4 @@
-"""Which Bigtable, and how patiently it is written to: `bigtable://PROJECT/INSTANCE?name=value`."""
+"""The options of `bigtable://PROJECT/INSTANCE?name=value`: instance, time limits, size of calls."""
 
 import re
 from collections.abc import Callable, Mapping

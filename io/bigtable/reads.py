@@ -64,14 +64,14 @@ class TableRead(NamedTuple):
 
     Attributes:
         requests: one per call, without the table's name.
-        rows: (index, request, wanted rows) of each request that is answered by these calls.
+        rows: (index, request, wanted rows) of each request that these calls answer.
     """
 
     requests: list[ReadRowsRequest]
     rows: list[tuple[int, GetRequest, _Wanted]]
 
 
-def planned(requests: Sequence[GetRequest]) -> dict[str, TableRead]:
+def plan_reads(requests: Sequence[GetRequest]) -> dict[str, TableRead]:
     """The calls that answer the requests, by table; none for a request of an empty time range."""
     by_table: dict[str, list[tuple[int, GetRequest, _Wanted]]] = {}
     for index, request in enumerate(requests):

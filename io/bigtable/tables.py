@@ -67,10 +67,10 @@ class BigtableTables:
         )
 
     def make(self, table: str) -> bool:
-        """Make the table if there is none; whether it was made.
+        """Make the table if it does not exist; gives whether it was made.
 
         Raises:
-            GoogleAPICallError, RetryError: it is not there and cannot be made.
+            GoogleAPICallError, RetryError: the table does not exist and cannot be made.
         """
         rule = collection_rule(table, self._options.max_age_ms)
         found = self._families(table)
@@ -89,7 +89,7 @@ class BigtableTables:
         return False
 
     def drop_rows(self, table: str, prefix: bytes) -> None:
-        """Drop all rows whose key begins with `prefix`; without the table there are none.
+        """Drop all rows whose key begins with `prefix`, if the table exists.
 
         Raises:
             GoogleAPICallError, RetryError: the rows are still there.

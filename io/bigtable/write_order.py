@@ -3,9 +3,9 @@
     A  cell 1 --x------------------------x--(dropped)      x: an attempt that fails
     B            cell 1 ----(waits)------|------o          o: one that is taken
 
-A write that begins (B) takes its cells from all older writes that are under way (A): the older
-writes do not send these cells again. While an older write is sending one of the cells, the younger
-write waits for the outcome.
+When a write (B) begins, all older writes that are under way (A) drop the cells that B writes: they
+do not send these cells again. While an older write is sending one of the cells, B waits for the
+outcome.
 """
 
 import threading

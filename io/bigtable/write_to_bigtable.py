@@ -24,7 +24,7 @@ class WriteToBigtable(beam.PTransform):
         results.failures | beam.Map(print)
 
     Attributes:
-        uri: the instance, and how patiently it is written to: see `BigtableOptions`.
+        uri: the instance, and further options: see `BigtableOptions`.
 
     Raises:
         ValueError: a malformed URI.

@@ -1,6 +1,7 @@
-"""Writes a batch of cells to one table: in calls of bounded size, each cell until it is stored.
+"""Writes a batch of cells to one table, in calls of bounded size.
 
-A cell that Bigtable refuses for good, or for too long, is given up with a reason.
+Each cell is sent until it is stored. A cell that Bigtable refuses for good, or for too long, is
+given up with a reason.
 """
 
 import logging
@@ -182,7 +183,7 @@ class BigtableWriter:
                 if not statuses:
                     break
                 trouble = trouble or Trouble(self._clock)
-                again = self._sorted(table, statuses, trouble, given_up)
+                again = self._cells_to_resend(table, statuses, trouble, given_up)
                 pending = {cell: pending[cell] for cell in again}
                 if pending:
                     self._pause(pending, next(iter(again.values())), trouble)
@@ -204,19 +205,19 @@ class BigtableWriter:
             for cells in self._portions(entries):
                 # An overloaded store gets a call only after it has answered the one before.
                 while calls and self._connection.rate.limit is not None:
-                    refused |= self._refused(table, entries, calls.popleft())
+                    refused |= self._finish(table, entries, calls.popleft())
                 # A thread that has calls under way ends them before it waits for other threads.
                 while not self._connection.slots.acquire(blocking=not calls):
-                    refused |= self._refused(table, entries, calls.popleft())
-                calls.append(self._started(table, entries, cells))
+                    refused |= self._finish(table, entries, calls.popleft())
+                calls.append(self._start(table, entries, cells))
             while calls:
-                refused |= self._refused(table, entries, calls.popleft())
+                refused |= self._finish(table, entries, calls.popleft())
         finally:
             self._abandon(calls)
         return refused
 
     def _abandon(self, calls: Iterable[Call]) -> None:
-        """End calls for which no one waits any more, because of an error."""
+        """End the calls that are under way, because of an error in another one."""
         for call in calls:
             call.responses.cancel()
             self._connection.slots.release()
@@ -236,7 +237,7 @@ class BigtableWriter:
         if portion:
             yield portion
 
-    def _started(self, table: str, entries: Mapping[Cell, bytes], cells: list[Cell]) -> Call:
+    def _start(self, table: str, entries: Mapping[Cell, bytes], cells: list[Cell]) -> Call:
         try:
             self._connection.rate.wait(len(cells))
             sent = [entries[cell] for cell in cells]
@@ -245,18 +246,18 @@ class BigtableWriter:
             self._connection.slots.release()
             raise
 
-    def _refused(self, table: str, entries: Mapping[Cell, bytes], call: Call) -> dict[Cell, Status]:
+    def _finish(self, table: str, entries: Mapping[Cell, bytes], call: Call) -> dict[Cell, Status]:
         """Wait for a call; gives the cells that were refused. All others are stored."""
         try:
             refused, suspects = _outcome(call)
         finally:
             self._connection.slots.release()
         if suspects:
-            return refused | self._halved(table, entries, suspects)
-        self._tell_rate(refused)
+            return refused | self._send_halves(table, entries, suspects)
+        self._adapt_rate(refused)
         return refused
 
-    def _halved(
+    def _send_halves(
         self, table: str, entries: Mapping[Cell, bytes], cells: list[Cell]
     ) -> dict[Cell, Status]:
         """Send the cells of a call that failed as a whole in two calls, to find the bad entry."""
@@ -266,13 +267,13 @@ class BigtableWriter:
             table, {cell: entries[cell] for cell in second}
         )
 
-    def _tell_rate(self, refused: Mapping[Cell, Status]) -> None:
+    def _adapt_rate(self, refused: Mapping[Cell, Status]) -> None:
         if any(status.code == codes.EXHAUSTED for status in refused.values()):
-            self._connection.rate.refused()
+            self._connection.rate.cut()
         elif not refused:
-            self._connection.rate.taken()
+            self._connection.rate.grow()
 
-    def _sorted(
+    def _cells_to_resend(
         self,
         table: str,
         statuses: Mapping[Cell, Status],

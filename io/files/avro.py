@@ -1,7 +1,7 @@
 """Reads Avro container files: their columns, and their records as Arrow IPC streams.
 
-Only the columns that the job reads are converted. Bytes that are not Avro cost the rest of their
-block, or the rest of the file where its next block cannot be found. A value that has no place in
+Only the columns that the job reads are converted. If bytes are not Avro, the rest of their block
+cannot be read, or the rest of the file if its next block cannot be found. A value that does not fit
 its column costs its record alone (see `api.formats.avro_columns`).
 """
 

@@ -1,4 +1,4 @@
-"""Which columns files have: their headers say it, or a sample of their lines shows it."""
+"""The columns of files, from their headers or from a sample of their lines."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -17,7 +17,7 @@ _SAMPLE = 1000
 
 
 def header_schema(paths: Sequence[str], file_format: str) -> pa.Schema:
-    """The columns that the headers of all `paths` tell.
+    """The columns in the headers of all `paths`.
 
     Raises:
         ValueError: a file is not of the format, or two files have different columns.

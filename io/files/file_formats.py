@@ -1,4 +1,4 @@
-"""The formats of files: what reads each of them, and which one the name of a file tells.
+"""The formats of files: what reads each format, and which format a file's name stands for.
 
 A new format is one more entry of `FORMATS`.
 """
@@ -78,10 +78,10 @@ _ENDS = {
 
 
 def format_of(path: str) -> str:
-    """The format that the end of a file's name tells; `.gz`, `.bz2` and `.zst` may follow it.
+    """The format by the end of a file's name; `.gz`, `.bz2` and `.zst` may follow it.
 
     Raises:
-        ValueError: the name does not tell a format.
+        ValueError: the name has no such end.
     """
     lower = path.lower()
     for end in COMPRESSIONS:

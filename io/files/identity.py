@@ -1,8 +1,8 @@
 """Tells whether a file is the one that an earlier run has read, and whether it has changed.
 
-A file is known by its path. The path of a local file is made absolute and free of links, so that a
-file has one name whatever folder it is named from. A file has changed if its fingerprint has, which
-is computed from the length and the first and last 64 KiB: a large file need not be read for it.
+A file is known by its path. The path of a local file is made absolute and free of links, so that
+two paths of one file become one. A file has changed if its fingerprint has changed. The fingerprint
+is computed from the length and the first and last 64 KiB, so a large file need not be read for it.
 """
 
 import os
@@ -65,5 +65,5 @@ def begins_with(path: str, read: Unit) -> bool:
         if fingerprint(file, read.stop) != read.fingerprint:
             return False
         file.seek(max(0, read.stop - 1))
-        around = file.read(3)  # the last byte that was read, and the two after it
-    return read.stop == 0 or around[:1] == b"\n" or around[1:2] == b"\n" or around[1:] == b"\r\n"
+        border = file.read(3)  # the last byte that was read, and the two after it
+    return read.stop == 0 or border[:1] == b"\n" or border[1:2] == b"\n" or border[1:] == b"\r\n"

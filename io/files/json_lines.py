@@ -15,7 +15,7 @@ _COMPRESSED_CHUNK = 1 << 14
 """Small, because a chunk that turns out to be damaged is lost as a whole."""
 
 _LONGEST = 1 << 26
-"""The most bytes of a line. A file with a longer one is taken for a file without lines."""
+"""The most bytes of a line. A file with a longer line counts as damaged there."""
 
 _KEPT = 1 << 16
 """How many bytes the dead letter shows of the line in which a file is damaged."""

@@ -43,20 +43,20 @@ def matching(pattern: str) -> list[str]:
     return paths
 
 
-def taken(pattern: str, paths: Sequence[str]) -> list[str]:
-    """Which of some local files `pattern` names, or would name once they exist."""
+def taken_files(pattern: str, paths: Sequence[str]) -> list[str]:
+    """Those of the local files `paths` that `pattern` names, or would name once they exist."""
     if FileSystems.get_scheme(pattern) is not None:
         return []
     folder = folder_of(pattern)
     there = {(each.st_dev, each.st_ino) for each in map(os.stat, _files(_all_of(pattern, folder)))}
-    return [path for path in paths if _stands_for(path, there) or _fits(path, pattern, folder)]
+    return [path for path in paths if _is_one_of(path, there) or _fits(path, pattern, folder)]
 
 
 def _all_of(pattern: str, folder: str | None) -> str:
     return f"{folder}/**" if folder else pattern
 
 
-def _stands_for(path: str, there: set[tuple[int, int]]) -> bool:
+def _is_one_of(path: str, there: set[tuple[int, int]]) -> bool:
     if not os.path.exists(path):
         return False
     found = os.stat(path)
@@ -89,7 +89,7 @@ def folder_of(pattern: str) -> str | None:
 
 
 def partition_schema(folder: str, paths: Sequence[str]) -> pa.Schema:
-    """The columns that the names of folders below `folder` tell, with types as Spark infers them.
+    """The partition columns in the names of folders below `folder`, of the types that Spark infers.
 
     Raises:
         ValueError: two of the files are in folders of different columns.
@@ -105,7 +105,7 @@ def partition_schema(folder: str, paths: Sequence[str]) -> pa.Schema:
 
 
 def partition_values(folder: str, path: str) -> dict[str, str | None]:
-    """The partition columns of a file: the folders between `folder` and the file tell their texts.
+    """The partition columns of a file, from the names of the folders between `folder` and the file.
 
     >>> partition_values("/data", "/data/ds=2024-01-01/h=10%3A00/part-0.json")
     {'ds': '2024-01-01', 'h': '10:00'}

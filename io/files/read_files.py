@@ -29,7 +29,7 @@ class ReadFiles(beam.PTransform):
         rows: the most messages per batch.
         columns: the names of the columns that the job reads.
         chosen: what to read of these files; None reads all of them.
-        partitions: the columns that the names of folders tell.
+        partitions: the columns in the names of folders.
     """
 
     pattern: str

@@ -23,7 +23,7 @@ from chronon_beam.io.files.file_formats import (
 )
 from chronon_beam.io.files.first_bytes import refuse_unlike_lines
 from chronon_beam.io.files.identity import begins_with, file_units, open_stored
-from chronon_beam.io.files.listing import folder_of, matching, partition_schema, taken
+from chronon_beam.io.files.listing import folder_of, matching, partition_schema, taken_files
 from chronon_beam.io.files.parts import Part
 from chronon_beam.io.files.read_files import ReadFiles
 from chronon_beam.io.sources import ARROW, JSON, Source
@@ -43,7 +43,7 @@ class FileSource(Source):
 
     Attributes:
         pattern: a path or glob, local or of any file system that Beam knows.
-        file_format: one of `file_formats.NAMES`; None if the names of the files tell it.
+        file_format: one of `file_formats.NAMES`; None takes it from the names of the files.
         ddl: see `Source.ddl`.
         rows: the most messages per batch.
         chosen: what to read of these files; None reads all of them.
@@ -111,11 +111,11 @@ class FileSource(Source):
                 refuse_unlike_lines(path, json_objects=self._format() == "jsonl")
 
     def takes(self, paths: Sequence[str]) -> list[str]:
-        """See `Source.takes`: files are compared, not the ways in which their paths are written."""
-        return taken(self.pattern, paths)
+        """See `Source.takes`; two paths of the same file count as one file."""
+        return taken_files(self.pattern, paths)
 
     def attributes(self) -> pa.Schema:
-        """The columns that the names of folders tell, as in `ds=2024-01-01/`."""
+        """The columns in the names of folders, as in `ds=2024-01-01/`."""
         folder = folder_of(self.pattern)
         return partition_schema(folder, matching(self.pattern)) if folder else pa.schema([])
 
@@ -133,7 +133,7 @@ class FileSource(Source):
         return replace(self, chosen=tuple(units))
 
     def schema(self) -> pa.Schema:
-        """The columns that the files' headers tell, or that their first 1000 lines show.
+        """The columns of the files' headers; of files without a header, of their first 1000 lines.
 
         Raises:
             FileNotFoundError: no file matches.

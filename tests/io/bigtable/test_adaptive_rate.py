@@ -27,7 +27,7 @@ def test_nothing_is_held_back_until_the_store_refuses() -> None:
     clock = Clock()
     rate = AdaptiveRate("s", clock.read, clock.sleep)
     assert [send(rate, clock, 10**6) for _ in range(3)] == [0, 0, 0]
-    rate.taken()
+    rate.grow()
     assert rate.limit is None
 
 
@@ -37,19 +37,19 @@ def test_rate_is_cut_below_what_was_refused_and_grows_until_it_is_gone() -> None
     for _ in range(10):
         rate.wait(1000)
         clock.sleep(0.1)
-    rate.refused()
+    rate.cut()
     assert rate.limit is not None
     assert 6900 < rate.limit < 7100  # of 10,000 a second
-    rate.refused()  # of what was under way: counts once
+    rate.cut()  # of what was under way: counts once
     assert 6900 < rate.limit < 7100
     send(rate, clock, 7000)
     assert 0.9 < send(rate, clock, 7000) < 1.1
     clock.sleep(1)
-    rate.refused()
+    rate.cut()
     assert 4800 < rate.limit < 5000
     for _ in range(30):
         clock.sleep(1)
-        rate.taken()
+        rate.grow()
     assert rate.limit is None
 
 
@@ -57,6 +57,6 @@ def test_rate_never_falls_to_nothing() -> None:
     clock = Clock()
     rate = AdaptiveRate("s", clock.read, clock.sleep)
     for _ in range(50):
-        rate.refused()
+        rate.cut()
         clock.sleep(2)
     assert rate.limit == 100

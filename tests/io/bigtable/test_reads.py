@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chronon_beam.api.records import GetRequest
-from chronon_beam.io.bigtable.reads import RowsRead, Value, planned, prefix_after
+from chronon_beam.io.bigtable.reads import RowsRead, Value, plan_reads, prefix_after
 
 DAY_MS = 86_400_000
 NOW_MS = 20_000 * DAY_MS + 5
@@ -21,7 +21,7 @@ def test_one_call_a_table_asks_only_for_the_days_of_each_request() -> None:
         GetRequest(b"a", "X_BATCH", NOW_MS, NOW_MS + 1, 1),
         GetRequest(b"a", "X_STREAMING", NOW_MS, NOW_MS, 300_000),
     ]
-    calls = planned(requests)
+    calls = plan_reads(requests)
     assert list(calls) == ["GROUPBY_STREAMING", "GROUPBY_BATCH"]
     (streaming,), (batch,) = (call.requests for call in calls.values())
     assert list(streaming.rows.row_keys) == [
@@ -37,7 +37,7 @@ def test_one_call_a_table_asks_only_for_the_days_of_each_request() -> None:
 
 def test_a_day_ends_where_the_next_begins() -> None:
     day_ms = 20_000 * DAY_MS
-    (call,) = planned([GetRequest(b"a", "X_STREAMING", day_ms, day_ms + DAY_MS, 1)]).values()
+    (call,) = plan_reads([GetRequest(b"a", "X_STREAMING", day_ms, day_ms + DAY_MS, 1)]).values()
     (request,) = call.requests
     assert len(request.rows.row_keys) == 1
 
@@ -50,7 +50,7 @@ def test_many_rows_are_split_into_some_calls_that_together_ask_for_each_row_once
             GetRequest(b"%0*d" % (key_bytes, k), "X_STREAMING", day_ms, day_ms + days * DAY_MS, 1)
             for k in range(keys)
         ]
-        (read,) = planned([*asked, *asked[:3]]).values()
+        (read,) = plan_reads([*asked, *asked[:3]]).values()
         rows = [row for request in read.requests for row in request.rows.row_keys]
         assert len(rows) == len(set(rows)) == keys * days
         assert set(rows) == {row for _, _, wanted in read.rows for row in wanted}
@@ -67,7 +67,7 @@ def test_many_rows_are_split_into_some_calls_that_together_ask_for_each_row_once
 
 def test_prefixes_of_requests_without_an_end_are_split_like_rows() -> None:
     asked = [GetRequest(b"%03d" % k, "X_STREAMING", 0, 1 << 62, DAY_MS) for k in range(60)]
-    (read,) = planned([*asked, asked[0]._replace(end_ms=DAY_MS)]).values()
+    (read,) = plan_reads([*asked, asked[0]._replace(end_ms=DAY_MS)]).values()
     ranges = [r.start_key_closed for request in read.requests for r in request.rows.row_ranges]
     assert sorted(ranges) == [b"X_STREAMING#%03d#" % k for k in range(60)]
     assert sum(len(request.rows.row_keys) for request in read.requests) == 1
