@@ -25,7 +25,7 @@ from chronon_beam.transforms.convert import row_converter, tile_puts
 from chronon_beam.transforms.decode import Events, decode_messages
 from chronon_beam.transforms.evaluate import columns_read, evaluator
 from chronon_beam.transforms.keyed_rows import INPUTS_FROM
-from chronon_beam.transforms.mutations import unforgotten
+from chronon_beam.transforms.mutations import failed_deletes
 from chronon_beam.transforms.rows import Rows, Tiles, dead_row, taken
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.stage import Result
@@ -92,7 +92,7 @@ class Tracer:
             yield {**line, "2_evaluate": python_row(row.batch, 0), **self._row(row)}
 
     def _row(self, row: Rows) -> JsonObject:
-        deletes = unforgotten(row, self._plan) if self._plan.group_by.is_entities else []
+        deletes = failed_deletes(row, self._plan) if self._plan.group_by.is_entities else []
         reported = _dead(deletes[0]) if deletes else {}
         tile = self._tile
         if tile is None:

@@ -1,7 +1,8 @@
-"""Attributes: columns that a source knows of each message, beside what is in its payload.
+"""Attributes: columns that a source has of each message, beside those in the payload.
 
 Examples are the key and the headers of a Kafka record, and the day in the name of a file's folder.
-Decode needs not know of them: a serde with attributes is a serde.
+`AttributeSerDe` adds them to the columns of another serde, so Decode handles attributes and payload
+alike.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ def with_attributes(
     Args:
         serde: for the payloads.
         attributes: the columns of `Messages.attributes`.
-        schema: the columns of the payloads, as the user or the payloads tell them.
+        schema: the columns of the payloads, from the user or inferred from the payloads.
         first: of an attribute and a column of the payload with one name, whether the attribute is
             taken; its type is then the column's.
     """
@@ -39,12 +40,12 @@ def with_attributes(
 
 @dataclass(frozen=True)
 class AttributeSerDe:
-    """A serde for messages of which the source knows more than their payload.
+    """A serde for messages with attributes.
 
     Attributes:
         serde: for the payloads.
         payload: the columns of the payloads.
-        attributes: the columns that the source knows; none of them is in `payload`.
+        attributes: the columns of the attributes; none of them is in `payload`.
     """
 
     serde: SerDe

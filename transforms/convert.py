@@ -75,7 +75,7 @@ def row_requests(
 
 
 def _records(rows: Rows, codec: RecordCodec) -> tuple[list[bytes], dict[int, str]]:
-    """The record of each row, empty if Avro cannot hold the row; and the reasons, by row index."""
+    """The record of each row, empty if Avro cannot hold the row; and the reason by row index."""
     values = zip(*(rows.batch.column(name).to_pylist() for name in codec.columns), strict=True)
     encoded: list[bytes] = []
     reasons: dict[int, str] = {}

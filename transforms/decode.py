@@ -1,7 +1,7 @@
-"""Messages to events: bytes to one Arrow batch per Messages; what cannot be read goes apart.
+"""Messages to events: one Arrow batch per Messages, and a Failure per message that is no event.
 
-How bytes become columns is up to the serde (see `api.serde`); this stage calls it, and keeps what
-every event needs on its way: position, payload and its partition's promise.
+The serde says how bytes become columns (see `api.serde`). This stage calls the serde, and keeps
+with each event what later stages need: position, payload and the partition's promise.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,8 +20,8 @@ from chronon_beam.transforms.stage import Result, emitted, outputs_of
 
 STEP = "Decode"
 
-_MOST_TOLD = 20
-"""How many reasons each worker gives in the names of metrics; the dead letters have all."""
+_MOST_NAMED = 20
+"""How many unread inputs each worker names in metrics; the dead letters have all of them."""
 
 
 class Events(NamedTuple):
@@ -45,7 +45,10 @@ class Events(NamedTuple):
     envelopes: Envelopes | None = None
 
     def of_messages(self, indices: Sequence[int]) -> "Events":
-        """These events, with what is known of the messages at `indices`: one per row of `batch`."""
+        """These events, with position, payload and so on of the messages at `indices`.
+
+        `indices` has one index per row of `batch`.
+        """
         payloads, attributes, envelopes = self.payloads, self.attributes, self.envelopes
         return self._replace(
             positions=[self.positions[index] for index in indices],
@@ -75,7 +78,7 @@ def decode_messages(messages: Messages, decoder: Decoder) -> Result[Events]:
         )
         counts = {f"{UNREAD}{messages.error}": 1}
         return Result(_events(none, decoder.decode(none)), _unread(messages), counts)
-    decoded = _decoded(messages, decoder)
+    decoded = _decode(messages, decoder)
     failures = [_dead(messages, decoded, index) for index in sorted(decoded.reasons)]
     return Result(_events(messages, decoded), failures, _sizes(messages))
 
@@ -101,7 +104,7 @@ class Decode(beam.PTransform):
     """Messages to Events.
 
     Attributes:
-        serde: what the messages are.
+        serde: decodes the messages.
         schema: the columns that events have.
         count: where messages and dead letters are counted.
 
@@ -132,18 +135,18 @@ class Decoding:
 
     def __init__(self, serde: SerDe, schema: pa.Schema) -> None:
         self._decoder = serde.decoder(schema)
-        self._told = 0
+        self._named = 0
 
     def __call__(self, messages: Messages) -> Result[Events]:
-        """See `decode_messages`; of inputs that could not be read, the first are told by name."""
+        """See `decode_messages`; metrics name only the first inputs that could not be read."""
         result = decode_messages(messages, self._decoder)
         if messages.error is None:
             return result
-        self._told += 1
-        return result if self._told <= _MOST_TOLD else result._replace(counts={})
+        self._named += 1
+        return result if self._named <= _MOST_NAMED else result._replace(counts={})
 
     def close(self) -> None:
-        """Let go of the decoder."""
+        """Close the decoder."""
         self._decoder.close()
 
 
@@ -165,13 +168,13 @@ class _DecodeFn(beam.DoFn):
         self._decode.close()
 
 
-def _decoded(messages: Messages, decoder: Decoder) -> Decoded:
-    """What the decoder makes of a batch, halved until a message that it fails on stands alone."""
+def _decode(messages: Messages, decoder: Decoder) -> Decoded:
+    """What the decoder makes of a batch; halves it until a message that it fails on is alone."""
     try:
         return decoder.decode(messages)
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # a serde may be anybody's, and raise anything
+    except Exception as error:  # serdes of other packages may raise anything
         count = len(messages.positions)
         if count == 0:
             raise
@@ -180,8 +183,8 @@ def _decoded(messages: Messages, decoder: Decoder) -> Decoded:
             none = decoder.decode(_part(messages, 0, 0)._replace(table=None))
             return none._replace(reasons=dict.fromkeys(range(count), reason))
     half = count // 2
-    first = _decoded(_part(messages, 0, half), decoder)
-    return _joined(first, _decoded(_part(messages, half, count), decoder), half)
+    first = _decode(_part(messages, 0, half), decoder)
+    return _join(first, _decode(_part(messages, half, count), decoder), half)
 
 
 def _part(messages: Messages, start: int, stop: int) -> Messages:
@@ -196,7 +199,7 @@ def _part(messages: Messages, start: int, stop: int) -> Messages:
     )
 
 
-def _joined(first: Decoded, second: Decoded, half: int) -> Decoded:
+def _join(first: Decoded, second: Decoded, half: int) -> Decoded:
     table = pa.Table.from_batches([first.batch, second.batch]).combine_chunks()
     batch = table.to_batches()[0] if table.num_rows else first.batch
     return Decoded(
@@ -248,7 +251,7 @@ def with_envelope(failure: Failure, batch: Messages | Events, index: int) -> Fai
 
 
 def _unread(messages: Messages) -> list[Failure]:
-    """One failure for what the source could not read, or one per payload where it knows some."""
+    """One failure for what the source could not read, or one per payload if it has some."""
     positions = messages.positions or [-1]
     payloads = messages.payloads or [b""]
     if len(positions) != len(payloads):

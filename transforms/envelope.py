@@ -1,7 +1,9 @@
 """Changes of entities as `{"before": {...}, "after": {...}, ...}`: one event, up to two rows.
 
-Source: `Mutation` in `ai.chronon.online.serde.SerDe`, and the order of zipline's
-`DeserializationSchema`: the row before is taken back, then the row after is added.
+The row `before` is taken back from the tiles, then the row `after` is added.
+
+Source: `Mutation` in `ai.chronon.online.serde.SerDe`, and zipline's `DeserializationSchema` for the
+order.
 """
 
 import numpy as np
@@ -23,18 +25,18 @@ def is_envelope(schema: pa.Schema) -> bool:
 
 
 def unfolded_schema(schema: pa.Schema) -> pa.Schema:
-    """The columns of rows that changes unfold to: the record's, `is_before`, and the envelope's.
+    """The columns of the rows of changes: the record's, `is_before`, and the envelope's others.
 
-    A column of the envelope that the record has as well is the record's.
+    If the envelope and the record have a column of one name, the rows have the record's.
     """
     record = list(schema.field(AFTER).type)
     taken = {*(field.name for field in record), IS_BEFORE, BEFORE, AFTER}
-    around = [field for field in schema if field.name not in taken]
-    return pa.schema([*record, pa.field(IS_BEFORE, pa.bool_()), *around])
+    others = [field for field in schema if field.name not in taken]
+    return pa.schema([*record, pa.field(IS_BEFORE, pa.bool_()), *others])
 
 
-def narrowed(schema: pa.Schema, used: pa.Schema) -> pa.Schema:
-    """The schema of changes with those columns only that the rows they unfold to need.
+def narrow_schema(schema: pa.Schema, used: pa.Schema) -> pa.Schema:
+    """The schema of changes with only those columns that their rows need.
 
     Args:
         schema: of the changes.

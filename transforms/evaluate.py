@@ -22,7 +22,7 @@ from chronon_beam.api.formats.python_values import rows_without_python_value
 from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupByError, Query
 from chronon_beam.api.records import Failure, Form
 from chronon_beam.transforms.decode import Events, with_envelope
-from chronon_beam.transforms.envelope import narrowed, unfold
+from chronon_beam.transforms.envelope import narrow_schema, unfold
 from chronon_beam.transforms.rows import Rows, row_json, taken
 from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
 from chronon_beam.transforms.spark.query import SqlQuery
@@ -37,8 +37,8 @@ TIME = "ts"
 _LATEST_MS = 8_000_000_000_000_000
 
 _MOST_S = 4_200_000_000_000
-"""Bounds what is counted, so that Beam can add it up. Microseconds of our days that were taken for
-milliseconds are below."""
+"""The bound of times that are counted, so that Beam's sums do not overflow. Today's times in
+microseconds, if they were taken for milliseconds, are below."""
 
 compute: Any = pyarrow.compute
 """Its functions are made at run time, where no type checker sees them."""
@@ -47,17 +47,18 @@ compute: Any = pyarrow.compute
 def sql_query(group_by: GroupBy, schema: pa.Schema, mutations: bool = True) -> SqlQuery:
     """The query of a GroupBy's source over events of `schema`.
 
-    `ts` is the time column, as Chronon adds it; without selects, the events' own columns. Of
-    entities also `is_before` and `mutation_ts`, unless they are a snapshot without `mutations`.
+    The time column is added as `ts`, as in Chronon. For entities, `is_before` and `mutation_ts` are
+    added too, unless the events are a snapshot without `mutations`. If the query has no selects, it
+    selects the columns of the events.
     """
     query = group_by.source.query
     added = {TIME: query.time_column or TIME}
     times: dict[str, str] = {}
     if group_by.is_entities and mutations:
         added |= mutation_selects(query)
-        # By its name: among the wheres its expression could mean other selects.
-        said = f"mutation time column {added[MUTATION_TIME]}"
-        times[f"{MUTATION_TIME} IS NOT NULL"] = said
+        # The where names the select, since the expression itself could mean other selects there.
+        label = f"mutation time column {added[MUTATION_TIME]}"
+        times[f"{MUTATION_TIME} IS NOT NULL"] = label
     if group_by.dialect.drops_null_time:
         times[f"({added[TIME]}) IS NOT NULL"] = f"time column {added[TIME]}"
     selects = query.selects
@@ -95,7 +96,7 @@ def columns_of_all(queries: Sequence[SqlQuery], changes: pa.Schema | None = None
     found = {field.name: field for query in queries for field in compile_query(query).inputs}
     order = {name: at for at, name in enumerate(queries[0].schema.names)}
     inputs = pa.schema(sorted(found.values(), key=lambda field: order[field.name]))
-    return narrowed(changes, inputs) if changes else inputs
+    return narrow_schema(changes, inputs) if changes else inputs
 
 
 def mutation_selects(query: Query) -> dict[str, str]:
@@ -151,7 +152,7 @@ def evaluate_events(compiled: CompiledQuery, events: Events) -> Result[Rows]:
     filtered = events.batch.num_rows - whole - len(failures)
     unusable = {**rows_without_python_value(batch), **_rows_without_time(batch.column(TIME))}
     if unusable:
-        # The event's other rows go with it: it must be possible to do all of the event again.
+        # The event's other rows are left out too: a redrive makes all rows of the event again.
         reasons = {indices[row]: unusable[row] for row in sorted(unusable, reverse=True)}
         failures += [_dead_event(events, index, reasons[index]) for index in sorted(reasons)]
         kept = [row for row, index in enumerate(indices) if index not in reasons]
@@ -173,7 +174,7 @@ def _rows_of(events: Events, batch: pa.RecordBatch, indices: Sequence[int]) -> R
 
 
 def _extreme_times(times: pa.Array) -> dict[Metric, int]:
-    """Earliest and latest of a batch, in seconds, within bounds of which Beam can add up many."""
+    """The earliest and the latest time of a batch, in seconds, within `_MOST_S`."""
     if not len(times):
         return {}
     found = compute.min_max(times)
@@ -209,7 +210,7 @@ def _with_time(batch: pa.RecordBatch) -> pa.RecordBatch:
     if times.type == pa.int64():
         return batch
     if pa.types.is_floating(times.type):
-        # What a long cannot hold becomes one that is no time either.
+        # A double beyond all times becomes an int64 that is not a time either.
         bounded = compute.min_element_wise(times, 2.0 * _LATEST_MS, skip_nulls=False)
         bounded = compute.max_element_wise(bounded, -2.0 * _LATEST_MS, skip_nulls=False)
         times = compute.trunc(compute.if_else(compute.is_nan(times), None, bounded))
@@ -229,10 +230,10 @@ def evaluator(query: SqlQuery, changes: bool = False) -> Callable[[Events], Resu
     """The function of the stage: compiles `query`; see `Evaluate` for `changes`."""
     evaluate = partial(evaluate_events, compile_query(query))
     freeze_start_up()  # no other stage has more to load
-    return partial(_unfolded, evaluate) if changes else evaluate
+    return partial(_evaluate_changes, evaluate) if changes else evaluate
 
 
-def _unfolded(evaluate: Callable[[Events], Result[Rows]], events: Events) -> Result[Rows]:
+def _evaluate_changes(evaluate: Callable[[Events], Result[Rows]], events: Events) -> Result[Rows]:
     """Evaluates the rows before and after each change, and counts changes, not their rows.
 
     A change of which one row fails is dead as a whole.
@@ -248,13 +249,13 @@ def _unfolded(evaluate: Callable[[Events], Result[Rows]], events: Events) -> Res
 
 
 def _whole_changes(result: Result[Rows]) -> Result[Rows]:
-    """Without the other rows of changes that have failed, and with one failure per change."""
+    """The result without any row of changes that have failed, and with one failure per change."""
     if not result.failures:
         return result
     dead = {failure.position: failure for failure in reversed(result.failures)}
     rows = result.batch
     kept = [row for row, position in enumerate(rows.positions) if position not in dead]
-    gone = len(rows.positions) - len(kept)
+    left_out = len(rows.positions) - len(kept)
     again = len(result.failures) - len(dead)
     left = Rows(
         rows.batch.take(pa.array(kept, pa.int64())),
@@ -263,8 +264,8 @@ def _whole_changes(result: Result[Rows]) -> Result[Rows]:
         taken(rows.promised_ms, kept),
     )
     counts = {**result.counts}
-    counts[Metric.ROWS] -= gone
-    counts[Metric.EXTRA_ROWS] -= gone + again
+    counts[Metric.ROWS] -= left_out
+    counts[Metric.EXTRA_ROWS] -= left_out + again
     return Result(left, list(dead.values()), counts)
 
 

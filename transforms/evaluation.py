@@ -23,8 +23,8 @@ class EvaluatedRows:
     """The results of the two steps for one Messages; see `TimedRows`.
 
     Attributes:
-        decoded: of Decode.
-        evaluated: of Evaluate; None where Decode has left no event.
+        decoded: the result of Decode.
+        evaluated: the result of Evaluate; None if Decode gave no event.
         count: where to count.
     """
 
@@ -43,7 +43,7 @@ class EvaluatedRows:
         return self.evaluated.batch.batch.column(TIME) if self.evaluated else _NO_TIMES
 
     def outputs(self, promised_ms: pa.Array | None) -> Iterator[Any]:
-        """See `TimedRows.outputs`; with None, rows keep what came with their messages."""
+        """See `TimedRows.outputs`; with None, rows keep the promises of their messages."""
         yield from emitted(self.decoded._replace(batch=None), self.count)
         if self.evaluated:
             rows = self.evaluated.batch
@@ -56,7 +56,7 @@ class RowEvaluation:
     """Decodes and evaluates Messages; see `Evaluation`.
 
     Args:
-        start: what it is made of.
+        start: has the serde, the schema and the query.
     """
 
     def __init__(self, start: "StartRows") -> None:
@@ -69,12 +69,12 @@ class RowEvaluation:
         return (self.of(self._decode(messages)),)
 
     def of(self, decoded: Result[Events]) -> EvaluatedRows:
-        """The rows of events that have been decoded, perhaps with more columns than are read."""
+        """The rows of decoded events, which may have more columns than the query reads."""
         evaluated = self._evaluate(decoded.batch) if decoded.batch.positions else None
         return EvaluatedRows(decoded, evaluated, self._count)
 
     def close(self) -> None:
-        """Let go of the decoder."""
+        """Close the decoder."""
         self._decode.close()
 
 

@@ -54,7 +54,7 @@ class Folder:
         self._partials: dict[bytes, Partial] = {}
 
     def add(self, rows: Rows) -> Result[None]:
-        """Take the rows of a batch; gives the failures, and counts rows outside all windows."""
+        """Add the rows of a batch; gives the failures, and counts rows outside all windows."""
         columns = {
             name: rows.batch.column(name).to_pylist()
             for name in dict.fromkeys((*self._key_columns, *self._inputs, "ts"))
@@ -134,7 +134,7 @@ class _FoldFn(beam.DoFn):
         self._folder = Folder(self._plan, self._end_ms)
 
     def start_bundle(self) -> None:
-        # What a failed attempt has left must not be counted again.
+        # Drop what a failed attempt of the bundle has left: its rows come again.
         list(self._folder.drain())
 
     def process(self, rows: Rows) -> Iterator[Any]:
@@ -160,8 +160,8 @@ class Unite(beam.PTransform):
 
     Attributes:
         end_ms: the batch's end.
-        values_ms: the time under which its values are stored.
-        size_ms: the tile size under which they are.
+        values_ms: the time under which the values are stored.
+        size_ms: the tile size under which the values are stored.
     """
 
     plan: Plan
@@ -174,7 +174,7 @@ class Unite(beam.PTransform):
         super().__init__()
 
     def expand(self, partials: beam.PCollection[tuple[bytes, bytes]]) -> United:
-        """Nothing is sent before all rows have been read."""
+        """One list per bundle or 500 keys, after all rows have been read."""
         unite = beam.ParDo(_UniteFn(self)).with_outputs(FAILURES, main="requests")
         united = partials | "ByKey" >> beam.GroupByKey() | "Value" >> unite
         return United(*outputs_of(united))

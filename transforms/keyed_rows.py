@@ -1,4 +1,4 @@
-"""Rows as tuples with an encoded key: what tiling and folding add to accumulators."""
+"""Rows as tuples with an encoded key, which tiling and folding add to accumulators."""
 
 from binascii import crc32
 from collections.abc import Callable
@@ -34,17 +34,17 @@ class ShardKeys(dict[tuple[Any, ...], tuple[bytes, int]]):
 
     def of(self, columns: list[list[Any]]) -> list[tuple[bytes, int]]:
         """The keys of rows, given as columns."""
-        find = self.__getitem__ if self._caches else self._made
+        find = self.__getitem__ if self._caches else self._encode
         return [find(values) for values in zip(*columns, strict=True)]
 
-    def _made(self, values: tuple[Any, ...]) -> tuple[bytes, int]:
+    def _encode(self, values: tuple[Any, ...]) -> tuple[bytes, int]:
         encoded = self._codec.encode(values)
         return encoded, crc32(encoded) % self._shards
 
     def __missing__(self, values: tuple[Any, ...]) -> tuple[bytes, int]:
         if len(self) >= _CACHED_KEYS:
             self.clear()
-        found = self[values] = self._made(values)
+        found = self[values] = self._encode(values)
         return found
 
 
@@ -53,9 +53,10 @@ Check = Callable[[KeyedRow], str | None]
 
 
 def payload_check(plan: Plan) -> Check | None:
-    """Looks at what an operation could not keep or write; None when there is nothing to look at.
+    """A check of the values that an operation might not be able to keep or write.
 
-    Lists, maps and structs that an operation keeps whole must fit Avro.
+    Lists, maps and structs that an operation keeps whole must fit Avro. None if the plan has no
+    operation that could refuse a value.
     """
     nested = {
         part.input_column
@@ -63,7 +64,7 @@ def payload_check(plan: Plan) -> Check | None:
         if part.operation in KEPT
         and isinstance(plan.types[part.input_column], (ListType, MapType, StructType))
     }
-    fits = null_inside(
+    fits = avro_check(
         [
             (index, encoder(data_type))
             for index, (name, data_type) in enumerate(plan.inputs.items(), start=INPUTS_FROM)
@@ -77,8 +78,8 @@ def payload_check(plan: Plan) -> Check | None:
     return lambda row: (fits(row) if fits else None) or rows.refusal(empty, row)
 
 
-def null_inside(codecs: list[tuple[int, Callable[[Any], bytes]]]) -> Check | None:
-    """A check that the values at these row indices can be written to Avro."""
+def avro_check(codecs: list[tuple[int, Callable[[Any], bytes]]]) -> Check | None:
+    """A check that each value can be written to Avro; `codecs` has (index in the row, encoder)."""
     if not codecs:
         return None
 

@@ -1,8 +1,8 @@
-"""Reports deletes that are not possible: rows of entities that some column cannot take back.
+"""Reports rows of entities that are to be deleted, but that some column cannot take back.
 
-MIN, for example, cannot forget a value. Chronon leaves such columns as they are without a word
-(`DirectColumnAggregator.delete`). This project also leaves them, since the other columns must take
-the row back; but the row is reported as a dead letter as well.
+MIN, for example, cannot take a value back. Chronon leaves such columns as they are without a report
+(`DirectColumnAggregator.delete`). This project also leaves them, and takes the row back from the
+other columns; but it reports the row as a dead letter as well.
 """
 
 from collections.abc import Callable
@@ -28,15 +28,15 @@ compute: Any = pyarrow.compute
 """Its functions are made at run time, where no type checker sees them."""
 
 
-def unforgotten(rows: Rows, plan: Plan) -> list[Failure]:
-    """The rows of a batch that are to be taken back and that some column cannot take back."""
+def failed_deletes(rows: Rows, plan: Plan) -> list[Failure]:
+    """A failure per row that is to be taken back, if some column cannot take it back."""
     taken_back = compute.fill_null(rows.batch.column(IS_BEFORE), False)
     if not compute.any(taken_back).as_py():
         return []
     holding: dict[int, list[str]] = {}
     for column in plan.aggregator.columns:
         if column.undo is None:
-            for index in _held(rows.batch, column, taken_back):
+            for index in _rows_with_value(rows.batch, column, taken_back):
                 holding.setdefault(index, []).append(column.part.column)
     return [
         dead_row(rows, index, STEP, f"the row is taken back, but {', '.join(names)} cannot forget")
@@ -44,7 +44,7 @@ def unforgotten(rows: Rows, plan: Plan) -> list[Failure]:
     ]
 
 
-def _held(batch: pa.RecordBatch, column: Column, taken_back: pa.Array) -> list[int]:
+def _rows_with_value(batch: pa.RecordBatch, column: Column, taken_back: pa.Array) -> list[int]:
     held = compute.and_(taken_back, compute.is_valid(batch.column(column.part.input_column)))
     if column.part.bucket is not None:
         held = compute.and_(held, compute.is_valid(batch.column(column.part.bucket)))
@@ -52,13 +52,13 @@ def _held(batch: pa.RecordBatch, column: Column, taken_back: pa.Array) -> list[i
 
 
 def deletes_reporter(plan: Plan) -> Callable[[Rows], Result[None]]:
-    """The function of the stage: passes no row on; its failures are those of `unforgotten`."""
-    return lambda rows: Result(None, unforgotten(rows, plan))
+    """The function of the stage: gives no batch, and the failures of `failed_deletes`."""
+    return lambda rows: Result(None, failed_deletes(rows, plan))
 
 
 @dataclass
 class ReportDeletes(beam.PTransform):
-    """Rows to the Failures of `unforgotten`."""
+    """Rows to the Failures of `failed_deletes`."""
 
     plan: Plan
     count: Count = uncounted

@@ -12,7 +12,7 @@ from chronon_beam.api.records import Failure, Form, Phase
 
 
 def taken(promised_ms: pa.Array | None, indices: Any) -> pa.Array | None:
-    """The promises at `indices` (ints): those of the events or rows that are left of a batch."""
+    """The promises at `indices` (ints), for the events or rows that are left of a batch."""
     return None if promised_ms is None else promised_ms.take(pa.array(indices, pa.int64()))
 
 
@@ -66,7 +66,7 @@ def as_json(value: dict[str, Any]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Without what `json` writes in forms of its own; Arrow gives maps as lists of pairs."""
+    """The value with bytes as base64, and maps as dicts; Arrow gives maps as lists of pairs."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, dict):

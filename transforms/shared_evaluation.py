@@ -1,9 +1,9 @@
 """Decode and Evaluate for several GroupBys that read the same messages.
 
 A message is decoded once, with the columns of all GroupBys, and each GroupBy evaluates its query on
-the columns that it reads. Rows, dead letters and counts of a GroupBy are those that it would have
-alone: a value that is damaged in a column that only one GroupBy reads costs the others nothing. So
-a batch with such a value is decoded once more for each GroupBy, with its own columns.
+the columns that it reads. A GroupBy has the rows, dead letters and counts that it would have alone,
+so a damaged value in a column that it does not read must not cost it the message. Therefore a batch
+with a failure is decoded once more for each GroupBy, with its own columns.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,15 +24,15 @@ from chronon_beam.transforms.spark.session import local_spark
 
 
 class SharedRows(NamedTuple):
-    """The rows of one of the GroupBys, for outputs of its own; see `TimedRows`.
+    """The rows of one of the GroupBys that share the reading; see `TimedRows`.
 
     Attributes:
-        rows: its rows and failures.
-        who: which of the GroupBys it is.
+        rows: the rows and failures of the GroupBy.
+        sharer: the index of the GroupBy.
     """
 
     rows: EvaluatedRows
-    who: int
+    sharer: int
 
     @property
     def positions(self) -> Sequence[int]:
@@ -45,29 +45,29 @@ class SharedRows(NamedTuple):
         return self.rows.times_ms
 
     def outputs(self, promised_ms: pa.Array | None) -> Iterator[TaggedOutput]:
-        """See `EvaluatedRows.outputs`; each is tagged."""
+        """See `EvaluatedRows.outputs`; each output is tagged for its GroupBy."""
         for output in self.rows.outputs(promised_ms):
             if isinstance(output, TaggedOutput):
-                yield TaggedOutput(failures_of(self.who), output.value)
+                yield TaggedOutput(failures_of(self.sharer), output.value)
             else:
-                yield TaggedOutput(rows_of(self.who), output)
+                yield TaggedOutput(rows_of(self.sharer), output)
 
 
-def rows_of(who: int) -> str:
+def rows_of(sharer: int) -> str:
     """The tag of the rows of one of the GroupBys."""
-    return f"rows{who}"
+    return f"rows{sharer}"
 
 
-def failures_of(who: int) -> str:
-    """The tag of its failures."""
-    return f"failures{who}"
+def failures_of(sharer: int) -> str:
+    """The tag of the failures of one of the GroupBys."""
+    return f"failures{sharer}"
 
 
 class SharedEvaluation:
     """Makes the rows of several GroupBys; see `Evaluation`.
 
     Args:
-        start: what it is made of.
+        start: has the serde, the schema, and the parts of each GroupBy.
     """
 
     def __init__(self, start: "StartShared") -> None:
@@ -81,10 +81,10 @@ class SharedEvaluation:
             found = [rows for each in self._each for rows in each(messages)]
         else:
             found = [each.of(decoded) for each in self._each]
-        return [SharedRows(rows, who) for who, rows in enumerate(found)]
+        return [SharedRows(rows, sharer) for sharer, rows in enumerate(found)]
 
     def close(self) -> None:
-        """Let go of all decoders."""
+        """Close all decoders."""
         for each in (self._decode, *self._each):
             each.close()
 
@@ -94,7 +94,7 @@ class StartShared:
     """Starts a `SharedEvaluation`.
 
     Attributes:
-        serde: what the messages are.
+        serde: decodes the messages.
         schema: the columns that any of the GroupBys reads.
         each: Decode and Evaluate of each GroupBy, by itself.
     """
@@ -111,10 +111,10 @@ class StartShared:
     @property
     def tags(self) -> list[str]:
         """See `StartEvaluation`: each GroupBy has two outputs, and the main one stays empty."""
-        return [tag(who) for who in range(len(self.each)) for tag in (rows_of, failures_of)]
+        return [tag(sharer) for sharer in range(len(self.each)) for tag in (rows_of, failures_of)]
 
     def __call__(self) -> SharedEvaluation:
-        """Compile all queries, in the worker: in one JVM, which can do what any of them needs."""
+        """Compile all queries, in the worker. One JVM is started that can run all their setups."""
         local_spark(tuple(setup for each in self.each for setup in each.query.setups))
         return SharedEvaluation(self)
 
@@ -129,7 +129,8 @@ class RowsOf(NamedTuple):
 def outputs_by_group_by(outputs: Any, start: StartShared) -> list[RowsOf]:
     """The outputs of a step whose tags are those of `start`, by GroupBy."""
     return [
-        RowsOf(outputs[rows_of(who)], outputs[failures_of(who)]) for who in range(len(start.each))
+        RowsOf(outputs[rows_of(sharer)], outputs[failures_of(sharer)])
+        for sharer in range(len(start.each))
     ]
 
 
@@ -138,7 +139,7 @@ class DecodeAndEvaluate(beam.PTransform):
     """Messages to the rows of several GroupBys.
 
     Attributes:
-        start: what is done with the messages.
+        start: the serde, and the parts of each GroupBy.
     """
 
     start: StartShared
@@ -146,7 +147,7 @@ class DecodeAndEvaluate(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
         for each in (self.start, *self.start.each):
-            each.serde.decoder(each.schema).close()  # it refuses columns that it cannot read
+            each.serde.decoder(each.schema).close()  # raises for a column that it cannot read
 
     def expand(self, messages: beam.PCollection[Messages]) -> list[RowsOf]:
         """One batch of rows per batch of messages and GroupBy."""

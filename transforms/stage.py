@@ -1,8 +1,8 @@
 """The shape of a stage: a batch goes in; a batch, failures and counts come out.
 
 A stage is a function of one batch that gives a `Result`. `PerBatch` runs the function in Beam: it
-counts, sends the batch on, and sends failures by the side output, where the dead letters wait.
-Stages that collect rows over a bundle send their failures by `emitted` as well.
+counts, yields the batch on the main output, and yields the failures on the output `FAILURES`, which
+leads to the dead letters. Stages that collect rows over a bundle yield by `emitted` as well.
 """
 
 from collections import Counter
@@ -23,9 +23,9 @@ class Result(NamedTuple, Generic[Out]):
     """What a stage makes of one batch.
 
     Attributes:
-        batch: what the next stage gets; nothing is sent where it is None.
-        failures: what cannot be used, each counted as a dead letter of its step.
-        counts: how many of what, by the names of `api.counts`.
+        batch: what the next stage gets; None sends nothing.
+        failures: messages or rows that cannot be used; each is counted as dead in its step.
+        counts: numbers by the names of metrics, see `api.counts`.
     """
 
     batch: Out
@@ -47,12 +47,12 @@ def outputs_of(step: Any) -> tuple[beam.PCollection[Any], beam.PCollection[Failu
 
 
 def emitted(result: Result[Any], count: Count, repeated: bool = False) -> Iterator[Any]:
-    """What a DoFn yields for `result`; counts on the way.
+    """What a DoFn yields for `result`; counts while it is iterated over.
 
     Args:
         result: what the stage makes of a batch.
         count: where to count.
-        repeated: whether the failures are further ones of rows that are counted as dead elsewhere.
+        repeated: whether the rows of the failures are counted as dead elsewhere already.
     """
     for name, number in result.counts.items():
         count(name, number)

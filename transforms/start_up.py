@@ -8,9 +8,9 @@ import gc
 def freeze_start_up() -> None:
     """Exempt all objects that exist now from garbage collection; does so once per process.
 
-    Beam, Spark's client and Arrow are 150,000 objects that live as long as the worker. Each full
-    collection passes over all of them, and every event of a bundle waits for it: about 0.1 s.
-    Call this when the worker is ready for its first batch.
+    Beam, Spark's client and Arrow are 150,000 objects that exist as long as the worker. Each full
+    collection visits all of them, and the events of a bundle wait for it: about 0.1 s. Call this
+    when the worker is ready for its first batch.
     """
-    gc.collect()  # what is garbage by now would be kept for ever
+    gc.collect()  # else objects that are garbage by now would never be freed
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What to write instead of a time column that is no number of milliseconds."""
+"""The remedy for a time column that is not a number of milliseconds."""
 
 import pyarrow as pa
 

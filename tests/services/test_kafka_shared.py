@@ -127,10 +127,10 @@ def read(topic: Topic, jobs: tuple[Job, ...], chance: random.Random | None = Non
     finally:
         reader.close()
     rows, failures = [], []
-    for who in range(len(jobs)):
-        mine = [each.shared[rows_of(who)] if len(jobs) > 1 else each.rows for each in bundles]
+    for sharer in range(len(jobs)):
+        mine = [each.shared[rows_of(sharer)] if len(jobs) > 1 else each.rows for each in bundles]
         dead = [
-            each.shared[failures_of(who)] if len(jobs) > 1 else each.failures for each in bundles
+            each.shared[failures_of(sharer)] if len(jobs) > 1 else each.failures for each in bundles
         ]
         rows.append(sorted(row for batches in mine for row in rows_in(batches)))
         failures.append(sorted((each.source, each.position) for found in dead for each in found))

@@ -100,11 +100,11 @@ def test_rows_letters_and_counts_are_those_of_each_by_itself(
 ) -> None:
     messages = Messages("topic/0", list(range(len(lines))), lines)
     found = shared(messages)
-    for who, (mine, one) in enumerate(zip(found, alone, strict=True)):
+    for sharer, (mine, one) in enumerate(zip(found, alone, strict=True)):
         (expected,) = one(messages)
         assert list(mine.positions) == list(expected.positions)
         assert mine.times_ms == expected.times_ms
-        tags = {rows_of(who): None, failures_of(who): FAILURES}
+        tags = {rows_of(sharer): None, failures_of(sharer): FAILURES}
         given_out, counts = outputs(mine)
         assert [(tags[tag], value) for tag, value in given_out] == outputs(expected)[0]
         assert counts == outputs(expected)[1]
@@ -112,6 +112,6 @@ def test_rows_letters_and_counts_are_those_of_each_by_itself(
 
 def test_what_could_not_be_read_is_a_letter_of_each(shared: SharedEvaluation) -> None:
     lost = Messages("topic/0", [7], [b""], error="offsets 7 to 9 were deleted")
-    for who, each in enumerate(shared(lost)):
+    for sharer, each in enumerate(shared(lost)):
         (letter,) = each.outputs(pa.array([], pa.int64()))
-        assert (letter.tag, letter.value.step) == (failures_of(who), "Read")
+        assert (letter.tag, letter.value.step) == (failures_of(sharer), "Read")

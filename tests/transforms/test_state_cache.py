@@ -5,7 +5,7 @@ from apache_beam.runners.worker import statecache
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chronon_beam.transforms.state_cache import weigh_values_alone
+from chronon_beam.transforms.state_cache import measure_values_alone
 
 beams_own = statecache.get_deep_size
 
@@ -13,7 +13,7 @@ beams_own = statecache.get_deep_size
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statecache, "get_deep_size", beams_own)
-    weigh_values_alone()
+    measure_values_alone()
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5))

@@ -1,4 +1,4 @@
-"""Asks a registry by Apicurio's own API, with the questions that Confluent's client has.
+"""A client of Apicurio's own API, with the methods of Confluent's client.
 
 Apicurio's serializers write an artifact's global id in front of a message. The same registry also
 speaks Confluent's API, but finds schemas by other ids there, so that API cannot serve these
@@ -20,7 +20,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 _TLS = ("ssl.certificate.location", "ssl.key.location", "ssl.key.password")
 _OF_TOKEN = ("bearer.auth.credentials.source", "bearer.auth.logical.cluster")
-"""What Confluent's client needs beside a token, and this one does not."""
+"""Settings that Confluent's client needs beside a token, and this client ignores."""
 
 _KNOWN = ("basic.auth.user.info", "bearer.auth.token", *_OF_TOKEN, "ssl.ca.location", *_TLS)
 _MOST_SUBJECTS = 500

@@ -19,11 +19,11 @@ _END = b"\0"
 class RecordReader:
     """Reads records that were written with one schema.
 
-    Records one after the other are an Avro array but for the count in front, and to read an array
-    is cheaper than a call per record. What an array lacks is where each record ends: after a
-    damaged one, all that follows would be read wrong, and that might not be noticed. So a random
-    mark is laid behind each record and read as one more field of it. Where all marks are found,
-    each record was read from its first byte to its last; else each is read by a call of its own.
+    Records one after the other, with their number in front, are an Avro array, and reading one
+    array is cheaper than a call per record. But an array does not say where each record ends: after
+    a damaged record, all that follow could be read wrong without an error. So a random mark is put
+    behind each record and read as one more field of the record. If all marks are found, each record
+    was read from its first byte to its last; if not, each is read by a call of its own.
 
     Args:
         writer: the schema that records were written with, in its plain form.

@@ -1,8 +1,8 @@
-"""What Avro's rules of resolution let pass between two versions of a schema, and would read wrong.
+"""Refuses differences of two versions of a schema that Avro's rules of resolution would read wrong.
 
-They look at plain types alone. A `timestamp-millis` that another version calls `timestamp-micros`
-would be a time in 1970, and a decimal of another scale another number. Unions of several types are
-structs of their branches, which are told apart by their order.
+Avro's rules compare plain types only. A `timestamp-millis` that another version calls
+`timestamp-micros` would become a time in 1970, and a decimal of another scale another number.
+Unions of several types are read as structs of their branches, which only their order tells apart.
 """
 
 from chronon_beam.api.formats.avro_plain import Avro, branches_of, widest
@@ -13,9 +13,9 @@ def refuse_other_meanings(writer: Avro, reader: Avro) -> None:
 
     Raises:
         ValueError: a field has one logical type where it is written, and another one where it is
-            read, or its union has other types; it names the field.
+            read, or its union has other types; the message names the field.
     """
-    _Versions(_named(writer), _named(reader)).compare(writer, reader, "", set())
+    _Versions(_definitions(writer), _definitions(reader)).compare(writer, reader, "", set())
 
 
 class _Versions:
@@ -28,7 +28,7 @@ class _Versions:
     def compare(self, writer: Avro, reader: Avro, path: str, seen: set[str]) -> None:
         if (theirs := _several(writer)) != (ours := _several(reader)):
             raise ValueError(
-                f"field {path!r} is written as {_told(theirs)} and read as {_told(ours)}"
+                f"field {path!r} is written as {_described(theirs)} and read as {_described(ours)}"
             )
         writer, reader = _alone(writer, self._written), _alone(reader, self._read)
         if not isinstance(writer, dict) or not isinstance(reader, dict):
@@ -62,7 +62,7 @@ def _several(avro: Avro) -> list[str]:
     ]
 
 
-def _told(types: list[str]) -> str:
+def _described(types: list[str]) -> str:
     return f"a union of {', '.join(types)}" if types else "one type"
 
 
@@ -83,14 +83,14 @@ def _meaning(avro: Avro) -> str:
     return f"{name}, scale {avro.get('scale', 0)}" if name == "decimal" else name
 
 
-def _named(avro: Avro) -> dict[str, Avro]:
+def _definitions(avro: Avro) -> dict[str, Avro]:
     """All definitions in a schema, by name."""
     if isinstance(avro, list):
-        return {name: each for branch in avro for name, each in _named(branch).items()}
+        return {name: each for branch in avro for name, each in _definitions(branch).items()}
     if not isinstance(avro, dict):
         return {}
     found = {avro["name"]: avro} if "name" in avro and "type" in avro else {}
     inner = [avro[part] for part in ("items", "values", "type") if part in avro]
     for each in [*inner, *(field["type"] for field in avro.get("fields", ()))]:
-        found |= _named(each)
+        found |= _definitions(each)
     return found

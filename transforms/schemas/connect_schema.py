@@ -110,11 +110,11 @@ def _struct(fields: dict[str, ConnectType]) -> ConnectType:
     converts = {name: each.convert for name, each in fields.items() if each.convert}
     if not converts:
         return ConnectType(column)
-    return ConnectType(column, lambda row: converted(row, converts))
+    return ConnectType(column, lambda row: convert_fields(row, converts))
 
 
-def converted(row: Row, converts: Mapping[str, Convert]) -> Row:
-    """The object with some of its values converted; what is not an object stays as it is."""
+def convert_fields(row: Row, converts: Mapping[str, Convert]) -> Row:
+    """The object with some of its values converted; any other value stays as it is."""
     if not isinstance(row, dict):
         return row
     found = {name: _each(convert, row[name]) for name, convert in converts.items() if name in row}
@@ -122,7 +122,7 @@ def converted(row: Row, converts: Mapping[str, Convert]) -> Row:
 
 
 def _each(convert: Convert, value: object) -> object:
-    """The converted value; one that cannot be converted stays, and the serde `json` refuses it."""
+    """The converted value; one that cannot be converted stays, and `JsonColumns` refuses it."""
     try:
         return None if value is None else convert(value)
     except (TypeError, ValueError, AttributeError, binascii.Error):

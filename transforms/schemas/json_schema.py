@@ -59,7 +59,7 @@ def json_schema_columns(text: str) -> pa.Schema:
         document = json.loads(text)
     except ValueError as error:
         raise ValueError(f"the JSON Schema is not JSON: {error}") from None
-    schema = _Document(document).resolved(document, ()) if isinstance(document, dict) else {}
+    schema = _Document(document).resolve(document, ()) if isinstance(document, dict) else {}
     properties = schema.get("properties")
     if not isinstance(properties, dict) or not properties:
         raise ValueError("the JSON Schema does not describe an object with properties")
@@ -80,7 +80,7 @@ class _Document:
         except _NotAColumn as error:
             return refused(name, f"{name}: {error}")
 
-    def resolved(self, schema: Json, inside: tuple[str, ...]) -> Json:
+    def resolve(self, schema: Json, inside: tuple[str, ...]) -> Json:
         """The schema itself, or the one that it refers to."""
         seen = set(inside)
         while "$ref" in schema:
@@ -105,15 +105,15 @@ class _Document:
         if not isinstance(schema, dict):  # `true` allows any value
             raise _NotAColumn("the schema does not say its type")
         if "$ref" in schema:
-            found = self.resolved(schema, inside)
+            found = self.resolve(schema, inside)
             return self._type(found, (*inside, schema["$ref"]))
         branches = schema.get("oneOf") or schema.get("anyOf")
         if branches:
-            return _united([self._type(each, inside) for each in branches])
+            return _common_type([self._type(each, inside) for each in branches])
         names = _names(schema)
-        return _united([self._named(name, schema, inside) for name in names])
+        return _common_type([self._type_of_name(name, schema, inside) for name in names])
 
-    def _named(self, name: str, schema: Json, inside: tuple[str, ...]) -> pa.DataType:
+    def _type_of_name(self, name: str, schema: Json, inside: tuple[str, ...]) -> pa.DataType:
         if name == "array":
             return pa.list_(self._type(schema.get("items", _STRING), inside))
         if name == "object":
@@ -157,7 +157,7 @@ def _text(schema: Json) -> pa.DataType:
     return pa.binary() if schema.get("contentEncoding") == "base64" else pa.string()
 
 
-def _united(types: list[pa.DataType]) -> pa.DataType:
+def _common_type(types: list[pa.DataType]) -> pa.DataType:
     """The one type that fits values of all these types; null fits any of them."""
     others = list(dict.fromkeys(each for each in types if each != pa.null()))
     if not others:

@@ -71,7 +71,7 @@ def protobuf_fields(
 
 
 def has_required(message: Descriptor, seen: set[str] | None = None) -> bool:
-    """Whether the message, or one within it, has a required field, as proto2 knows them.
+    """Whether the message, or one within it, has a required field, which only proto2 has.
 
     Args:
         message: the message's schema.

@@ -1,9 +1,9 @@
-"""The schemas of a registry that speaks Confluent's API (Confluent's own, Karapace) or Apicurio's.
+"""The schemas of a registry with Confluent's API (Confluent's own, Karapace) or Apicurio's.
 
-A job only reads: the latest schema of a subject when it is built, and the schema of an id that a
-message carries while it runs. Nothing is ever registered.
+A job only reads: the latest schema of a subject when it is built, and the schema of an id in a
+message while it runs. It never registers a schema.
 
-Credentials never stand in a URI, which is printed and pickled: see `registry_client`.
+Credentials are never in a URI, which is printed and pickled: see `registry_client`.
 """
 
 import difflib
@@ -99,12 +99,12 @@ class Registry:
 
 @dataclass
 class SchemaRegistry:
-    """A client of one registry; each schema is asked for once.
+    """A client of one registry, which asks once for each schema.
 
     Attributes:
-        registry: which one.
-        wait_s: how long a question may wait for a registry that does not answer; the log says so.
-        pause_s: how long a question waits before it is asked again.
+        registry: where the registry is.
+        wait_s: how long a call waits for a registry that does not answer; the wait is logged.
+        pause_s: the pause between two attempts.
         clock: gives seconds.
     """
 
@@ -114,7 +114,7 @@ class SchemaRegistry:
     clock: Callable[[], float] = time.monotonic
     _by_id: dict[int, RegisteredSchema] = field(default_factory=dict)
     _unknown: dict[int, float] = field(default_factory=dict)
-    _said_s: float | None = None
+    _logged_s: float | None = None
 
     def __post_init__(self) -> None:
         self._client = registry_client(self.registry.url, self.registry.config)
@@ -123,7 +123,7 @@ class SchemaRegistry:
         """The newest schema of a subject.
 
         Raises:
-            UnknownSchema: there is no such subject; the nearest names are told.
+            UnknownSchema: there is no such subject; the message has the nearest names.
             RegistryDown: no answer in time.
         """
         found = self._ask(lambda: self._client.get_latest_version(subject))
@@ -143,7 +143,7 @@ class SchemaRegistry:
         return self._by_id[schema_id]
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._client.close()
 
     def _fetch(self, schema_id: int) -> RegisteredSchema:
@@ -192,7 +192,7 @@ class SchemaRegistry:
             yield each.name, found.schema.schema_str
 
     def _ask(self, question: Callable[[], T]) -> T | None:
-        """Ask until there is an answer, or time is up; None means that the registry has none.
+        """Ask until there is an answer, or time is up; None means that there is no such thing.
 
         Raises:
             PermissionError: the registry refuses, and waiting does not help.
@@ -215,15 +215,15 @@ class SchemaRegistry:
             self._wait(began_s, problem)
 
     def _end_wait(self, answer: T | None, began_s: float) -> T | None:
-        """The answer; the log says that the wait is over, if it has said that there was one."""
-        if self._said_s is not None:
-            self._said_s = None
+        """The answer; logs that the wait is over, if the wait was logged."""
+        if self._logged_s is not None:
+            self._logged_s = None
             url, waited_s = self.registry.url, self.clock() - began_s
             _LOG.warning("the schema registry %s answers again, after %.0f s", url, waited_s)
         return answer
 
     def _refuse(self, status: int, message: str) -> None:
-        """Raise an error that waiting cannot mend."""
+        """Raise an error for an HTTP status that waiting does not change."""
         if status in (401, 403):
             raise PermissionError(
                 f"the schema registry {self.registry.url} refuses access ({message}): {REMEDY}"
@@ -252,8 +252,8 @@ class SchemaRegistry:
                 f"the schema registry {self.registry.url} has not answered for {waited_s:.0f} s: "
                 f"{problem}"
             ) from None
-        if self._said_s is None or self.clock() - self._said_s >= _REPEAT_S:
-            self._said_s = self.clock()
+        if self._logged_s is None or self.clock() - self._logged_s >= _REPEAT_S:
+            self._logged_s = self.clock()
             _LOG.warning(
                 "the schema registry %s does not answer (%s): waiting for it, since %.0f s",
                 self.registry.url,

@@ -1,6 +1,6 @@
 """Opens a client of a schema registry, with settings that may be secret and are not in a URI.
 
-A URL with `/apis/registry/` in it is asked by Apicurio's own API, any other by Confluent's. The
+The client speaks Apicurio's own API if the URL has `/apis/registry/` in it, else Confluent's. The
 settings have the names of Confluent's client. Each process that connects reads them from the
 properties file that `registry_config=` names. What is not in the file is read from the environment:
 `SCHEMA_REGISTRY_BASIC_AUTH_...`, `SCHEMA_REGISTRY_BEARER_AUTH_...` and `SCHEMA_REGISTRY_SSL_...`,
@@ -24,7 +24,7 @@ _OURS = ("url", "timeout", "max.retries", "retries.wait.ms", "retries.max.wait.m
 _APICURIO = "/apis/registry/"
 _TIMEOUT_S = 10.0
 _TOKEN = {"bearer.auth.credentials.source": "STATIC_TOKEN", "bearer.auth.logical.cluster": ""}
-"""Settings that the client needs besides a token; the user's own go before them."""
+"""Settings that the client needs besides a token; the user's own settings replace them."""
 
 
 def registry_client(url: str, config: str | None) -> Any:

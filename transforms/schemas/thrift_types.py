@@ -169,7 +169,7 @@ def _parts(kind: _Kind, made: dict[Struct, Struct]) -> object:
 
 
 def _complete(made: dict[Struct, Struct]) -> None:
-    """Let specs refer to the specs of structs inside, which may be themselves."""
+    """Put the specs of structs into the specs that refer to them, once each struct has one."""
 
     def complete(parts: object) -> None:
         if isinstance(parts, list):

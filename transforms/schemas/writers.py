@@ -44,7 +44,7 @@ class WriterSchemas(Generic[Schema]):
             self._client = self._client or self._registry.connect()
             schema = self._client.by_id(schema_id)
             try:
-                self._made[schema_id] = self._checked(schema)
+                self._made[schema_id] = self._compile(schema)
             except ValueError as error:
                 self._refused[schema_id] = str(error)
                 raise
@@ -55,7 +55,7 @@ class WriterSchemas(Generic[Schema]):
         if self._client is not None:
             self._client.close()
 
-    def _checked(self, schema: RegisteredSchema) -> Schema:
+    def _compile(self, schema: RegisteredSchema) -> Schema:
         if schema.kind != self._kind:
             raise ValueError(
                 f"schema {schema.id} of the registry is of the kind {schema.kind}: {self._kind} is "

@@ -96,27 +96,27 @@ def _record(text: str) -> Avro:
         raise ValueError(f"not an Avro schema: {type(error).__name__}: {error}") from None
     if not isinstance(parsed, list):
         return parsed
-    return _inlined(parsed[-1], {each["name"]: each for each in parsed}, set())
+    return _inline(parsed[-1], {each["name"]: each for each in parsed}, set())
 
 
-def _inlined(avro: Avro, named: Mapping[str, Avro], defined: set[str]) -> Avro:
+def _inline(avro: Avro, named: Mapping[str, Avro], defined: set[str]) -> Avro:
     """The schema with each definition that it refers to in place of its first mention."""
     if isinstance(avro, str):
         known = avro in named and avro not in defined
-        return _inlined(named[avro], named, defined) if known else avro
+        return _inline(named[avro], named, defined) if known else avro
     if isinstance(avro, list):
-        return [_inlined(each, named, defined) for each in avro]
+        return [_inline(each, named, defined) for each in avro]
     if "name" in avro and "type" in avro:
         defined.add(avro["name"])
     parts = ("type", "items", "values")
     inlined = {
-        key: _inlined(value, named, defined) if key in parts else value
+        key: _inline(value, named, defined) if key in parts else value
         for key, value in avro.items()
     }
     if "fields" in avro:
         fields = avro["fields"]
         inlined["fields"] = [
-            {**each, "type": _inlined(each["type"], named, defined)} for each in fields
+            {**each, "type": _inline(each["type"], named, defined)} for each in fields
         ]
     return inlined
 
@@ -184,9 +184,9 @@ class AvroDecoder:
                 else:
                     found[index] = record
         rows = sorted(found) if len(framed) > 1 else list(found)
-        return self._decoded([found[index] for index in rows], rows, reasons)
+        return self._decode_rows([found[index] for index in rows], rows, reasons)
 
-    def _decoded(self, records: list[AvroRecord], rows: list[int], reasons: Reasons) -> Decoded:
+    def _decode_rows(self, records: list[AvroRecord], rows: list[int], reasons: Reasons) -> Decoded:
         """Rows of the records, whose messages have the indices `rows`, and all reasons."""
         batches: list[pa.RecordBatch] = []
         kept: list[int] = []
@@ -203,7 +203,7 @@ class AvroDecoder:
         return Decoded(batch, reasons | {kept[index]: why for index, why in unfit.items()})
 
     def close(self) -> None:
-        """Let go of the registry."""
+        """Close the connection to the registry."""
         if self._writers:
             self._writers.close()
 
@@ -229,12 +229,12 @@ class AvroDecoder:
 
 
 class _RecordFrames(NamedTuple):
-    """What stands in front of each record.
+    """The frame in front of each record.
 
     Attributes:
-        size: of it, in bytes.
-        schema_id: of the writer's schema in the registry, where the frame has one; raises
-            ValueError if it is not a frame.
+        size: its bytes.
+        schema_id: gives the id in a frame of the writer's schema in the registry, or None if
+            frames have no id; raises ValueError if the bytes are not a frame.
     """
 
     size: int

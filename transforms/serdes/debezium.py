@@ -26,7 +26,7 @@ from chronon_beam.transforms.schemas.connect_schema import (
     ConnectType,
     Convert,
     connect_fields,
-    converted,
+    convert_fields,
 )
 from chronon_beam.transforms.serdes.json import JsonDecoder, JsonObject
 
@@ -101,14 +101,14 @@ class DebeziumDecoder:
 
     def decode(self, messages: Messages) -> Decoded:
         """See `Decoder.decode`."""
-        rows, reasons = self._parser.parsed(messages.payloads)
+        rows, reasons = self._parser.parse(messages.payloads)
         indices: list[int] = []
         changes: list[JsonObject] = []
         for index, row in enumerate(rows):
             change = None if row is None else _change(row)
             if isinstance(change, dict):
                 indices.append(index)
-                changes.append(dict(converted(change, self._converts)))
+                changes.append(dict(convert_fields(change, self._converts)))
             elif row is not None:
                 reasons[index] = "not a change: its payload is not an object"
         batch, unfit = self._columns.read(changes)

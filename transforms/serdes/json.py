@@ -78,7 +78,7 @@ class JsonSerDe:
     framed: bool = False
 
     def schema(self) -> pa.Schema | None:
-        """The columns of the JSON Schema; None if the user or the source must tell them."""
+        """The columns of the JSON Schema; None if the user or the source must give them."""
         return self.columns
 
     def decoder(self, columns: pa.Schema) -> "JsonDecoder":
@@ -96,7 +96,7 @@ class JsonDecoder:
 
     def decode(self, messages: Messages) -> Decoded:
         """See `Decoder.decode`."""
-        rows, reasons = self.parsed(messages.payloads)
+        rows, reasons = self.parse(messages.payloads)
         batch, unfit = self._columns.read([row for row in rows if row is not None])
         if unfit:
             objects = [index for index, row in enumerate(rows) if row is not None]
@@ -106,7 +106,7 @@ class JsonDecoder:
     def close(self) -> None:
         """Nothing is open."""
 
-    def parsed(self, payloads: list[bytes]) -> tuple[list[JsonObject | None], Reasons]:
+    def parse(self, payloads: list[bytes]) -> tuple[list[JsonObject | None], Reasons]:
         """The object of each payload, or None and the reason why there is none."""
         bodies, unframed = _bodies(payloads) if self._framed else (payloads, {})
         rows, reasons = _parse(bodies)

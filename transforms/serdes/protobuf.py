@@ -3,10 +3,10 @@
 Parameters:
 
 - `proto`: a .proto file, compiled when the job is built, with `include`: folders of its imports,
-  with commas between them; or
+  separated by commas; or
 - `descriptor`: what `protoc --include_imports --descriptor_set_out=PATH` wrote; or
-- `registry`: the URL of a schema registry, and `subject`, whose latest schema is read (of a Kafka
-  topic: `TOPIC-value`, if nothing else is said);
+- `registry`: the URL of a schema registry, and `subject`, whose latest schema is read (default for
+  a Kafka topic: `TOPIC-value`);
   `registry_config`: a properties file (see `transforms.schemas.registry_client`);
 - `message`: the full name of the message; needed if the schema has several;
 - `framing`: `confluent` (default with a registry) or `none`;
@@ -74,10 +74,10 @@ def _descriptors(parameters: Mapping[str, str], place: str) -> FileDescriptorSet
     if place == "proto":
         include = [each for each in parameters.get("include", "").split(",") if each]
         return compile_file(parameters["proto"], include)
-    return _compiled(latest_schema(parameters, "PROTOBUF"))
+    return _compile_registered(latest_schema(parameters, "PROTOBUF"))
 
 
-def _compiled(schema: RegisteredSchema) -> FileDescriptorSet:
+def _compile_registered(schema: RegisteredSchema) -> FileDescriptorSet:
     return registered_schema(f"schema {schema.id} of the registry", schema.text, schema.references)
 
 
@@ -109,7 +109,7 @@ class ProtobufSerDe:
         return ProtobufDecoder(self, columns)
 
     def parsed(self) -> ProtobufSchema:
-        """The schema, of which messages can be found by name or place."""
+        """The schema, in which messages are found by name or by indexes."""
         return ProtobufSchema(FileDescriptorSet.FromString(self.descriptors))
 
     def descriptor(self) -> Descriptor:
@@ -143,7 +143,7 @@ class ProtobufDecoder:
         return Decoded(batch, reasons | {rows[index]: why for index, why in unfit.items()})
 
     def close(self) -> None:
-        """Let go of the registry."""
+        """Close the connection to the registry."""
         if self._frames:
             self._frames.close()
 
@@ -152,7 +152,7 @@ class ProtobufDecoder:
 
 
 def _parser(descriptor: Descriptor) -> Callable[[bytes], Message]:
-    """Parses a message, as Java does: one that lacks a required field of proto2 is damaged."""
+    """Parses a message as Java does: a message without a required field of proto2 is damaged."""
     parse = GetMessageClass(descriptor).FromString
     if not has_required(descriptor):
         return parse
@@ -167,14 +167,14 @@ def _parser(descriptor: Descriptor) -> Callable[[bytes], Message]:
 
 
 class _MessageFrames:
-    """Takes off Confluent's frames, once it is sure that they stand before the job's message."""
+    """Takes Confluent's frames off, after a check that a frame is of the job's type of message."""
 
     def __init__(self, serde: ProtobufSerDe) -> None:
         self._message = serde.message
         self._own = serde.parsed()
         registry = serde.registry
         self._writers = registry and WriterSchemas(
-            registry, "PROTOBUF", lambda schema: ProtobufSchema(_compiled(schema))
+            registry, "PROTOBUF", lambda schema: ProtobufSchema(_compile_registered(schema))
         )
         self._frame: bytes | None = None
 
@@ -194,7 +194,7 @@ class _MessageFrames:
         return body
 
     def close(self) -> None:
-        """Let go of the registry."""
+        """Close the connection to the registry."""
         if self._writers:
             self._writers.close()
 

@@ -25,7 +25,7 @@ from chronon_beam.api.counts import Count, Metric, dead
 from chronon_beam.api.records import Failure, Form
 from chronon_beam.transforms.keyed_rows import INPUTS_FROM, KeyedRow
 from chronon_beam.transforms.rows import as_json
-from chronon_beam.transforms.state_cache import weigh_values_alone
+from chronon_beam.transforms.state_cache import measure_values_alone
 from chronon_beam.transforms.tiling.life import Life
 from chronon_beam.transforms.tiling.settings import Tiling
 from chronon_beam.transforms.tiling.shards import ShardBatch
@@ -67,7 +67,7 @@ class EveryEventFn(beam.DoFn):
         self._job = uuid.uuid4().hex
 
     def setup(self) -> None:
-        weigh_values_alone()
+        measure_values_alone()
         self._rows = self._plan.row_aggregator(self._spec, INPUTS_FROM)
         self._codec = self._plan.tiles
 
