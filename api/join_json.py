@@ -8,13 +8,14 @@ from collections import Counter
 from typing import Any
 
 from chronon_beam.api.data_types import StructType, unwritable
-from chronon_beam.api.derivations import TIME_COLUMNS, own
+from chronon_beam.api.derivations import TIME_COLUMNS
 from chronon_beam.api.dialect import Dialect
 from chronon_beam.api.group_by import GroupByError
 from chronon_beam.api.join import ExternalPart, ExternalSource, Join, JoinPart, KeyMapping
 from chronon_beam.api.json_fields import Conf, an_object, compiled_conf, objects, parse_json, text
 from chronon_beam.api.thrift_json import derivation, parse_conf
 from chronon_beam.api.thrift_types import parse_struct
+from chronon_beam.api.validation import check_derivations
 
 
 def parse_join(text: str | bytes, dialect: Dialect, origin: str = "Join") -> Join:
@@ -164,18 +165,7 @@ def _check_names(join: Join, origin: str) -> None:
 
 
 def _check_derivations(join: Join, origin: str) -> None:
-    counts = Counter(each.name for each in join.derivations)
-    if twice := next((name for name, count in counts.items() if count > 1), None):
-        raise GroupByError(f"{origin}: derivation {twice!r} is declared {counts[twice]} times")
     known = {*join.columns, *join.left_columns, *TIME_COLUMNS}
-    for each in own(join.derivations):
-        if not each.expression.strip():
-            raise GroupByError(
-                f"{origin}: derivation {each.name!r} has no expression: give one, or leave it out"
-            )
-        if each.is_rename and each.expression not in known:
-            raise GroupByError(
-                f"{origin}: derivation {each.name!r} is of {each.expression!r}, which is neither a "
-                f"column of the parts nor of the left side (columns are "
-                f"{', '.join(join.columns)})"
-            )
+    columns = ", ".join(join.columns)
+    others = f"which is neither a column of the parts nor of the left side (columns are {columns})"
+    check_derivations(join.derivations, known, others, origin)

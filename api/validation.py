@@ -4,8 +4,9 @@ Source: `validate_group_by` of Chronon's Python API, in this project's words.
 """
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 
-from chronon_beam.api.derivations import TIME_COLUMNS, own
+from chronon_beam.api.derivations import TIME_COLUMNS, Derivation, own
 from chronon_beam.api.dialect import OnlineStrategy
 from chronon_beam.api.group_by import Accuracy, GroupBy, GroupByError
 
@@ -87,20 +88,40 @@ def _check_derivations(group_by: GroupBy, origin: str) -> None:
     features = [feature.name for feature in group_by.features]
     if group_by.is_lookup:
         features = [name for name, _ in group_by.source.query.selects or ()]
-    names = [each.name for each in group_by.derivations]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise GroupByError(f"{origin}: derivation {twice!r} is declared {names.count(twice)} times")
     known = {*features, *group_by.keys, *TIME_COLUMNS}
-    for each in own(group_by.derivations):
+    others = f"which is neither a feature nor a key (features are {', '.join(features)})"
+    check_derivations(group_by.derivations, known, others, origin)
+
+
+def check_derivations(
+    derivations: Sequence[Derivation], known: Collection[str], others: str, origin: str
+) -> None:
+    """Refuse derivations that cannot be evaluated.
+
+    Args:
+        derivations: of a GroupBy or a join.
+        known: the names that a rename may be of.
+        others: for the error, what all other names are, such as "which is not a feature".
+        origin: what errors call the declaration.
+
+    Raises:
+        GroupByError: two derivations of one name, one without an expression, or a rename of a name
+            that is not known.
+    """
+    counts = Counter(each.name for each in derivations)
+    if twice := next((name for name, count in counts.items() if count > 1), None):
+        raise GroupByError(
+            f"{origin}: derivation {twice!r} is declared {counts[twice]} times: give each of them "
+            "a name of its own"
+        )
+    for each in own(derivations):
         if not each.expression.strip():
             raise GroupByError(
                 f"{origin}: derivation {each.name!r} has no expression: give one, or leave it out"
             )
         if each.is_rename and each.expression not in known:
             raise GroupByError(
-                f"{origin}: derivation {each.name!r} is of {each.expression!r}, which is neither a "
-                f"feature nor a key (features are {', '.join(features)})"
+                f"{origin}: derivation {each.name!r} is of {each.expression!r}, {others}"
             )
 
 
