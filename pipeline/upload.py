@@ -125,7 +125,6 @@ def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Do
     began = time.monotonic()
     dead_letters = open_dead_letters(options.dead_letters)
     check_runner(runner, beam_flags)
-    say(f"{options.group_by}: planning the query with Spark")
     job, source = prepare_upload(options)
     group_by = job.info.plan.group_by
     dead_letters.reach()
@@ -162,6 +161,7 @@ def prepare_upload(options: UploadOptions) -> tuple[Upload, Source]:
             inputs_of(options.group_by, options.source),
             outputs_of(options.store, store, options.dead_letters),
         )
+        say(f"{group_by.name}: planning the query with Spark")
         found = planned(group_by, options.source, mutations=False)
         if not found.source.bounded:
             raise UsageError(

@@ -87,6 +87,7 @@ def test_rows_without_aggregations_are_refused_by_all_that_would_make_or_read_th
     assert (ran.code, ran.out) == (2, "")
     assert "users: it has no aggregations: Chronon uploads the rows of its snapshot" in ran.err
     assert "aggregate each column by LAST" in ran.err
+    assert "planning" not in ran.err
     assert not (tmp_path / "features.db").exists()
 
 
