@@ -3,7 +3,10 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from shlex import quote
+
+from chronon_beam.pipeline.options import UsageError
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 """Exit codes: done; the job or check failed; the command is used wrongly. See also `STOPPED`."""
@@ -22,7 +25,8 @@ class Command:
         add_flags: declares the command's flags.
         run: takes the parsed flags and those that the parser does not know; returns an exit code.
         takes_beam_flags: whether flags that the parser does not know may be Beam's.
-        short: whether it works for seconds: then Spark starts quickly rather than running fast.
+        short: whether the command takes seconds: then Spark is set to start quickly rather than to
+            run fast.
     """
 
     summary: str
@@ -48,8 +52,22 @@ class CommandGroup:
     commands: Mapping[str, Command]
 
 
+def require_packages(extra: str, *names: str) -> None:
+    """Raise UsageError if one of these packages, which `extra` installs, is not there."""
+    missing = next((name for name in names if find_spec(name) is None), None)
+    if missing is not None:
+        raise UsageError(
+            f"{missing} is missing: install it with: pip install 'chronon-beam[{extra}]'"
+        )
+
+
 def next_steps(arguments: Namespace, keys: Sequence[str]) -> str:
-    """Tells the user of a command that has written values how to look at one of them."""
+    """How to look at a value that a command has written, for its user.
+
+    Args:
+        arguments: the flags of the command.
+        keys: the key columns of the GroupBy.
+    """
     wanted = " ".join(f"--key {name}=..." for name in keys)
     return (
         f"Look at a value: chronon-beam fetch --group_by {quote(arguments.group_by)} "

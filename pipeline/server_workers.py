@@ -29,11 +29,11 @@ class WorkersFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class WorkerApp:
-    """Makes the application of a worker, in its process; tells the command why it cannot.
+    """Makes the application of a worker, in the worker's process.
 
     Attributes:
         make: makes the application.
-        reasons: takes the reason, which uvicorn would lose.
+        reasons: takes the reason why there is none, for the command; uvicorn would lose it.
     """
 
     make: "Callable[[], App]"
@@ -51,11 +51,11 @@ class WorkerApp:
 def serve_in_several(
     make: "Callable[[], App]", configured: Callable[[WorkerApp], Config], sockets: Sequence[socket]
 ) -> None:
-    """Serve in processes that share sockets, until this process is told to stop.
+    """Serve in processes that share sockets, until this process gets SIGTERM or Ctrl-C.
 
     Args:
         make: makes the application of one process.
-        configured: gives what uvicorn is told of it.
+        configured: gives uvicorn's settings for a worker's application.
         sockets: where clients connect.
 
     Raises:

@@ -50,8 +50,8 @@ _LOG = {
 
 
 @dataclass(frozen=True)
-class Serving:
-    """Makes the application of one process, which opens a store of its own.
+class AppFactory:
+    """Makes the feature server's application, in each of its processes, with a store of its own.
 
     Attributes:
         store: its URI.
@@ -71,8 +71,8 @@ class Serving:
     joins: tuple[Join, ...] = ()
 
     def __call__(self) -> "App":
-        """The application."""
-        # Imported here: where there are several processes, a variable tells it to share metrics.
+        """The application of this process."""
+        # Imported here: the metrics look for `PROMETHEUS_MULTIPROC_DIR` when they are imported.
         from chronon_beam.fetcher.batch_cache import BatchCache
         from chronon_beam.fetcher.joins.external import open_handlers
         from chronon_beam.fetcher.server.app import feature_server
@@ -106,7 +106,7 @@ class Serving:
 
 
 def derivations(plan: Plan) -> Derive | None:
-    """What evaluates the derivations of a GroupBy; Spark starts here, if it is needed."""
+    """The function for `Fetcher.derive`; if it needs Spark, Spark starts here."""
     if rename_only(plan.group_by.derivations):
         return None
     from chronon_beam.pipeline.derive import spark_derivations
@@ -128,23 +128,34 @@ def listen(host: str, port: int) -> socket.socket:
         raise OSError(f"--host={host} --port={port}: {reason}: choose another port") from error
 
 
-def serve(serving: Serving, listening: socket.socket, workers: int) -> None:
-    """Serve until this process is told to stop (SIGTERM, Ctrl-C), and all requests are answered.
+def url_of(listening: socket.socket) -> str:
+    """The URL of what listens at a socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(factory: AppFactory, listening: socket.socket, workers: int) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests that were received by then are still answered.
+
+    Args:
+        factory: makes the application of each process.
+        listening: where clients connect.
+        workers: how many processes serve; one is this process.
 
     Raises:
         WorkersFailed: with several processes, one could not start.
     """
-    limits = serving.settings.limits
+    limits = factory.settings.limits
     allow_files(limits.connections)
     if workers == 1:
-        serve_here(server_config(serving, limits), [listening])
+        serve_here(server_config(factory, limits), [listening])
         return
     from chronon_beam.pipeline.server_workers import serve_in_several
 
     configured = partial(server_config, limits=limits, workers=workers)
     with tempfile.TemporaryDirectory(prefix="chronon-beam-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        serve_in_several(serving, configured, [listening])
+        serve_in_several(factory, configured, [listening])
 
 
 def server_config(
@@ -153,7 +164,14 @@ def server_config(
     factory: bool = True,
     workers: int = 1,
 ) -> "uvicorn.Config":
-    """What uvicorn is told: of an application, or of what makes one per process."""
+    """The settings of uvicorn.
+
+    Args:
+        app: an application, or what makes one in each process.
+        limits: see `ServerLimits`.
+        factory: whether `app` makes the application.
+        workers: how many processes serve.
+    """
     import uvicorn
 
     from chronon_beam.fetcher.server.protocol import BoundedProtocol
@@ -177,7 +195,7 @@ def server_config(
 
 
 def serve_here(config: "uvicorn.Config", sockets: list[socket.socket]) -> None:
-    """Serve in this process until it is told to stop."""
+    """Serve in this process until SIGTERM or Ctrl-C."""
     import uvicorn
 
     # uvicorn raises the signal again that has stopped it: this process has then done its work.

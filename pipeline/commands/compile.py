@@ -11,7 +11,7 @@ _EXAMPLE = """example:
   chronon-beam compile examples/ice_cream/group_by.py
 
 Prints one JSON object, which --group_by of the other commands takes. What Chronon's own compiler
-would object to is told on stderr."""
+would refuse is said on stderr."""
 
 
 def _add_flags(parser: ArgumentParser) -> None:

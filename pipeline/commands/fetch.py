@@ -21,8 +21,8 @@ _EXAMPLE = """example:
 
   chronon-beam fetch --join join.py --store sqlite:features.db --key buyer=7 --key seller=9
 
-Prints one JSON object a line, nothing else: the features, and with --keys the key's columns before
-them. --keys FILE has one JSON object of key columns a line; - is standard input."""
+Prints one JSON object per line, nothing else: the features, and with --keys the key's columns
+before them. --keys FILE has one JSON object of key columns per line; - is standard input."""
 
 _DEGRADED = (
     "chronon-beam: the batch values end more than two days before the query: windows longer than "
@@ -35,8 +35,8 @@ _WHOLE = (
 )
 
 _AT = """the time of the query: milliseconds since the epoch, or 2026-05-01T12:00:00Z (default:
-now). Of a past query, the tile that TIME lies in counts whole, so that up to a tile's length of
-later events is in the answer; where a tile begins it is exact"""
+now). If TIME is in the past, the tile that TIME lies in counts whole: the answer then holds events
+up to a tile's length later. It is exact if a tile begins at TIME"""
 
 STATUS = "__status"
 
@@ -57,7 +57,7 @@ def _add_flags(parser: ArgumentParser) -> None:
         help="a key column; repeat it for a key of several columns",
     )
     keys.add_argument(
-        "--keys", metavar="FILE", help="one JSON object of key columns a line; - for stdin"
+        "--keys", metavar="FILE", help="one JSON object of key columns per line; - for stdin"
     )
     asked.add_argument("--at", type=parse_moment, metavar="TIME", help=_AT)
     asked.add_argument(
@@ -97,7 +97,7 @@ def _run(arguments: Namespace, _: list[str]) -> int:
 
 
 def _run_join(arguments: Namespace) -> int:
-    """Print a line per row, and tell of the parts that have failed, and why."""
+    """Print a line per row; and on stderr, which parts have failed, and why."""
     from chronon_beam.api.load import load_join
     from chronon_beam.io.kv_store import open_store
     from chronon_beam.pipeline.joined import JoinedLines, open_join
@@ -122,7 +122,7 @@ def _line(answer: "Answer", arguments: Namespace) -> dict[str, Any]:
 
 
 class _Remarks:
-    """What the answers do not show: why keys have nulls, and how far a tile reaches beyond --at."""
+    """What to say about answers: why keys have nulls, and how far a tile reaches beyond --at."""
 
     def __init__(self, at_ms: int, now_ms: int) -> None:
         self._at_ms = at_ms
@@ -139,7 +139,7 @@ class _Remarks:
             self._number[answer.presence] = self._number.get(answer.presence, 0) + 1
 
     def tell(self) -> None:
-        """Print a line for each kind to stderr."""
+        """Print one line per kind of remark to stderr."""
         for presence, answer in self._first.items():
             more = self._number[presence] - 1
             others = f" (and {more:,} other keys)" if more else ""

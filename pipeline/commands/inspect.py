@@ -3,12 +3,10 @@
 import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import closing
-from importlib.util import find_spec
 from ipaddress import ip_address
 
 from chronon_beam.pipeline import options as flags
-from chronon_beam.pipeline.command import DONE, Command
-from chronon_beam.pipeline.options import UsageError
+from chronon_beam.pipeline.command import DONE, Command, require_packages
 
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]", "::1")
 
@@ -38,29 +36,21 @@ def _add_flags(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, _: list[str]) -> int:
-    missing = [name for name in ("starlette", "uvicorn", "jinja2") if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"{missing[0]} is missing: install it with: pip install 'chronon-beam[serve]'"
-        )
+    require_packages("serve", "starlette", "uvicorn", "jinja2")
     from chronon_beam.api.load import load_computable
     from chronon_beam.io.kv_store import open_store
     from chronon_beam.pipeline.inspecting import LIMITS, StoreFetchers, inspector_app
-    from chronon_beam.pipeline.serving import derivations, listen, serve_here, server_config
+    from chronon_beam.pipeline.serving import derivations, listen, serve_here, server_config, url_of
 
     declared = [load_computable(each, arguments.dialect) for each in arguments.group_by]
     with (
         closing(open_store(arguments.store)) as store,
         listen(arguments.host, arguments.port) as listening,
     ):
-        host, port = listening.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        hosts = _LOCAL_NAMES if ip_address(host).is_loopback else ("*",)
-        print(f"chronon-beam: look at http://{shown}:{port}/", file=sys.stderr, flush=True)
+        print(f"chronon-beam: look at {url_of(listening)}/", file=sys.stderr, flush=True)
         fetchers = StoreFetchers(store, declared, derivations)
-        app = inspector_app(
-            fetchers, arguments.store, hosts if ip_address(host).is_loopback else ["*"]
-        )
+        is_local = ip_address(listening.getsockname()[0]).is_loopback
+        app = inspector_app(fetchers, arguments.store, _LOCAL_NAMES if is_local else ("*",))
         serve_here(server_config(app, LIMITS, factory=False), [listening])
     return DONE
 

@@ -1,4 +1,4 @@
-"""`chronon-beam jobs`: starts, lists, watches, stops, restarts and cancels jobs on Flink."""
+"""`chronon-beam jobs`: starts, lists, shows, stops, restarts and cancels jobs on Flink."""
 
 import os
 import sys
@@ -18,8 +18,8 @@ _EXAMPLE = """example:
   chronon-beam jobs list --flink_master=jobmanager:8081
   chronon-beam jobs status shop.orders.v1
 
-$CHRONON_BEAM_FLINK_MASTER takes the place of --flink_master. docs/jobs.md shows the life of a job
-of examples/, and has the fields of --json."""
+$CHRONON_BEAM_FLINK_MASTER is used where --flink_master is not given. docs/jobs.md shows the life of
+a job of examples/, and lists the fields of --json."""
 
 _LIST = """example:
   chronon-beam jobs list --flink_master=jobmanager:8081 --watch"""
@@ -30,7 +30,7 @@ _STATUS = """example:
 _STOP = """example:
   chronon-beam jobs stop shop.orders.v1 --savepoint_dir=s3://bucket/savepoints
 
-Prints the path of the savepoint, from which a job goes on."""
+Prints the path of the savepoint, from which the job can go on."""
 
 _START = """example:
   chronon-beam jobs start job.jar --source kafka://broker:9092/ice_cream \\
@@ -49,7 +49,7 @@ or checkpoint. Flags that are not listed are arguments of the jar that change. P
 _CANCEL = """example:
   chronon-beam jobs cancel 5c6d
 
-What the job has computed since its last checkpoint is forgotten, unless it is in the store."""
+What the job has computed since its last checkpoint is lost, unless it is in the store."""
 
 _VARIABLE = "CHRONON_BEAM_FLINK_MASTER"
 
@@ -102,11 +102,11 @@ def _job(arguments: Namespace) -> "tuple[FlinkRest, ListedJob]":
 
 
 def _watched(arguments: Namespace, show: Callable[[], str]) -> int:
-    """Print what `show` gives; again and again with --watch."""
+    """Print what `show` gives, once; with --watch, again and again."""
     while True:
         text = show()
         if arguments.watch and sys.stdout.isatty() and not arguments.json:
-            text = f"\033[H\033[J{text}"  # the place of the text before it
+            text = f"\033[H\033[J{text}"  # over the text that was printed before
         if text:
             print(text, flush=True)
         if not arguments.watch:
@@ -241,11 +241,15 @@ COMMAND = CommandGroup(
     "jobs on a Flink cluster: start, list, status, stop, restart, cancel",
     _EXAMPLE,
     {
-        "start": Command("start the jar of a template", _START, _add_start, _start, True),
+        "start": Command(
+            "start the jar of a template", _START, _add_start, _start, takes_beam_flags=True
+        ),
         "list": Command("all jobs of a cluster", _LIST, _add_list, _list),
         "status": Command("how a job does, and why it has failed", _STATUS, _add_status, _status),
         "stop": Command("stop a job with a savepoint; prints its path", _STOP, _add_stop, _stop),
-        "restart": Command("start a job again", _RESTART, _add_restart, _restart, True),
+        "restart": Command(
+            "start a job again", _RESTART, _add_restart, _restart, takes_beam_flags=True
+        ),
         "cancel": Command("end a job without a savepoint", _CANCEL, _add_job, _cancel),
     },
 )

@@ -8,7 +8,7 @@ from chronon_beam.pipeline import options as flags
 from chronon_beam.pipeline.command import DONE, FAILED, Command
 from chronon_beam.pipeline.run_flags import one_by_one
 
-if TYPE_CHECKING:  # `--help` must not wait for it
+if TYPE_CHECKING:
     from chronon_beam.api.group_by import GroupBy
     from chronon_beam.pipeline.describe import Description
 
@@ -20,8 +20,8 @@ Takes the flags of `run` as well, and warns of those that would harm the job:
   chronon-beam plan --group_by examples/ice_cream/group_by.py \\
       --runner_config flink_cluster --flink_master=jobmanager:8081
 
-With --store, says what becomes of the features that are there; a change that `run` would refuse
-ends with exit code 1."""
+With --store, says what would become of the features in the store. Exit code 1: `run` would refuse
+the change."""
 
 
 def _add_flags(parser: ArgumentParser) -> None:

@@ -13,8 +13,8 @@ _EXAMPLE = """example:
   chronon-beam redrive --group_by examples/ice_cream/group_by.py --store sqlite:features.db \\
       --source file:examples/ice_cream/events.jsonl --dead_letters file:dead_letters.jsonl --dry_run
 
-Flags of the job are those that it was run with; schema, selects and wheres may have been mended.
-Each letter counts once, however often it is redriven. Exit code 1: some letters remain that can be
+Give the flags that the job was run with; schema, selects and wheres may have been mended since.
+Each letter counts once, however often it is redriven. Exit code 1: letters remain that can be
 redriven once their cause is mended."""
 
 

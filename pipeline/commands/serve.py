@@ -3,12 +3,12 @@
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from importlib.util import find_spec
 from ipaddress import ip_address
+from socket import socket
 from typing import TYPE_CHECKING
 
 from chronon_beam.pipeline import options as flags
-from chronon_beam.pipeline.command import DONE, Command
+from chronon_beam.pipeline.command import DONE, Command, require_packages
 from chronon_beam.pipeline.options import UsageError
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ _EXAMPLE = f"""example:
   curl http://127.0.0.1:8080/v1/features/groupby/ice_cream.group_by.ice_cream_group_by \\
       -d '[{{"customer_id": "Alice"}}]'
 
-Without --group_by it serves every GroupBy that jobs have written to the store, and new ones and new
-batch values as they come. If {TOKEN} is set, callers must send it as bearer token.
-Ctrl-C or SIGTERM stops the server when all requests are answered."""
+Without --group_by it serves every GroupBy that jobs have written to the store. New GroupBys and new
+batch values are served as they come. If {TOKEN} is set, callers must send it as bearer
+token. Ctrl-C or SIGTERM stops the server once all requests are answered."""
 
 
 def _add_flags(parser: ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def _add_served(parser: ArgumentParser) -> None:
     served.add_argument(
         "--compat",
         action="store_true",
-        help="answer as Chronon's services do, where ours are more honest: see docs/serving.md",
+        help="answer what fails or is unknown as Chronon's services do: see docs/serving.md",
     )
     served.add_argument(
         "--inspect",
@@ -138,29 +138,24 @@ def _not_negative(text: str) -> int:
 
 
 def _run(arguments: Namespace, _: list[str]) -> int:
-    missing = [name for name in ("starlette", "uvicorn", "httptools") if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"{missing[0]} is missing: install it with: pip install 'chronon-beam[serve]'"
-        )
+    require_packages("serve", "starlette", "uvicorn", "httptools")
     from chronon_beam.api.load import load_computable, load_join
     from chronon_beam.fetcher.joins.external import open_handlers
-    from chronon_beam.pipeline.serving import LOCAL, Serving, listen, serve
+    from chronon_beam.pipeline.serving import LOCAL, AppFactory, listen, serve
 
     group_bys = tuple(load_computable(each, arguments.dialect) for each in arguments.group_by)
     joins = tuple(load_join(each, arguments.dialect) for each in arguments.join)
     for join in joins:
-        open_handlers(join)  # a package that is missing is said before anything starts
+        open_handlers(join)  # refuses a join whose package is missing before anything starts
     settings = _settings(arguments, local=arguments.store.startswith(LOCAL))
     listening = listen(arguments.host, arguments.port)
     with listening:
-        host, port = listening.getsockname()[:2]
-        _tell(host, port, settings.token is not None)
+        _tell(listening, settings.token is not None)
         cached, merged_bytes = arguments.batch_cache, arguments.merged_tiles_mb << 20
-        serving = Serving(
+        factory = AppFactory(
             arguments.store, settings, group_bys, cached, merged_bytes, arguments.inspect, joins
         )
-        serve(serving, listening, arguments.workers)
+        serve(factory, listening, arguments.workers)
     return DONE
 
 
@@ -189,12 +184,14 @@ def _settings(arguments: Namespace, local: bool) -> "Settings":
     )
 
 
-def _tell(host: str, port: int, has_token: bool) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    print(f"chronon-beam: serving at http://{shown}:{port}", file=sys.stderr, flush=True)
+def _tell(listening: socket, has_token: bool) -> None:
+    from chronon_beam.pipeline.serving import url_of
+
+    print(f"chronon-beam: serving at {url_of(listening)}", file=sys.stderr, flush=True)
+    host = listening.getsockname()[0]
     if not has_token and not ip_address(host).is_loopback:
         print(
-            f"chronon-beam: whoever reaches {shown} can read all features: set {TOKEN} to ask for "
+            f"chronon-beam: whoever reaches {host} can read all features: set {TOKEN} to ask for "
             "a token",
             file=sys.stderr,
         )

@@ -17,7 +17,12 @@ Prints one JSON object per row, filtered event and dead letter. Nothing is writt
 def _add_flags(parser: ArgumentParser) -> None:
     flags.add_group_by(parser)
     flags.add_source(parser)
-    parser.add_argument("--tiling", choices=("tiled", "untiled"), default="tiled")
+    parser.add_argument(
+        "--tiling",
+        choices=("tiled", "untiled"),
+        default="tiled",
+        help="whether the job stores tiles, or the rows as they are (default: %(default)s)",
+    )
     parser.add_argument(
         "--store", metavar="URI", help="show what this store holds now for each event's tile, too"
     )

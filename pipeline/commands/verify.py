@@ -33,7 +33,7 @@ def _add_flags(parser: ArgumentParser) -> None:
             f"--{name}", dest=place, type=parse_moment, metavar="TIME", help=about
         )
     verified.add_argument(
-        "--keys", metavar="FILE", help="one JSON object of key columns a line; - for stdin"
+        "--keys", metavar="FILE", help="one JSON object of key columns per line; - for stdin"
     )
     verified.add_argument(
         "--report", metavar="FILE", help="where all differences go, one JSON object per line"
