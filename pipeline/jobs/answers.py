@@ -1,4 +1,4 @@
-"""What Flink's REST API answers, as records; each has the fields that this package reads.
+"""The answers of Flink's REST API, as records with the fields that this package reads.
 
 Shapes: Flink's documentation, "Monitoring REST API", v1, of Flink 1.19. Sizes are bytes; durations
 and times are milliseconds, times since the epoch; a time of -1 has not come.
@@ -54,7 +54,7 @@ class Vertex(Struct, frozen=True):
 
     Attributes:
         name: the names of the steps, as Beam's translation has joined them.
-        status: the state that tells most of its subtasks' states.
+        status: Flink's summary of the states of its subtasks.
     """
 
     vertex_id: str = field(name="id")
@@ -68,7 +68,7 @@ class RunningJob(Struct, frozen=True):
 
     Attributes:
         now_ms: by the clock of the JobManager.
-        entered_ms: when the job was last in each state; 0 for a state that it was never in.
+        entered_ms: when the job last came into each state; 0 for states that it never had.
     """
 
     job_id: str = field(name="jid")
@@ -106,10 +106,10 @@ class Checkpoint(Struct, frozen=True):
         number: counted from 1 in each job, savepoints as well.
         at_ms: when it was begun.
         duration_ms: how long it took.
-        size: of all its state; what of it was new may be less.
-        external_path: see `path`; a text in brackets if Flink keeps it for itself.
+        size: the size of all its state, old and new.
+        external_path: see `path`; a text in brackets if no job can be started from it.
         discarded: whether Flink has deleted it, because newer ones are there.
-        failure: why there is none; None unless it has failed.
+        failure: why it has failed; None unless it has.
     """
 
     number: int = field(name="id")
@@ -124,7 +124,7 @@ class Checkpoint(Struct, frozen=True):
 
     @property
     def path(self) -> str | None:
-        """Where a job can be started from; None if Flink keeps it for itself."""
+        """The place from which a job can be started; None if there is none."""
         return self.external_path if self.external_path and "/" in self.external_path else None
 
 
@@ -195,13 +195,13 @@ class Measurement(Struct, frozen=True):
 
 
 class Triggered(Struct, frozen=True):
-    """Something that takes a while has begun; its number tells when it is done."""
+    """The answer to a request that takes a while: the number by which to ask for its progress."""
 
     request_id: str = field(name="request-id")
 
 
 class OperationState(Struct, frozen=True):
-    """Where something stands that takes a while: IN_PROGRESS or COMPLETED."""
+    """The progress of a request that takes a while: IN_PROGRESS or COMPLETED."""
 
     state: str = field(name="id")
 

@@ -23,10 +23,12 @@ def chosen(jobs: Sequence[ListedJob], word: str) -> ListedJob:
     if not found and (len(word) >= _LEAST_DIGITS or len(by_id) == 1):
         found = by_id
         if len(found) > 1:
-            raise UsageError(f"{word} is the beginning of several ids: {_told(found)}")
+            raise UsageError(f"{word} is the beginning of several ids: {_listed(found)}")
     live = [job for job in found if not job.has_ended]
     if len(live) > 1:
-        raise UsageError(f"{word} is the name of several jobs, choose one by its id: {_told(live)}")
+        raise UsageError(
+            f"{word} is the name of several jobs, choose one by its id: {_listed(live)}"
+        )
     if not found:
         raise UsageError(_no_such_job(jobs, word))
     return live[0] if live else max(found, key=lambda job: job.started_ms)
@@ -43,6 +45,6 @@ def _no_such_job(jobs: Sequence[ListedJob], word: str) -> str:
     return f"the cluster has no job {word}: {known}"
 
 
-def _told(jobs: Sequence[ListedJob]) -> str:
+def _listed(jobs: Sequence[ListedJob]) -> str:
     shown = ", ".join(f"{job.job_id} ({job.name}, {job.state})" for job in jobs[:_SHOWN])
     return f"{shown} and {len(jobs) - _SHOWN} more" if len(jobs) > _SHOWN else shown

@@ -1,4 +1,4 @@
-"""Ends jobs: with a savepoint from which they go on, or without."""
+"""Ends jobs: with a savepoint from which they can go on, or without."""
 
 import time
 
@@ -20,7 +20,7 @@ class HasEnded(RuntimeError):
 
 
 def stop(flink: FlinkRest, job: ListedJob, directory: str | None = None) -> str:
-    """Stop a job where it is; gives the path of the savepoint, from which it goes on.
+    """Stop a job with a savepoint, and give the path of the savepoint.
 
     Args:
         flink: the cluster.
@@ -38,11 +38,11 @@ def stop(flink: FlinkRest, job: ListedJob, directory: str | None = None) -> str:
         while (progress := flink.savepoint(job.job_id, request_id)).status.state != "COMPLETED":
             time.sleep(_POLL_S)
     except FlinkRefused as refused:
-        raise SavepointFailed(_told(job, _meaning(refused.cause))) from None
+        raise SavepointFailed(_not_stopped(job, _meaning(refused.cause))) from None
     result = progress.result
     if result is None or result.location is None:
         trace = result.cause.trace if result and result.cause else ""
-        raise SavepointFailed(_told(job, _meaning(reasons.reason_of(trace))))
+        raise SavepointFailed(_not_stopped(job, _meaning(reasons.reason_of(trace))))
     wait_until_ended(flink, job.job_id)
     return result.location
 
@@ -68,7 +68,7 @@ def _wait_until_running(flink: FlinkRest, job_id: str) -> None:
 
 
 def wait_until_ended(flink: FlinkRest, job_id: str) -> None:
-    """Wait for the end of a job that was told to end."""
+    """Wait for the end of a job that was asked to end."""
     while not any(job.job_id == job_id and job.has_ended for job in flink.jobs()):
         time.sleep(_POLL_S)
 
@@ -81,7 +81,7 @@ def _refuse_ended(job: ListedJob) -> None:
         )
 
 
-def _told(job: ListedJob, reason: str) -> str:
+def _not_stopped(job: ListedJob, reason: str) -> str:
     return (
         f"there is no savepoint of {job.name} ({job.job_id}), and it was not stopped: {reason}. "
         "`chronon-beam jobs status` says whether it goes on"
@@ -89,7 +89,7 @@ def _told(job: ListedJob, reason: str) -> str:
 
 
 def _meaning(reason: str) -> str:
-    """What to do about the causes that users meet."""
+    """A reason of Flink's in the user's terms, with what to do."""
     if "state.savepoints.dir" in reason or "No savepoint directory" in reason:
         return "the cluster has no folder for savepoints: name one with --savepoint_dir"
     if "Not all required tasks are currently running" in reason:

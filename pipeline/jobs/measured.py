@@ -1,7 +1,7 @@
-"""What the steps of a job on a cluster measure, read off Flink's metrics while the job runs.
+"""What the steps of a job on a cluster measure, read from Flink's metrics while the job runs.
 
-Beam gives its metrics to Flink, one of a name per subtask. Counters are added up. A gauge is of a
-worker process, of which each TaskManager has one: all subtasks in it give the same.
+Beam gives its metrics to Flink, one of each name per subtask. Counters are added up. A gauge is
+measured by a worker process, of which each TaskManager has one: all subtasks in it give the same.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ _Place = tuple[str, Metric]
 
 
 def measurements_of(flink: FlinkRest, job_id: str, group_bys: Sequence[str]) -> Measurements:
-    """What the steps have measured since they were last started; nothing once the job has ended."""
+    """What the steps have measured since they were last started; empty once the job has ended."""
     known = places(group_bys)
     found: Measurements = {name: {} for name in group_bys}
     for vertex in flink.job(job_id).vertices if known else ():
@@ -37,7 +37,7 @@ def measurements_of(flink: FlinkRest, job_id: str, group_bys: Sequence[str]) -> 
 
 
 def places(group_bys: Sequence[str]) -> dict[str, _Place]:
-    """What the names that Flink gives to metrics mean.
+    """The metrics of GroupBys, by the names that Flink has for them.
 
     >>> places(["shop.v1"])["chronon_feature_group_shop_v1_tiling_late_events"]
     ('shop.v1', <Metric.LATE: 'tiling.late_events'>)
@@ -53,7 +53,7 @@ def places(group_bys: Sequence[str]) -> dict[str, _Place]:
 def _numbers(
     flink: FlinkRest, job_id: str, vertex_id: str, here: Mapping[str, _Place]
 ) -> Iterator[tuple[str, Metric, int]]:
-    """What the metrics of one vertex come to."""
+    """The metrics of one vertex, with one number per TaskManager."""
     for subtasks in _by_task_manager(flink, job_id, vertex_id):
         for found in flink.step_measurements(job_id, vertex_id, list(here), subtasks):
             group_by, metric = here[found.name]
@@ -61,12 +61,12 @@ def _numbers(
 
 
 def _number(metric: Metric, found: AggregatedMetric) -> int:
-    """What the subtasks of one TaskManager give."""
+    """The number that a TaskManager gives, out of those of its subtasks."""
     return int(found.sum if metric.kind is Kind.COUNTER else found.max)
 
 
 def _is_time(metric: Metric) -> bool:
-    """Whether the worst of several counts, rather than all together."""
+    """Whether the largest of several numbers is shown, as for a lag, and not their sum."""
     return metric.kind is Kind.GAUGE and metric.unit is MetricUnit.MILLIS
 
 

@@ -1,7 +1,7 @@
 """Why a job has failed, in one sentence for its user.
 
-Flink tells a failure by Java's stack trace: a Python worker's is somewhere inside it, a cause of a
-cause. Some causes are Flink's own; they are told by what they mean for the job.
+Flink gives a failure as Java's stack trace. The error of a Python worker is somewhere inside it, as
+the cause of a cause. For causes that are Flink's own, the sentence says what they mean for the job.
 """
 
 import re
@@ -38,7 +38,7 @@ _WORKER_ERROR = "Traceback (most recent call last)"
 
 
 def reason_of(trace: str) -> str:
-    r"""What a failure's trace comes to.
+    r"""The reason in the stack trace of a failure.
 
     >>> reason_of("java.util.concurrent.CompletionException: org.apache.flink.runtime.jobmanager."
     ...           "scheduler.NoResourceAvailableException: Could not acquire")[:44]
@@ -51,10 +51,10 @@ def reason_of(trace: str) -> str:
     return root_cause(trace) or next(iter(trace.splitlines()), "Flink gives no reason")
 
 
-def told(failures: Sequence[TaskFailure]) -> TaskFailure | None:
-    """The failure that tells most: the newest one that is not only about giving up."""
-    telling = [each for each in failures if not each.trace.startswith(_RECOVERY)]
-    return next(iter([*telling, *failures]), None)
+def last_cause(failures: Sequence[TaskFailure]) -> TaskFailure | None:
+    """The newest failure that has a cause, rather than says that Flink does not restart the job."""
+    causes = [each for each in failures if not each.trace.startswith(_RECOVERY)]
+    return next(iter([*causes, *failures]), None)
 
 
 def checkpoint_reason(checkpoint: Checkpoint) -> str:

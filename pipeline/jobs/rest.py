@@ -1,6 +1,6 @@
-"""A client of Flink's REST API: one method per question; answers are records, errors sentences.
+"""A client of Flink's REST API: each method makes one kind of request, and gives a record.
 
-Each call of a method is one request over HTTP:
+Errors are sentences for the user:
 
     for job in FlinkRest("localhost:8081").jobs():
         print(job.name, job.state)
@@ -25,13 +25,13 @@ from chronon_beam.pipeline.jobs import answers
 from chronon_beam.pipeline.runners.root_cause import root_cause
 
 ANSWER_WITHIN_S = 10.0
-"""How long a cluster that is well takes at most for a question."""
+"""How long a healthy cluster takes for an answer, at most."""
 
 _SUBMIT_WITHIN_S = 300.0
-"""A JobManager takes a jar of 200 MB, or runs a jar's main program, before it answers."""
+"""The same, where a JobManager first receives a jar of 200 MB, or runs a jar's main program."""
 
 _GATHERING, _GATHERING_S = 5, 0.3
-"""How often metrics are asked for that Flink has not got yet, and the seconds in between."""
+"""How often metrics are asked for while Flink has none, and the seconds in between."""
 
 GATHERED_WITHIN_S = 1.0
 """How long Flink takes, most of the time, to gather metrics from its TaskManagers."""
@@ -53,7 +53,7 @@ class FlinkRefused(RuntimeError):
 
     Attributes:
         status: of HTTP.
-        cause: the root cause of the stack trace that Flink has sent, in one line.
+        cause: the root cause in Flink's stack trace, in one line.
     """
 
     def __init__(self, question: str, status: int, cause: str) -> None:
@@ -81,7 +81,7 @@ class FlinkRest:
         return self._get("/overview", answers.ClusterOverview)
 
     def jobs(self) -> list[answers.ListedJob]:
-        """All jobs that Flink knows; for some time (an hour by default) those that have ended."""
+        """All jobs that Flink knows; one that has ended is known for an hour by default."""
         return self._get("/jobs/overview", answers.ListedJobs).jobs
 
     def job(self, job_id: str) -> answers.RunningJob:
@@ -97,7 +97,7 @@ class FlinkRest:
         return self._get("/config", answers.ClusterConfig).refresh_ms
 
     def checkpoints(self, job_id: str) -> answers.Checkpoints:
-        """What is known of a job's checkpoints; nothing where it takes none."""
+        """A job's checkpoints; none of them for a job that takes none."""
         try:
             return self._get(f"/jobs/{job_id}/checkpoints", answers.Checkpoints)
         except FlinkRefused as refused:
@@ -110,9 +110,10 @@ class FlinkRest:
         return self._get(f"/jobs/{job_id}/exceptions", answers.Failures).history.entries
 
     def measurements(self, job_id: str, names: Sequence[str]) -> dict[str, str]:
-        """Flink's own metrics of a job; those that it does not have just now are left out.
+        """Flink's own metrics of a job; those that Flink does not have yet are left out.
 
-        Flink gathers metrics when it is asked for them, and answers before it has them.
+        A request for metrics has Flink gather them, and is answered before that is done: so it is
+        repeated until there are some.
         """
         path = f"/jobs/{job_id}/metrics?get={','.join(names)}"
         for _ in range(_GATHERING):
@@ -122,10 +123,10 @@ class FlinkRest:
         return {}
 
     def gather_metrics(self, job_id: str) -> None:
-        """Have Flink gather metrics anew, so that what is read next is of now.
+        """Have Flink gather metrics anew, so that those that are read next are of now.
 
-        Flink gathers them when somebody asks, at most every ten seconds, and answers at once, with
-        those of the last time, which may have been hours ago.
+        Flink gathers metrics upon a request for them, at most every ten seconds. It answers the
+        request at once, with the metrics of the time before, which may have been hours ago.
         """
         self._get(f"/jobs/{job_id}/metrics", list[answers.MetricName])
         time.sleep(GATHERED_WITHIN_S)
@@ -143,32 +144,32 @@ class FlinkRest:
     def step_measurements(
         self, job_id: str, vertex_id: str, names: Sequence[str], subtasks: Sequence[int]
     ) -> Iterator[answers.AggregatedMetric]:
-        """What these metrics come to over some subtasks of a vertex; some may be left out."""
+        """Metrics, each summed up over some subtasks of a vertex; some metrics may be missing."""
         chosen = ",".join(map(str, subtasks))
         path = f"{_step_metrics(job_id, vertex_id)}?agg=sum,max&subtasks={chosen}&get="
         for part in _parts([quote(name, safe="") for name in names]):
             yield from self._get(path + part, list[answers.AggregatedMetric])
 
     def cancel(self, job_id: str) -> None:
-        """Ask for the end of a job."""
+        """Ask Flink to end a job."""
         self._ask("PATCH", f"/jobs/{job_id}?mode=cancel")
 
     def stop(self, job_id: str, directory: str | None) -> str:
-        """Ask a job to stop with a savepoint; the number of the request."""
+        """Ask Flink to stop a job with a savepoint; gives the number of the request."""
         body = {"drain": False, **({"targetDirectory": directory} if directory else {})}
         asked = self._ask("POST", f"/jobs/{job_id}/stop", body)
         return self._read(asked, answers.Triggered).request_id
 
     def savepoint(self, job_id: str, request_id: str) -> answers.SavepointProgress:
-        """How far a savepoint is that was asked for."""
+        """The progress of a savepoint, by the number of the request for it."""
         return self._get(f"/jobs/{job_id}/savepoints/{request_id}", answers.SavepointProgress)
 
     def jars(self) -> list[answers.JarFile]:
-        """The jars that were uploaded; a JobManager that was started anew has none."""
+        """The jars that were uploaded since the JobManager has started."""
         return self._get("/jars", answers.JarFiles).files
 
     def upload(self, jar: Path, name: str) -> str:
-        """Upload a jar under a name that ends in `.jar`; the jar's id.
+        """Upload a jar under a name that ends in `.jar`; gives the jar's id.
 
         Raises:
             OSError: the jar cannot be read.
@@ -189,7 +190,7 @@ class FlinkRest:
         return self._read(answer, answers.UploadedFile).filename.rpartition("/")[2]
 
     def run(self, jar_id: str, arguments: Sequence[str], savepoint: str | None) -> str:
-        """Run the main program of a jar, its job from a savepoint or anew; the job's id."""
+        """Run the main program of a jar, its job from a savepoint or anew; gives the job's id."""
         body: dict[str, object] = {"programArgsList": list(arguments)}
         if savepoint:
             body["savepointPath"] = savepoint

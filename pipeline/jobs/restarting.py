@@ -1,7 +1,7 @@
-"""Starts jobs again, where they have stopped, with the same jar and the same arguments.
+"""Starts jobs again where they have stopped, with the same jar and the same arguments.
 
-Each job keeps the place of its jar and the arguments of its launch among its pipeline options,
-which Flink shows: no other record is needed, and any machine that reaches the cluster can do it.
+The pipeline options of a job have the place of its jar and the arguments of its launch, and Flink
+shows them. So no other record is needed, and any machine that reaches the cluster can restart jobs.
 """
 
 import json
@@ -64,14 +64,14 @@ def restart(
     Args:
         flink: the cluster.
         job: which.
-        arguments: those that change, or that are new.
-        directory: where the savepoint is kept; None means as `ending.stop` says.
-        say: takes a line where tasks get no slots, or take long to start.
+        arguments: the arguments that change or are new.
+        directory: where the savepoint is kept; see `ending.stop`.
+        say: takes lines for the user: where the job goes on from, and why it is slow to start.
 
     Raises:
         UsageError: the job's pipeline is not in a jar on the cluster; the message says what to do.
-        SavepointFailed: it cannot be stopped with a savepoint, and was not.
-        NotStarted: it has left none, or was stopped, and is not running again.
+        SavepointFailed: the job could not be stopped with a savepoint, and was not stopped.
+        NotStarted: the job has left no savepoint, or it was stopped and does not run again.
     """
     launch = launch_of(flink, job)
     if launch is None or launch.jar_id not in {each.jar_id for each in flink.jars()}:

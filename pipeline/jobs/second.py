@@ -1,7 +1,7 @@
-"""Refuses to start a job whose name another job of the cluster has that has not ended.
+"""Refuses to start a job while a job of that name is on the cluster and has not ended.
 
-A job on a cluster does not need the command that has started it. If that command has been killed,
-nothing in the store tells that its job still writes there: the cluster does.
+A job on a cluster does not need the command that started it. If that command was killed, the store
+does not show that its job still writes there, but the cluster does.
 """
 
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ def refuse_second(runner: str, flags: Sequence[str]) -> None:
     """Raise JobRuns if the job would be the second one of its name on its cluster.
 
     Args:
-        runner: Beam's name of the runner; only Flink's has clusters that are asked.
+        runner: Beam's name of the runner; for runners other than Flink's, nothing is done.
         flags: for Beam and its runner, with the name of the job.
 
     Raises:
-        FlinkUnreachable, FlinkRefused: the cluster does not tell.
+        FlinkUnreachable, FlinkRefused: the cluster does not list its jobs.
     """
     given = parse_flags(flags)
     master, name = given.get("flink_master") or LOCAL_MASTERS[0], given.get("job_name")
@@ -47,21 +47,24 @@ def refuse_second(runner: str, flags: Sequence[str]) -> None:
 
 
 def refuse_running(flink: FlinkRest, master: str, name: str, take_over: str = _RESTART) -> None:
-    """Raise JobRuns if a job on the cluster has not ended that writes what the job would.
+    """Raise JobRuns if a job of the cluster that has not ended computes one of the same GroupBys.
 
     Args:
         flink: the cluster.
         master: its address, as the user has given it.
-        name: of the job that is to be started.
+        name: the name of the job that is to be started.
         take_over: how to go on with the job that runs, for the message.
 
     Raises:
-        FlinkUnreachable, FlinkRefused: the cluster does not tell.
+        FlinkUnreachable, FlinkRefused: the cluster does not list its jobs.
     """
     for job in flink.jobs():
         if _share(job.name, name) and not job.has_ended:
-            told = {"name": job.name, "id": job.job_id, "state": job.state, "master": master}
-            raise JobRuns(f"{_RUNS}{take_over}{_OTHER}".format(**told))
+            raise JobRuns(
+                f"{_RUNS}{take_over}{_OTHER}".format(
+                    name=job.name, id=job.job_id, state=job.state, master=master
+                )
+            )
 
 
 def _share(name: str, other: str) -> bool:

@@ -1,4 +1,4 @@
-"""Starts jobs from the jars of `chronon-beam template flink`, anew or where another one stopped."""
+"""Starts jobs from the jars of `chronon-beam template flink`, anew or where a job has stopped."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ _OTHER_STEPS = (
 )
 _POLL_S = 0.3
 _RUNS_WITHIN_S = 60.0
-"""How long the tasks of a job take to run at most, if there are slots for them."""
+"""How long the tasks of a job take to start, at most, if there are slots for them."""
 
 Say = Callable[[str], None]
 
@@ -38,8 +38,8 @@ class Launch:
     """What a job is started with.
 
     Attributes:
-        jar_id: of a jar on the cluster.
-        arguments: of the jar's main program, each as `--name=value` or `--name`.
+        jar_id: the id of a jar on the cluster.
+        arguments: what the jar's main program is given, each as `--name=value` or `--name`.
     """
 
     jar_id: str
@@ -110,7 +110,7 @@ def job_name(jar: Path, arguments: Sequence[str] = ()) -> str:
 
 
 def start(flink: FlinkRest, launch: Launch, savepoint: str | None, say: Say) -> str:
-    """Start a job and wait until all of it runs; its id.
+    """Start a job and wait until all of its tasks run; gives its id.
 
     Args:
         flink: the cluster.
@@ -125,8 +125,8 @@ def start(flink: FlinkRest, launch: Launch, savepoint: str | None, say: Say) -> 
         job_id = flink.run(launch.jar_id, launch.arguments, savepoint)
     except FlinkRefused as refused:
         cause = refused.cause.rpartition(_REFUSED)[2]
-        told = _OTHER_STEPS if "Cannot map" in cause else cause
-        raise NotStarted(f"the job was not started: {told}") from None
+        reason = _OTHER_STEPS if "Cannot map" in cause else cause
+        raise NotStarted(f"the job was not started: {reason}") from None
     deadline = time.monotonic() + _RUNS_WITHIN_S
     while not ((job := _listed(flink, job_id)).has_ended or job.is_running):
         if time.monotonic() > deadline:
@@ -171,8 +171,9 @@ def latest_by_name(flink: FlinkRest, name: str) -> str:
 def latest_of(flink: FlinkRest, job: ListedJob) -> str:
     """The path of the newest savepoint or checkpoint of a job that has ended.
 
-    Flink may answer what it knew before the end of the job, when checkpoints were there that it has
-    deleted since, and a savepoint was not: so the second answer counts, once the first is old.
+    Flink's answer may be from before the end of the job: with checkpoints that were deleted since,
+    and without a savepoint that was made since. So Flink is asked twice, with so much time between
+    that the second answer is from after the end.
 
     Raises:
         NotStarted: it has left none.

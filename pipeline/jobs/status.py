@@ -1,4 +1,4 @@
-"""How a job does: what several answers of Flink's say of it, put together for its user."""
+"""How a job does: several answers of Flink's REST API about it, put together for its user."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,15 +12,15 @@ from chronon_beam.pipeline.jobs.rest import FlinkRest
 _RESTARTS = "numRestarts"
 _WAITING = ("created", "scheduled")
 _STEP = re.compile(r"(?<![\w./])([A-Za-z_]\w*(?:\.\w+)+)/")
-"""What each step of ours begins with, and so parts of Flink's names of tasks: a GroupBy's name."""
+"""The name of a GroupBy, in Flink's name of a task: each step of ours is named `GROUP_BY/STEP`."""
 
 
 class Summary(Struct, frozen=True):
     """One job of a list.
 
     Attributes:
-        id: Flink's.
-        group_bys: whose steps the job has; none for a job that is not ours.
+        id: Flink's id of the job.
+        group_bys: the GroupBys that it computes; empty for a job that is not ours.
         state: Flink's word for it.
         started_ms: when it was submitted.
         uptime_ms: how long it has been running without a failure; of one that has ended, how long
@@ -28,7 +28,7 @@ class Summary(Struct, frozen=True):
         restarts: how often it was started again after a failure; None if it has ended, or if Flink
             does not know yet.
         parallelism: how many subtasks its steps have at most.
-        waiting: how many of its tasks have not got a slot.
+        waiting: how many of its tasks have no slot yet.
     """
 
     id: str
@@ -79,7 +79,7 @@ class JobFailure(Struct, frozen=True):
 
 
 class JobStatus(Struct, frozen=True):
-    """One job, closely.
+    """One job with all that is shown of it.
 
     Attributes:
         restored_from: the checkpoint or savepoint that it has gone on from, if it has.
@@ -101,7 +101,7 @@ def summaries(flink: FlinkRest) -> list[Summary]:
 
 
 def summary_of(flink: FlinkRest, job: answers.ListedJob) -> Summary:
-    """A job of the list, with what only the job itself tells."""
+    """A job of the list, with what Flink answers about this job alone."""
     running = flink.job(job.job_id)
     vertices = running.vertices
     own = {} if job.has_ended else flink.measurements(job.job_id, [_RESTARTS])
@@ -119,13 +119,13 @@ def summary_of(flink: FlinkRest, job: answers.ListedJob) -> Summary:
 
 
 def _number(measurements: Mapping[str, str], name: str) -> int | None:
-    """A number that Flink has; it gives -1 or NaN for one that it has not."""
+    """A number that Flink has measured; None if it has not, which it says by -1 or NaN."""
     text = measurements.get(name, "")
     return max(int(text), 0) if text.lstrip("-").isdecimal() else None
 
 
 def status_of(flink: FlinkRest, job: answers.ListedJob) -> JobStatus:
-    """A job, closely."""
+    """One job with all that is shown of it."""
     checkpoints, summary = flink.checkpoints(job.job_id), summary_of(flink, job)
     restored = checkpoints.latest.restored
     return JobStatus(
@@ -176,5 +176,5 @@ def _state_of(checkpoints: answers.Checkpoints) -> CheckpointState:
 
 def failure_of(failures: Sequence[answers.TaskFailure]) -> JobFailure | None:
     """The last failure in the user's terms."""
-    told = reasons.told(failures)
-    return JobFailure(told.at_ms, reasons.reason_of(told.trace)) if told else None
+    last = reasons.last_cause(failures)
+    return JobFailure(last.at_ms, reasons.reason_of(last.trace)) if last else None

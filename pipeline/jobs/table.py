@@ -20,7 +20,7 @@ def json_lines(found: Sequence[Summary | JobStatus]) -> str:
 
 
 def result(as_json: bool, text: str, **fields: str) -> str:
-    """What a command has done: `text`, or the fields as JSON."""
+    """What a command prints of what it has done: `text`, or the fields as JSON."""
     return to_json(fields) if as_json else text
 
 
