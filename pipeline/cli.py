@@ -1,4 +1,4 @@
-"""The `chronon-beam` command: finds the command that is asked for, runs it, and ends with its code.
+"""The `chronon-beam` command: finds the command that is named, runs it, and returns its exit code.
 
 Each command is a file of `pipeline/commands`. `pipeline/command.py` has the exit codes.
 """
@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except BrokenPipeError:
-        # The reader of the output, such as `head`, has closed it: the rest must not fail at exit.
+        # The reader of the output, such as `head`, has closed it. Writing the rest at exit must not
+        # fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
@@ -65,30 +66,30 @@ def _log_to_stderr() -> None:
     logging.getLogger("py4j").addFilter(_is_no_interrupt)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_no_interrupt)
-    _tell_of_spark()
+    _print_spark_start()
     if not asked:
-        # gRPC prints errors of connections that end; this command says itself what they mean.
+        # gRPC prints an error when a connection ends; the command prints what that means.
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 def _is_no_interrupt(record: logging.LogRecord) -> bool:
-    """Whether a record is not Py4J's trace of a Ctrl-C, which Py4J raises as well."""
+    """Whether a record is not Py4J's trace of a Ctrl-C: Py4J logs it, and raises it as well."""
     return not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt))
 
 
-def _tell_of_spark() -> None:
-    """Log that Spark starts, and how long that takes, because users wait for it."""
+def _print_spark_start() -> None:
+    """Print that Spark starts, and how long that took, because users wait for it."""
     log = logging.getLogger("chronon_beam.transforms.spark.session")
     if log.level == logging.NOTSET:
-        teller = logging.StreamHandler(_Stderr())
-        teller.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(teller)
+        printer = logging.StreamHandler(_Stderr())
+        printer.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(printer)
         log.setLevel(logging.INFO)
         log.propagate = False
 
 
 class _Stderr:
-    """Writes to what standard error is at that moment: tests and notebooks replace it."""
+    """Writes to what `sys.stderr` is at that moment, since tests and notebooks replace it."""
 
     def write(self, text: str) -> None:
         sys.stderr.write(text)
@@ -154,7 +155,7 @@ def _add(parser: argparse.ArgumentParser, commands: Mapping[str, Command | Comma
 
 
 class _PrintVersion(argparse.Action):
-    """Looks up the version when it is asked for, since that takes as long as all other imports."""
+    """Looks up the version only when `--version` is given: that takes as long as all imports."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         from importlib.metadata import version

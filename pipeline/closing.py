@@ -1,4 +1,4 @@
-"""What closes the tiles of a job, in a sentence for `plan` and for the log of a live job."""
+"""What closes the tiles of a job, in one sentence for `plan` and for the log of a live job."""
 
 from chronon_beam.api.group_by import GroupBy
 from chronon_beam.io.live import LiveSettings
@@ -7,13 +7,13 @@ from chronon_beam.pipeline.describe import duration
 
 
 def closes_by(group_by: GroupBy, source: Source, live: LiveSettings, tiled: bool) -> str:
-    """Which time decides whether an event is late.
+    """The sentence: by which time tiles close, and so which events are late.
 
     Args:
         group_by: what is computed.
         source: where its events come from.
-        live: what the source is told.
-        tiled: whether there are tiles.
+        live: how far events may be out of order, and when a partition is idle.
+        tiled: whether tiles are stored, rather than rows.
     """
     if not tiled:
         return "nothing closes: rows are stored as they come"

@@ -1,4 +1,4 @@
-"""Has Spark evaluate the derivations of fetched features that are Spark expressions.
+"""Evaluates derivations that are Spark expressions, over the features of a fetch.
 
 Source: `ai.chronon.online.DerivationUtils.buildDerivationFunctionWithSql`.
 """
@@ -27,12 +27,12 @@ from chronon_beam.transforms.spark.query import SqlQuery
 
 @dataclass(frozen=True)
 class Derivable:
-    """Columns, and the derivations that are made of them.
+    """Features, and the derivations that are made of them.
 
     Attributes:
-        name: of the GroupBy or join, for errors.
-        columns: features with their types.
-        keys: further columns that expressions may use.
+        name: the name of the GroupBy or join, for errors.
+        columns: the types of the features, by name.
+        keys: the types of the key columns, which expressions may use too.
         setups: statements of Spark SQL that the expressions need.
     """
 
@@ -53,14 +53,14 @@ def spark_derivations(plan: Plan) -> "SparkDerivations | None":
 
 
 def derivable_of(plan: Plan) -> Derivable:
-    """What a GroupBy derives."""
+    """The derivations of a GroupBy, with the features that they are made of."""
     group_by, setups = plan.group_by, plan.group_by.source.query.setups
     keys, features = plan.keys.columns, plan.output_types
     return Derivable(group_by.name, group_by.derivations, features, keys, setups)
 
 
 def derivations_of(derivable: Derivable) -> "SparkDerivations | None":
-    """Spark's derivations of columns; None if renames need none. Raises as `spark_derivations`."""
+    """Spark's derivations; None if all are renames. Raises as `spark_derivations` does."""
     if rename_only(derivable.derivations):
         return None
     times = dict(zip(TIME_COLUMNS, (LONG, STRING), strict=True))
@@ -79,7 +79,7 @@ class SparkDerivations:
     """Makes derived features of rows of keys, features, ts and ds.
 
     Attributes:
-        types: of the derived features, by their names.
+        types: the types of the derived features, by name.
     """
 
     def __init__(self, derivable: Derivable, schema: pa.Schema, compiled: CompiledQuery) -> None:

@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK: the shell may ask this command for completions.
-"""The process of `chronon-beam`: Ctrl-C stops it also while the commands are still loaded."""
+"""The process of `chronon-beam`: Ctrl-C stops it cleanly, even while modules are being imported."""
 
 import signal
 
@@ -15,7 +15,7 @@ def main() -> int:
     try:
         on_interrupt(interrupt)
         code = run_command()
-    except KeyboardInterrupt:  # a second one, while the first was told
+    except KeyboardInterrupt:  # a second Ctrl-C, while the message about the first was printed
         pass
     # A second Ctrl-C must not stop this process from ending what it has started.
     on_interrupt(signal.SIG_IGN if has_come() else leave)

@@ -1,8 +1,8 @@
 """What a process has measured, for Prometheus: `io.metrics` as families of samples.
 
-All metrics of the table (`api.counts`) are told of each GroupBy that the process works for, 0 at
-first: so that sums over several of them, and rates of them, have no gaps. The label is Chronon's
-word for a GroupBy, `feature_group`; a step without a GroupBy has an empty one.
+Each metric of the table (`api.counts`) is exposed for each GroupBy that the process works for, from
+0 on: so sums over several metrics, and rates, have no gaps. The label is Chronon's word for a
+GroupBy, `feature_group`; it is empty for a step without a GroupBy.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ _SUFFIXES = ("_ms", "_s", "_bytes")
 
 
 def family_of(metric: Metric) -> str:
-    """The name of a metric's family: of a counter, samples have `_total` after it.
+    """The name of a metric's family; the samples of a counter have `_total` after it.
 
     >>> family_of(Metric.LATE), family_of(Metric.FRESHNESS), family_of(Metric.WRITTEN_BYTES)
     ('chronon_tiling_late_events', 'chronon_freshness_seconds', 'chronon_kvstore_writer_bytes')
@@ -39,7 +39,7 @@ def family_of(metric: Metric) -> str:
 
 
 class MeasuredCollector(Collector):
-    """Gives what a process has measured, each time when Prometheus asks.
+    """Gives what a process has measured, each time Prometheus scrapes it.
 
     Args:
         measured: by the GroupBy's name, see `io.metrics.measured`.

@@ -1,8 +1,9 @@
-"""What Ctrl-C does to the process of a command, at any moment: "stopped", and exit code 130.
+"""Ctrl-C, at any moment, ends a command with the message "stopped" and exit code 130.
 
 SIGTERM (`kill`, a container that is stopped) and SIGHUP (a terminal that is closed) do the same.
 
-Only what Python has loaded anyway is imported here, so that this holds before anything else is.
+Only modules that Python itself has loaded are imported here, so that signals are handled before any
+other module is imported.
 """
 
 import os
@@ -25,7 +26,7 @@ _come = False
 
 
 def has_come() -> bool:
-    """Whether there was a Ctrl-C: errors that come after it may have been made of it."""
+    """Whether there was a Ctrl-C: an error that comes after it may be its consequence."""
     return _come
 
 
@@ -53,7 +54,7 @@ def undisturbed_exits() -> Iterator[ExitStack]:
 
 
 def leave(*_: object) -> None:
-    """End the process at once: for when there is nothing to tidy up."""
+    """End the process at once: for moments when there is nothing to clean up."""
     os.write(2, f"{MESSAGE}\n".encode())
     os._exit(STOPPED)
 

@@ -1,4 +1,4 @@
-"""A join over what jobs and uploads have noted in a store, and the lines that a fetch prints."""
+"""Opens a join over the GroupBys of a store, and makes the lines that `fetch --join` prints."""
 
 import sys
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def open_join(join: Join, store: ReadableStore) -> JoinFetcher:
-    """What fetches a join.
+    """The fetcher of a join, by what jobs and uploads have noted in the store.
 
     Raises:
         GroupByError: the store has nothing of one of its GroupBys, or no installed package offers
@@ -49,7 +49,7 @@ def join_derivations(join: Join, parts: Fetchers) -> LazyDerivations | None:
 
 
 def spark_join_derivations(join: Join, parts: Fetchers) -> Derive | None:
-    """`join_derivations` for which Spark starts at once.
+    """As `join_derivations`, but Spark starts at once.
 
     Raises:
         GroupByError: Spark refuses an expression.

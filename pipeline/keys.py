@@ -1,4 +1,4 @@
-"""Reads the keys that a command is asked about, as JSON lines of a file or of standard input."""
+"""Reads the keys for a command, as JSON lines of a file or of standard input."""
 
 import json
 import sys
@@ -17,15 +17,15 @@ _CHUNK = 1 << 16
 def read_keys(place: str) -> Iterator[list[dict[str, Any]]]:
     """The keys in a file, or in standard input for `-`: up to 500 at a time, in their order.
 
-    Keys that a pipe has ready are given out at once, so that another program can ask, wait for the
-    answer, and ask again.
+    Keys that are in a pipe already are given at once, without waiting for more: so another program
+    can write a key, read the answer, and write the next key.
 
     Raises:
         UsageError: the file does not exist, or a line is not a JSON object.
     """
     if place != "-" and (not Path(place).exists() or Path(place).is_dir()):
         raise UsageError(
-            f"--keys={place}: no such file: give one JSON object of key columns a line"
+            f"--keys={place}: no such file: give one JSON object of key columns per line"
         )
     number = 0
     with nullcontext(sys.stdin.buffer) if place == "-" else open(place, "rb") as file:

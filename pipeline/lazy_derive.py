@@ -1,4 +1,4 @@
-"""Derivations that start Spark when they are first evaluated, if they are at all."""
+"""Derivations that start Spark when they are first evaluated: a fetch without them needs none."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property

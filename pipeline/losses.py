@@ -1,4 +1,4 @@
-"""Decides whether a job that ran to its end has failed, by what it could not read or write."""
+"""Whether a job that ran to its end has failed, because of what it could not read or write."""
 
 from collections.abc import Iterator
 

@@ -35,7 +35,7 @@ class MaxDead(NamedTuple):
 
 
 def parse_max_dead(text: str) -> MaxDead:
-    """The limit that `N` or `P%` gives; it holds for any number of events.
+    """The limit that a text `N` or `P%` stands for; it holds for any number of events.
 
     >>> parse_max_dead("0"), parse_max_dead("2.5%").percent
     (MaxDead(number=0, percent=None, least=0), 2.5)

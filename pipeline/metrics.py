@@ -1,9 +1,9 @@
 """Reads what a job has counted, in the process that launched it.
 
-Beam's metrics leave out bundles that have failed, so the summary shows them if the runner has them.
-The line of progress shows what this process has measured (`io.metrics`), which can be read while
-the job runs. The launcher measures what the job does only if the workers are threads of its own
-process (Direct, Flink with LOOPBACK).
+There are two places to read from. Beam's metrics leave out bundles that have failed: the summary at
+the end of a job shows them, if the runner has them. What this process has measured (`io.metrics`)
+can be read while the job runs: the line of progress shows it. It is what the job does only if the
+workers are threads of this process (Direct, Flink with LOOPBACK).
 """
 
 from collections import Counter

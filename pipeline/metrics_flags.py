@@ -24,7 +24,7 @@ def add_metrics(parser: ArgumentParser) -> None:
 
 
 def metrics_flags(arguments: Namespace) -> list[str]:
-    """The flags as Beam's workers are given them; none where no metrics are asked for.
+    """The flags for Beam, which gives them to its workers; none if `--metrics_port` is not given.
 
     Raises:
         UsageError: the port is not one.

@@ -1,4 +1,4 @@
-"""The flag `--group_by` of a command that takes one GroupBy: argparse itself takes the last one."""
+"""A second `--group_by` is an error where a command takes one: argparse would take the last."""
 
 import argparse
 
@@ -13,7 +13,7 @@ class Once(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        """Called by argparse for each time that the flag is given."""
+        """Called by argparse each time the flag is given."""
         if getattr(namespace, self.dest, None) is not None:
             parser.error(
                 f"{option_string}: this command takes one GroupBy: call it for each; several in "

@@ -1,8 +1,8 @@
 """Refuses a command whose output is one of its inputs, or another of its outputs.
 
 The files are compared, not the texts that name them: a link, a relative path, a pattern and a
-folder may all name the same file. An output that does not exist yet is compared too, since a
-pattern that matches it would read it once it does.
+folder may all name the same file. An output that does not exist yet is compared too: a pattern that
+matches it would read it later.
 """
 
 import os
@@ -22,8 +22,9 @@ class Input(NamedTuple):
     """What a command reads.
 
     Attributes:
-        flag: what the user has given.
-        takes: gives those of some local files, which need not exist yet, that the input reads.
+        flag: the flag and its value, as the user has given them.
+        takes: of some paths of local files, gives those that the input reads, or would read if
+            there were such a file.
     """
 
     flag: str
@@ -31,7 +32,12 @@ class Input(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What a command writes: the flag, and the local files, which need not exist yet."""
+    """What a command writes.
+
+    Attributes:
+        flag: the flag and its value, as the user has given them.
+        files: the paths of local files, which need not exist yet.
+    """
 
     flag: str
     files: Sequence[str]

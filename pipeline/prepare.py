@@ -1,4 +1,4 @@
-"""Makes a Job from flags, and refuses what is wrong with a configuration before a job starts."""
+"""Makes a Job from flags, and refuses a wrong configuration before anything starts."""
 
 from copy import copy
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class SourceEvents:
     """The events of a source.
 
     Attributes:
-        uri: names the source.
+        uri: the URI of the source.
         source: where events come from.
         serde: decodes its messages.
         schema: the columns of the events.
@@ -51,10 +51,10 @@ class Planned:
 
     Attributes:
         source: where events come from.
+        serde: decodes the messages of the source.
         query: the selects and wheres over the schema of the events.
         plan: the GroupBy with the types that Spark gives its columns.
         changes: see `Job.changes`.
-        serde: see `Job.serde`.
     """
 
     source: Source
@@ -105,14 +105,14 @@ def source_serde(source: Source, uri: str) -> tuple[SerDe, pa.Schema]:
     The schema is what the user gives, else what the source knows, else what the serde knows.
 
     Raises:
-        UsageError: nobody knows the schema.
+        UsageError: none of them knows the schema.
         ValueError: no serde has the name of the source's format, or a parameter is wrong.
     """
     serde = open_serde(source.format)
     schema = parse_ddl(source.ddl) if source.ddl is not None else source.schema() or serde.schema()
     if schema is None or not schema.names:
         raise UsageError(
-            f"--source={uri}: the schema of its events cannot be told: add it, for example "
+            f"--source={uri}: the schema of its events is not known: add it, for example "
             f"{uri}?schema=customer_id STRING, created BIGINT"
         )
     attributes = source.attributes()
@@ -140,8 +140,8 @@ def planned(
 def events_of(uri: str, reach: bool = True) -> SourceEvents:
     """The events of the source that `uri` names.
 
-    With `reach`, the source must be there; otherwise it is only asked for a schema that is not
-    given.
+    With `reach`, a source that is not there is refused; otherwise the source is read only for a
+    schema that is not given.
 
     Raises:
         UsageError, ValueError: see `open_source` and `source_serde`.
@@ -160,8 +160,7 @@ def planned_over(
     changes = schema if group_by.is_entities and mutations and is_envelope(schema) else None
     query = sql_query(group_by, unfolded_schema(changes) if changes else schema, mutations)
     plan = plan_of(group_by, compile_query(query), layout)
-    # A wrong derivation is refused before anything is written.
-    spark_derivations(plan)
+    spark_derivations(plan)  # refuses a wrong derivation before anything is written
     return Planned(copy(events.source), events.serde, query, plan, changes)
 
 
@@ -217,10 +216,11 @@ def prepare_over(options: JobOptions, group_by: GroupBy, events: SourceEvents) -
 
 
 def reached_store(uri: str) -> KVStore:
-    """The store, after it has answered: a store that is down is refused before Spark starts.
+    """The store, once it has answered: a store that is down is refused before Spark starts.
 
     Raises:
-        ValueError: the URI is wrong. If the store does not answer, whatever its client raises.
+        ValueError: the URI is wrong.
+        Others: the store does not answer; they are those of its client.
     """
     store = open_store(uri)
     try:

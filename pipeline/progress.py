@@ -15,11 +15,11 @@ _LIVE_S, _PLAIN_S = 0.5, 2.0
 """Seconds between two updates of a live line, and between two plain lines."""
 
 _MOVING = ("events", "tiles", "written")
-"""The counts of which a rate may be shown; it is shown of the first that has grown."""
+"""Counts that may be shown with a rate; the first one that has grown is."""
 
 
 class ProgressLine:
-    """Shows the counts every now and then, while this context manager is entered.
+    """Shows the counts every few seconds, as long as the context lasts.
 
     Args:
         counts: gives the counts so far; None if workers in other processes count.

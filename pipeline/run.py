@@ -68,7 +68,7 @@ class Done:
 
     @property
     def has_values(self) -> bool:
-        """Whether there is a value to look at; there is none if all events are filtered or dead."""
+        """Whether values may be there to look at: not if all events were filtered out or dead."""
         totals = Totals(self.counts)
         return totals.rows > 0 or totals.events == 0
 

@@ -60,7 +60,7 @@ class BatchStatus:
 
 @dataclass(frozen=True)
 class GroupByStatus:
-    """A GroupBy of a store; what is not known of it is None or empty.
+    """A GroupBy of a store; fields that are not known are None or empty.
 
     Attributes:
         kind: `events` or `entities`.
@@ -114,7 +114,7 @@ def _status(store: KVStore, entry: CatalogEntry, now_ms: int) -> GroupByStatus:
 
 
 def _unserved(store: KVStore, entry: CatalogEntry, now_ms: int) -> GroupByStatus:
-    """What the note says without the GroupBy's declaration."""
+    """What a job has noted of a GroupBy whose declaration cannot be read."""
     try:
         noted = entry.notes.stream and StoredInfo.from_bytes(entry.notes.stream)
     except (ValueError, TypeError, LookupError, AttributeError):

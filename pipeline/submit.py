@@ -1,7 +1,7 @@
-"""Hands a job that never ends to a service, which runs it when this process has ended.
+"""Hands a job that never ends over to a service, which runs it after this process has ended.
 
-Beam's own flags ask for it: `--no_wait_until_finish`, as Dataflow's templates must, and
-`--dry_run`, which does all but handing over.
+Two of Beam's own flags ask for that: `--no_wait_until_finish`, which Dataflow's templates must
+give, and `--dry_run`, which does everything except handing over.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def submit(options: JobOptions, runner: str, beam_flags: Sequence[str]) -> None:
 def _hand_over(part: JobPart, flags: Sequence[str]) -> None:
     with quiet():
         try:
-            # Beam's own flag is not a bare one.
+            # Beam's own `--dry_run` needs a value.
             valued = [f"{DRY_RUN}=True" if flag == DRY_RUN else flag for flag in flags]
             pipeline = beam.Pipeline(options=PipelineOptions(valued))
             part.build(pipeline)

@@ -4,8 +4,8 @@
 
 where `rows` are the rows that were aggregated or stored, and `dead` are the dead letters of the
 steps that take events and rows (Decode, Evaluate, and Tile, Convert or Fold). Dead letters of other
-steps are of other things (input that could not be read, requests, batch values), and are told in a
-line of their own.
+steps stand for other things (input that could not be read, requests, batch values), and have lines
+of their own.
 """
 
 import time
@@ -61,7 +61,7 @@ class Totals:
 
     @property
     def missing(self) -> int:
-        """Events of which the counts do not say what became; 0 unless something is wrong."""
+        """Events that no other count accounts for; 0 unless something is wrong."""
         known = self.rows + self[Metric.FILTERED] + self.dead
         return self.events - known
 
@@ -73,7 +73,7 @@ def summary(counts: Mapping[str, int], elapsed_s: float, max_dead: MaxDead = _DE
         f"  {totals[Metric.TILES]:,} tiles, {totals[Metric.LATE]:,} late events, "
         f"{totals[Metric.WRITTEN]:,} writes"
     )
-    return _told(totals, stored, elapsed_s, max_dead)
+    return _text(totals, stored, elapsed_s, max_dead)
 
 
 def upload_summary(
@@ -85,10 +85,10 @@ def upload_summary(
         f"  {totals[Metric.OUTSIDE]:,} rows in no window or after the batch's end, "
         f"{totals[Metric.WRITTEN]:,} keys written"
     )
-    return _told(totals, stored, elapsed_s, max_dead)
+    return _text(totals, stored, elapsed_s, max_dead)
 
 
-def _told(totals: Totals, stored: str, elapsed_s: float, max_dead: MaxDead) -> str:
+def _text(totals: Totals, stored: str, elapsed_s: float, max_dead: MaxDead) -> str:
     lines = [*_taken(totals, elapsed_s), stored, *_others(totals), *_limit(totals, max_dead)]
     return "\n".join([*lines, *_times(totals)])
 

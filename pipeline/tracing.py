@@ -46,9 +46,10 @@ class Tracer:
     """Follows events through the operators of one GroupBy.
 
     Args:
-        place, dialect: see `load_group_by`.
+        place: see `load_group_by`.
+        dialect: see `load_group_by`.
         source_uri: where events come from.
-        tiled: whether the job would write tiles.
+        tiled: whether the job writes tiles.
         store: each line also shows what this store holds; None leaves that out.
     """
 
@@ -159,7 +160,7 @@ class SingleTiles:
         self._cells: dict[int, bytes | None] = {}
 
     def __call__(self, row: Rows) -> Result[Any]:
-        """The tile that `row` is in, with all rows before it; or why the row cannot be added."""
+        """The tile of a row, with all rows before it; None with a failure if the row is refused."""
         reasons = [reason for _, reason in self._splitter.add(row)]
         for pane, batch in self._splitter.drain():
             step = self._window(pane.start_ms).receive(batch, self._cells.get(pane.start_ms), list)
@@ -179,7 +180,7 @@ class SingleTiles:
 
 
 def why_filtered(query: SqlQuery, changes: bool) -> str:
-    """Why an event may have no row."""
+    """The reasons for which an event may have no row."""
     reasons = ["a where was not true"] if query.wheres else []
     if any(_GENERATOR.search(text) for _, text in query.selects):
         reasons.append("there was nothing to explode")

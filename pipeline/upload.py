@@ -48,7 +48,8 @@ class UploadOptions:
 
     Attributes:
         ds: the last day that is in the batch, `YYYY-MM-DD`, in UTC.
-        max_dead, allow_unread: see `JobOptions`.
+        max_dead: see `JobOptions`.
+        allow_unread: see `JobOptions`.
     """
 
     group_by: str
@@ -99,7 +100,7 @@ def build_upload(
     source: beam.PTransform,
     dead_letters: beam.PTransform,
 ) -> beam.PCollection[int]:
-    """Apply the upload to `root`; gives the numbers of values that were written at a time."""
+    """Apply the upload to the root of a pipeline; gives `Written.written`."""
     plan, end_ms, values_ms = job.info.plan, job.info.end_ms, job.info.values_ms
     count = GroupByMetrics(plan.group_by.name)
     messages = root | "Read" >> source
@@ -115,11 +116,11 @@ def build_upload(
 
 
 def upload(options: UploadOptions, runner: str, beam_flags: Sequence[str]) -> Done:
-    """Run an upload to its end, and then have fetchers read its values.
+    """Run an upload to its end; from then on, fetchers read its values.
 
     Raises:
         JobFailed: the job ended in another state than done, or lost more than it may (`losses`);
-            fetchers then stay with the batch that they have.
+            fetchers then go on reading the batch before it.
         GroupByError, QueryError, UsageError: as `prepare`.
     """
     began = time.monotonic()

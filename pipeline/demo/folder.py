@@ -25,7 +25,7 @@ class DemoFolder:
 
     Args:
         path: an empty folder.
-        scratch: another one, for what nobody looks at.
+        scratch: another one, for temporary files of the job.
     """
 
     def __init__(self, path: Path, scratch: Path) -> None:

@@ -20,8 +20,9 @@ class Percentiles(NamedTuple):
 class Freshness:
     """Orders that are on their way, and how long those that have arrived took.
 
-    Every key has its orders in the order of their times, no two at the same one: so the time of the
-    newest order in the store tells which have arrived. One thread sends, another one looks.
+    The orders of a key are sent in the order of their times, and no two have the same time. So all
+    orders have arrived that are not later than the newest order in the store. One thread calls
+    `send`, and another one calls `see`.
 
     Attributes:
         seen: how many orders have arrived.

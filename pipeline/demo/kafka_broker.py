@@ -19,7 +19,7 @@ from chronon_beam.transforms.spark.java_runtime import java_environment
 LOCK = Path(__file__).with_name("kafka_broker.lock")
 
 SILENT = logging.getLogger("kafka_broker.client")
-"""For clients that need not tell that the broker is gone."""
+"""The logger of clients, which would otherwise log that the broker is gone when the demo ends."""
 
 SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
@@ -69,7 +69,7 @@ class KafkaBroker(Service):
         settings: Kafka's, beside its own.
 
     Attributes:
-        bootstrap: `host:port`, open to everybody on this machine.
+        bootstrap: `host:port`; every process of this machine may use it.
 
     Raises:
         FetchError: one of its jars cannot be had.
@@ -121,15 +121,15 @@ class KafkaBroker(Service):
     def create_topic(
         self, name: str, partitions: int = 1, settings: Mapping[str, str] | None = None
     ) -> str:
-        """Make a topic with Kafka's `settings` of one; its name."""
+        """Make a topic with Kafka's `settings` for topics; gives its name."""
         topic = NewTopic(name, partitions, 1, config=dict(settings or {}))
         self.admin().create_topics([topic])[name].result(30)
         return name
 
     def admin(self) -> AdminClient:
-        """The client for everything about topics, always the same."""
+        """The client that makes and lists topics; the same one at each call."""
         if not hasattr(self, "_client"):
-            # Kept: futures of a client that is collected fail.
+            # Kept, because futures of a client that was garbage-collected fail.
             self._client = AdminClient({"bootstrap.servers": self.bootstrap}, logger=SILENT)
         return self._client
 

@@ -1,4 +1,4 @@
-"""The demo from its beginning to its end: what is started in which order, and what is told."""
+"""The demo from its beginning to its end: what is started in which order, and what is printed."""
 
 import math
 import socket
@@ -93,7 +93,7 @@ def get_parts(screen: Screen) -> None:
     broker_jars(lambda line: screen.say(f"Kafka   downloading, once: {line.strip()}"))
 
     def say(line: str) -> None:
-        if line.startswith("  "):  # progress; the ways that were tried are not told
+        if line.startswith("  "):  # progress; where the jar was looked for is not printed
             screen.say(f"Flink   downloading, once: {line.strip()}")
 
     _, how = job_server_jar(None, say=say)
@@ -192,7 +192,7 @@ class _Session:
                 self.screen.show([counts, features_line(features)])
 
     def _look(self) -> Features | None:
-        """The features a moment later; DemoFailed if there is no job any more."""
+        """The features a moment later; raises DemoFailed if the job has ended."""
         time.sleep(_POLL_S)
         self.job.check()
         return self.watch.look()
@@ -202,7 +202,7 @@ class _Session:
 
 
 def _require_free(port: int | None) -> None:
-    """Raise UsageError if somebody listens at the port."""
+    """Raise UsageError if another program listens at the port."""
     if port is None:
         return
     with socket.socket() as tried:

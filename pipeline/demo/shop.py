@@ -29,7 +29,7 @@ class Shop:
         bootstrap: the broker.
         topic: where orders go; those of a customer to one partition.
         rate: orders per second.
-        freshness: is told of each order that is whole.
+        freshness: notes each order that is not damaged.
     """
 
     def __init__(self, bootstrap: str, topic: str, rate: float, freshness: Freshness) -> None:

@@ -39,7 +39,7 @@ class Counts(NamedTuple):
 
     @property
     def lag(self) -> int:
-        """Records of the topic of which nothing has come yet, neither features nor a letter."""
+        """Records of the topic that are neither in features nor dead letters yet."""
         return max(0, self.logged - self.stored - self.dead)
 
 
@@ -66,7 +66,7 @@ class TopicLog:
         return self._records
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the client of the broker."""
         self._consumer.close()
 
 
@@ -78,7 +78,7 @@ class Watch:
         group_by: what it computes.
         log: the topic that it reads.
         dead_letters: the file that it writes them to.
-        freshness: is told of the orders that are seen.
+        freshness: notes the orders that are seen.
     """
 
     def __init__(

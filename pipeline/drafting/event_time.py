@@ -50,7 +50,7 @@ class EventTime:
     Attributes:
         column: the column that holds the time; None if the user gave an expression.
         expression: Spark SQL for milliseconds since the epoch.
-        why: what speaks for this column.
+        why: why this column is taken for the time.
         latest_ms: the latest time in the events that were looked at, if it is known.
         likelihood: how likely the column is the time of an event; a higher number is likelier.
         others: other columns that could be the time.

@@ -1,7 +1,7 @@
-"""Which letters may enter a dataset, as its ledger has it: nothing is read of the letters' events.
+"""Which letters may enter a dataset, by its ledger; the events in the letters are not looked at.
 
-A letter may enter only as long as what its run has read counts. Where the run was replaced, its
-events were read again, and the letter's event with them.
+A letter may enter only as long as its run counts. Where a run was replaced, its events were read
+again, and the letter's event with them.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -16,16 +16,16 @@ from chronon_beam.io.runs.redriven import redriven
 from chronon_beam.pipeline.redrive.report import Fate, Verdict
 
 CHANGES_TILES = ("keys", "aggregations", "dialect", "tiling")
-"""The parts of a definition that letters must share with the tiles; what was wrong with events may
-have been mended in the others."""
+"""The parts of a definition that letters must share with the tiles. The other parts may differ: it
+is by them that a user mends what was wrong with events."""
 
 _UNKNOWN = (
-    "no run is noted for dataset {}, so its letters cannot be told from events that count: is it "
-    "the store of the job that the letters fell in?"
+    "no run is noted for dataset {}, so it is not known which letters count already: is this the "
+    "store of the job that the letters come from?"
 )
 _UNFINISHED = (
     "run {} into {} has not finished, and running it again replaces all that it wrote: do that "
-    "first (--max_dead takes more dead letters), then redrive what falls again"
+    "first (with a higher --max_dead), then redrive the letters that it makes"
 )
 _OTHER = (
     "dataset {} was written with other {}, so letters cannot be added to its tiles: redrive with "
@@ -38,7 +38,7 @@ class Admission:
     """How letters enter a dataset.
 
     Attributes:
-        entry: of the run that redrives them.
+        entry: how the run that redrives them enters.
         live: whether a live job may go on with its state of the tiles.
         mixed: whether runs over files have written to a live job's dataset as well.
         counting: ids of the runs whose letters may enter.
@@ -98,9 +98,9 @@ def admitted(
     counting: Collection[str],
     steps: Collection[str],
 ) -> tuple[list[Letter], list[Verdict]]:
-    """Letters that may enter, each once; and what is said of the others.
+    """The letters that may enter, each once; and verdicts for the others.
 
-    Letters of steps that were not asked for are left out.
+    Letters of steps other than `steps` are left out, unless `steps` is empty.
     """
     once = {each.id: each for each in letters if not steps or each.failure.step in steps}
     done = redriven(store, dataset, list(once), counting)

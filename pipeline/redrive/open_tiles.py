@@ -1,8 +1,8 @@
 """Which rows of letters must wait: those of tiles that a live job may write again from its state.
 
-What a redrive would add to such a tile, the job's next write would take away again. A tile is safe
-once it is closed for good: from then on the job itself only merges late events into what is stored.
-How far a job has come is told by the tiles that it has closed.
+If a redrive added a row to such a tile, the job's next write would overwrite the tile without the
+row. A tile is safe once it is closed for good: from then on the job, too, merges late events into
+the stored tile. The tiles that the job has closed show how far it has come.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from chronon_beam.pipeline.redrive.replay import Replayed
 from chronon_beam.pipeline.redrive.report import Fate, Verdict
 
 MARGIN_MS = 60 * 60 * 1000
-"""How far past the end of a tile the job must have come: it may be restored from an earlier state,
-and close tiles again."""
+"""How far past the end of a tile the job must have come. A job that is restored from an earlier
+checkpoint closes tiles again."""
 
 WAITS = (
     "its tile may still be open in the live job: redrive it once the job has closed a tile that "
@@ -24,7 +24,7 @@ WAITS = (
 
 
 def closed_ms(store: KVStore, plan: Plan) -> dict[int, int]:
-    """The end of the last tile that was closed, by tile size."""
+    """The end of the last tile that the job has closed, by tile size."""
     found: dict[int, int] = {}
     for stored in store.scan(plan.group_by.streaming_dataset):
         size_ms, end_ms = stored.tile_size_ms, stored.value.ts_ms + stored.tile_size_ms
@@ -39,7 +39,7 @@ def closed_ms(store: KVStore, plan: Plan) -> dict[int, int]:
 def waiting(
     replayed: Sequence[Replayed], plan: Plan, closed: dict[int, int], lateness_ms: int
 ) -> list[Verdict]:
-    """The letters of which a row must wait."""
+    """Verdicts for the letters of which a row must wait."""
     verdicts: dict[str, Verdict] = {}
     for letters, rows, tile_size_ms in replayed:
         for letter, ts_ms in zip(letters, rows.batch.column("ts").to_pylist(), strict=True):

@@ -1,4 +1,4 @@
-"""Redrives dead letters: from what is read of them to what is told of them.
+"""Redrives dead letters: reads them, puts them through their job again, and reports their fates.
 
 A redrive is a run over letters (`chronon_beam.io.runs`): it holds the dataset's lease, is noted in
 its ledger, keeps before-images of tiles, and is taken back if it does not finish. Letters that it
@@ -6,8 +6,8 @@ has redriven are marked (`io.runs.redriven`), and the marks count from the insta
 says that the run has finished. So each letter counts once, wherever a redrive is cut short.
 
 Where a live job may go on with its state, there are no before-images, since the job's own
-corrections do not know them. Letters are merged as late events then: the note beside a tile names
-the events in it (`io.repair`), and what waits is said by `open_tiles`.
+corrections do not look at them. There letters are merged as late events: the note beside a tile
+names the events in it (`io.repair`), and `open_tiles` decides which letters must wait.
 """
 
 import tempfile
@@ -45,12 +45,12 @@ from chronon_beam.pipeline.run import JobFailed, carry_out, say
 
 @dataclass(frozen=True)
 class RedriveOptions:
-    """What a redrive is told.
+    """The flags of a redrive.
 
     Attributes:
-        job: the flags of the job; `existing` of `merge` says that live jobs have ended for good.
+        job: the flags of the job; an `existing` of `merge` says that live jobs have ended for good.
         dead_letters: where the letters are.
-        steps: only letters of these; empty for all.
+        steps: the steps whose letters are redriven; empty for all steps.
         dry_run: whether nothing is written.
     """
 
@@ -61,7 +61,7 @@ class RedriveOptions:
 
 
 def redrive(options: RedriveOptions) -> Report:
-    """Put letters through the job's stages from where they fell, each at most once.
+    """Put letters through the job from the stage that they come from, each at most once.
 
     Raises:
         EntryRefused, DatasetInUse: the letters must not enter the dataset.
@@ -146,7 +146,7 @@ class Redrive:
         return found
 
     def _settled(self, letters: list[Letter]) -> list[Verdict]:
-        """Requests that could not be written; rows are stored under identities of their own."""
+        """Write letters that are requests, which the store had not taken."""
         if not letters:
             return []
         self._store.create(NOTES_DATASET.format(self._plan.group_by.streaming_dataset))
@@ -157,8 +157,8 @@ class Redrive:
     def _stored(self, ready: list[Replayed], run: str) -> list[Verdict]:
         """Store rows.
 
-        A letter remains if one of its rows falls at the stage that the letter came from, or does
-        not fit the tile that is stored: then the others are stored again without it.
+        A letter remains if one of its rows is refused at the stage that the letter came from, or
+        does not fit the tile that is stored: then the others are stored again without it.
         """
         letters = {letter.id: letter for each in ready for letter in each.letters}
         if not letters:
@@ -167,10 +167,10 @@ class Redrive:
         if unfit := unfit_letters(again, ready, self._plan):
             remain = [_verdict(letters[name], why) for name, why in unfit.items()]
             return remain + self._stored(_without(ready, {*unfit}), run)
-        return self._told(again, letters)
+        return self._after(again, letters)
 
-    def _told(self, again: list[Letter], letters: dict[str, Letter]) -> list[Verdict]:
-        """What is said of letters after the run that has stored their rows."""
+    def _after(self, again: list[Letter], letters: dict[str, Letter]) -> list[Verdict]:
+        """The verdicts after the run that has stored rows; `again` are its own dead letters."""
         by_place = {(each.failure.source, position_of(each)): each for each in letters.values()}
         remaining: dict[str, str] = {}
         fallen: list[Letter] = []
@@ -186,7 +186,7 @@ class Redrive:
         return [_verdict(letter, remaining.get(name)) for name, letter in letters.items()]
 
     def _run(self, ready: list[Replayed], run: str) -> list[Letter]:
-        """Run the stages that store; the letters that fall there.
+        """Run the stages that store; gives the dead letters of these stages.
 
         Raises:
             JobFailed: the store has refused writes, which it may take another time.

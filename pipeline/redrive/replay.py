@@ -1,4 +1,4 @@
-"""Letters to rows: the job's own functions, from the stage where each letter fell.
+"""Letters to rows, by the job's own functions, from the stage that each letter comes from.
 
 payload of the letter     enters at
 a message                 Decode
@@ -51,10 +51,10 @@ class Replayed(NamedTuple):
 
 
 def position_of(letter: Letter) -> int:
-    """The position that rows of a letter are known by.
+    """The position of the rows of a letter.
 
-    An event's rows are known by the event's own position, so that they are what they would have
-    been. A row that fell alone gets a position of its own, since others of its event may be stored.
+    Rows of an event have the event's position, as they would have had in the job. A letter that is
+    a single row gets a position of its own, since other rows of its event may be stored.
     """
     is_row = letter.failure.form is Form.ROW
     return int(letter.id[:15], 16) if is_row else letter.failure.position
@@ -65,7 +65,7 @@ class Replay:
 
     Args:
         job: the job.
-        source: what its messages come from.
+        source: where its messages come from.
     """
 
     def __init__(self, job: Job, source: Source) -> None:
@@ -77,7 +77,7 @@ class Replay:
         self._json = JsonSerDe().decoder(job.columns)
 
     def replayed(self, letters: Sequence[Letter]) -> tuple[list[Replayed], list[Verdict]]:
-        """The rows of letters, and what is said of letters that have none."""
+        """The rows of letters, and verdicts for letters that have none."""
         evaluate = evaluator(self._query, self._changes)
         found: list[Replayed] = []
         verdicts: list[Verdict] = []
@@ -93,7 +93,7 @@ class Replay:
         return found, verdicts
 
     def close(self) -> None:
-        """Let go of the serde's clients."""
+        """Close the serde's clients."""
         self._decoder.close()
 
     def _rows(

@@ -1,4 +1,4 @@
-"""What becomes of each letter when it is redriven, and how that is told."""
+"""What becomes of each letter when it is redriven, and the report about all of them."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ class Report:
 
     Attributes:
         dry_run: whether nothing was done.
-        elsewhere: how many letters are those of other GroupBys.
+        elsewhere: the number of letters of other GroupBys, which are left alone.
     """
 
     dry_run: bool
@@ -56,9 +56,9 @@ class Report:
             said = "would be redriven" if self.dry_run and fate is Fate.REDRIVEN else fate
             yield f"{said}: {number:,} of {step}{f': {why}' if why else ''}"
         by_fate = Counter(each.fate for each in self.verdicts)
-        told = ", ".join(f"{by_fate[fate]:,} {fate}" for fate in Fate if by_fate[fate])
+        fates = ", ".join(f"{by_fate[fate]:,} {fate}" for fate in Fate if by_fate[fate])
         more = f"; {self.elsewhere:,} of other GroupBys" if self.elsewhere else ""
-        yield f"{len(self.verdicts):,} letters{f': {told}' if told else ''}{more}"
+        yield f"{len(self.verdicts):,} letters{f': {fates}' if fates else ''}{more}"
 
     def json(self) -> str:
         """The same as one JSON object."""
@@ -71,7 +71,10 @@ class Report:
         )
 
     def _numbers(self) -> Sequence[tuple[tuple[Fate, str, str], int]]:
-        """By cause: letters with one class of error count under the first one's reason."""
+        """The number of letters per fate, step and cause.
+
+        Letters with the same class of error count as one cause, with the reason of the first one.
+        """
         first: dict[tuple[Fate, str, str], str] = {}
         numbers: Counter[tuple[Fate, str, str]] = Counter()
         for letter, fate, why in self.verdicts:

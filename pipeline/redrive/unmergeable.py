@@ -15,19 +15,19 @@ from chronon_beam.pipeline.redrive.replay import Replayed
 
 
 def unmergeable(letter: Letter) -> bool:
-    """Whether a failed write, as a letter, has failed for the tile that is stored."""
+    """Whether a write, which is this letter, has failed because the stored tile does not fit."""
     return UNMERGEABLE in letter.failure.reason
 
 
 def unfit_letters(
     fallen: Iterable[Letter], replayed: Sequence[Replayed], plan: Plan
 ) -> dict[str, str]:
-    """The letters of which a row is in a tile that could not be merged, by id: the reason.
+    """The letters with a row in a tile that could not be merged: the reasons by the letters' ids.
 
     Args:
-        fallen: what has fallen when the rows were stored; only failed writes are looked at.
+        fallen: the dead letters of the run that stored the rows; only failed writes are looked at.
         replayed: the rows of all letters.
-        plan: tells the keys of rows.
+        plan: has the key columns.
     """
     found: dict[str, str] = {}
     for each in fallen:

@@ -1,9 +1,9 @@
 """Runner flags: which flags of Beam and its runners a job may be given besides our own.
 
-A flag that is not ours and that neither Beam nor the runner knows is an error, with the nearest
-flag that exists; Beam itself would ignore it. Where the values come from: the command line, before
-it the YAML file of `--runner_config` (`runners.runner_config`), and for flags that neither sets,
-what is safe for the runner (`runners.flink`, `runners.choose`).
+A flag that is not ours and that neither Beam nor the runner knows is an error, which names the
+nearest flag that exists; Beam itself would ignore it. The value of a flag comes from the command
+line, else from the YAML file of `--runner_config` (`runners.runner_config`), else it is one that is
+safe for the runner (`runners.flink`, `runners.choose`).
 """
 
 import argparse
@@ -11,7 +11,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-# The Flink runner's flags live in Java and reach Beam only when its job server is asked.
+# The flags of Flink's runner are declared in Java: Beam gets them from its job server only.
 _FLINK = """
     allow_non_restored_state auto_balance_write_files_sharding_enabled auto_watermark_interval
     checkpoint_timeout_millis checkpointing_interval checkpointing_mode

@@ -1,4 +1,4 @@
-"""Chooses Beam's runner by name and gives it the flags with which it runs our jobs well."""
+"""Chooses Beam's runner by name, and completes the flags that our jobs need on it."""
 
 import os
 import shutil
@@ -25,14 +25,14 @@ from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 
 @dataclass(frozen=True)
 class Chosen:
-    """A runner, and what it is given.
+    """A runner with its flags.
 
     Attributes:
-        runner: Beam's, by name or as an object.
-        flags: what Beam is given for it.
+        runner: Beam's runner, by name or as an object.
+        flags: all flags for Beam.
         workers_here: whether the workers are threads of this process.
-        counts_all: whether its metrics hold all bundles: Prism has those of the last one, the
-            older embedded runner none of those that timers start.
+        counts_all: whether the runner's metrics have all bundles: Prism's have only the last one,
+            and those of the older embedded runner lack bundles that timers start.
         cluster: `host:port` of the Flink cluster on which the job goes on when this process has
             ended; empty if the job ends with this process.
     """
@@ -52,11 +52,11 @@ def runner_of(
     live: bool = False,
     latency: Latency = LEVELS[DEFAULT],
 ) -> Iterator[Chosen]:
-    """The runner called `name`; what it started ends with the context.
+    """The runner called `name`; processes that are started for it end with the context.
 
     Args:
         name: DirectRunner, PrismRunner, FlinkRunner or any other of Beam's.
-        buffered: whether the job has processing-time timers.
+        buffered: whether the job has processing-time timers: changed tiles are written by them.
         flags: what the user gives Beam.
         live: whether the source never ends.
         latency: how long events of such a source may wait.
@@ -108,12 +108,13 @@ def _short(name: str) -> str:
 
 
 def warnings_of(name: str, flags: Sequence[str], live: bool | None) -> list[str]:
-    """What these flags would do to a job on the runner called `name`: one line each.
+    """Warnings about these flags for a job on the runner called `name`: one line each.
 
     Args:
         name: Beam's name of the runner.
         flags: what the user gives Beam.
-        live: whether the source never ends; None where it is not known: then what holds for both.
+        live: whether the source never ends; None if that is not known: then the warnings that hold
+            for both.
     """
     if name != "FlinkRunner":
         return []
@@ -124,7 +125,7 @@ def warnings_of(name: str, flags: Sequence[str], live: bool | None) -> list[str]
 
 
 def with_job_name(runner: str, flags: Sequence[str], job_name: str) -> list[str]:
-    """The flags of a job on the runner, by whose name Flink lists the job unless they have one."""
+    """The flags of a job; those for Flink get `--job_name`, by which Flink lists it, if missing."""
     return (
         with_default(flags, "job_name", lambda: job_name) if runner == "FlinkRunner" else [*flags]
     )

@@ -1,8 +1,8 @@
 """Beam's embedded runners, with a fix for the timers of the FnApiRunner.
 
 The FnApiRunner keeps the timers of all stages by the name of the timer alone (seen in Beam 2.77).
-If two stages have timers of one name, as the stages for several families of tiles do, the timers of
-one stage are lost. Importing this module makes the runner keep timers by stage and name.
+If two stages have timers of one name, as the stages for two sizes of tiles do, the timers of one
+stage are lost. Importing this module makes the runner keep timers by stage and name.
 """
 
 from typing import Any

@@ -3,9 +3,9 @@
     with flink(["--flink_master=localhost:8081"], live=True) as argv:
         run(argv)
 
-`[local]` runs all of Flink in a job server of the launcher's, with the Python workers in the
-launcher itself. An address runs the job on that cluster, its TaskManagers starting the Python
-workers as plain processes. No Docker either way. Every option that the user gives is kept.
+With `--flink_master=[local]`, all of Flink runs in the launcher's job server, and the workers run
+in the launcher. With an address, the job runs on that cluster, whose TaskManagers start the
+workers as plain processes. Neither needs Docker. Options that the user gives are kept.
 """
 
 import json
@@ -26,16 +26,16 @@ from chronon_beam.transforms.spark.cache_directory import cache_directory
 
 LOCAL_MASTERS = ("[local]", "[auto]")
 CHECKPOINT_INTERVAL_MS = 30_000
-"""Also bounds how long a restart repeats."""
+"""A restart repeats at most what was done since the last checkpoint."""
 
 IDLE_MS = 1000
-"""How long a source that has given all is kept, in a job that ends and has checkpoints."""
+"""How long Flink keeps a source that has given all, in a job that ends and has checkpoints."""
 
 MAX_PARALLELISM = 128
-"""Fixed, because Flink derives it from the parallelism, and state restores at the same one only."""
+"""Fixed: Flink would derive it from the parallelism, and state restores at the same one only."""
 
 CLUSTER_PARALLELISM = 2
-"""At least: Flink does not rescale a job with a live source from 1 to more."""
+"""Not less: Flink does not rescale a job with a live source from 1 to more."""
 
 _BACKOFF = "restart-strategy.exponential-delay"
 RESTARTS = {
@@ -46,8 +46,9 @@ RESTARTS = {
     f"{_BACKOFF}.reset-backoff-threshold": "10 min",
     f"{_BACKOFF}.attempts-before-reset-backoff": "12",
 }
-"""When Flink restarts a live job: at once after one failure, and no more after about ten minutes of
-failures. By Flink's own default it would restart it for ever, and nobody would see the reason."""
+"""When Flink restarts a live job: a second after a first failure, then later each time, and no more
+after about ten minutes of failures. By Flink's own default it would restart the job for ever, and
+the reason would not be seen."""
 
 Flags = Mapping[str, str | None]
 
@@ -146,7 +147,7 @@ def _flag(name: str, value: str | None) -> str:
 
 
 def _environment(given: Flags, local: bool) -> dict[str, str | None]:
-    """Where Python workers run: with the launcher, at the user's address, or as processes."""
+    """Where Python workers run: in the launcher, in a pool at an address, or as processes."""
     kind = given.get("environment_type")
     if address := given.get("environment_config"):
         return {"environment_type": "PROCESS" if address.startswith("{") else "EXTERNAL"}

@@ -1,11 +1,11 @@
-"""The jar that holds Beam's Flink job server: found, downloaded, or put together from its parts.
+"""The jar of Beam's Flink job server: found, downloaded, or assembled from other jars.
 
-Beam publishes one for each of its releases, but a company's registry need not have it. Flink 1.19
-can then be assembled from the jars of `flink_jar.lock`, by Python alone. The assembled jar also
+Beam publishes a jar with each release, but not every package registry has it. Then the job server
+for Flink 1.19 can be assembled from the jars of `flink_jar.lock`, by Python alone. Such a jar also
 holds Flink's JobManager and TaskManager.
 
 `python -m chronon_beam.pipeline.runners.flink_jar` finds or makes the jar and prints its path;
-`... flink_jar --lock FILE` rewrites the lock file from a file with one coordinate a line.
+`... flink_jar --lock FILE` rewrites the lock file from a file with one coordinate per line.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ LOCK = Path(__file__).with_name("flink_jar.lock")
 MAIN_CLASS = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 
 _LAYOUT = 2
-"""Raise it when the assembling changes, so that cached jars are made anew."""
+"""To be raised when `assemble` changes, so that cached jars are made anew."""
 
 _PROBE_TIMEOUT_S = 4.0
 _LENGTHS_OFFSET = 26
@@ -56,18 +56,18 @@ Rewrite it with: python -m chronon_beam.pipeline.runners.flink_jar --lock FILE""
 
 
 class NoJobServerJar(RuntimeError):
-    """No way led to a job server jar; the message lists the ways and what to do."""
+    """There is no job server jar; the message lists what was tried, and what to do."""
 
 
 def job_server_jar(
     explicit: str | None, flink_version: str = ASSEMBLED_VERSION, say: maven.Say = maven.to_stderr
 ) -> tuple[str, str]:
-    """Find, download or assemble the job server jar: (its path or URL, how it was come by).
+    """Find, download or assemble the job server jar: (its path or URL, where it comes from).
 
     Args:
         explicit: the user's own jar; None looks at $CHRONON_BEAM_FLINK_JAR.
         flink_version: for example `1.19`.
-        say: takes lines that tell which way was taken and why others were not.
+        say: takes lines for the user: what was tried, and why it failed or what was found.
 
     Raises:
         NoJobServerJar: if there is none.
@@ -175,7 +175,7 @@ def _explicit(named: str, origin: str) -> tuple[str, str]:
 
 
 def _assembled_path() -> Path:
-    """A new lock file or layout is a new name, so no stale jar is ever taken."""
+    """The place of the jar; its name changes with the lock file, so no stale jar is taken."""
     tag = hashlib.sha256(LOCK.read_bytes() + bytes([_LAYOUT])).hexdigest()[:12]
     return cache_directory() / f"flink-{ASSEMBLED_VERSION}-job-server-{tag}.jar"
 
@@ -199,7 +199,10 @@ def _cached_by_beam(flink_version: str, _say: maven.Say) -> tuple[str, str]:
 
 
 def _published(flink_version: str, say: maven.Say) -> tuple[str, str]:
-    """Ask first: Beam's fetcher takes long to find out that there is nothing to fetch."""
+    """Beam's own jar, if it can be downloaded.
+
+    A HEAD request finds out whether it can: Beam's fetcher would take long for that.
+    """
     if flink_version not in FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS:
         return "", f"Beam {beam_version} publishes none for Flink {flink_version}"
     url = _beam_url(flink_version)
@@ -228,7 +231,7 @@ def _assembled_now(flink_version: str, say: maven.Say) -> tuple[str, str]:
 
 
 def lock(coordinates: Path) -> None:
-    """Rewrite the lock file from a file with one coordinate a line, by fetching every jar."""
+    """Rewrite the lock file from a file with one coordinate per line, by fetching every jar."""
     lines = [line.split()[:1] for line in coordinates.read_text(encoding="utf-8").splitlines()]
     jars = [maven.parse_coordinate(line[0]) for line in lines if line and line[0][0] != "#"]
     paths = maven.fetch(jars, cache_directory() / "jars")

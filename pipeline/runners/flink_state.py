@@ -1,13 +1,13 @@
-"""How a Flink job server keeps what a splittable DoFn has left to do, and the cure of a leak in it.
+"""How a Flink job server stores what a splittable DoFn has left to do, and the cure of a leak.
 
-Job servers older than Beam 2.76 store each residual under a state name of its own, and Flink never
-forgets a name: checkpoints and heap grow with every bundle of a live source (apache/beam#27648).
-The name is `sdf_checkpoint:ID:INDEX`; four bytes of the class that makes it, those that append the
-ID, are replaced by no-ops, so that all residuals of a key share one name. A key has at most one
-residual at a time, since each is made from the one before.
+What is left to do is called a residual. Job servers older than Beam 2.76 store each residual under
+a state name of its own, and Flink keeps every name for ever: checkpoints and heap grow with every
+bundle of a live source (apache/beam#27648). The name is `sdf_checkpoint:ID:INDEX`. The cure
+replaces four bytes of the class that makes the name, those that append the ID, by no-ops: all
+residuals of a key then share one name. A key has at most one residual at a time, since each is made
+from the one before.
 
-State does not cross from one way of naming to another: a savepoint is taken up only by a job server
-of the kind that it comes from.
+A savepoint can be restored only by a job server that names residuals in the same way.
 """
 
 import re
@@ -30,11 +30,11 @@ _SKIPS_ID = re.compile(rb"\x00{4}(?=\x12.\xb6..\x1b)", re.DOTALL)
 _NOPS = b"\0\0\0\0"
 _STATE_NAME = re.compile(rb"sdf_checkpoint:(:?)")
 _HEADER = 1 << 20
-"""Bytes at the beginning of a file of state within which the names of its states stand."""
+"""The names of the states in a file are within so many bytes of its beginning."""
 
 
 class ResidualNames(Enum):
-    """What kind of job server a jar holds."""
+    """The kinds of job servers, by how they name residuals."""
 
     LEAKING = "leaking"  # a name per residual
     SHARED = "shared"  # one name, by our cure
@@ -42,10 +42,10 @@ class ResidualNames(Enum):
 
 
 def cured(class_file: bytes) -> bytes:
-    """The class with one name for all residuals.
+    """The class, changed so that all residuals have one name.
 
     Raises:
-        ValueError: it is another class than the one that this cure was made for.
+        ValueError: the class is not the one that the cure was made for.
     """
     found = list(_APPENDS_ID.finditer(class_file))
     if len(found) != 1:
@@ -71,7 +71,7 @@ def residual_names(jar: Path) -> ResidualNames:
 def savepoint_names(savepoint: str) -> ResidualNames:
     """The kind of job server that a savepoint or checkpoint comes from, by its states' names.
 
-    That of Beam 2.76 and newer is told by names that are not there, as is a job without a
+    Without such names, the kind is that of Beam 2.76 and newer; so it is for a job that has no
     splittable DoFn.
 
     Raises:
@@ -91,11 +91,11 @@ def savepoint_names(savepoint: str) -> ResidualNames:
 
 
 def check_savepoint(savepoint: str, jar: str, live: bool) -> None:
-    """Refuse a savepoint that this job server cannot take up: a source would stop without a word.
+    """Refuse a savepoint of another kind of job server: the source would stop, without an error.
 
     Args:
         savepoint: the path or URI given as `--savepoint_path`.
-        jar: the job server's; one that is not a local file is not looked at.
+        jar: the job server's jar; if it is not a local file, nothing is checked.
         live: whether the job has a source that never ends.
 
     Raises:

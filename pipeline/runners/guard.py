@@ -1,9 +1,9 @@
-"""Runs a command that must not outlive the process which asked for it.
+"""Runs a command that must not outlive the process that has started it.
 
 `python -m chronon_beam.pipeline.runners.guard PARENT_PID GRACE_S COMMAND...` starts the command in
-a group of its own and ends it, with everything it started, as soon as process PARENT_PID is no
-longer the guard's parent (even by kill -9), or the guard itself is asked to end. It exits as the
-command does.
+a process group of its own. It ends the command, with everything that the command has started, as
+soon as process PARENT_PID is no longer the guard's parent (even by kill -9), or the guard itself
+gets a signal to end. It exits with the command's exit code.
 
     launcher ── guard ── job server            TaskManager ── guard ── SDK worker ── Spark's JVM
 
@@ -34,7 +34,7 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def command_line(command: Sequence[str], parent: str, grace_s: float) -> list[str]:
-    """What runs `command` under a guard; `parent` is the process id that it may not outlive."""
+    """The command line that runs `command` under a guard, as long as process `parent` lives."""
     guard = [sys.executable, "-P", "-m", "chronon_beam.pipeline.runners.guard"]
     return [*guard, parent, str(grace_s), *command]
 
@@ -44,7 +44,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start `command` under a guard that this process is the parent of.
 
-    It has a session of its own: Ctrl-C reaches the launcher alone, which stops things in order.
+    The guard has a session of its own: Ctrl-C reaches the launcher alone, which stops it in order.
 
     Args:
         command: the program and its arguments.
@@ -70,7 +70,7 @@ def stop(guard: subprocess.Popen[bytes]) -> None:
 
 
 def run(command: Sequence[str], parent: int, grace_s: float) -> int:
-    """Run `command` to its end, or until `parent` is gone; its exit code."""
+    """Run `command` to its end, or until `parent` is gone; gives its exit code."""
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.fileno())
@@ -92,7 +92,7 @@ def run(command: Sequence[str], parent: int, grace_s: float) -> int:
 
 
 def _reap_adopted(child: int) -> None:
-    """Let go of processes that have ended and were adopted: else they stay as zombies."""
+    """Reap processes that were adopted and have ended: otherwise they stay as zombies."""
     for pid in _children(os.getpid()):
         if pid != child:
             with suppress(ChildProcessError):
@@ -100,7 +100,7 @@ def _reap_adopted(child: int) -> None:
 
 
 def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
-    """The whole group, then whatever left the group and was adopted by this subreaper."""
+    """End the child's group, and then the processes that have left it and were adopted."""
     if child.poll() is None:
         _signal_group(child.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -123,7 +123,7 @@ def _signal_group(group: int, number: int) -> None:
 
 
 def _children(parent: int) -> Iterator[int]:
-    """The oldest one first, read from /proc; nothing where there is none."""
+    """The children of a process, the oldest first, by /proc; none on systems without it."""
     found: list[tuple[int, int]] = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -135,7 +135,7 @@ def _children(parent: int) -> Iterator[int]:
 
 
 def _die_with_guard() -> None:
-    """Runs in the child before exec: the guard's own SIGKILL takes the command with it."""
+    """Runs in the child before exec: a SIGKILL of the guard then kills the command, too."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -144,7 +144,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def wait_for_child(guard: subprocess.Popen[bytes], timeout_s: float = 10.0) -> int:
-    """The process id of the guarded command itself, on Linux: what is adopted is younger.
+    """The process id of the guarded command itself, on Linux: adopted processes are younger.
 
     Raises:
         TimeoutError: if it does not show up in time.

@@ -1,4 +1,4 @@
-"""Beam's Flink job server as a process of the launcher's: quiet, and gone when the launcher is.
+"""Beam's Flink job server, as a process that ends with the launcher.
 
     with JobServer(jar, "[local]") as server:
         run([*argv, f"--job_endpoint={server.endpoint}"])
@@ -28,10 +28,10 @@ JVM_OPTIONS = (
     "-XX:TieredStopAtLevel=1",
     "-XX:MetaspaceSize=256m",
 )
-"""Set for one launcher's own job: a small heap, a collector without threads of its own, and the
-quick compiler alone: the optimising one costs more CPU than it saves over thousands of bundles.
-Room for classes, since the JVM else looks through the whole heap whenever they have grown by some:
-events wait for that, up to 0.3 s in the midst of a job."""
+"""For the job of one launcher: a small heap, a collector without threads of its own, and the quick
+compiler alone, since the optimising one costs more CPU than it saves over thousands of bundles. The
+metaspace starts large: otherwise the JVM collects the whole heap each time the classes have grown,
+and events wait for that, up to 0.3 s in the middle of a job."""
 
 _START_TIMEOUT_S = 120.0
 _POLL_S = 0.1
@@ -73,7 +73,7 @@ class JobServer:
 
     Attributes:
         endpoint: `localhost:port`, for `--job_endpoint`.
-        log: what it prints, until it is stopped.
+        log: the file with what it prints; removed when it is stopped.
     """
 
     def __init__(

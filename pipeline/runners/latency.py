@@ -11,7 +11,7 @@ from chronon_beam.io.uri import duration_ms
 
 @dataclass(frozen=True)
 class Latency:
-    """What decides when an event leaves each place where it waits for others.
+    """How long an event waits, at each place where batches of events are collected.
 
     Attributes:
         linger_ms: how long the first message of a batch waits in the source.
@@ -32,7 +32,7 @@ LEVELS = {
 DEFAULT = "balanced"
 
 _WORK_MS = 15
-"""What the steps of a job take beside all waiting."""
+"""The time that the steps of a job take, without any waiting."""
 
 _LEAST_MS, _MOST_MS = 30, 60_000
 
@@ -40,9 +40,9 @@ _LEAST_MS, _MOST_MS = 30, 60_000
 def parse_latency(text: str) -> Latency:
     """The settings for one of `LEVELS`, or for a target such as `50ms`.
 
-    A target is the time from source to store that half of the events are to take. What the steps
-    do not need of it is spent on waiting: four parts in the source, two for the bundle, and one in
-    Flink's buffers.
+    A target is the time from source to store that half of the events are to take. The part of it
+    that the steps do not need is spent on waiting: four sevenths in the source, two in the bundle,
+    and one in Flink's buffers.
 
     >>> parse_latency("50ms") == parse_latency("low")
     True

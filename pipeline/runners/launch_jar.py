@@ -1,10 +1,10 @@
 """The jar of a template: Flink's job server, a pipeline, and a main class that takes arguments.
 
 Beam's own executable jars hold the pipeline's options as they were when the jar was built, and
-their main class takes no arguments. `Launch.java` puts the arguments of a launch over the options
-of the jar; the runner then gives them to the workers.
+their main class takes no arguments. `Launch.java` replaces options of the jar by the arguments of a
+launch; the runner then gives the options to the workers.
 
-Nothing of the machine and the moment of a build is in the jar: the same job gives the same bytes.
+The jar does not depend on the machine and the time of its build: the same job gives the same bytes.
 """
 
 import json
@@ -45,7 +45,7 @@ class LaunchJar:
 
     Attributes:
         job: the name of the job.
-        about: what `--help` says first.
+        about: the first line of `--help`.
         parameters: what a launch may give, as JSON objects; see `Launch.java`.
         build: applies the job to the root of a pipeline.
         latency: how long events may wait.
@@ -115,10 +115,11 @@ def strip(pipeline: beam_runner_api_pb2.Pipeline) -> None:
 
 @contextmanager
 def _repeatable(job: str) -> Iterator[None]:
-    """Until the end of the context, what is pickled has no random ids and no paths of this machine.
+    """Until the end of the context, pickles have no random ids and no paths of this machine.
 
-    Steps have ids so that those of several jobs in one process do not share what they keep; the
-    workers of a launch are processes of its own. Pickled lambdas name the file that they are in.
+    The ids keep apart what steps of several jobs in one process have in memory. The workers of a
+    launch run one job, so ids that follow from the job's name do. Pickled lambdas have the path of
+    their file, of which the name is kept.
     """
     ids = (uuid.uuid5(uuid.NAMESPACE_URL, f"{job}/{number}") for number in count())
     with (

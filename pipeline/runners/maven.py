@@ -1,7 +1,7 @@
 """Jars from a Maven repository, pinned by a lock file.
 
-Each of its lines is `group:artifact:version[:classifier][@extension] sha256`, as Gradle writes
-coordinates; a file that is not a jar has its extension there.
+Each line of the lock file is `group:artifact:version[:classifier][@extension] sha256`, as Gradle
+writes coordinates; the extension is there for files that are not jars.
 
 The jars come through Beam's own fetcher, so whatever makes Beam find its jars (a proxy, a mirror)
 makes these found too.
@@ -23,7 +23,7 @@ from typing import NamedTuple
 from apache_beam.utils.subprocess_server import JavaJarServer
 
 ATTEMPTS = 3
-"""How often a jar is fetched before it is given up: transfers break."""
+"""How often a jar is fetched before the fetch has failed, since transfers break."""
 
 _THREADS = 8
 _PROGRESS_INTERVAL_S = 2.0
@@ -212,10 +212,10 @@ def _download(jar: Jar, directory: Path) -> Path:
 
 
 def _downloaded(url: str, path: Path) -> Path:
-    """Through Beam's fetcher, which raises whatever urllib and sockets raise.
+    """Download with Beam's fetcher, which raises whatever urllib and sockets raise.
 
-    A process downloads into a folder of its own: Beam's fetcher gives the unfinished file one name,
-    so that two processes would write to the same file.
+    Each process downloads into a folder of its own, because Beam's fetcher has one name for an
+    unfinished file: two processes would write to the same file.
     """
     with TemporaryDirectory(dir=path.parent, prefix=".fetching-") as own:
         found = Path(JavaJarServer.local_jar(url, cache_dir=own))

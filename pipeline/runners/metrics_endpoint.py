@@ -1,9 +1,9 @@
-"""Tells Prometheus what a process measures: over HTTP, at `/metrics` of a port.
+"""Serves what a process measures to Prometheus: over HTTP, at `/metrics` of a port.
 
-The launcher of a job and each worker process have an endpoint of their own, if `--metrics_port`
-asks for it. Several processes of one machine are given the same port: each takes the first one
-that is free from there on, and says which. The options travel with the pipeline's, so a job may be
-launched with other ones than it was built with.
+With `--metrics_port`, the launcher of a job and each worker process have an endpoint of their own.
+Several processes of one machine get the same port number: each takes the first free port from there
+on, and prints or logs which. The options are pipeline options, so a launch of a template may give
+others than the template was built with.
 """
 
 from argparse import ArgumentParser
@@ -27,7 +27,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 class MetricsOptions(PipelineOptions):
-    """The options of the endpoint, for Beam, which hands them to the workers."""
+    """The options of the endpoint, for Beam, which gives them to the workers."""
 
     @classmethod
     def _add_argparse_args(cls, parser: ArgumentParser) -> None:

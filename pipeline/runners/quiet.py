@@ -1,4 +1,4 @@
-"""Keeps Beam's and Java's stack traces off the screen: each failure is told once, in one line.
+"""Keeps Beam's and Java's stack traces off the screen: each failure is printed once, in one line.
 
 Workers in the launcher's process (the embedded runner's, Flink's LOOPBACK) print and log each
 failure several times, and a job server sends its Java trace to the log. `CHRONON_BEAM_LOG=ERROR`,
@@ -20,7 +20,7 @@ HINT = f"({LEVEL}=ERROR shows the traces)"
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Until the end of the context, unless the user has asked for a level of logging."""
+    """Hide traces until the end of the context, unless the user has set a level of logging."""
     if LEVEL in os.environ:
         yield
         return
@@ -29,9 +29,9 @@ def quiet() -> Iterator[None]:
         handler.addFilter(_is_ours)
     try:
         with (
-            # It prints a trace that it then logs as well.
+            # Beam's worker prints a trace, and then logs the same trace.
             patch.object(sdk_worker, "print", _discard, create=True),
-            # Threads that read from a runner end with an error when it hangs up.
+            # Threads that read from a runner end with an error when the runner closes the channel.
             patch.object(threading, "excepthook", _discard),
         ):
             yield
@@ -41,7 +41,7 @@ def quiet() -> Iterator[None]:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """The job server's messages come by the root logger."""
+    """Whether a record is none of Beam, gRPC and the job server, which logs by the root logger."""
     return record.name != "root" and record.name.partition(".")[0] not in ("apache_beam", "grpc")
 
 

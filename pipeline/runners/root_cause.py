@@ -1,4 +1,4 @@
-"""What went wrong, in one line, out of the stack traces of Java and Python."""
+"""Finds the cause of a failure, in one line, in the stack traces of Java and Python."""
 
 import re
 
@@ -15,10 +15,10 @@ _JAVA_CAUSE = re.compile(
 
 
 def root_cause(text: str) -> str:
-    r"""The one line of a Java or Python failure that tells what went wrong.
+    r"""The line of a Java or Python failure that names its cause; empty if there is none.
 
-    A Python error that a worker sent is the cause of every Java exception around it, and the one
-    that names its step is the user's; else it is the last `Caused by`; else the last ERROR line.
+    That is the error of a Python worker, of several the one that names its step; else the last
+    `Caused by` of Java; else the last line that begins with ERROR.
 
     >>> root_cause('java.lang.RuntimeException: failed\n\tat a.B.c(B.java:1)\n'
     ...            'Caused by: java.net.ConnectException: Connection refused')

@@ -23,7 +23,7 @@ _STREAMING = (
     "latency",
 )
 OURS = (*_STREAMING, "dead_letters")
-"""Our own flags that a way to run may set, besides Beam's."""
+"""Our own flags that a config may set, besides Beam's."""
 
 
 def names() -> list[str]:
@@ -39,7 +39,7 @@ def config_flags(name_or_path: str) -> list[str]:
     """The flags in a config; those of the command line go after them and win.
 
     Raises:
-        UsageError: no such file, no mapping of flags, or a key that nobody knows.
+        UsageError: there is no such file, it is no mapping of flags, or a key is no flag.
     """
     settings = _read(name_or_path)
     runner = str(settings.get("runner", "DirectRunner"))
@@ -77,7 +77,7 @@ def _flags(name: str, value: Any) -> list[str]:
 
 
 def with_config(argv: Sequence[str]) -> list[str]:
-    """The command line without `--runner_config`; its flags stand where the user's override them.
+    """The command line with the flags of `--runner_config`, before the user's flags, which win.
 
     >>> with_config(["run", "--store=null:"])
     ['run', '--store=null:']
@@ -93,6 +93,6 @@ def with_config(argv: Sequence[str]) -> list[str]:
         chosen = value if equals else next(words, "")
         config += config_flags(chosen)
     if given[:1] == ["upload"]:
-        # What a way to run says of streaming means nothing here.
+        # An upload has no flags for streaming.
         config = [flag for flag in config if flag[2:].partition("=")[0] not in _STREAMING]
     return [*given[:1], *config, *given[1:]]

@@ -1,4 +1,4 @@
-"""A server that a command or a test starts as a process of its own, and that ends with it."""
+"""A server as a process: started by a command or a test, it ends with the command or the test."""
 
 import os
 import signal

@@ -1,9 +1,9 @@
 """Starts a Python SDK worker for a runner's PROCESS environment: no container, no Docker.
 
-Beam's own `boot` is a Go program that lives in its images. This does the same where the worker
-runs in the same Python environment as the launcher: ask the runner for the pipeline's options and
-addresses, put them into the environment, and become Beam's worker. Files that are staged
-(`--setup_file`, `--requirements_file`) are not installed.
+Beam's own `boot` is a Go program in Beam's images. This module does the same for a worker that runs
+in the launcher's Python environment: it asks the runner for the pipeline's options and addresses,
+puts them into environment variables, and becomes Beam's worker. Staged files (`--setup_file`,
+`--requirements_file`) are not installed.
 """
 
 import argparse
@@ -31,16 +31,17 @@ _GRACE_S = 1.0
 
 
 def write_command(directory: Path, log: bool = True) -> Path:
-    """Write the executable that starts a worker, for whoever is told its path; gives the path.
+    """Write the executable file that a runner starts as a worker; gives its path.
 
-    Each Python environment has a file of its own: a running job starts workers by it again.
-    The worker is guarded: it ends with the process that started it, and Spark's JVM with it.
+    Each Python environment has a file of its own, since a running job uses the file again whenever
+    it starts a worker. The worker is guarded: it ends with the process that started it, and Spark's
+    JVM with it.
 
     Args:
-        directory: where to write it.
-        log: whether what a worker prints before it reaches the runner's log goes to `worker.log`
-            beside it, as TaskManagers throw that away; else it is left to the process that starts
-            the worker.
+        directory: where to write the file.
+        log: whether what a worker prints before it logs to the runner goes to `worker.log` beside
+            the file, because TaskManagers discard it; otherwise the process that starts the worker
+            gets it.
     """
     boot = [sys.executable, "-P", "-m", "chronon_beam.pipeline.runners.worker_boot"]
     command = shlex.join(guard.command_line(boot, "PARENT", _GRACE_S)).replace("PARENT", "$PPID")
@@ -73,15 +74,14 @@ def main(argv: Sequence[str]) -> None:
     flags, _ = parser.parse_known_args(argv)
     environment = {**os.environ, **worker_environment(flags)}
     worker = [sys.executable, "-m", "chronon_beam.pipeline.runners.sdk_worker_main"]
-    # From here on the worker logs to the runner; a file would repeat it and never end, and nobody
-    # reads what a pool's workers print.
+    # From here on the worker logs to the runner: a file would repeat that and grow for ever.
     for stream in (sys.stdout, sys.stderr):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     os.execve(sys.executable, worker, environment)
 
 
 def worker_environment(flags: argparse.Namespace) -> dict[str, str]:
-    """What Beam's worker reads from its environment, as the runner's provision service tells it."""
+    """The environment variables that Beam's worker reads, by the runner's provision service."""
     info = _provision_info(flags.provision_endpoint, flags.id)
     environment = {
         "WORKER_ID": flags.id,

@@ -1,8 +1,8 @@
 """Serves what a worker measures for Prometheus, where the job's options ask for it.
 
 Importing this module does that: workers in processes of their own import it because the job names
-it with `FLAG`. Which port was free stands in the worker's log. A worker that finds none says so and
-works without.
+it with `FLAG`. The worker's log has the port. A worker that finds no free port logs an error, and
+works without an endpoint.
 """
 
 import logging

@@ -6,8 +6,8 @@ TaskManager's, which shares its network, as containers of a Kubernetes pod do. A
 
     TaskManager ── localhost:50000 ── pool ── guard ── SDK worker ── Spark's JVM
 
-Workers end when the TaskManager says so, and with the pool. A worker that ends by itself fails the
-bundles that it had; Flink then restarts the job, which asks for a new worker.
+Workers end when the TaskManager ends them, or with the pool. If a worker dies, its bundles fail;
+Flink then restarts the job, which asks the pool for a new worker.
 """
 
 import argparse
@@ -29,10 +29,9 @@ _STARTS_AT_A_TIME = 8
 
 
 def serve(port: int = PORT) -> tuple[grpc.Server, int]:
-    """A pool that listens; gives it, and its port.
+    """Start a pool; gives its server, and its port.
 
-    It listens on this machine alone, since whoever reaches it can start workers, which run what
-    they are told.
+    The pool listens on the loopback address alone, since its clients can have workers run any code.
 
     Args:
         port: where to listen; 0 chooses a free one.
@@ -51,11 +50,11 @@ def serve(port: int = PORT) -> tuple[grpc.Server, int]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Serve until this process is told to end; its workers end with it."""
+    """Serve until this process gets SIGTERM or Ctrl-C; its workers end with it."""
     parser = argparse.ArgumentParser(description="Starts SDK workers for a TaskManager.")
     parser.add_argument("--port", type=int, default=PORT)
     ended = threading.Event()
-    # As the first process of a container it would ignore the signal that ends containers.
+    # The first process of a container ignores SIGTERM, unless it has a handler.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     server, port = serve(parser.parse_args(argv).port)

@@ -1,1 +1,1 @@
-"""Templates: jobs as files that are launched later, with what each launch says of them."""
+"""Templates: jobs as files that are launched later, with the source and store of each launch."""

@@ -111,7 +111,7 @@ def _arguments(arguments: Namespace, options: JobOptions, group_by: GroupBy) -> 
         "metrics_port": str(_metrics_port(arguments)),
         "metrics_host": "0.0.0.0",  # Prometheus is in another pod
     }
-    values["parallelism"] = None  # said by the FlinkDeployment, where it can be changed
+    values["parallelism"] = None  # it is a field of the FlinkDeployment, where it can be changed
     return list(_checked(values))
 
 
@@ -140,7 +140,7 @@ def _parallelism(arguments: Namespace) -> int:
 
 
 def _metrics_port(arguments: Namespace) -> int:
-    """Where Prometheus finds the workers of a pod: a port that nobody else there has."""
+    """Where Prometheus finds the workers of a pod: a port that is free there."""
     (parameter,) = (each for each in FLINK if each.name == "metrics_port")
     value = arguments.metrics_port or str(WORKER_METRICS)
     _check(parameter, value)

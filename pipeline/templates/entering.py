@@ -1,10 +1,10 @@
-"""Enters the dataset of a launched job, in its workers: a launch has no Python of its own.
+"""Enters the dataset of a job that a template launches: in the workers, as a launch has no Python.
 
-`run` does the same in the launcher, before the job: what does not fit what the store holds is
-refused, the types of the columns are noted for fetchers, and the run is noted in the ledger. Here
-it is done when a worker opens the store, before anything is written. All workers do it, and again
-after each restart, so it is done by the id that the launch gives its run: the first one enters, and
-all others find that the run is there. See `Launch.java` for the ids.
+`run` does the same in the launcher, before the job. A job that does not fit the data in the store
+is refused; the types of the columns are noted for fetchers; and the run is noted in the ledger.
+Here a worker does that when it opens the store, before anything is written. All workers do it, and
+do it again after each restart. So the run has the id that the launch gives it: the first worker
+enters, and all others find the run in the ledger. See `Launch.java` for the ids.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ class EnterAtLaunch:
     Attributes:
         info: what the job writes.
         definition: fingerprints of the GroupBy's parts, see `Run.definition`.
-        dead_letters: the sink of the launch, which is asked whether it is there.
+        dead_letters: the URI of the launch's sink, which is refused if it cannot be written.
     """
 
     info: ServingInfo
@@ -91,17 +91,17 @@ class EnterAtLaunch:
 
 
 def _launch(id_: str) -> str:
-    """The part of a run's id that stays when a JobManager starts again; the other is the time."""
+    """The part of a run's id that stays when a JobManager starts again; the rest is a time."""
     return id_.rpartition("-")[2]
 
 
 _CHANGED = (
-    "{0}: the tiles in the store are not all of the columns that this template was built for: a "
-    "launched job cannot take them over: go on with `chronon-beam run --savepoint_path`, or launch "
-    "into another store"
+    "{0}: some tiles in the store have other columns than this template was built for, and a job "
+    "of a template cannot take them over: go on with `chronon-beam run --savepoint_path`, or "
+    "launch into another store"
 )
 
 
 def _goes_on(read: Unit, now: Unit) -> bool:
-    """A source that never ends has no units, so nothing of them goes on."""
+    """Whether a file has only grown: a source that never ends has no files."""
     return False

@@ -1,4 +1,4 @@
-"""What Dataflow is told of a Flex Template: its parameters, made from the flags of `run`.
+"""The metadata of a Flex Template for Dataflow: its parameters, made from the flags of `run`.
 
 Dataflow checks a launch against them before it starts anything. The patterns are POSIX's extended
 regular expressions, which Dataflow takes.
@@ -11,8 +11,8 @@ from chronon_beam.pipeline.run_flags import add_run_flags
 
 Json = dict[str, object]
 
-_NOT_ASKED = ("help", "group_by", "dialect", "runner", "runner_config", "max_dead", "allow_unread")
-"""Flags that a template decides, or that say nothing of a job that never ends."""
+_LEFT_OUT = ("help", "group_by", "dialect", "runner", "runner_config", "max_dead", "allow_unread")
+"""Flags that the template decides, or that have no meaning for a job that never ends."""
 
 _HOSTS = "[^/@?,]+:[0-9]{1,5}(,[^/@?,]+:[0-9]{1,5})*"
 _TIME = "[0-9]{1,9}(ms|s|m)"
@@ -25,14 +25,14 @@ _PATTERNS = {
     "trigger": "every_event|buffered:[0-9]{1,9}(ms)?",
     "dead_letters": "[a-z][a-z0-9+.-]*:.+",
 }
-"""What the text of each flag looks like that is neither a choice nor a number."""
+"""The values of flags that are neither a choice nor a number, as regular expressions."""
 
 
 def flags_of_a_launch() -> list[Action]:
     """The flags of `run` that a launch of the template may give."""
     parser = ArgumentParser(allow_abbrev=False)
     add_run_flags(parser)
-    return [each for each in parser._actions if each.dest not in _NOT_ASKED]
+    return [each for each in parser._actions if each.dest not in _LEFT_OUT]
 
 
 def metadata(group_by: str) -> Json:
@@ -74,7 +74,7 @@ def pattern(flag: Action) -> str:
     """What the value of a flag looks like, as a POSIX extended regular expression.
 
     Raises:
-        KeyError: nobody has said it: `_PATTERNS` lacks the flag.
+        KeyError: `_PATTERNS` lacks the flag.
     """
     if flag.choices is not None:
         return f"^({'|'.join(map(str, flag.choices))})$"

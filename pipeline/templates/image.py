@@ -1,4 +1,4 @@
-"""What the image of a job is built from: this package as a wheel, versions, and a Dockerfile."""
+"""Writes what the image of a job is built from: this package as a wheel, versions, a Dockerfile."""
 
 from pathlib import Path
 
@@ -29,10 +29,10 @@ def write_image(
     """Write the wheel, the versions and the Dockerfile.
 
     Args:
-        folder: what Docker is given.
+        folder: the folder that Docker builds the image from.
         rest: the lines of the Dockerfile after the package is installed.
-        extras: of the package.
-        stages: what the Dockerfile has after the name of the image that it begins with.
+        extras: the extras of the package that are installed.
+        stages: the text after the name of the base image: the name and the rest of a first stage.
     """
     wheel = write_wheel(folder)
     pinned = "".join(f"{line}\n" for line in constraints(extras))

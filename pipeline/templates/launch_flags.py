@@ -1,18 +1,18 @@
-"""Flags for what a launch may say to Flink, where a command is build and launch in one."""
+"""The parameters of a launch that are for Flink, as flags of a command that builds and launches."""
 
 from argparse import ArgumentParser
 
 from chronon_beam.pipeline.templates.parameters import FLINK
 
-_NOT_ASKED = ("job_name", "environment_type", "environment_config", "metrics_host")
-"""What follows from how the job is run."""
+_LEFT_OUT = ("job_name", "environment_type", "environment_config", "metrics_host")
+"""Parameters whose values follow from how the job is run."""
 
-LAUNCH = tuple(each for each in FLINK if each.name not in _NOT_ASKED)
+LAUNCH = tuple(each for each in FLINK if each.name not in _LEFT_OUT)
 """The parameters that are flags."""
 
 
 def add_launch(parser: ArgumentParser) -> None:
-    """A flag for each of `LAUNCH`; what is not given is left to the jar."""
+    """Add a flag for each of `LAUNCH`; the jar has the default of one that is not given."""
     group = parser.add_argument_group("how Flink runs it")
     for parameter in LAUNCH:
         name, expected = f"--{parameter.name}", parameter.expected.replace("%", "%%")

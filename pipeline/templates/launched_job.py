@@ -15,7 +15,7 @@ from chronon_beam.pipeline.templates.entering import RUN, EnterAtLaunch
 
 @dataclass(frozen=True)
 class LaunchedJob:
-    """A job with its source and its sink of dead letters; none of them holds a place."""
+    """A job with its source and its sink of dead letters; a launch says where each of them is."""
 
     job: Job
     source: Source
@@ -23,7 +23,7 @@ class LaunchedJob:
 
 
 def launched_job(options: JobOptions) -> LaunchedJob:
-    """Plan a job for a template; nothing but a missing schema is asked of the source.
+    """Plan a job for a template; the source is read only for a schema that is not given.
 
     Args:
         options: the job's flags; of `source`, only what decides the meaning of events is kept.

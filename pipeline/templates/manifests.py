@@ -2,9 +2,9 @@
 
     FlinkDeployment ── JobManager's pod ── init container: hands over the jar of the job's image
                     └─ TaskManagers' pods ── side-car: the SDK workers, from the same image
-    ConfigMap          variables of the workers that are no secrets
-    Services           headless; name the ports at which Flink's pods, and the workers in those of
-                       the TaskManagers, tell their metrics
+    ConfigMap          variables of the workers that are not secret
+    Services           headless; name the ports of metrics: of Flink's pods, and of the workers in
+                       the TaskManagers' pods
     ServiceMonitor     has Prometheus read both ports
     Kustomization      all of them, for `kubectl apply -k`
 
@@ -58,7 +58,7 @@ WORKER_METRICS = 9095
 """Where the workers of a pod serve what the job measures, unless the user says another port."""
 
 TAKEN = (_REST, _RPC, _METRICS, PORT)
-"""Ports of a pod that are others'."""
+"""Ports of a pod that are in use."""
 
 _JOB_LABEL = "app.kubernetes.io/name"
 """Its value is the name of Prometheus' job: the alert rules of docs/grafana ask for that job."""
@@ -71,17 +71,17 @@ class Deployment:
     """A job on Kubernetes.
 
     Attributes:
-        name: of the FlinkDeployment; the names of all else begin with it.
-        image: has the jar, and is that of the workers.
-        arguments: of the launch, as the jar takes them.
-        main_class: of the jar.
+        name: the name of the FlinkDeployment; all other names begin with it.
+        image: has the jar, and is the image of the workers.
+        arguments: the arguments of the launch, as the jar takes them.
+        main_class: the main class of the jar.
         parallelism: task slots that the job uses.
         storage: a URI; checkpoints, savepoints and what a new JobManager needs are below it.
         namespace: None leaves it to kubectl.
         environment: variables of the workers that are no secrets.
         secret: the name of the Secret that may have `SECRETS`.
-        slots: of each TaskManager.
-        worker_metrics: the port at which workers serve metrics, as `arguments` say it, too.
+        slots: the task slots of each TaskManager.
+        worker_metrics: the port at which workers serve metrics; `arguments` has it, too.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Deployment:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What everything of the job carries."""
+        """The labels of all objects of the job."""
         return {
             _JOB_LABEL: "chronon-beam",
             "app.kubernetes.io/instance": self.name,

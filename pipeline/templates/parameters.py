@@ -1,7 +1,7 @@
-"""What a launch of a template may say, with what each value must look like.
+"""The parameters of a launch of a template, with a pattern that each value must match.
 
-A launcher that has no Python checks values by the patterns. They refuse what is surely wrong; what
-they let pass, workers check again with the code that opens it.
+A launcher that has no Python checks values by the patterns, which refuse what is certainly wrong.
+All other values are checked again by workers, with the code that opens the source, store or sink.
 """
 
 from dataclasses import asdict, dataclass
@@ -69,7 +69,7 @@ JOB = (
         "merge or refuse; a launch empties no dataset: name another store to start anew",
     ),
 )
-"""What a launch says of the job, on every runner."""
+"""The parameters of the job, on every runner."""
 
 FLINK = (
     Parameter(
@@ -172,4 +172,4 @@ FLINK = (
         "no value",
     ),
 )
-"""What a launch says to Flink."""
+"""The parameters of Flink, and of the workers that it starts."""

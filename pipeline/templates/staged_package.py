@@ -1,8 +1,8 @@
-"""This package as a wheel, and the versions that it runs with here: what goes into an image.
+"""This package as a wheel, and the versions of the packages that it runs with here, for an image.
 
-The pickles of a job's graph need the code that they were made by. So an image is given the package
-that makes the template, whether it was installed from an index or is a checkout, and the same
-versions of all that the package needs.
+The pickles in a job's graph need the same code that made them. So an image gets the package that
+makes the template, whether that was installed from an index or is a checkout, and the same versions
+of all packages that it needs.
 """
 
 import hashlib

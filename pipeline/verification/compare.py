@@ -26,7 +26,7 @@ from chronon_beam.pipeline.verification.scope import ValuePlace, unpacked
 
 
 class Fault(StrEnum):
-    """What is the matter with a tile or row; also the names under which they are counted."""
+    """How a tile or row differs; also the names of the counts."""
 
     MISSING = "verify.missing"
     STALE = "verify.stale"
@@ -40,8 +40,8 @@ class Fault(StrEnum):
 
 
 SOUND, YOUNG, UNTOLD = "verify.sound", "verify.young", "verify.untold"
-"""Counts: tiles and rows that are right; of these, tiles with a column that was added to the
-GroupBy later and is not whole in them; tiles whose events cannot be put together."""
+"""Counts: tiles and rows that are right; of these, tiles from before a column was added to the
+GroupBy, which lack its earlier events; tiles whose events cannot be merged to one tile."""
 
 Pair = tuple[object, object]
 """(stored value, expected value) of a column."""
@@ -91,7 +91,7 @@ class StoredTiles:
         began = plan.versions[-1].began if plan.versions else {}
         own = columns_of(plan.group_by, plan.types)
         self._young = {index for index, each in enumerate(own) if began.get(each, 0) > 0}
-        # A change that takes a row back may raise what it leaves: fewer cannot be told.
+        # A change that takes a row back may raise what is left, so fewer events cannot be seen.
         self._tells_stale = not plan.group_by.is_entities
 
     def differences(
@@ -115,7 +115,7 @@ class StoredTiles:
             return
         try:
             expected, parts = self._united(partials)
-        except ValueError:  # lists of two lengths in two bundles, for one
+        except ValueError:  # for example, lists of two lengths in two bundles
             counts[UNTOLD] += 1
             return
         lacking = set(self._stored.lacking(stored[-1]))
@@ -222,8 +222,8 @@ class CompareFn(beam.DoFn):
 
     Args:
         plan: reads what is stored.
-        tiled: whether that is tiles.
-        count: takes how many tiles or rows are right, and how many of each `Fault`.
+        tiled: whether tiles are stored, rather than rows.
+        count: counts the tiles or rows that are right, and those of each `Fault`.
     """
 
     STORED, EXPECTED = "stored", "expected"

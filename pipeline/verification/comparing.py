@@ -1,4 +1,4 @@
-"""Rows of the source against the values of a store, as one stage: the lines of a report."""
+"""The stage Compare: from rows of the source to the lines of a report on what the store holds."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,7 @@ class Compare(beam.PTransform):
 
     Attributes:
         made: the plan that makes tiles or rows of the source's events.
-        info: what the store says of its data.
+        info: what jobs have noted in the store about its data.
         store_uri: the store.
         scope: which tiles or rows are compared.
     """
@@ -57,7 +57,7 @@ class Compare(beam.PTransform):
         return StoredValues(self.store_uri, plan.group_by.streaming_dataset, sizes, self.scope)
 
     def expand(self, rows: beam.PCollection[Rows]) -> Compared:
-        """What the rows give and what is stored meet bucket by bucket."""
+        """Recompute values from the rows, read the stored ones, and compare them by bucket."""
         start = partial(TilePartials if self.info.tiled else RowValues, self.made, self.scope)
         recompute = beam.ParDo(RecomputeFn(start, self.count))
         expected, failures = outputs_of(

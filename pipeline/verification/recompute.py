@@ -1,8 +1,8 @@
-"""What the events give: partial tiles per bundle, by the job's own keys, checks and aggregation.
+"""Recomputes what the events give: partial tiles, by the job's own keys, checks and aggregation.
 
-A partial holds the events of one bundle in one tile. What crosses the shuffle is one partial per
-tile and bundle, not rows; a bundle that touches many tiles is flushed on the way, so that a
-worker's memory has a bound.
+A partial has the events of one bundle that are in one tile. So partials cross the shuffle, one per
+tile and bundle, and not rows. A bundle with many tiles is flushed before its end, which bounds a
+worker's memory.
 """
 
 from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ class TilePartials:
         self._partials: dict[ValuePlace, Accumulator] = {}
 
     def add(self, rows: Rows) -> Result[None]:
-        """Take the rows of a batch; gives those that no tile can take."""
+        """Take the rows of a batch; gives failures for rows that no tile can take."""
         names = dict.fromkeys((*self._key_columns, *self._columns, "ts"))
         columns = {name: rows.batch.column(name).to_pylist() for name in names}
         keys = [key for key, _ in self._keys.of([columns[name] for name in self._key_columns])]
@@ -64,7 +64,7 @@ class TilePartials:
         return Result(None, failures)
 
     def _add(self, row: Any) -> str | None:
-        """Add a row to all of its tiles; gives the reason of the first that refuses it."""
+        """Add a row to all of its tiles; gives the reason if one of them refuses it."""
         refused = None
         for spec, aggregator in self._specs:
             for start_ms in _starts(spec, row[1]):
@@ -110,7 +110,7 @@ class RowValues:
         self._values: list[Value] = []
 
     def add(self, rows: Rows) -> Result[None]:
-        """Take the rows of a batch; gives those that Avro cannot hold."""
+        """Take the rows of a batch; gives failures for rows that Avro cannot hold."""
         requests, failures, _ = self._convert(rows)
         for each in requests:
             place = ValuePlace(each.key_bytes, 0, each.tile_start_ms)
@@ -144,11 +144,11 @@ class RecomputeFn(beam.DoFn):
         self._collector = self._start()
 
     def start_bundle(self) -> None:
-        """What a failed attempt has left must not be counted again."""
+        """Drop what a failed attempt has left, which would count twice."""
         list(self._collector.drain())
 
     def process(self, rows: Rows) -> Iterator[Any]:
-        """Yield failures; and what is collected, if it is much."""
+        """Yield failures, and what is collected once it is full."""
         yield from emitted(self._collector.add(rows), self._count)
         if self._collector.full:
             yield from packed(self._collector.drain())

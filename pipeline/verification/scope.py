@@ -1,4 +1,4 @@
-"""Which tiles or rows are verified, and how they travel: in blobs by bucket, not one by one."""
+"""Which tiles or rows are verified, and the blobs, one per bucket, in which they are shuffled."""
 
 import marshal
 from binascii import crc32
@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from chronon_beam.api.records import MAX_MS, MIN_MS
 
 BUCKETS = 4096
-"""Tiles are compared bucket by bucket: so many parts of a store fit into memory one at a time."""
+"""A store is compared in so many parts, one after the other: each fits into memory."""
 
 
 class ValuePlace(NamedTuple):
@@ -36,7 +36,8 @@ class Scope:
     """Which places are verified.
 
     Attributes:
-        from_ms, to_ms: tiles that are wholly in this time, and rows of it; `to_ms` is not in it.
+        from_ms: tiles and rows that begin before this time are left out.
+        to_ms: tiles that end after this time, and rows at it or after it, are left out.
         keys: the bytes of the keys; None for all keys.
     """
 

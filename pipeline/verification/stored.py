@@ -1,4 +1,4 @@
-"""What the store holds, read in one pass, or key by key where keys are given."""
+"""Reads what the store holds: in one pass, or key by key where keys are given."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +13,7 @@ from chronon_beam.io.kv_store import KVStore, open_store
 from chronon_beam.pipeline.verification.scope import Scope, Value, ValuePlace, packed, portions
 
 _VALUES = 50_000
-"""How many values are sent on at a time."""
+"""How many values are read before they are given to the next step."""
 
 _KEYS = 100
 """How many keys are read at a time."""

@@ -53,7 +53,8 @@ class VerifyOptions:
     """The flags of the command.
 
     Attributes:
-        from_ms, to_ms: see `Scope`.
+        from_ms: see `Scope`.
+        to_ms: see `Scope`.
         keys: a file with the keys to verify; None for all.
         report: where all differences are written, one JSON object per line.
         late: what the job does with events that are too late.
