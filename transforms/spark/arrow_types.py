@@ -32,9 +32,9 @@ _WIDER = {
 
 
 def readable(data_type: pa.DataType) -> pa.DataType:
-    """The type nearest to this one that Spark reads; what it holds is the same.
+    """The nearest type that Spark reads; it holds the same values.
 
-    All that is inside may be null, so that Spark drops no null check because of a schema.
+    Fields and elements inside may be null, so that Spark drops no null check because of a schema.
 
     >>> readable(pa.timestamp("ms", tz="Europe/Oslo"))
     TimestampType(timestamp[us, tz=UTC])
@@ -64,7 +64,7 @@ def readable_field(field: pa.Field) -> pa.Field:
 
 
 def spark_field(field: pa.Field) -> pa.Field:
-    """As `readable_field`; a column of a type that Spark lacks (a union) is a refused one."""
+    """As `readable_field`; a `refused` field if Spark does not have the type, such as a union."""
     if refusal(field) is not None:
         return field
     found = readable_field(field)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from chronon_beam.transforms.spark.errors import EVENT, QueryError, unlogged
+from chronon_beam.transforms.spark.errors import EVENT, QueryError, quiet_pyspark
 from chronon_beam.transforms.spark.eval_socket import EvaluationFailed
 from chronon_beam.transforms.spark.launch import JvmFailed
 from chronon_beam.transforms.spark.planning import QueryPlan, plan_query
@@ -41,8 +41,8 @@ class QueryResult(NamedTuple):
 
     Attributes:
         rows: the output rows, in the order of their events.
-        events: per row the position in the input batch of the event that it came from; a `range`
-            over the batch if each event has given one row.
+        events: per row the position, in the input batch, of its event; a `range` over the batch if
+            there is one row per event.
         failures: (position in the input batch, Spark's reason in one line) of each event that
             cannot be evaluated, by position.
     """
@@ -53,12 +53,12 @@ class QueryResult(NamedTuple):
 
 
 class CompiledQuery:
-    """A planned query, to be used by any thread of this process; made by `compile_query`.
+    """A planned query, for any thread of this process; made by `compile_query`.
 
     Attributes:
-        inputs: the columns of the query's schema that it reads.
-        schema: of the output rows: the query's columns with Spark's types in Arrow; a timestamp
-            is micros in UTC.
+        inputs: the columns of the query's schema that the query reads.
+        schema: the columns of the output rows, with Spark's types in Arrow; timestamps are in
+            microseconds, UTC.
     """
 
     def __init__(self, query: SqlQuery, spark: LocalSpark, plan: QueryPlan) -> None:
@@ -70,21 +70,21 @@ class CompiledQuery:
         self.schema: pa.Schema = pa.schema(list(plan.output)[:-1])
 
     def evaluate(self, batch: pa.RecordBatch) -> QueryResult:
-        """The rows of a batch of any length; an event that Spark fails on stops no other.
+        """The rows of a batch of any length; an event on which Spark fails does not affect others.
 
         Args:
-            batch: with the columns of `inputs`, by name; others are not looked at.
+            batch: has the columns of `inputs`, by name; other columns are ignored.
 
         Raises:
-            ValueError: if the batch lacks a column that the query reads.
-            JvmFailed: if Spark's JVM has ended; compile the query anew.
+            ValueError: the batch lacks a column that the query reads.
+            JvmFailed: Spark's JVM has ended; compile the query anew.
         """
         positions = _positions(batch.num_rows)
         outputs: list[pa.RecordBatch] = []
         failures: list[tuple[int, str]] = []
         if self._plan.id is not None and batch.num_rows:
             self._collect(self._plan.id, batch, positions, outputs, failures)
-        rows = _joined(outputs, self._plan.output)
+        rows = _join(outputs, self._plan.output)
         events = rows.column(rows.num_columns - 1)
         one_row_each = events.equals(positions)
         return QueryResult(
@@ -94,14 +94,14 @@ class CompiledQuery:
         )
 
     def alive(self) -> bool:
-        """Whether the Spark that planned it can still evaluate it."""
+        """Whether the Spark that has planned the query still runs."""
         return self._spark.alive()
 
     def warm_up(self) -> None:
-        """Evaluates no event, to generate and load all code that events will run.
+        """Evaluate an empty batch, so that Spark generates and loads the code for events now.
 
         Raises:
-            QueryError: if that fails.
+            QueryError: Spark fails.
         """
         if self._plan.id is None:
             return
@@ -124,7 +124,7 @@ class CompiledQuery:
         outputs: list[pa.RecordBatch],
         failures: list[tuple[int, str]],
     ) -> None:
-        """Halves a batch that fails, until each event that fails stands alone."""
+        """Evaluate a batch; if it fails, halve it until each event that fails is alone."""
         try:
             outputs.append(self._ask(plan_id, batch, positions))
         except (EvaluationFailed, pa.ArrowInvalid) as error:
@@ -135,7 +135,7 @@ class CompiledQuery:
             for part in (slice(0, half), slice(half, batch.num_rows)):
                 self._collect(plan_id, batch[part], positions[part], outputs, failures)
 
-    def _fitted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch with the types that Spark reads."""
         missing = [name for name in self._input.names if name not in batch.schema.names]
         if missing:
@@ -146,7 +146,7 @@ class CompiledQuery:
 
     def _ask(self, plan_id: int, batch: pa.RecordBatch, positions: pa.Array) -> pa.RecordBatch:
         if not batch.schema.equals(self._input):
-            batch = self._fitted(batch)
+            batch = self._cast(batch)
         request = pa.RecordBatch.from_arrays([*batch.columns, positions], schema=self._plan.input)
         try:
             answer = self._spark.socket.evaluate(plan_id, request)
@@ -162,12 +162,12 @@ def compile_query(query: SqlQuery) -> CompiledQuery:
     """The query as a function on batches; planned once per process, safe to call from any thread.
 
     Raises:
-        QueryError: if Spark refuses a select, where or setup, or it needs more than one event.
-        JavaNotFound: if there is no Java to run Spark on.
-        JvmFailed: if Spark does not start.
+        QueryError: Spark refuses a select, where or setup, or one needs more than one event.
+        JavaNotFound: there is no Java to run Spark on.
+        JvmFailed: Spark does not start.
     """
     check_names(query)
-    with _lock, unlogged():
+    with _lock, quiet_pyspark():
         compiled = _compiled.get(query)
         if compiled is None or not compiled.alive():
             check_jars(query.setups)
@@ -190,7 +190,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+def _join(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
     if len(batches) == 1:
         return batches[0]
     table = pa.Table.from_batches(batches, schema).combine_chunks()

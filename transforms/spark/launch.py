@@ -1,8 +1,8 @@
 """Starts the JVM in which Spark runs. It prints nothing, and it ends when this process ends.
 
-Spark's own launcher asks every JVM for a module (jdk.incubator.vector) that slim Java runtimes
-lack, writes to the terminal, and needs a shell. So the JVM is started here, with py4j's server as
-its main class, and pyspark is told where that server listens.
+Spark's own launcher needs a Java module (jdk.incubator.vector) that slim Java runtimes lack, prints
+to the terminal, and needs a shell. So the JVM is started here, with py4j's server as its main
+class, and pyspark connects to this server.
 """
 
 import atexit
@@ -23,7 +23,7 @@ from py4j.java_gateway import JavaGateway
 from pyspark import java_gateway
 
 from chronon_beam.transforms.spark.java_runtime import java_home
-from chronon_beam.transforms.spark.quick_start import found_archive, make_later, start, start_flags
+from chronon_beam.transforms.spark.quick_start import find_archive, make_later, start, start_flags
 
 HEAP = "512m"
 """Enough for batches of thousands of heavy events; Spark refuses to start below 450 MB."""
@@ -70,10 +70,10 @@ class Jvm(NamedTuple):
     """A running JVM with py4j's server in it.
 
     Attributes:
-        process: ends when the standard input that this process holds is closed, for whatever
-            reason.
+        process: ends when its standard input is closed, which this process holds open; so it ends
+            with this process, however that ends.
         gateway: pyspark's connection to it.
-        log: what the JVM printed: an unlinked file, which is read only after a failure.
+        log: what the JVM printed, in an unlinked file; it is read after a failure only.
         unused: (client, id) of each Java object to which Python no longer refers, the newest first.
     """
 
@@ -87,18 +87,18 @@ class Jvm(NamedTuple):
         return _tail(self.log)
 
     def end(self) -> None:
-        """End it as a crash of this process would, by its standard input, and wait for that."""
+        """End the JVM by closing its standard input, and wait until it has ended."""
         _end(self.process, os.getpid())
 
     def release_unused(self) -> None:
-        """Let the JVM free the `unused` objects; call it only while the JVM runs."""
+        """Have the JVM free the `unused` objects; call this only while the JVM runs."""
         while self.unused:
             client, java_id = self.unused.pop()
             client.garbage_collect_object(java_id, enqueue=False)
 
 
 def launch(confs: Mapping[str, str], directory: Path) -> Jvm:
-    """Starts a JVM whose Spark will have the confs and put its files into the directory.
+    """Start a JVM whose Spark has the confs, and puts its files into the directory.
 
     Args:
         confs: names with their `spark.` prefix.
@@ -108,7 +108,7 @@ def launch(confs: Mapping[str, str], directory: Path) -> Jvm:
         JavaNotFound: if there is no Java to start.
         JvmFailed: if the JVM ends, or is not ready after some minutes.
     """
-    archive = found_archive(JARS)
+    archive = find_archive(JARS)
     if archive is None:
         if start.makes_archive:
             atexit.register(make_later, JARS)
@@ -189,7 +189,7 @@ def _command(confs: Mapping[str, str], directory: Path, archive: Path | None) ->
 
 
 def _await(info: Path, process: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
-    """Waits for the file that the gateway writes once it listens."""
+    """Wait for the file that the gateway writes once it listens."""
     deadline = time.monotonic() + _START_TIMEOUT_S
     while not info.exists():
         if process.poll() is not None:
@@ -207,7 +207,7 @@ def _await(info: Path, process: "subprocess.Popen[bytes]", log: IO[bytes]) -> No
 
 
 def _connect(info: Path) -> JavaGateway:
-    """Makes pyspark connect to a running gateway, as it does if spark-submit started Python."""
+    """Have pyspark connect to a running gateway, as if spark-submit had started Python."""
     data = info.read_bytes()
     port, length = struct.unpack_from(">ii", data)
     there = {

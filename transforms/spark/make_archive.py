@@ -2,9 +2,9 @@
 
     python -m chronon_beam.transforms.spark.make_archive
 
-It runs Spark once to see which classes are loaded, and has Java write them to a file. That takes
-half a minute of CPU, at the lowest priority, and the file has 170 MB. Of two processes at once only
-one does it; the file is whole when it gets its name.
+It runs Spark once to find out which classes are loaded, and has Java write them to a file. That
+takes half a minute of CPU, at the lowest priority, and the file has 170 MB. Of two processes at
+once only one makes the file. The file gets its name when it is whole.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from chronon_beam.transforms.spark.compiled_query import compile_query
 from chronon_beam.transforms.spark.java_runtime import java_home
 from chronon_beam.transforms.spark.launch import CLASS_PATH, JARS, MEMORY
 from chronon_beam.transforms.spark.query import SqlQuery
-from chronon_beam.transforms.spark.quick_start import archive_path, given_up, start
+from chronon_beam.transforms.spark.quick_start import archive_path, failure_file, start
 from chronon_beam.transforms.spark.session import local_spark, parse_ddl
 
 _NEEDED_BYTES = 1 << 30
@@ -33,13 +33,13 @@ _UNFINISHED = ".part"
 
 
 def main() -> int:
-    """Make the archive, unless it is there, another process makes it or the disk is full."""
+    """Make the archive, unless it exists, another process makes it, or the disk is full."""
     archive = archive_path(JARS)
     if archive is None:
         return 1
     archive.parent.mkdir(parents=True, exist_ok=True)
     with _alone(archive.parent) as alone:
-        if not alone or archive.exists() or given_up(archive).exists():
+        if not alone or archive.exists() or failure_file(archive).exists():
             return 0
         _clear(archive.parent)
         if shutil.disk_usage(archive.parent).free < _NEEDED_BYTES:
@@ -52,8 +52,8 @@ def _make(archive: Path) -> int:
     try:
         _write(part, archive.with_suffix(f".list{_UNFINISHED}"))
         part.replace(archive)
-    except Exception as error:  # whatever it is, it would be so the next time too
-        given_up(archive).write_text(f"{error}\n", encoding="utf-8")
+    except Exception as error:  # it would fail again each time
+        failure_file(archive).write_text(f"{error}\n", encoding="utf-8")
         return 1
     finally:
         _clear(archive.parent)
@@ -61,10 +61,10 @@ def _make(archive: Path) -> int:
 
 
 def _write(archive: Path, classes: Path) -> None:
-    """Write the archive, and by the way a file of the names of the classes.
+    """Write the archive to `archive`, and the names of its classes to `classes`.
 
     Raises:
-        RuntimeError: Java or Spark cannot do it.
+        RuntimeError: Java or Spark fails.
     """
     start.class_list, start.short = classes, True
     _use_spark()
@@ -100,7 +100,7 @@ def _alone(folder: Path) -> Iterator[bool]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an earlier process has left unfinished, and archives that nobody uses."""
+    """Remove unfinished files of earlier processes, and archives that were not used for a month."""
     for path in folder.iterdir():
         unused_s = time.time() - path.stat().st_mtime
         if path.suffix == _UNFINISHED or (path.suffix != "" and unused_s > _UNUSED_S):
@@ -108,7 +108,7 @@ def _clear(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have the disk hold the file before its name says that it is whole."""
+    """Wait until the file is on the disk: it gets its name after that."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -127,11 +127,11 @@ _SELECTS = {
     "cases": "CASE WHEN n IN (1, 2, 3) THEN 'a' WHEN n IS NULL THEN 'b' ELSE split(s, ',')[0] END",
     "ts": "n",
 }
-"""What selects and derivations are made of, so that the classes for it are in the archive."""
+"""Expressions as in most selects and derivations, so that their classes are in the archive."""
 
 
 def _use_spark() -> None:
-    """Plan and evaluate a query, and end Spark, so that Java has seen all that a command needs."""
+    """Plan and evaluate a query, and end Spark, so that Java loads all classes of a command."""
     schema = parse_ddl("s STRING, n BIGINT, price DOUBLE, t TIMESTAMP, items ARRAY<INT>")
     query = SqlQuery((*_SELECTS.items(),), ("n > 0 OR s = 'a'",), (), schema, (*_SELECTS,))
     compiled = compile_query(query)

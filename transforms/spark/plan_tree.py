@@ -1,4 +1,4 @@
-"""What a Spark plan says of its query: whether it needs one event only, which columns it reads."""
+"""Inspects Spark's plan of a query: whether it needs one event only, which columns it reads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from chronon_beam.transforms.spark.java_value import JavaValue
 
 _ONE_EVENT = {"WholeStageCodegen", "InputAdapter", "Project", "Filter", "Generate", "Scan"}
 _NO_EVENT = {"LocalTableScan", "EmptyRelation"}
-"""What the optimizer leaves of a query that it proved to let no event pass."""
+"""The operators of a query of which the optimizer has proved that no event passes it."""
 
 _ONE_EVENT_LOGICAL = {"Project", "Filter", "Generate", "LogicalRDD"}
 
@@ -19,7 +19,7 @@ _CLAUSES = (
     ("Limit", "LIMIT"),
     ("Sort", "a sort"),
 )
-"""What an operator's name says about the SQL, most telling first."""
+"""Parts of operators' names, and the SQL clauses that they stand for; the first match is used."""
 
 
 class SeveralEvents(Exception):
@@ -72,9 +72,9 @@ def used_columns(plan: JavaValue) -> list[int]:
 def with_column(
     logical: JavaValue, column: JavaValue, make_project: Callable[[JavaValue, JavaValue], JavaValue]
 ) -> JavaValue:
-    """An analyzed plan of one-event operators that hands a column of its leaf through to the top.
+    """An analyzed plan of one-event operators, with a column of its leaf added to the output.
 
-    Queries are analyzed without the column, so that no `*` of theirs contains it.
+    Queries are analyzed without the column, so that `*` in a query does not contain it.
 
     Args:
         logical: Spark's `LogicalPlan`.

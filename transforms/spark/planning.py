@@ -37,13 +37,13 @@ _AGGREGATE_CONDITIONS = ("MISSING_GROUP_BY", "MISSING_AGGREGATION", "INVALID_WHE
 
 
 class QueryPlan(NamedTuple):
-    """A query as Spark has planned it and the evaluator knows it.
+    """A query that Spark has planned, and that is registered with the evaluator.
 
     Attributes:
-        id: names it in requests; None if no event can pass, so that nobody need be asked.
-        used: the positions, in the query's schema, of the columns that it reads.
-        input: schema of the batches that the evaluator reads: those columns, EVENT last.
-        output: schema of the batches that it answers, EVENT last.
+        id: the id of the plan in requests; None if no event can pass, so that no request is made.
+        used: the positions, in the query's schema, of the columns that the query reads.
+        input: the schema of the batches of requests: those columns, EVENT last.
+        output: the schema of the batches of answers, EVENT last.
     """
 
     id: int | None
@@ -53,16 +53,16 @@ class QueryPlan(NamedTuple):
 
 
 def plan_query(spark: LocalSpark, query: SqlQuery) -> QueryPlan:
-    """Has Spark plan the query and registers the plan with the JVM's evaluator.
+    """Have Spark plan the query, and register the plan with the JVM's evaluator.
 
     Raises:
-        QueryError: naming the select or where and the reason.
+        QueryError: Spark refuses the query; the message names the select or where, and the reason.
     """
     return _Planner(spark, query).plan()
 
 
 class _Planner:
-    """One query on its way through Spark."""
+    """Plans one query."""
 
     def __init__(self, spark: LocalSpark, query: SqlQuery) -> None:
         self._spark = spark
@@ -94,7 +94,7 @@ class _Planner:
         return QueryPlan(plan_id, used, request, output)
 
     def _used(self, physical: Physical) -> list[int]:
-        """The columns that the plan reads; at least one, since a batch without has no length."""
+        """The columns that the plan reads; at least one, since a batch without columns is empty."""
         event = len(self._input) - 1
         used = used_columns(physical.plan) if physical.lets_pass else []
         used = [at for at in used if at != event]
@@ -103,10 +103,10 @@ class _Planner:
         return used or [at for at in range(event) if refusal(self._input.field(at)) is None][:1]
 
     def _with_event(self, frame: JavaValue) -> JavaValue:
-        """The frame with EVENT as its last column; the user's names and `*` do not see it."""
+        """The frame with EVENT as its last column; `*` in the query does not include it."""
         logical = frame.queryExecution().analyzed()
         if not is_of_one_event(logical):
-            return frame  # refused for what else is in it
+            return frame  # `physical_plan` refuses its other operators
         sql = self._spark.gateway.jvm.org.apache.spark.sql
         project = sql.catalyst.plans.logical.Project
         return sql.classic.Dataset.ofRows(self._session, with_column(logical, self._event, project))
@@ -120,7 +120,7 @@ class _Planner:
             )
 
     def _parse_each(self) -> None:
-        """Parses each expression alone, so that a caret points into what its author wrote."""
+        """Parse each expression alone, so that the caret in an error points into its own text."""
         parser = self._session.sessionState().sqlParser()
         for label, text in self._expressions():
             try:
@@ -164,14 +164,14 @@ class _Planner:
         for name, text in selects:
             alone = self._failure(lambda one=(name, text): self._frame([one], [], [one[0]]))
             if alone:
-                return QueryError(f"{_select_label(name, text)}: {_told(alone)}")
+                return QueryError(f"{_select_label(name, text)}: {_reason(alone)}")
         for text in self._query.wheres:
             alone = self._failure(
                 lambda one=text: self._frame(selects, [one], [name for name, _ in selects])
             )
             if alone:
-                return QueryError(f"{self._query.where_label(text)}: {_told(alone)}")
-        return QueryError(f"the selects and wheres together: {_told(error)}")
+                return QueryError(f"{self._query.where_label(text)}: {_reason(alone)}")
+        return QueryError(f"the selects and wheres together: {_reason(error)}")
 
     def _failure(self, frame: Callable[[], JavaValue]) -> Exception | None:
         try:
@@ -204,7 +204,7 @@ class _Planner:
         return array
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, SeveralEvents):
         return f"needs {error}, but {_REMEDY}"
     if error_condition(error).startswith(_AGGREGATE_CONDITIONS):

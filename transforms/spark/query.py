@@ -1,4 +1,4 @@
-"""What is to be evaluated on every event: selects and wheres in Spark SQL."""
+"""The query that is evaluated on every event: selects and wheres in Spark SQL."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,14 +13,15 @@ class SqlQuery:
     """A query on single events; hashable, picklable, not checked before it is compiled.
 
     Attributes:
-        selects: (name, Spark SQL expression), the time column among them as `ts`; one of them may
-            be a generator such as `explode(x)`, which makes several rows of an event, or none.
-        wheres: conditions that all must be true; a name means the select first, then the input.
+        selects: (name, Spark SQL expression) pairs; one of them is the time column, as `ts`. One of
+            them may be a generator such as `explode(x)`, which makes any number of rows per event.
+        wheres: conditions that all must be true. A name in them is a select if there is one with
+            this name, else an input column.
         setups: statements to run before, for example `CREATE TEMPORARY FUNCTION ...`.
-        schema: the columns that events have. A query reads those that it names, so the others may
-            be of any type (see `api.formats.refused`), or have a name twice.
-        columns: names of the selects to output, in order; the others serve the wheres.
-        labels: (where, what errors call it), of wheres that the user did not write.
+        schema: the columns of the events. A query reads the columns that it names, so other columns
+            may be of any type (see `api.formats.refused`), and two may have one name.
+        columns: the names of the selects to output, in order; wheres may use the other selects.
+        labels: (where, name in errors) pairs, for wheres that the user did not write.
     """
 
     selects: tuple[tuple[str, str], ...]
@@ -31,15 +32,15 @@ class SqlQuery:
     labels: tuple[tuple[str, str], ...] = ()
 
     def where_label(self, where: str) -> str:
-        """What errors call one of the wheres."""
+        """The name of one of the wheres in errors."""
         return dict(self.labels).get(where, f"where {where}")
 
 
 def check_names(query: SqlQuery) -> None:
-    """Checks what needs no Spark: the names that the query gives and asks for.
+    """Check the names in a query, before Spark is started.
 
     Raises:
-        QueryError: if a name is taken twice, reserved, or not selected.
+        QueryError: two selects have one name, or a name is reserved or not selected.
     """
     names = [name for name, _ in query.selects]
     _refuse_twice(names)
@@ -55,7 +56,7 @@ def check_names(query: SqlQuery) -> None:
 
 
 def _refuse_twice(names: list[str]) -> None:
-    """Spark's names do not differ by case."""
+    """Refuse two selects whose names are equal or differ by case only."""
     for name, count in Counter(name.lower() for name in names).items():
         if count > 1:
             same = [each for each in names if each.lower() == name]

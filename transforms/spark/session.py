@@ -1,7 +1,7 @@
 """The local Spark of this process: it plans queries, and evaluates them in its JVM.
 
-It starts at the first use. If the user's own code runs a Spark in this process, that Spark is used
-instead, through sessions of our own, so that neither side sees the settings of the other.
+It is started at the first use. If the user's own code runs a Spark in this process, that Spark is
+used instead, by sessions of its own, so that its settings and the user's do not mix.
 """
 
 import contextlib
@@ -25,7 +25,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
 from chronon_beam.transforms.spark.arrow_types import to_arrow
-from chronon_beam.transforms.spark.errors import SPARK_ERRORS, QueryError, spark_reason, unlogged
+from chronon_beam.transforms.spark.errors import (
+    SPARK_ERRORS,
+    QueryError,
+    quiet_pyspark,
+    spark_reason,
+)
 from chronon_beam.transforms.spark.eval_socket import EvalSocket
 from chronon_beam.transforms.spark.java_value import JavaValue
 from chronon_beam.transforms.spark.launch import HEAP, Jvm, launch, private_directory
@@ -39,7 +44,7 @@ SQL_CONFS = {
     "spark.sql.caseSensitive": "false",
     "spark.sql.codegen.wholeStage": "true",
 }
-"""The settings that decide a query's meaning and speed: Chronon's, and Spark's defaults."""
+"""The settings on which a query's meaning and speed depend: Chronon's, and Spark's defaults."""
 
 _LOCAL_CONFS = SQL_CONFS | {
     "spark.master": "local[1]",
@@ -69,7 +74,7 @@ class LocalSpark:
         evaluator: the Java object that plans are registered with.
         socket: where registered plans are evaluated.
         jvm: the JVM that was started; None for a Spark of the user's own code.
-        owner: id of the process that may plan with it; a forked child can only evaluate.
+        owner: the id of the process that may plan with this Spark; a forked child only evaluates.
     """
 
     session: SparkSession
@@ -84,8 +89,8 @@ class LocalSpark:
         """Pyspark's connection to the JVM, for planning."""
         return self.session.sparkContext._gateway
 
-    def clear_away(self) -> None:
-        """Removes the files that a killed JVM could not remove itself."""
+    def remove_files(self) -> None:
+        """Remove the files that a killed JVM could not remove itself."""
         if self.jvm is not None and self.jvm.process.poll() is not None:
             shutil.rmtree(self.socket.path.parent, ignore_errors=True)
 
@@ -144,15 +149,15 @@ def local_spark(setups: tuple[str, ...] = ()) -> LocalSpark:
     hive_for = next(filter(needs_hive, setups), None)
     with _lock:
         if _running is not None and not _running.alive():
-            _running.clear_away()
+            _running.remove_files()
             _forget()
         if _running is None:
-            _running = _adopted()
+            _running = _users_spark()
         if _running is not None and hive_for and not _running.has_hive:
             _refuse_hive(_running, hive_for)
             _forget()
         if _running is None:
-            _running = _started(hive=hive_for is not None)
+            _running = _start(hive=hive_for is not None)
         if _running.jvm is not None:
             _running.jvm.release_unused()
         return _running
@@ -177,22 +182,22 @@ def parse_ddl(ddl: str) -> pa.Schema:
     """
     jvm: Any = session()._jvm
     try:
-        with unlogged():
+        with quiet_pyspark():
             parsed = jvm.org.apache.spark.sql.types.StructType.fromDDL(ddl).json()
     except SPARK_ERRORS as error:
         raise QueryError(f"schema `{ddl}`: {spark_reason(error)}") from None
     return to_arrow(StructType.fromJson(json.loads(parsed)))
 
 
-def _adopted() -> LocalSpark | None:
+def _users_spark() -> LocalSpark | None:
     """The Spark that the user's code runs in this process, if it does."""
     context = SparkContext._active_spark_context
     if context is None or not _runs(context):
         return None
-    return _equipped(SparkSession(context), private_directory(), None)
+    return _with_evaluator(SparkSession(context), private_directory(), None)
 
 
-def _started(hive: bool) -> LocalSpark:
+def _start(hive: bool) -> LocalSpark:
     confs = _LOCAL_CONFS | (_HIVE_CONFS if hive else {_CATALOG: "in-memory"})
     directory = private_directory()
     _forget()
@@ -202,14 +207,14 @@ def _started(hive: bool) -> LocalSpark:
     with _own_interrupt():
         SparkContext._ensure_initialized(gateway=jvm.gateway)
         context = SparkContext(conf=SparkConf())
-    spark = _equipped(SparkSession(context), directory, jvm)
+    spark = _with_evaluator(SparkSession(context), directory, jvm)
     spark.evaluator.follow(os.getpid())
     _log.info("Spark is up after %.1f s", time.monotonic() - began)
     return spark
 
 
-def _equipped(session: SparkSession, directory: Path, jvm: Jvm | None) -> LocalSpark:
-    """Compiles the evaluator in the session's JVM, and has it listen."""
+def _with_evaluator(session: SparkSession, directory: Path, jvm: Jvm | None) -> LocalSpark:
+    """Compile the evaluator in the session's JVM, and start it."""
     gateway: Any = session.sparkContext._gateway
     compiler = gateway.jvm.org.codehaus.janino.SimpleCompiler()
     compiler.setTargetVersion(8)
@@ -245,7 +250,7 @@ def _refuse_hive(spark: LocalSpark, setup: str) -> None:
 
 
 def _forget() -> None:
-    """Makes pyspark, which keeps one JVM per process, and this module forget their JVM."""
+    """Reset pyspark, which keeps one JVM per process, and this module: neither has a JVM then."""
     global _running
     _running = None
     SparkContext._gateway = None
@@ -256,9 +261,9 @@ def _forget() -> None:
 
 
 def _forget_parents() -> None:
-    """In a forked child: forget the parent's JVM, which answers only the parent's py4j.
+    """In a forked child: reset as `_forget` does, since the parent's JVM answers the parent only.
 
-    The objects are kept in a list, since their finalizers would speak to the JVM.
+    The parent's objects are kept in a list, since their finalizers would call the JVM.
     """
     _of_parent.append((_running, SparkContext._gateway, SparkContext._active_spark_context))
     _forget()
@@ -266,7 +271,7 @@ def _forget_parents() -> None:
 
 @contextlib.contextmanager
 def _own_interrupt() -> Iterator[None]:
-    """Keeps the handler of Ctrl-C: pyspark replaces it to cancel Spark jobs, which we never run."""
+    """Keep the handler of Ctrl-C, which pyspark replaces so as to cancel Spark jobs."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield

@@ -55,7 +55,7 @@ def local_jars(setup: str) -> list[str]:
 
 
 def check_jars(setups: Iterable[str]) -> None:
-    """Checks that the jars are there: Spark itself would log a missing one and go on.
+    """Check that the jars exist: Spark itself would only log that a jar is missing.
 
     Raises:
         QueryError: naming the statement and the file.
@@ -67,10 +67,10 @@ def check_jars(setups: Iterable[str]) -> None:
 
 
 def refuse_other_functions(setups: Mapping[str, Sequence[str]]) -> None:
-    """Refuse setups of several GroupBys that would take the place of one another in one JVM.
+    """Refuse setups of several GroupBys that define one name in two ways.
 
-    Temporary functions are of one GroupBy. What is not temporary, and what is in jars, all of them
-    see: the first to define a name or a class would decide for the others.
+    Temporary functions belong to one GroupBy. Other functions, and classes in jars, are shared by
+    all GroupBys of a JVM: the first definition of a name would replace the others.
 
     Args:
         setups: of each GroupBy, by its name.
@@ -81,7 +81,7 @@ def refuse_other_functions(setups: Mapping[str, Sequence[str]]) -> None:
     check_jars(setup for each in setups.values() for setup in each)
     seen: dict[str, tuple[str, object]] = {}
     for group_by, statements in setups.items():
-        for name, meaning in (found for each in statements for found in _defined(each)):
+        for name, meaning in (found for each in statements for found in _definitions(each)):
             other, known = seen.setdefault(name, (group_by, meaning))
             if known != meaning:
                 raise QueryError(
@@ -90,8 +90,8 @@ def refuse_other_functions(setups: Mapping[str, Sequence[str]]) -> None:
                 )
 
 
-def _defined(setup: str) -> Iterator[tuple[str, object]]:
-    """The names that a statement defines for all queries of a JVM, each with what it means."""
+def _definitions(setup: str) -> Iterator[tuple[str, object]]:
+    """The names that a statement defines for all queries of a JVM, each with its definition."""
     if (function := _FUNCTION.match(setup)) and not function["temporary"]:
         yield f"function {function['name'].lower()}", " ".join(setup.split())
     for jar in local_jars(setup):
@@ -102,7 +102,7 @@ def _defined(setup: str) -> Iterator[tuple[str, object]]:
 
 
 def run_setup(session: JavaValue, setup: str) -> None:
-    """Runs the statement in the JVM's session; what exists already is left as it is.
+    """Run the statement in the JVM's session; a function that exists already stays as it is.
 
     Raises:
         QueryError: if the statement fails.

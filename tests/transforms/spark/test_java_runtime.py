@@ -14,9 +14,9 @@ from chronon_beam.transforms.spark import java_runtime
 
 @pytest.fixture(autouse=True)
 def _looked_up_anew():
-    java_runtime._chosen.cache_clear()
+    java_runtime._best.cache_clear()
     yield
-    java_runtime._chosen.cache_clear()
+    java_runtime._best.cache_clear()
 
 
 def fake_java(home: Path, version: str) -> Path:

@@ -13,8 +13,8 @@ from chronon_beam.transforms.spark.java_runtime import java_home
 from chronon_beam.transforms.spark.quick_start import (
     Start,
     archive_path,
-    found_archive,
-    given_up,
+    failure_file,
+    find_archive,
     start_flags,
 )
 
@@ -108,7 +108,7 @@ def archive_is_made(archive: Path) -> bool:
     """Whether it is there now; it is made unless another process is making it."""
     if not archive.exists():
         assert subprocess.run(MAKE, check=False).returncode == 0
-    assert not given_up(archive).exists(), given_up(archive).read_text()
+    assert not failure_file(archive).exists(), failure_file(archive).read_text()
     return archive.exists()
 
 
@@ -140,7 +140,7 @@ def test_without_a_place_to_keep_it_spark_starts_without(monkeypatch: pytest.Mon
     assert make_archive.main() == 1
     monkeypatch.setattr(subprocess, "Popen", pytest.fail)
     quick_start.make_later(launch.JARS)
-    assert found_archive(launch.JARS) is None
+    assert find_archive(launch.JARS) is None
     assert start_flags(None) == []
 
 
@@ -166,7 +166,7 @@ def test_failure_is_noted_and_not_repeated(archive: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(make_archive, "_write", fails)
     assert make_archive.main() == 1
-    assert given_up(archive).read_text() == "this Java cannot\n"
+    assert failure_file(archive).read_text() == "this Java cannot\n"
     monkeypatch.setattr(subprocess, "Popen", pytest.fail)
     quick_start.make_later(launch.JARS)
     assert make_archive.main() == 0
