@@ -168,7 +168,7 @@ class WriteTiles(beam.PTransform):
         store_uri: see `open_store`.
         count: see `Write.count`.
         adding: the run, if it adds to tiles of earlier runs; None where it is alone.
-        enter: see `Write.enter`; gives `adding` where only workers can tell it.
+        enter: see `Write.enter`; gives `adding` in the job of a template.
     """
 
     plan: Plan

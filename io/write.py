@@ -1,9 +1,9 @@
 """Writes PutRequests to a KV store: with retries, and a dead letter per request that still fails.
 
-A store that waits and repeats writes itself (`KVStore.tries_again`, as Bigtable's does) is called
-once; what it gives back as failed has failed for good. Of any other store, requests that fail are
-written three times in all, with the pauses `PAUSES_S`. A bundle that fails later is done again by
-the runner, so a request may be written more than once; a second write of it changes nothing.
+A store that waits and repeats writes itself (`KVStore.tries_again`, for example Bigtable's) is
+called once: the requests that it gives back have failed for good. For any other store, a request is
+tried up to three times, with the pauses `PAUSES_S`. If the bundle fails later, the runner does it
+again, so a request may be written more than once; a second write of it changes nothing.
 """
 
 import base64
@@ -24,7 +24,7 @@ from chronon_beam.aggregator.codecs import is_complete
 from chronon_beam.api.counts import Count, Metric, dead
 from chronon_beam.api.records import FAILURES, Correction, Failure, Form, Phase, PutRequest
 from chronon_beam.io.at_launch import Given, value_of
-from chronon_beam.io.kv_store import Bounds, KVStore, open_store
+from chronon_beam.io.kv_store import Bounds, KVStore, failures_of, open_store
 from chronon_beam.io.metrics import GroupByMetrics
 
 R = TypeVar("R")
@@ -57,8 +57,8 @@ class Write(beam.PTransform):
         store_uri: see `open_store`.
         dataset: created if it does not exist; None leaves that to the store.
         count: counts what is written, retried and dead; by default in Beam's metrics.
-        enter: called with the store before a worker writes to it, in a job that nobody has entered
-            into its dataset before; an error of it fails the job.
+        enter: for the job of a template, which enters the dataset's ledger at run time: called with
+            the store before a worker writes to it; an error that it raises fails the job.
     """
 
     store_uri: Given
@@ -78,13 +78,25 @@ class Write(beam.PTransform):
         return Written(*(unwindowed | "Write" >> write.with_outputs(FAILURES, main="written")))
 
 
+class Attempts(NamedTuple):
+    """The outcome of several attempts.
+
+    Attributes:
+        failed: the reason by index of each request that has failed at all attempts.
+        retried: how many requests were sent again.
+    """
+
+    failed: dict[int, str]
+    retried: int
+
+
 def write_all(
     store: KVStore,
     requests: list[R],
     pauses_s: tuple[float, ...] = PAUSES_S,
     sleep: Callable[[float], None] = time.sleep,
     write: Callable[[list[R]], list[str | None]] | None = None,
-) -> tuple[dict[int, str], int]:
+) -> Attempts:
     """Write requests, and write those again that failed.
 
     Args:
@@ -96,8 +108,7 @@ def write_all(
             default.
 
     Returns:
-        The reasons, by index, of requests that failed at each attempt; and how many requests were
-        sent again.
+        See `Attempts`; `retried` includes the requests that the store itself has sent again.
     """
     before = store.retried
     put: Callable[..., list[str | None]] = write or store.multi_put
@@ -107,11 +118,11 @@ def write_all(
         () if store.tries_again else pauses_s,
         sleep,
     )
-    return failed, retried + store.retried - before
+    return Attempts(failed, retried + store.retried - before)
 
 
 def create_dataset(store: KVStore, dataset: str) -> None:
-    """Create the dataset. A store that is down does not end the job, if it waits with writes.
+    """Create the dataset; a store that is down does not end the job if the store tries again.
 
     Raises:
         Exception: the client's error, if the store does not try again by itself.
@@ -130,7 +141,7 @@ def with_retries(
     number: int,
     pauses_s: tuple[float, ...] = PAUSES_S,
     sleep: Callable[[float], None] = time.sleep,
-) -> tuple[dict[int, str], int]:
+) -> Attempts:
     """Attempt `number` things, then again those that failed, with pauses in between.
 
     Args:
@@ -139,29 +150,26 @@ def with_retries(
         number: how many things there are.
         pauses_s: seconds before the second attempt and each further one.
         sleep: how to pause.
-
-    Returns:
-        The reasons, by index, of things that failed at each attempt; and how many were repeated.
     """
-    failed = _attempted(attempt, list(range(number)))
+    failed = _attempt_once(attempt, list(range(number)))
     retried = 0
     for pause_s in pauses_s:
         if not failed:
             break
         sleep(pause_s)
         retried += len(failed)
-        failed = _attempted(attempt, list(failed))
-    return failed, retried
+        failed = _attempt_once(attempt, list(failed))
+    return Attempts(failed, retried)
 
 
-def _attempted(
+def _attempt_once(
     attempt: Callable[[list[int]], list[str | None]], indices: list[int]
 ) -> dict[int, str]:
     try:
         reasons = attempt(indices)
     except Exception as error:  # every client fails in ways of its own
         return dict.fromkeys(indices, f"{type(error).__name__}: {error}")
-    return {i: reason for i, reason in zip(indices, reasons, strict=True) if reason is not None}
+    return failures_of(indices, reasons)
 
 
 def request_failure(
@@ -169,7 +177,7 @@ def request_failure(
 ) -> Failure:
     """The request as a Failure; its payload is JSON with the bytes in base64.
 
-    Of a `correction` it has the phase and the event as well.
+    The payload of a `correction` also has the phase and the event.
     """
     payload = request._asdict()
     for name in ("key_bytes", "value_bytes"):
@@ -182,7 +190,7 @@ def request_failure(
 
 
 def failed_write(payload: bytes) -> PutRequest | Correction:
-    """What `request_failure` made a payload of."""
+    """The request or correction that `request_failure` has made this payload of."""
     found = json.loads(payload)
     phase, event = found.pop("phase", None), found.pop("event", "")
     for name in ("key_bytes", "value_bytes"):
@@ -227,9 +235,9 @@ _TIME = attrgetter("ts_ms")
 
 
 def newest_age_ms(requests: list[PutRequest], now_ms: int) -> int | None:
-    """How old the newest event of some requests is; None if that is a closing tile's.
+    """How old the newest event of the requests is; None if a closing tile has it.
 
-    A tile closes when no further event is expected, long after its last one.
+    A tile closes long after its last event, so its age would not be the job's delay.
     """
     newest = max(requests, key=_TIME)
     is_closing = newest.tile_size_ms > 0 and is_complete(newest.value_bytes)
@@ -265,7 +273,7 @@ class WriteFn(beam.DoFn):
         self._store.close()
 
     def start_bundle(self) -> None:
-        self._pending.take()  # of a bundle that has failed: its requests come again
+        self._pending.take()  # drops requests of a bundle that has failed: they come again
         self._sent = 0
 
     # Beam takes the annotations of `process` for the types of its outputs.

@@ -2,7 +2,7 @@
 
 Only the columns that the job reads are read, and they have the types that Spark gives them. A file
 that Arrow has written also holds a schema of Arrow's own (dictionaries, durations, lists of fixed
-size); Spark does not know it, so it is not used here.
+size); Spark does not read it, so it is not used here.
 """
 
 import io

@@ -1,6 +1,6 @@
 """Settings of librdkafka, from the URI, a properties file and the environment.
 
-The file and the environment may hold secrets, so what they say never becomes part of a pipeline:
+The file and the environment may hold secrets, so their values never become part of a pipeline:
 the process that opens a connection reads them at that moment.
 """
 

@@ -35,7 +35,7 @@ def uri_of(topic: str, bootstrap: str | None) -> str:
     'kafka://broker:9092/orders?registry=http://registry&format=registry'
 
     Raises:
-        ValueError: the bus is not Kafka, there are no brokers, or the serde is none of ours.
+        ValueError: the bus is not Kafka, there are no brokers, or the serde is not known.
     """
     found = re.match(r"(\w+)://", topic)
     bus, rest = (found[1], topic[found.end() :]) if found else (BUSES[0], topic)

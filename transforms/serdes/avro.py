@@ -11,11 +11,11 @@ Parameters:
   schema's fingerprint), or `none`.
 
 Every message is read with the schema that it was written with, and resolved into the schema that
-the job knows, by Avro's rules: a field that the writer does not have gets its default, aliases are
-followed, and an int may become a long. These rules would misread a field that has two logical types
-in the two schemas (millis and micros, decimals of two scales), so such messages are dead letters.
-So are messages whose schema has a union of other types than the job's. `api.formats.avro_columns`
-has the types of the columns.
+the job was built with, by Avro's rules: a field that the writer does not have gets its default,
+aliases are followed, and an int may become a long. These rules would misread a field that has two
+logical types in the two schemas (millis and micros, decimals of two scales), so such messages are
+dead letters. So are messages whose schema has a union of other types than the job's.
+`api.formats.avro_columns` has the types of the columns.
 """
 
 import struct

@@ -7,7 +7,7 @@ Parameters:
   `registry_config`: a properties file (see `transforms.schemas.registry_client`);
 - any other that the serde of the schema's kind has.
 
-Source: zipline's `SchemaRegistrySerDe`, which knows Avro and Protobuf.
+Source: zipline's `SchemaRegistrySerDe`, for Avro and Protobuf.
 """
 
 from collections.abc import Mapping

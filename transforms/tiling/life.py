@@ -9,8 +9,9 @@ passes its end:
        OPEN        CLOSED             CLOSED_FOR_GOOD             EXPIRED
 
     phase            an event in time             a late event                    the job keeps
-    OPEN             is added to its tile: the    is added to its tile; the rest  all tiles
-                     whole tile is written        as said below
+    OPEN             is added to its tile: the    is added to its tile: that is   all tiles
+                     whole tile is written        written if it has an event in
+                                                  time, else as in CLOSED
     CLOSED           is added to its tile: the    is added to its tile, and       all tiles
                      whole tile is written        merged into the stored tile
     CLOSED_FOR_GOOD  is merged into the stored    is merged into the stored tile  the phase alone

@@ -76,7 +76,7 @@ class Tile(beam.PTransform):
         if self.plan.aggregator.may_refuse:
             refused = tiled[REFUSED] | "Refused" >> beam.WindowInto(GlobalWindows())
             failures = (failures, refused) | "AllFailures" >> beam.Flatten()
-        # A Tiles knows its window, so Beam's windows have no meaning from here on.
+        # Each Tiles has its window in it, so Beam's windows are not needed from here on.
         return Tiled(tiled.tiles | "Tiles" >> beam.WindowInto(GlobalWindows()), failures)
 
 
