@@ -192,11 +192,11 @@ class _Lines:
 
 
 _SIZES = {BOOLEAN: ("?", 1), FLOAT: ("<f", 4), DOUBLE: ("<d", 8)}
-"""Format and size of what is not a long."""
+"""The format and the bytes of types of a fixed size."""
 
 
 def _read_long(data: bytes, at: int) -> tuple[int, int]:
-    """An int or long of any length, and where it ends; first the times of this century."""
+    """An int or long, and where it ends; numbers of six bytes, as times have, take a faster way."""
     if at + 6 <= len(data):
         low, middle, high = _SIX_BYTES(data, at)
         if low & middle & 0x8080 == 0x8080 and high & 0x8080 == 0x80:
@@ -218,7 +218,7 @@ def _read_long(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _sized_block(items: int, data: bytes, at: int) -> tuple[int, int]:
-    """The number of items of a block that says its size, too, and where its items begin."""
+    """The number of items of a block that also has its size in bytes, and where the items begin."""
     return -items, _read_long(data, at)[1]
 
 

@@ -193,7 +193,7 @@ class BatchFold:
 
 
 def pack(partial: Partial, tiles: TileCodec) -> bytes:
-    """A partial as a flat blob, to be sent to where the others of its key are."""
+    """A partial as a flat blob, in which form it is shuffled to the other partials of its key."""
     kinds, starts = [slot.kind for slot in partial], [slot.start for slot in partial]
     return pack_table(_VERSION, [kinds, starts], [list(map(tiles.encode, partial.values()))])
 

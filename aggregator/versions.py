@@ -1,7 +1,7 @@
 """Versions of a GroupBy's tiles: which columns the tiles have that were written before a change.
 
 A GroupBy may change while its tiles stay. The store's metadata then lists a *version* for each set
-of tile columns that jobs have written, numbered from 0; a tile says the number of its version (see
+of tile columns that jobs have written, numbered from 0; a tile holds the number of its version (see
 `codecs.tag_of`). A reader maps the columns of each version to its own: a column that a version does
 not have is empty in its tiles.
 
@@ -23,11 +23,11 @@ from chronon_beam.api.dialect import Operation, TimeUnit
 from chronon_beam.api.group_by import Aggregation, AggregationPart, GroupBy, Window
 
 MOST_VERSIONS = 255
-"""So many numbers fit into the byte that tells a tile's version."""
+"""How many versions there can be: a tile has one byte for the number of its version."""
 
 
 class TileColumn(NamedTuple):
-    """What tells one column of a tile from others, whichever version it is in.
+    """The identity of a column of a tile, which is the same in all versions that have the column.
 
     Attributes:
         part: what is aggregated, without a window.
@@ -87,7 +87,7 @@ class TileVersion:
 
     @property
     def fingerprint(self) -> bytes:
-        """Eight bytes that tell these columns from others, also from those of another store."""
+        """Eight bytes that differ between versions with different columns, also of other stores."""
         columns = [
             [_part_json(each.part), to_json(each.input_type), _type_json(each.bucket_type)]
             for each in self.columns
@@ -134,16 +134,16 @@ def inputs_of(group_by: GroupBy, types: Mapping[str, DataType]) -> dict[str, Dat
     return {name: types[name] for name in group_by.aggregation_inputs}
 
 
-def followed_by(
+def next_versions(
     versions: Sequence[TileVersion],
     group_by: GroupBy,
     types: Mapping[str, DataType],
     layout: str = "tumbling",
 ) -> tuple[TileVersion, ...]:
-    """The versions of a dataset whose tiles are those of `group_by` from now on.
+    """The versions of a dataset once a job writes the tiles of `group_by` to it.
 
-    Where tiles have the very same columns as before, the last version stays the last: windows alone
-    do not change them. With layout sliding they do, since each window has tiles of its own.
+    The last version stays the last if the tiles have the same columns as before. Windows do not
+    change the columns; with layout sliding they do, since each window has tiles of its own.
     """
     *former, last = versions
     columns, began, inputs = columns_of(group_by, types), last.began, inputs_of(group_by, types)

@@ -16,7 +16,7 @@ from chronon_beam.aggregator.versions import (
     TileColumn,
     TileVersion,
     columns_of,
-    followed_by,
+    next_versions,
 )
 from chronon_beam.api.group_by import Feature, GroupBy, GroupByError, Query
 from chronon_beam.fetcher.batch_info import METADATA
@@ -208,7 +208,7 @@ def _changed_tiles(stored: StoredInfo, info: ServingInfo) -> Takeover:
     _check_columns(last.columns, columns, group_by)
     if plan.layout == "sliding":
         _check_sliding(versions, columns, group_by)
-    following = followed_by(versions, group_by, plan.types, plan.layout)
+    following = next_versions(versions, group_by, plan.types, plan.layout)
     if len(following) > MOST_VERSIONS:
         raise _refused(group_by, f"its tiles have changed {MOST_VERSIONS - 1} times already")
     names = {part.column for part in last.features}

@@ -20,7 +20,7 @@ _DIGIT = 31
 
 
 def scala_ordered(keys: Iterable[K], hash_code: Callable[[K], int]) -> list[K]:
-    """The order of an immutable map's keys that were put in one after the other.
+    """The keys in the order of an immutable map into which they were put one after the other.
 
     Args:
         keys: distinct.

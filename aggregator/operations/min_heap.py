@@ -16,10 +16,11 @@ class MinHeap:
     """Keeps the `k` best elements of a list.
 
     Attributes:
-        k: how many are kept; at least 1.
+        k: how many elements are kept; at least 1.
         rank: the key by which elements are compared.
-        sort_rank: the key by which they are sorted; of doubles another, because of NaN and -0.0.
-        largest: whether the largest elements are the best; else the smallest are.
+        sort_rank: the key by which elements are sorted; for doubles it differs from `rank`, because
+            of NaN and -0.0.
+        largest: whether the largest elements are the best; otherwise the smallest.
     """
 
     k: int

@@ -53,7 +53,7 @@ class FetchRunner:
             Refusal: there are too many fetches, or this one takes too long.
         """
         at_once = self._settings.local and len(rows) <= AT_ONCE
-        if at_once and not served.derives and not served.asks_others:
+        if at_once and not served.derives and not served.asks_external_sources:
             outcomes = served.fetch(rows, at_ms)
         else:
             outcomes = await self._awaited(served, rows, at_ms)
@@ -82,7 +82,7 @@ class FetchRunner:
     async def _fetch(
         self, served: ServedName, rows: Sequence[RequestRow], at_ms: int
     ) -> list[RowOutcome]:
-        if served.asks_others or not self._settings.local:
+        if served.asks_external_sources or not self._settings.local:
             return await served.fetch_async(rows, at_ms)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, served.fetch, rows, at_ms)

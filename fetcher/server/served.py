@@ -54,7 +54,7 @@ class ServedName(Protocol):
         ...
 
     @property
-    def asks_others(self) -> bool:
+    def asks_external_sources(self) -> bool:
         """Whether a fetch asks external sources, too; then only `fetch_async` may be called."""
         ...
 

@@ -36,7 +36,7 @@ class ServedGroupBy:
     compat: bool = False
 
     kind = "groupby"
-    asks_others = False
+    asks_external_sources = False
 
     @property
     def name(self) -> str:

@@ -53,7 +53,7 @@ class ServedJoin:
         return callable(self.fetcher.derive) or any(getattr(p, "derive", None) for p in parts)
 
     @property
-    def asks_others(self) -> bool:
+    def asks_external_sources(self) -> bool:
         """Whether a fetch asks external sources, too."""
         return bool(self.join.external_parts)
 
