@@ -68,12 +68,13 @@ WAY = """
 6. **Write** (`io/write.py`) puts them into the store, again and again while the store is down; a
    late event is merged into its stored tile (`io/repair.py`).
 
-A live source closes tiles by event time, so it needs the times of rows before it gives them out:
-they are part of how far it has come, in the runner's checkpoint. Its Read does what Decode and
-Evaluate do, by the same functions (`transforms/evaluation.py`), and gives rows
-(`pipeline/reading.py`). Two other ways were left: later steps could tell the source what they saw,
-but it hears them only where a runner fuses the steps, and may be split before it does; or the time
-column could be evaluated once more for the source alone, which costs twice.
+Where a live source closes tiles by event time, its promises are made of the times of rows, and are
+part of its own state in the runner's checkpoint. So the source must know the times of a batch
+before it gives the batch out: its Read does what Decode and Evaluate do, by the same functions
+(`transforms/evaluation.py`), and gives rows (`pipeline/reading.py`). Two other ways were rejected.
+Later steps could report times to the source: that works only where a runner fuses the steps, and
+the source may be split before the report comes. Or the source could evaluate the time column for
+itself: then it would be evaluated twice.
 
 Several GroupBys of one job share a reading where they read the same (`pipeline/parts.py`). Then one
 step decodes a batch once, and evaluates it for each (`transforms/shared_evaluation.py`), and a live
