@@ -5,7 +5,7 @@
 
 One thread, no Beam. As in a job that writes a tile on every event, each row is added and its tile
 encoded. `light` and `heavy` are the GroupBys of benchmarks/workload.py over all keys; operations
-are measured alone, over strings where they take them, else doubles, on `--rows_per_tile` rows a
+are measured alone, over strings where they take them, else doubles, on `--rows_per_tile` rows per
 tile. The peer is fastavro, which writes the same bytes of the tiles of the first GroupBy measured.
 The last line is one JSON object.
 """

@@ -289,7 +289,7 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=1_000_000)
-    parser.add_argument("--rates", default="500,1000,5000", help="events a second; none: no job")
+    parser.add_argument("--rates", default="500,1000,5000", help="events per second; none: no job")
     parser.add_argument("--seconds", type=float, default=12)
     parser.add_argument("--latency", default=DEFAULT, help="as of the product")
     arguments = parser.parse_args()

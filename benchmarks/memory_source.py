@@ -1,7 +1,7 @@
 """The benchmark's source: messages in the memory of this process, where all its workers run.
 
-A module of its own, so that workers find it by name: what stands in the script that is run would
-be sent to them, with all of the events.
+It is a module of its own, so that workers find it by name: a class of the script that is run would
+be sent to the workers, with all of the events.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class _Provider(RestrictionProvider):
 
 
 class ReadFn(beam.DoFn):
-    """One batch of messages a bundle, as a live source would give them."""
+    """One batch of messages per bundle, as a live source would give them."""
 
     @beam.DoFn.unbounded_per_element()
     def process(

@@ -163,7 +163,7 @@ def flags(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--skew", type=float, default=0.0, help="0 uniform, 1 Zipf")
-    parser.add_argument("--bundle", type=int, default=1000, help="events a bundle of the source")
+    parser.add_argument("--bundle", type=int, default=1000, help="events per bundle of the source")
     parser.add_argument("--parts", type=int, default=1, help="partitions of the source")
     parser.add_argument("--trigger", default="every_event")
     parser.add_argument("--tiling", choices=("tiled", "untiled"), default="tiled")

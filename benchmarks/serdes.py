@@ -5,7 +5,7 @@
 
 One thread, no Beam and no Spark. The messages are those of tests/transforms/serdes/written.py, made
 by other people's serializers: eight fields, among them an array of records and a map. `narrow` is
-four columns, as a query reads them, `whole` all that the serde tells. The peer is what one would
+four columns, as a query reads them, `whole` all that the serde knows. The peer is what one would
 write without a serde: a loop of the library's own reader over the same messages, and `pa.array` of
 its records in the same columns. Of each the fastest of several rounds counts.
 The last line is one JSON object; a ratio below 1 is in our favour.

@@ -4,15 +4,15 @@
     python benchmarks/serving.py --quick
 
 The GroupBys `light` and `heavy` of benchmarks/workload.py, over windows of 6 hours (73 tiles of 5
-minutes a key) and 7 days (169 tiles of 1 hour), are written as tiles into a SQLite store and served
-by `chronon-beam serve`; and those of 6 hours in layout `sliding`, too, where a key is one tile.
-Beside it `feast serve` serves as many features from Feast's SQLite online store. Feast does not
-aggregate: it is given the finished values, so it reads one row per feature, where our server reads
-and merges the tiles of the window.
+minutes per key) and 7 days (169 tiles of 1 hour), are written as tiles into a SQLite store and
+served by `chronon-beam serve`; and those of 6 hours in layout `sliding`, too, where a key is one
+tile. Beside it `feast serve` serves as many features from Feast's SQLite online store. Feast does
+not aggregate: it is given the finished values, so it reads one row per feature, where our server
+reads and merges the tiles of the window.
 
-Keys are asked for again and again, so that our server finds in memory what all tiles but the newest
-have merged to. Cases named `cold` are of a server that keeps nothing in memory, as if each key were
-asked for the first time.
+The same keys are asked for again and again, so our server has in memory what all tiles but the
+newest have merged to. Cases named `cold` are of a server that keeps nothing in memory, as if each
+key were asked for the first time.
 
 Each case is first asked as fast as it answers over 8 connections, 2 with 100 keys (requests/s, CPU
 per request), and then at fixed rates by an open loop (benchmarks/serving_load.py). CPU is that of

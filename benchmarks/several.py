@@ -1,4 +1,4 @@
-"""What GroupBys cost in one job that reads once, beside a job each.
+"""What several GroupBys cost in one job that reads once, and in a job for each of them.
 
     python benchmarks/several.py --events 100000
 

@@ -9,8 +9,8 @@ checkpoint, and the freshness (from an event's creation to its write) since the 
 last line is one JSON object: each of these as first, last, median, most and slope per hour, once
 `--warm_up` minutes have passed.
 
-A figure is flat if its slope per hour is within a share `--flat` of its mean. A short run cannot
-tell a slow leak from noise: the settings say how long the run was.
+A figure is flat if its slope per hour is at most the share `--flat` of its mean. A short run cannot
+tell a slow leak from noise, so the settings in the JSON say how long the run was.
 """
 
 import argparse
@@ -158,7 +158,7 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--rate", type=float, default=1000, help="events a second")
+    parser.add_argument("--rate", type=float, default=1000, help="events per second")
     parser.add_argument("--every", type=float, default=30, help="seconds between two samples")
     parser.add_argument("--warm_up", type=float, default=8, help="minutes that do not count")
     parser.add_argument("--disorder_ms", type=int, default=60_000)

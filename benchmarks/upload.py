@@ -1,10 +1,10 @@
-"""What an upload costs: CPU a row, and the memory of all its processes, for several sizes.
+"""What an upload costs: CPU per row, and the memory of all its processes, for several sizes.
 
     python benchmarks/upload.py --rows 1000000 10000000
 
 Rows are generated as Parquet files of a day each. Every size is uploaded by the command itself, in
 processes of its own; then values of some keys are compared with what NumPy makes of the same rows.
-The last line is one JSON object. CPU a row is that of the rows by which the last size exceeds the
+The last line is one JSON object. CPU per row is that of the rows by which the last size exceeds the
 first, start-up left out.
 """
 

@@ -1,10 +1,10 @@
-"""What it costs to verify a store: CPU an event and peak memory, beside the job that made it.
+"""What it costs to verify a store: CPU per event and peak memory, beside the job that made it.
 
     python benchmarks/verify.py --events 500000 --keys 2000 --hours 50
 
 Events of `keys` users over `hours` hours give a tile per user and hour. The command `run` stores
 the tiles in SQLite, and the command `verify` compares them with the events; each is a process of
-its own. Both are done with few events first, and CPU an event is that of the events by which the
+its own. Both are done with few events first, and CPU per event is that of the events by which the
 second time exceeds the first: start-up is left out. Then an event is added to the file, and verify
 must find the one tile that lacks it. The last line is one JSON object.
 """

@@ -2,8 +2,8 @@
 
     created -> broker -> appended to the log -> source -> polled -> steps -> in its tile -> store
 
-Events are known by the millisecond of their creation, so a wait is that of the first batch which
-has events of that millisecond.
+Events are identified by the millisecond of their creation: a wait is that of the first batch that
+has events of this millisecond.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""Tiles of a changed GroupBy as Java's Avro reads them, which Chronon's Fetcher stands on."""
+"""Tiles of a changed GroupBy as Java's Avro reads them, which Chronon's Fetcher uses."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""A reader's session is used by one bundle at a time, and goes with the bundle that fails."""
+"""A reader's session is used by one bundle at a time, and is closed if that bundle fails."""
 
 import pytest
 

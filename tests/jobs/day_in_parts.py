@@ -1,4 +1,4 @@
-"""A day of events in parts: the command's own runs over them, one after the other."""
+"""A day of events in parts, over which the command runs one after the other."""
 
 import itertools
 import json

@@ -111,7 +111,7 @@ def test_where_spark_fails_the_renames_are_left_and_the_reason() -> None:
     assert "nobody" in nobody["derivation_fetch_exception"]
 
 
-def test_what_spark_refuses_is_told_when_the_job_is_built() -> None:
+def test_what_spark_refuses_is_reported_when_the_job_is_built() -> None:
     with pytest.raises(GroupByError, match=r"t\.derived: derivations: .*n_summ"):
         fetched(Derivation("x", "n_summ + 1"))
     with pytest.raises(GroupByError, match="its derivations are Spark expressions: give"):

@@ -14,7 +14,7 @@ NOW_S = 1_800_000_000
 
 
 @given(st.integers(-(2**43), 2**43), st.integers(0, 2**43))
-def test_range_is_told_and_a_warning_only_where_something_is_odd(first: int, length: int) -> None:
+def test_range_is_reported_with_a_warning_where_something_is_odd(first: int, length: int) -> None:
     told, *warnings = event_times(first, first + length, NOW_S)
     assert told.startswith("  event times from ")
     usual = first >= 365 * 86_400 and first + length <= NOW_S + 86_400
@@ -37,7 +37,7 @@ def test_what_is_odd_is_named(first_s: int, last_s: int, warning: str) -> None:
 
 
 @pytest.mark.parametrize(("first_s", "last_s"), [(0, 0), (1, 2), (0, 86_399)])
-def test_times_that_count_from_0_are_told_and_not_warned_of(first_s: int, last_s: int) -> None:
+def test_times_that_count_from_0_are_reported_and_not_warned_of(first_s: int, last_s: int) -> None:
     (found,) = list(event_times(first_s, last_s, NOW_S))[1:]
     assert "they count from 0, as in examples" in found
     assert "warning" not in found

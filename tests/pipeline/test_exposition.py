@@ -1,4 +1,4 @@
-"""What Prometheus is told of what a process has measured."""
+"""What a process has measured, as Prometheus reads it."""
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -27,7 +27,7 @@ def measured() -> ProcessMetrics:
     return ProcessMetrics()
 
 
-def test_counters_are_told_from_0_on_and_dead_letters_by_step(measured: ProcessMetrics) -> None:
+def test_counters_are_reported_from_0_on_and_dead_letters_by_step(measured: ProcessMetrics) -> None:
     assert samples({"t.g": measured})[name("chronon_messages_total")] == 0
     measured.record(Metric.MESSAGES, 7)
     measured.record(Metric.DEAD_DECODE, 2)
@@ -38,7 +38,7 @@ def test_counters_are_told_from_0_on_and_dead_letters_by_step(measured: ProcessM
     assert found[name("chronon_messages_total", feature_group="t.other")] == 0
 
 
-def test_times_are_seconds_and_gauges_are_told_once_they_are_known(
+def test_times_are_seconds_and_gauges_are_reported_once_they_are_known(
     measured: ProcessMetrics,
 ) -> None:
     assert name("chronon_freshness_seconds") not in samples({"t.g": measured})

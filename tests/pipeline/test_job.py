@@ -1,4 +1,4 @@
-"""The page: the names of its steps."""
+"""The job's page: the names of its steps, which are part of a job's state."""
 
 import apache_beam as beam
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""What a command says that loses sight of its job on a Flink cluster, where the job goes on."""
+"""What a command says when it ends while its job on a Flink cluster goes on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +61,7 @@ def test_ctrl_c_tells_that_a_job_on_a_cluster_goes_on(
     assert not capsys.readouterr().err
 
 
-def test_cluster_that_has_forgotten_a_job_is_told_from_a_job_that_failed(
+def test_job_that_the_cluster_has_forgotten_is_distinguished_from_one_that_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     error = RuntimeError("java.util.concurrent.ExecutionException: FlinkJobNotFoundException: x")

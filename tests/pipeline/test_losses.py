@@ -51,7 +51,7 @@ def test_a_number_is_its_own_limit(number: int) -> None:
     assert limit.exceeded(number + 1, number + 1)
 
 
-def test_what_could_not_be_read_is_told_by_file_and_place() -> None:
+def test_what_could_not_be_read_is_reported_by_file_and_place() -> None:
     counts = {"messages": 10, "dead_read": 9} | {
         f"unread: f{number}.gz is damaged after line {number}": 1 for number in range(9)
     }

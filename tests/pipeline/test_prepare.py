@@ -31,7 +31,7 @@ def test_a_source_that_is_given_goes_first() -> None:
     assert source_uri(group_by_of(TOPIC), "file:a.jsonl", None) == "file:a.jsonl"
 
 
-def test_without_source_and_topic_the_remedy_is_told() -> None:
+def test_without_source_and_topic_the_remedy_is_reported() -> None:
     with pytest.raises(UsageError, match=r"t\.orders has no topic: .* --source=file:"):
         source_uri(group_by_of(None), None, "broker:9092")
 

@@ -110,7 +110,7 @@ def test_what_is_not_counted_to_the_end_is_said(monkeypatch: pytest.MonkeyPatch)
     assert "at least 12 tiles of at least 3 keys" in " ".join(as_text(status).split())
 
 
-def test_note_of_an_earlier_version_is_told_as_far_as_it_is_known(uri: str) -> None:
+def test_note_of_an_earlier_version_is_reported_as_far_as_it_is_known(uri: str) -> None:
     store, declared = open_store(uri), group_by("t.old")
     fill(store, declared, 2, 2)
     asked = GetRequest(b"t.old", DATASET, 0, 1, 1)
@@ -141,7 +141,7 @@ def test_command_prints_an_object_per_group_by(
     assert [line for line in ran.out.splitlines() if not line.startswith(" ")] == ["t.a", "", "t.b"]
 
 
-def test_empty_and_missing_stores_are_told(
+def test_empty_and_missing_stores_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     MemoryStore.forget("nothing")

@@ -33,7 +33,7 @@ def test_row_that_is_dead_is_not_counted_as_a_row_as_well() -> None:
     )
 
 
-def test_events_of_several_rows_are_told() -> None:
+def test_events_of_several_rows_are_reported() -> None:
     totals = Totals({"messages": 10, "rows": 25, "extra_rows": 16, "filtered": 1})
     assert totals.missing == 0
     assert "25 rows (16 more than one per event), 1 events filtered" in summary(totals.counts, 1.0)
@@ -57,5 +57,5 @@ def test_what_is_not_an_event_has_a_line_of_its_own(name: str, line: str) -> Non
         assert told.splitlines()[3:-1] == [line]
 
 
-def test_event_that_is_missing_is_told() -> None:
+def test_event_that_is_missing_is_reported() -> None:
     assert "10 events are unaccounted for" in summary(PLAIN, 1.0)

@@ -1,4 +1,4 @@
-"""What dies while a job runs on a cluster, and how one knows that the job has got over it."""
+"""Processes that tests kill while a job runs on a cluster, and how a test sees its recovery."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""A proxy between Bigtable's client and the emulator that does to MutateRows what networks do."""
+"""A proxy between Bigtable's client and the emulator that makes calls fail as networks do."""
 
 import threading
 import time

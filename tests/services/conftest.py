@@ -1,4 +1,4 @@
-"""Services that tests talk to: one of each a test session, on free ports."""
+"""Services that tests talk to: one of each per test session, on free ports."""
 
 from collections.abc import Iterator
 from pathlib import Path

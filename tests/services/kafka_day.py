@@ -1,4 +1,4 @@
-"""A day of events in a Kafka topic, as bad as days are, and the features that must come of it.
+"""A day of events in a Kafka topic, with bad ones of all kinds, and the features that must result.
 
 Keys are skewed, events up to two minutes out of order; some come twice, some hours late, some are
 damaged or filtered out, and some clocks are wrong: of a client that stamps records, of a device

@@ -1,4 +1,4 @@
-"""Writes through a network that does everything networks do: nothing is lost, nothing hidden."""
+"""Writes through a network with all kinds of faults: nothing is lost, every failure is reported."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""What is asked of the times of an event, and how errors call it."""
+"""Which times an event must have, and what errors call them."""
 
 import pytest
 

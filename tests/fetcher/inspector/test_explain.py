@@ -1,4 +1,4 @@
-"""Explanations end at the value that a fetch gives, and tell what is stored on the way there."""
+"""Explanations end at the value that a fetch gives, and show the stored values that make it."""
 
 from declarations import group_by, windows
 from hypothesis import HealthCheck, given, settings

@@ -1,4 +1,4 @@
-"""Each case of docs/serving.md's table, answered honestly and as Chronon's services answer."""
+"""Each case of docs/serving.md's table, without `--compat` and with it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

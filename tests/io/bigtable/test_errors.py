@@ -1,4 +1,4 @@
-"""What a user is told, and how soon."""
+"""What errors of Bigtable say to the user, and how soon."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Batches, retries and their end, on a connection that is told what to answer."""
+"""Batches, retries and their end, on a connection whose answers the test sets."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""What the log says of letters: a cause costs a line, however many letters it has."""
+"""What the log says of letters: one line per cause, however many letters it has."""
 
 import logging
 

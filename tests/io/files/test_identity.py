@@ -1,4 +1,4 @@
-"""What tells a file apart, from others and from what it was; and reading what is new in it."""
+"""How a file is identified: among others, and after it has grown; and reading only what is new."""
 
 import gzip
 from pathlib import Path

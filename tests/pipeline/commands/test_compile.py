@@ -27,7 +27,7 @@ def test_definition_is_printed_as_thrift_json_that_the_other_commands_take(
     assert plans[0] == plans[1] != ""
 
 
-def test_what_chronons_compiler_objects_to_is_told_beside_it(
+def test_what_chronons_compiler_objects_to_is_reported_beside_it(
     chronon_beam: Cli, tmp_path: Path
 ) -> None:
     file = tmp_path / "own.py"

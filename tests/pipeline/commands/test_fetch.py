@@ -147,7 +147,7 @@ def test_time_of_the_query_is_a_number_or_iso(chronon_beam: Cli, example: Flag, 
 
 
 @pytest.mark.parametrize("tiling", ["tiled", "untiled"])
-def test_unknown_key_is_told_apart_from_one_outside_its_windows(
+def test_unknown_key_is_reported_apart_from_one_outside_its_windows(
     chronon_beam: Cli, example: Flag, tmp_path: Path, tiling: str
 ) -> None:
     keys = tmp_path / "keys.jsonl"
@@ -195,7 +195,7 @@ def test_keys_come_from_standard_input_and_are_answered_as_they_come(
         ("2000", "untiled", False),
     ],
 )
-def test_events_after_the_time_of_the_query_are_told(
+def test_events_after_the_time_of_the_query_are_reported(
     chronon_beam: Cli, example: Flag, at: str, tiling: str, told: bool
 ) -> None:
     fetched = chronon_beam(

@@ -1,4 +1,4 @@
-"""`chronon-beam inspect`: the command serves the page of a store until it is told to stop."""
+"""`chronon-beam inspect`: the command serves the page of a store until it is stopped."""
 
 import re
 import signal

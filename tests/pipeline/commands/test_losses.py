@@ -1,4 +1,4 @@
-"""Exit codes tell of loss: what could not be read or written, and too many dead letters."""
+"""Exit code 1 after losses: input not read, requests not written, too many dead letters."""
 
 import gzip
 import json

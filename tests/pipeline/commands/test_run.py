@@ -73,7 +73,7 @@ def test_wrong_use_of_run_says_what_to_do(
 
 
 @pytest.mark.parametrize("store", ["sqlit:f.db", "f.db", "sqlite:/no/such/folder/f.db"])
-def test_wrong_store_is_told_before_spark_plans(
+def test_wrong_store_is_reported_before_spark_plans(
     chronon_beam: Cli, declared: Flag, events: Flag, store: str
 ) -> None:
     # Spark would refuse the select; it is never asked.
@@ -94,7 +94,7 @@ def test_wrong_store_is_told_before_spark_plans(
         (["--runner=PrismRunner"], "no prism on this machine"),
     ],
 )
-def test_wrong_runner_is_told_before_spark_plans(
+def test_wrong_runner_is_reported_before_spark_plans(
     chronon_beam: Cli,
     declared: Flag,
     events: Flag,
@@ -112,7 +112,7 @@ def test_wrong_runner_is_told_before_spark_plans(
     assert "cannot be resolved" not in ran.err
 
 
-def test_other_aggregations_in_the_store_are_told_before_spark_plans(
+def test_other_aggregations_in_the_store_are_reported_before_spark_plans(
     chronon_beam: Cli, store: str, declared: Flag, events: Flag
 ) -> None:
     assert chronon_beam("run", declared(), events(ANN), store).code == 0
@@ -135,7 +135,7 @@ def test_whatever_starts_spark_says_so_and_how_long_it_took(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("command", [["run"], ["upload", "--ds=2023-11-14"]])
-def test_store_that_is_down_is_told_before_spark_plans(
+def test_store_that_is_down_is_reported_before_spark_plans(
     chronon_beam: Cli,
     declared: Flag,
     events: Flag,

@@ -1,4 +1,4 @@
-"""How long orders take is known to the millisecond, whatever a look finds of them."""
+"""How long orders take is known to the millisecond, however many of them one look finds."""
 
 from collections import deque
 from statistics import quantiles

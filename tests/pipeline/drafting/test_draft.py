@@ -149,7 +149,7 @@ def test_column_and_time_of_the_users_choice(tmp_path: Path) -> None:
         ({"ts": [NOON_MS], "v": [1.5]}, [], "no column can be the key"),
     ],
 )
-def test_what_cannot_be_guessed_is_told(
+def test_what_cannot_be_guessed_is_reported(
     columns: dict[str, Any], keys: list[str], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):

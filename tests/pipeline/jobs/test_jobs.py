@@ -201,7 +201,7 @@ def test_name_means_the_job_that_has_not_ended(jobs: Cli, flink: Flink) -> None:
     assert jobs("status", ORDERS, "--json").objects[0]["job"]["id"] == JOB
 
 
-def test_no_cluster_is_told_with_the_remedy(
+def test_no_cluster_is_reported_with_the_remedy(
     jobs: Cli, monkeypatch: pytest.MonkeyPatch, flink: Flink
 ) -> None:
     monkeypatch.delenv("CHRONON_BEAM_FLINK_MASTER", raising=False)
@@ -217,7 +217,7 @@ def test_no_cluster_is_told_with_the_remedy(
     assert "is not the REST API of a Flink" in jobs("list", f"--flink_master={other.url}").err
 
 
-def test_refusal_of_flink_is_told_by_its_cause(jobs: Cli, flink: Flink) -> None:
+def test_refusal_of_flink_is_reported_by_its_cause(jobs: Cli, flink: Flink) -> None:
     trace = "java.lang.RuntimeException: a\n\tat b\nCaused by: a.b.DeepestException: no leader\n"
     flink({OVERVIEW: Given({"errors": ["Internal server error.", trace]}, 500)})
     ran = jobs("list")

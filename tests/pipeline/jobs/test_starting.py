@@ -137,7 +137,7 @@ def test_start_of_what_is_no_jar_is_wrong_use(
     assert (ran.code, ran.out, told in ran.err) == (2, "", True), ran.err
 
 
-def test_arguments_that_the_jar_refuses_are_told_in_its_words(
+def test_arguments_that_the_jar_refuses_are_reported_in_its_words(
     jobs: Cli, flink: Flink, jar: str
 ) -> None:
     error = (
@@ -158,7 +158,7 @@ def test_arguments_that_the_jar_refuses_are_told_in_its_words(
     assert "was not started: unknown argument --sorce: did you mean --source?\n" in ran.err
 
 
-def test_job_that_fails_at_once_is_told_with_the_reason(jobs: Cli, flink: Flink) -> None:
+def test_job_that_fails_at_once_is_reported_with_the_reason(jobs: Cli, flink: Flink) -> None:
     trace = "a.B: x\nCaused by: java.io.FileNotFoundException: /svp/_metadata\n"
     failed = {"exceptionHistory": {"entries": [{"stacktrace": trace, "timestamp": 1}]}}
     flink(
@@ -266,7 +266,7 @@ def test_restart_does_not_take_what_flink_knew_before_the_end(jobs: Cli, flink: 
     ]
 
 
-def test_savepoint_of_other_steps_is_told_by_what_it_means(jobs: Cli, flink: Flink) -> None:
+def test_savepoint_of_other_steps_is_reported_by_what_it_means(jobs: Cli, flink: Flink) -> None:
     cause = (
         "java.lang.IllegalStateException: Failed to rollback. Cannot map checkpoint/savepoint state"
     )

@@ -1,4 +1,4 @@
-"""A guard knows its command from what it has adopted, and keeps no zombie."""
+"""A guard distinguishes its command from processes that it has adopted, and leaves no zombies."""
 
 import os
 from pathlib import Path

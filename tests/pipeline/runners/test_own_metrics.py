@@ -1,4 +1,4 @@
-"""A worker that does not measure itself does what it did, and tells what its steps count."""
+"""A worker that does not measure itself still works, and still sends what its steps count."""
 
 import apache_beam as beam
 import pytest

@@ -1,4 +1,4 @@
-"""A client of a schema registry, beside a server that misbehaves as it is told."""
+"""The client of a schema registry, against a server that fails in the ways that a test chooses."""
 
 import json
 import pickle

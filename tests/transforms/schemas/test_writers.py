@@ -1,4 +1,4 @@
-"""Schemas of writers are asked for and made once, also those of which nothing can be made."""
+"""Writers' schemas are fetched and compiled once each, also those that cannot be compiled."""
 
 import pytest
 from small_registry import SmallRegistry

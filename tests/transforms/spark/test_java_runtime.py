@@ -1,4 +1,4 @@
-"""Java is found, told by its version, or its absence explained."""
+"""Java is found and its version checked; without Java, the error says what to do."""
 
 import importlib
 import os

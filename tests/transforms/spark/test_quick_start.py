@@ -1,4 +1,4 @@
-"""The archive of Spark's classes is made once, used where it can be, and never in the way."""
+"""The archive of Spark's classes: made once, used where it fits, and never a reason to fail."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Spark's JVM: quiet, one a process, and gone when the process is."""
+"""Spark's JVM: one per process, quiet, and ended when the process ends."""
 
 import gc
 import os

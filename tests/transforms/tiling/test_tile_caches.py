@@ -1,4 +1,4 @@
-"""The tiles in memory: a bundle that stands still holds up no other."""
+"""The tiles in memory: a bundle that is blocked does not block other bundles."""
 
 from chronon_beam.transforms.tiling.tile_caches import TileCaches, WindowKey
 
