@@ -26,7 +26,7 @@ from chronon_beam.transforms.decode import Events, decode_messages
 from chronon_beam.transforms.evaluate import columns_read, evaluator
 from chronon_beam.transforms.keyed_rows import INPUTS_FROM
 from chronon_beam.transforms.mutations import failed_deletes
-from chronon_beam.transforms.rows import Rows, Tiles, dead_row, taken
+from chronon_beam.transforms.rows import Rows, Tiles, dead_row, promises_at
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.stage import Result
 from chronon_beam.transforms.tiling.life import Life
@@ -196,7 +196,7 @@ def _at(batch: Batch, index: int) -> Batch:
     return batch._replace(
         batch=batch.batch.slice(index, 1),
         positions=batch.positions[index : index + 1],
-        promised_ms=taken(batch.promised_ms, [index]),
+        promised_ms=promises_at(batch.promised_ms, [index]),
     )
 
 

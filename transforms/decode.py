@@ -15,7 +15,7 @@ import pyarrow as pa
 from chronon_beam.api.counts import UNREAD, Count, Metric, uncounted
 from chronon_beam.api.records import FAILURES, Envelopes, Failure, Form, Messages
 from chronon_beam.api.serde import Decoded, Decoder, SerDe
-from chronon_beam.transforms.rows import row_json, taken
+from chronon_beam.transforms.rows import promises_at, row_json
 from chronon_beam.transforms.stage import Result, emitted, outputs_of
 
 STEP = "Decode"
@@ -53,7 +53,7 @@ class Events(NamedTuple):
         return self._replace(
             positions=[self.positions[index] for index in indices],
             payloads=None if payloads is None else [payloads[index] for index in indices],
-            promised_ms=taken(self.promised_ms, indices),
+            promised_ms=promises_at(self.promised_ms, indices),
             attributes=None
             if attributes is None
             else attributes.take(pa.array(indices, pa.int64())),

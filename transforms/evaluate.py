@@ -23,7 +23,7 @@ from chronon_beam.api.group_by import IS_BEFORE, MUTATION_TIME, GroupBy, GroupBy
 from chronon_beam.api.records import Failure, Form
 from chronon_beam.transforms.decode import Events, with_envelope
 from chronon_beam.transforms.envelope import narrow_schema, unfold
-from chronon_beam.transforms.rows import Rows, row_json, taken
+from chronon_beam.transforms.rows import Rows, promises_at, row_json
 from chronon_beam.transforms.spark.compiled_query import CompiledQuery, compile_query
 from chronon_beam.transforms.spark.query import SqlQuery
 from chronon_beam.transforms.stage import PerBatch, Result, outputs_of
@@ -170,7 +170,7 @@ def _rows_of(events: Events, batch: pa.RecordBatch, indices: Sequence[int]) -> R
     if indices == range(len(events.positions)):
         return Rows(batch, events.source, events.positions, events.promised_ms)
     positions = [events.positions[index] for index in indices]
-    return Rows(batch, events.source, positions, taken(events.promised_ms, indices))
+    return Rows(batch, events.source, positions, promises_at(events.promised_ms, indices))
 
 
 def _extreme_times(times: pa.Array) -> dict[Metric, int]:
@@ -261,7 +261,7 @@ def _whole_changes(result: Result[Rows]) -> Result[Rows]:
         rows.batch.take(pa.array(kept, pa.int64())),
         rows.source,
         [rows.positions[row] for row in kept],
-        taken(rows.promised_ms, kept),
+        promises_at(rows.promised_ms, kept),
     )
     counts = {**result.counts}
     counts[Metric.ROWS] -= left_out

@@ -11,7 +11,7 @@ from chronon_beam.api.formats.python_values import python_row
 from chronon_beam.api.records import Failure, Form, Phase
 
 
-def taken(promised_ms: pa.Array | None, indices: Any) -> pa.Array | None:
+def promises_at(promised_ms: pa.Array | None, indices: Any) -> pa.Array | None:
     """The promises at `indices` (ints), for the events or rows that are left of a batch."""
     return None if promised_ms is None else promised_ms.take(pa.array(indices, pa.int64()))
 

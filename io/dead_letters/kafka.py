@@ -20,7 +20,7 @@ from chronon_beam.io.dead_letters.json_line import moment, ms_of, rest_of, with_
 from chronon_beam.io.dead_letters.letter import MOST_BYTES, Letter
 from chronon_beam.io.dead_letters.sinks import DeadLetters, most_bytes_of
 from chronon_beam.io.kafka.attributes import headers_of
-from chronon_beam.io.kafka.client import admin_settings, consumer_settings, opened
+from chronon_beam.io.kafka.client import admin_settings, consumer_settings, open_client
 from chronon_beam.io.kafka.cluster import Cluster
 from chronon_beam.io.kafka.options import KafkaOptions, parse_options
 from chronon_beam.io.uri import parse_uri
@@ -73,7 +73,7 @@ class KafkaDeadLetters(DeadLetters):
         """Up to where the partitions end now, one partition after the other."""
         self.reach()
         settings = consumer_settings(self._options, "chronon-redrive")
-        consumer = opened(Consumer, settings)
+        consumer = open_client(Consumer, settings)
         try:
             for place in Cluster(self._options).partitions():
                 yield from _read(consumer, TopicPartition(*place.place))
@@ -86,7 +86,7 @@ class KafkaWriter:
 
     def __init__(self, options: KafkaOptions) -> None:
         self._topic = options.topics[0]
-        self._producer = opened(Producer, {**admin_settings(options), **_WRITING})
+        self._producer = open_client(Producer, {**admin_settings(options), **_WRITING})
 
     def write(self, letters: Sequence[Letter]) -> None:
         """Write all, and wait; raises ConnectionError with the reason of one that was not taken."""

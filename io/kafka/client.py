@@ -65,7 +65,7 @@ def consumer_settings(options: KafkaOptions, group: str) -> dict[str, Any]:
     return {**_READING, **admin_settings(options), "group.id": group}
 
 
-def opened(make: Callable[[dict[str, Any]], T], settings: dict[str, Any]) -> T:
+def open_client(make: Callable[[dict[str, Any]], T], settings: dict[str, Any]) -> T:
     """A client made with `settings`.
 
     Raises:

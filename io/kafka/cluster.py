@@ -17,7 +17,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from chronon_beam.io.kafka.client import admin_settings, opened
+from chronon_beam.io.kafka.client import admin_settings, open_client
 from chronon_beam.io.kafka.options import Border, KafkaOptions
 from chronon_beam.io.kafka.progress import FOR_EVER, Place, Progress, Vector
 
@@ -73,7 +73,7 @@ class Cluster:
         self._within_s = within_s
         self._errors: list[KafkaError] = []
         settings = {**admin_settings(options), "error_cb": self._errors.append}
-        self._admin = opened(AdminClient, settings)
+        self._admin = open_client(AdminClient, settings)
 
     def check(self) -> None:
         """Find out whether brokers answer and all topics exist.

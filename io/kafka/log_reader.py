@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from chronon_beam.io.kafka.client import consumer_settings, opened
+from chronon_beam.io.kafka.client import consumer_settings, open_client
 from chronon_beam.io.kafka.options import KafkaOptions
 from chronon_beam.io.kafka.progress import Place, Progress
 
@@ -65,7 +65,7 @@ class LogReader:
         self._at_end: set[Place] = set()
         self._quiet_since: dict[Place, float] = {}
         self._counted: dict[tuple[Place, int], float] = {}
-        self._consumer = opened(Consumer, settings)
+        self._consumer = open_client(Consumer, settings)
 
     def follow(self, partitions: Iterable[Progress]) -> None:
         """Move the consumer to where `partitions` stand, unless it stands there already."""

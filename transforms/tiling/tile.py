@@ -26,7 +26,7 @@ from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.counts import Count, uncounted
 from chronon_beam.api.records import FAILURES, Failure
 from chronon_beam.transforms.keyed_rows import payload_check
-from chronon_beam.transforms.rows import Rows, Tiles, dead_row, taken
+from chronon_beam.transforms.rows import Rows, Tiles, dead_row, promises_at
 from chronon_beam.transforms.stage import Result, emitted
 from chronon_beam.transforms.tiling.settings import Late, Tiling
 from chronon_beam.transforms.tiling.shards import Pane, ShardBatch, Splitter
@@ -168,5 +168,5 @@ def _without_late(rows: Rows, spec: TileSpec, lateness_ms: int) -> tuple[Rows, l
     return rows._replace(
         batch=rows.batch.take(kept),
         positions=[rows.positions[i] for i in kept],
-        promised_ms=taken(rows.promised_ms, kept),
+        promised_ms=promises_at(rows.promised_ms, kept),
     ), failures

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer
 
-from chronon_beam.io.kafka.client import admin_settings, consumer_settings, opened
+from chronon_beam.io.kafka.client import admin_settings, consumer_settings, open_client
 from chronon_beam.io.kafka.options import KafkaOptions, parse_options
 from chronon_beam.io.kafka.source import KafkaSource
 
@@ -82,6 +82,6 @@ def test_a_missing_file_is_said_with_where_it_is_needed(tmp_path: Path) -> None:
 def test_what_librdkafka_refuses_is_told_without_secrets(tmp_path: Path, line: str) -> None:
     options = options_of(tmp_path, f"sasl.password={SECRET}\n{line}\n")
     with pytest.raises(ValueError, match="the Kafka client refuses a setting") as refused:
-        opened(Consumer, consumer_settings(options, "group"))
+        open_client(Consumer, consumer_settings(options, "group"))
     assert line.partition("=")[0] in str(refused.value)
     assert SECRET not in str(refused.value)
