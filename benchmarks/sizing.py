@@ -17,6 +17,7 @@ from workload import Workload
 from aggregator import FROM, TYPES
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.transforms.keyed_rows import INPUTS_FROM, KeyedRow
+from chronon_beam.transforms.tiling.state import LogBlob
 from chronon_beam.transforms.tiling.tile_log import TileLog
 
 BATCH = 1000
@@ -63,10 +64,11 @@ def measured(workload: Workload) -> dict[str, float]:
     tracemalloc.stop()
     tiles = log.complete()
     number = len(tiles.keys)
+    snapshot = LogBlob(tiles, plan.tiles.fingerprint)
     return {
         "tiles": number,
         "value_bytes": round(sum(map(len, tiles.values)) / number, 1),
-        "log_bytes_after_a_snapshot": round(len(tiles.pack()) / number, 1),
+        "log_bytes_after_a_snapshot": round(len(snapshot.pack()) / number, 1),
         "log_bytes_at_most": round(longest / number, 1),
         "memory_bytes": round(memory / number, 1),
     }
