@@ -1,6 +1,7 @@
 """What the store holds for a key at a time: the answers to one fetch, decoded, and repair notes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -19,6 +20,15 @@ from chronon_beam.fetcher.rows import reason_of
 
 class StoreFailure(Exception):
     """A store that cannot be read, with the reason that its client gives."""
+
+
+@contextmanager
+def reading_store() -> Iterator[None]:
+    """A client of a store has errors of its own: whatever is raised inside is a StoreFailure."""
+    try:
+        yield
+    except Exception as error:
+        raise StoreFailure(reason_of(error)) from error
 
 
 class ReadTile(NamedTuple):
@@ -124,8 +134,13 @@ def read_evidence(fetcher: Fetcher, key: Key, at_ms: int) -> Evidence:
         () if fetcher.tiled else _rows(fetcher, streamed),
         _batch(fetcher, batched),
         len(batched[0].value_bytes) if batched else None,
-        None if any(found) else last_times(fetcher, [key])[0],
+        None if any(found) else _last_ms(fetcher, key),
     )
+
+
+def _last_ms(fetcher: Fetcher, key: Key) -> int | None:
+    with reading_store():
+        return last_times(fetcher, [key])[0]
 
 
 def _read(
@@ -135,10 +150,8 @@ def _read(
     streaming = fetcher.plan.group_by.streaming_dataset
     tiles = [each for each in reading.requests if fetcher.tiled and each.dataset == streaming]
     notes = [each._replace(dataset=NOTES_DATASET.format(streaming)) for each in tiles]
-    try:
+    with reading_store():
         answers = fetcher.store.multi_get([*reading.requests, *notes])
-    except Exception as error:
-        raise StoreFailure(reason_of(error)) from error
     return answers[: len(reading.requests)], answers[len(reading.requests) :]
 
 

@@ -21,6 +21,7 @@ from chronon_beam.fetcher.inspector.evidence import (
     Evidence,
     StoreFailure,
     read_evidence,
+    reading_store,
     without_derivations,
 )
 from chronon_beam.fetcher.inspector.explain import explain
@@ -168,10 +169,8 @@ class _Page:
 
     def answer(self) -> None:
         """Find out what the page shows; raises PageError, StoreFailure."""
-        try:
+        with reading_store():
             self.names = sorted(self.inspector.fetchers.names())
-        except Exception as error:
-            raise StoreFailure(reason_of(error)) from error
         if not self.question.group_by and len(self.names) == 1:
             self.question = Question(self.names[0], self.question.keys)
         if not self.question.group_by:
@@ -195,10 +194,8 @@ class _Page:
             raise StoreFailure(reason_of(error)) from error
 
     def _samples(self, fetcher: Fetcher) -> Sequence[Key]:
-        try:
+        with reading_store():
             return self.inspector.entities(fetcher)
-        except Exception as error:
-            raise StoreFailure(reason_of(error)) from error
 
     def _inspected(self, fetcher: Fetcher) -> Inspection:
         question = self.question

@@ -91,17 +91,26 @@ def test_nothing_but_its_own_files_is_given_out(address: str) -> None:
     assert httpx.post(address).status_code == 405
 
 
-class _Down:
+class _Failing:
+    """Answers a number of reads with nothing, and fails from then on."""
+
+    def __init__(self, answered: int) -> None:
+        self._left = answered
+
     def multi_get(self, requests: list[GetRequest]) -> list[list[TimedValue]]:
-        raise ConnectionError("connection refused by bigtable.example")
+        if not self._left:
+            raise ConnectionError("connection refused by bigtable.example")
+        self._left -= 1
+        return [[] for _ in requests]
 
 
+@pytest.mark.parametrize("answered", [0, 1])
 def test_store_that_is_down_is_said(
-    address: str, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    answered: int, address: str, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fetcher(of: Shelf, name: str) -> Fetcher:
         made: Written = of.written[name]
-        return replace(made.fetcher, store=_Down())
+        return replace(made.fetcher, store=_Failing(answered))
 
     monkeypatch.setattr(Shelf, "fetcher", fetcher)
     answer = httpx.get(address, params=ALICE)
