@@ -122,8 +122,15 @@ def _unserved(store: KVStore, entry: CatalogEntry, now_ms: int) -> GroupByStatus
     if not noted:
         return GroupByStatus(entry.name, reason=entry.reason)
     dataset = GroupBy(entry.name, (), (), ()).streaming_dataset
-    tiles = noted.tiling, noted.layout, noted.tile_sizes_ms, len(noted.versions)
-    stream = _stream(store, dataset, *tiles, now_ms)
+    stream = _stream(
+        store,
+        dataset,
+        noted.tiling,
+        noted.layout,
+        noted.tile_sizes_ms,
+        len(noted.versions),
+        now_ms,
+    )
     return GroupByStatus(
         entry.name, noted.kind, dialect=noted.dialect, stream=stream, reason=entry.reason
     )
@@ -151,10 +158,19 @@ def _stream(
     versions: int,
     now_ms: int,
 ) -> StreamStatus:
-    values, keys, newest_ms, exact = store.held(dataset)
-    age_ms = None if newest_ms is None else now_ms - newest_ms
-    found = values, keys, exact, newest_ms, age_ms
-    return StreamStatus(dataset, tiling, layout, sizes_ms, versions, *found)
+    held = store.held(dataset)
+    return StreamStatus(
+        dataset,
+        tiling,
+        layout,
+        sizes_ms,
+        versions,
+        values=held.values,
+        keys=held.keys,
+        exact=held.exact,
+        newest_ms=held.newest_ms,
+        age_ms=None if held.newest_ms is None else now_ms - held.newest_ms,
+    )
 
 
 def _batch(store: KVStore, batch: BatchInfo) -> BatchStatus:
