@@ -18,6 +18,7 @@ from chronon_beam.io import kv_store
 from chronon_beam.io.kv_store import MemoryStore, open_store
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.metrics import JobCounts
+from chronon_beam.pipeline.runners.construction import ask_once
 from chronon_beam.pipeline.runners.embedded import embedded_runner
 from chronon_beam.pipeline.summary import Totals
 from chronon_beam.transforms.envelope import is_envelope, unfolded_schema
@@ -123,6 +124,7 @@ def run(job: Job, source: beam.PTransform, runner: Any = None, **options: Any) -
     name = job.plan.group_by.name
     counts = JobCounts([(name,)])
     pipeline_options = PipelineOptions([], **options)
+    ask_once()
     with beam.Pipeline(
         runner=runner or embedded_runner(buffered=False), options=pipeline_options
     ) as root:
