@@ -112,10 +112,19 @@ class Found(NamedTuple):
     counts: dict[str, int]
 
 
+_rows: list[Rows] = []
+
+
+def _all_rows(_: None) -> list[Rows]:
+    return _rows
+
+
 def compared(plan: Plan, info: ServingInfo, rows: list[Rows], scope: Scope | None = None) -> Found:
+    _rows[:] = rows  # Beam would compress what a pipeline is made of
     comparison = Compare(plan, info, "memory:verified", scope or Scope())
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    made: Compared = pipeline | beam.Create(rows, reshuffle=False) | "Compare" >> comparison
+    read = pipeline | beam.Create([None], reshuffle=False) | "Read" >> beam.FlatMap(_all_rows)
+    made: Compared = read | "Compare" >> comparison
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report"
         _ = made.lines | beam.io.WriteToText(str(report), num_shards=1, shard_name_template="")
@@ -132,7 +141,7 @@ def test_each_of_fifty_faults_of_each_kind_is_found_among_100_000_tiles(store: K
     plan, found = plan_of(), events(USERS, HOURS)
     info, tiles = save(store, ServingInfo(plan, tiled=True)), tiles_of(plan, found)
     assert len(tiles) == USERS * HOURS
-    expected = seeded(store, plan, tiles, tiles_of(plan, _first_of_each(found)))
+    expected = seeded(store, plan, tiles, found)
     lines, counts = compared(plan, info, batches(found))
     told = {
         kind: {_place(plan, each) for each in lines if each["kind"] == kind} for kind in expected
@@ -144,15 +153,15 @@ def test_each_of_fifty_faults_of_each_kind_is_found_among_100_000_tiles(store: K
 
 
 def seeded(
-    store: KVStore, plan: Plan, tiles: Tiles, fewer: Tiles
+    store: KVStore, plan: Plan, tiles: Tiles, found: list[Event]
 ) -> dict[str, set[tuple[bytes, int, int]]]:
-    """Put tiles, some with faults; gives their places by kind. `fewer` are of fewer events."""
+    """Put the tiles of the events, some with faults; gives their places by kind."""
     chance = random.Random(11)
     chosen = chance.sample(sorted(tiles), 4 * FAULTS)
     parts = [chosen[at : at + FAULTS] for at in range(0, 4 * FAULTS, FAULTS)]
     missing, stale, wrong = map(set, parts[:3])
     extra = {(key, size, start - 1000 * HOUR_MS) for key, size, start in parts[3]}
-    faults = {place: fewer[place] for place in stale}
+    faults = tiles_of(plan, _first_of_each(found, {(key, start) for key, _, start in stale}, plan))
     for number, place in enumerate(sorted(wrong)):
         faults[place] = _broken(plan, tiles[place], number)
     kept = {place: tile for place, tile in tiles.items() if place not in missing}
@@ -160,9 +169,14 @@ def seeded(
     return {"missing": missing, "stale": stale, "wrong": wrong, "extra": extra}
 
 
-def _first_of_each(found: list[Event]) -> list[Event]:
-    """The first event of each user and hour."""
-    return list({(user, ts // HOUR_MS): (user, n, ts) for user, n, ts in reversed(found)}.values())
+def _first_of_each(found: list[Event], tiles: set[tuple[bytes, int]], plan: Plan) -> list[Event]:
+    """The first event of each of these tiles, which are told by key and start."""
+    first: dict[tuple[bytes, int], Event] = {}
+    for user, value, ts_ms in found:
+        place = plan.keys.encode([user]), floor_to(ts_ms, HOUR_MS)
+        if place in tiles:
+            first.setdefault(place, (user, value, ts_ms))
+    return list(first.values())
 
 
 def _broken(plan: Plan, tile: Any, number: int) -> Any:
