@@ -27,6 +27,7 @@ from chronon_beam.transforms.spark.compiled_query import compile_query
 from chronon_beam.transforms.tiling.settings import Tiling
 
 _numbers = itertools.count()
+_sources: dict[str, list[Messages]] = {}
 _dead: dict[str, list[Failure]] = {}
 _written: dict[str, list[PutRequest]] = {}
 
@@ -64,6 +65,21 @@ class CollectDead(beam.PTransform):
 
 def _bury(failure: Failure, name: str) -> None:
     _dead.setdefault(name, []).append(failure)
+
+
+class ReadMemory(beam.PTransform):
+    """Messages of this process; `Create` would compress them into the pipeline."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def expand(self, root: Any) -> Any:
+        return root | beam.Create([self._name], reshuffle=False) | beam.FlatMap(_messages)
+
+
+def _messages(name: str) -> list[Messages]:
+    return _sources[name]
 
 
 @dataclass(frozen=True)
@@ -136,4 +152,5 @@ def run(job: Job, source: beam.PTransform, runner: Any = None, **options: Any) -
 
 def run_batches(job: Job, batches: list[Messages]) -> Outcome:
     """Run over messages in memory."""
-    return run(job, beam.Create(batches, reshuffle=False))
+    _sources[job.store_uri] = batches
+    return run(job, ReadMemory(job.store_uri))
