@@ -42,7 +42,6 @@ from chronon_beam.pipeline.prepare import (
 from chronon_beam.pipeline.progress import ProgressLine
 from chronon_beam.pipeline.runners import worker_logs, worker_metrics
 from chronon_beam.pipeline.runners.choose import Chosen, check_runner, runner_of, with_job_name
-from chronon_beam.pipeline.runners.construction import ask_once
 from chronon_beam.pipeline.runners.latency import DEFAULT, LEVELS, Latency
 from chronon_beam.pipeline.runners.metrics_endpoint import endpoint_of
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
@@ -284,7 +283,6 @@ def _metrics_served(flags: Sequence[str]) -> AbstractContextManager[object]:
 
 def _finished(build: Callable[[beam.Pipeline], Any], chosen: Chosen) -> PipelineResult:
     options = PipelineOptions(flags=[*chosen.flags, worker_logs.FLAG, worker_metrics.FLAG])
-    ask_once()
     pipeline = beam.Pipeline(runner=chosen.runner, options=options)
     build(pipeline)
     try:

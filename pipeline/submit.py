@@ -15,7 +15,6 @@ from chronon_beam.pipeline.options import JobOptions, UsageError
 from chronon_beam.pipeline.parts import AskedGroupBy, JobPart
 from chronon_beam.pipeline.prepare import reached_store
 from chronon_beam.pipeline.run import JobFailed, cause_of, entries_of, part_of, say
-from chronon_beam.pipeline.runners.construction import ask_once
 from chronon_beam.pipeline.runners.quiet import HINT, quiet
 
 NO_WAIT, DRY_RUN = "--no_wait_until_finish", "--dry_run"
@@ -66,7 +65,6 @@ def _hand_over(part: JobPart, flags: Sequence[str]) -> None:
         try:
             # Beam's own `--dry_run` needs a value.
             valued = [f"{DRY_RUN}=True" if flag == DRY_RUN else flag for flag in flags]
-            ask_once()
             pipeline = beam.Pipeline(options=PipelineOptions(valued))
             part.build(pipeline)
             pipeline.run()

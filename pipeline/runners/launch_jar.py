@@ -27,7 +27,6 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle, Po
 from google.protobuf import json_format
 
 from chronon_beam.pipeline.runners import worker_logs, worker_metrics
-from chronon_beam.pipeline.runners.construction import ask_once
 from chronon_beam.pipeline.runners.flink import flink_arguments
 from chronon_beam.pipeline.runners.flink_jar import extend
 from chronon_beam.pipeline.runners.latency import Latency
@@ -67,7 +66,6 @@ class LaunchJar:
         """The job, its options and what a launch may give, by the names of the jar's entries."""
         options = pipeline_options(self.latency)
         with _repeatable(self.job):
-            ask_once()
             root = beam.Pipeline(options=options)
             self.build(root)
             pipeline = PortableRunner.get_proto_pipeline(root, options)

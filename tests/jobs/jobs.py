@@ -9,6 +9,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
+from construction import ask_once
 
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api.group_by import GroupBy
@@ -18,7 +19,6 @@ from chronon_beam.io import kv_store
 from chronon_beam.io.kv_store import MemoryStore, open_store
 from chronon_beam.pipeline.job import Job, build
 from chronon_beam.pipeline.metrics import JobCounts
-from chronon_beam.pipeline.runners.construction import ask_once
 from chronon_beam.pipeline.runners.embedded import embedded_runner
 from chronon_beam.pipeline.summary import Totals
 from chronon_beam.transforms.envelope import is_envelope, unfolded_schema

@@ -9,8 +9,7 @@ from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, 
 from apache_beam.transforms import userstate
 from apache_beam.transforms.core import CallableWrapperDoFn
 from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
-
-from chronon_beam.pipeline.runners.construction import ask_once
+from construction import ask_once
 
 beams_view_as = PipelineOptions.view_as
 beams_specs = userstate.get_dofn_specs
@@ -77,7 +76,7 @@ def test_states_and_timers_are_those_that_beam_finds(dofn: beam.DoFn) -> None:
 def test_a_pipeline_makes_each_view_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(
-        "chronon_beam.pipeline.runners.construction._view_as",
+        "construction._view_as",
         lambda options, kind: made.append((id(options), kind)) or beams_view_as(options, kind),
     )
     options = PipelineOptions([])

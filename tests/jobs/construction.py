@@ -1,8 +1,9 @@
-"""Lets Beam build a pipeline without finding out the same things for each of its transforms.
+"""Lets Beam build the pipelines of tests without asking the same things for each transform.
 
 Beam asks a pipeline's options for a view of one kind several times per transform, and each time
 makes a parser and parses all flags (seen in Beam 2.77). It asks a DoFn for its states and timers
-about eight times, and each time inspects every method. That was half of the time to start a job.
+about eight times, and each time inspects every method. That is half of the 0.35 s of CPU that a job
+takes to start, which hundreds of tests of whole jobs would pay.
 """
 
 from typing import Any
