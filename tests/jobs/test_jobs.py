@@ -64,7 +64,7 @@ def test_every_event_writes_a_cumulative_tile_and_one_write_is_complete(ice_crea
     assert {(w.tile_start_ms, w.tile_size_ms) for w in outcome.writes} == {(0, 300_000)}
 
 
-# The stages alone are held to brute force by 400 draws, in tests/jobs/test_pure_stages.py.
+# The stages alone are held to brute force by 1,000 draws, in tests/jobs/test_pure_stages.py.
 @settings(max_examples=15)
 @given(aggregations(), events(most=25), st.randoms(use_true_random=True))
 def test_whole_jobs_give_the_same_features_as_brute_force(

@@ -115,7 +115,7 @@ def batches(drawn: list[dict[str, Any]], chance: random.Random) -> list[Rows]:
     ]
 
 
-@settings(max_examples=400)
+@settings(max_examples=1000)
 @given(aggregations(), events(), st.randoms(use_true_random=True))
 def test_tumbling_sliding_and_rows_give_the_same_features_as_brute_force(
     made: list[Any], drawn: list[dict[str, Any]], chance: random.Random
