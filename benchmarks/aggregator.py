@@ -19,21 +19,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import fastavro
-from workload import FLAVORS, Workload
+from workload import COLUMNS, FLAVORS, TYPES, Workload
 
 from chronon_beam.aggregator.operations.table import taking
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.api import Aggregation, EventSource, GroupBy, Operation, Query, Source
-from chronon_beam.api.data_types import DOUBLE, LONG, STRING
+from chronon_beam.api.data_types import DOUBLE, STRING
 from chronon_beam.api.dialect import AIRBNB, ZIPLINE
 
-TYPES = {"customer_id": STRING, "flavor": STRING, "price": DOUBLE, "shop": STRING, "ts": LONG}
-FROM = {
-    "customer_id": "customer_id",
-    "flavor": "ice_cream_flavor",
-    "price": "price",
-    "shop": "shop",
-}
 GROUP_BYS = ("light", "heavy")
 
 
@@ -64,7 +57,7 @@ def us_each(work: Callable[[Any], Any], items: Iterable[Any]) -> float:
 
 def rows_of_workload(kind: str, plan: Plan, events: int, keys: int) -> list[Added]:
     """The events of benchmarks/workload.py, with the tile of their key."""
-    columns = [FROM[name] for name in plan.inputs]
+    columns = [COLUMNS[name] for name in plan.inputs]
     live: dict[str, list[Any]] = {}
     return [
         Added(
@@ -97,10 +90,9 @@ def costs(plan: Plan, rows: list[Added]) -> Costs:
     tiles, and encoding is the rest.
     """
     update, encode = plan.aggregator.update, plan.tiles.encode
-    for _ in range(2):  # The first time only fills the caches of encoded values.
-        fresh = {id(added.accumulator): plan.aggregator.zero() for added in rows}
-        alone = [added._replace(accumulator=fresh[id(added.accumulator)]) for added in rows]
-        adding = us_each(lambda added: update(added.accumulator, added.row, added.ts_ms), alone)
+    us_adding(plan, rows, new_tiles(plan, rows))  # fills the caches of encoded values
+    fresh = new_tiles(plan, rows)
+    adding = us_adding(plan, rows, fresh)
 
     def add_and_encode(added: Added) -> None:
         update(added.accumulator, added.row, added.ts_ms)
@@ -111,6 +103,18 @@ def costs(plan: Plan, rows: list[Added]) -> Costs:
     pairs = [(decode(a)[0], decode(b)[0]) for a, b in zip(whole, whole[1:], strict=False)]
     merging = us_each(lambda pair: plan.aggregator.merge(*pair), pairs)
     return Costs(adding, round(both - adding, 2), merging)
+
+
+def new_tiles(plan: Plan, rows: list[Added]) -> dict[int, list[Any]]:
+    """An empty accumulator instead of each one of `rows`, by the id of that one."""
+    return {id(added.accumulator): plan.aggregator.zero() for added in rows}
+
+
+def us_adding(plan: Plan, rows: list[Added], fresh: dict[int, list[Any]]) -> float:
+    """What it takes to add each row to its tile in `fresh`."""
+    update = plan.aggregator.update
+    alone = [added._replace(accumulator=fresh[id(added.accumulator)]) for added in rows]
+    return us_each(lambda added: update(added.accumulator, added.row, added.ts_ms), alone)
 
 
 def peer_us(plan: Plan, rows: list[Added]) -> float:

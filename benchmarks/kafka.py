@@ -287,7 +287,7 @@ def job_figures(
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--rates", default="500,1000,5000", help="events per second; none: no job")
     parser.add_argument("--seconds", type=float, default=12)

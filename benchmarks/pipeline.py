@@ -15,9 +15,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import wraps
 from typing import Any
 
 import apache_beam as beam
@@ -31,6 +32,7 @@ from chronon_beam.api.counts import Metric
 from chronon_beam.api.records import PutRequest
 from chronon_beam.fetcher.fetch import Fetcher
 from chronon_beam.io import write
+from chronon_beam.io.at_launch import value_of
 from chronon_beam.io.dead_letters.sinks import open_dead_letters
 from chronon_beam.io.kv_store import NullStore, open_store
 from chronon_beam.pipeline.job import Job, build
@@ -76,16 +78,14 @@ class StageClock:
     """Stages that are a function of one batch: the function is timed, not its DoFn."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
         for name, kind, methods in self.STAGES:
             for method in methods:
                 if method in vars(kind):
                     original = getattr(kind, method)
-                    timed = self._timed(name, original)
-                    timed.__dict__.update(original.__dict__)
-                    timed.__wrapped__ = original  # Beam reads the parameters of the original
-                    setattr(kind, method, timed)
+                    # Beam reads the parameters of the original, by `__wrapped__`.
+                    setattr(kind, method, wraps(original)(self._timed(name, original)))
         for name, module, function in self.FUNCTIONS:
             self._time_function(name, module, function)
 
@@ -125,7 +125,7 @@ class Reading:
         self.done = done
         self.wall_s = time.monotonic()
         self.cpu_s = cpu_s()
-        self.stages = Counter(clock.seconds)
+        self.stages = defaultdict(float, clock.seconds)
 
 
 class Meter(threading.Thread):
@@ -220,7 +220,7 @@ def run(job: Job, runner: str, bundle: int, beam_flags: list[str]) -> None:
 
 def check(job: Job, workload: Workload) -> list[str]:
     """Differences between what was written and the fold; an event lost or doubled is one."""
-    store = open_store("memory:checked" if job.store_uri == "null:" else job.store_uri)
+    store = open_store("memory:checked" if job.store_uri == "null:" else value_of(job.store_uri))
     for columns in _kept:
         store.multi_put([PutRequest(*fields) for fields in zip(*columns, strict=True)])
     fetcher = Fetcher(job.plan, store, job.tiled)

@@ -60,8 +60,8 @@ def readers(place: Place) -> dict[str, Rows]:
     """The peer of each format."""
     schema = fastavro.parse_schema(AVRO)
     message = protobuf_message(place)
-    binary = TBinaryProtocolAcceleratedFactory(fallback=False)
-    compact = TCompactProtocolAcceleratedFactory(fallback=False)
+    binary: Any = TBinaryProtocolAcceleratedFactory(fallback=False)
+    compact: Any = TCompactProtocolAcceleratedFactory(fallback=False)
 
     def avro(skipped: int) -> Rows:
         return lambda each: fastavro.schemaless_reader(io.BytesIO(each[skipped:]), schema)

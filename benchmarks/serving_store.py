@@ -7,8 +7,9 @@ from workload import FLAVORS, features_of, heavy, light, same
 
 from chronon_beam.aggregator.layout import floor_to
 from chronon_beam.aggregator.plan import Plan
-from chronon_beam.api import GroupBy, TimeUnit, Window
+from chronon_beam.api import TimeUnit, Window
 from chronon_beam.api.data_types import DOUBLE, LONG, STRING
+from chronon_beam.api.group_by import GroupBy
 from chronon_beam.api.records import PutRequest
 from chronon_beam.fetcher.changes import save
 from chronon_beam.fetcher.fetch import Fetcher

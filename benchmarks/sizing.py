@@ -12,9 +12,8 @@ import json
 import tracemalloc
 from typing import Any
 
-from workload import Workload
+from workload import COLUMNS, TYPES, Workload
 
-from aggregator import FROM, TYPES
 from chronon_beam.aggregator.plan import Plan
 from chronon_beam.transforms.keyed_rows import INPUTS_FROM, KeyedRow
 from chronon_beam.transforms.tiling.state import LogBlob
@@ -33,7 +32,7 @@ def keyed_rows(workload: Workload, plan: Plan) -> list[KeyedRow]:
             encode((event["customer_id"],)),
             event["created"],
             "",
-            *(event[FROM[name]] for name in names),
+            *(event[COLUMNS[name]] for name in names),
         )
         for event in workload.drawn()
     ]
@@ -76,7 +75,7 @@ def measured(workload: Workload) -> dict[str, float]:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--keys", type=int, default=2_000)
     parser.add_argument("--events", type=int, nargs="+", default=[1, 10, 100], help="per key")
     arguments = parser.parse_args()

@@ -156,7 +156,7 @@ def started(freshness: Freshness, producing: Producing) -> None:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=1000, help="events per second")
     parser.add_argument("--every", type=float, default=30, help="seconds between two samples")

@@ -126,7 +126,8 @@ def _first(seen: list[Seen]) -> dict[int, float]:
     return found
 
 
-def _created_ms(value: bytes) -> int:
+def _created_ms(value: bytes | None) -> int:
+    assert value is not None  # this load writes no tombstone
     return int(value[value.rindex(CREATED) + len(CREATED) : -1])
 
 

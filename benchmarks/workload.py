@@ -21,6 +21,8 @@ from chronon_beam.api import (
     Window,
     select,
 )
+from chronon_beam.api.data_types import DOUBLE, LONG, STRING
+from chronon_beam.api.group_by import GroupBy as GroupByType
 
 TILE_MS = 300_000
 BEGIN_MS = 1_700_000_100_000 // TILE_MS * TILE_MS
@@ -34,9 +36,18 @@ DDL = {
     "heavy": "customer_id STRING, ice_cream_flavor STRING, price DOUBLE, shop STRING, "
     "created BIGINT",
 }
+TYPES = {"customer_id": STRING, "flavor": STRING, "price": DOUBLE, "shop": STRING, "ts": LONG}
+"""Of the columns of rows."""
+COLUMNS = {
+    "customer_id": "customer_id",
+    "flavor": "ice_cream_flavor",
+    "price": "price",
+    "shop": "shop",
+}
+"""The column of events that each column of rows is selected from."""
 
 
-def light(name: str = "bench.light", windows: list[Window] = SIX_HOURS) -> GroupBy:
+def light(name: str = "bench.light", windows: list[Window] = SIX_HOURS) -> GroupByType:
     """COUNT and LAST."""
     return GroupBy(
         name=name,
@@ -53,7 +64,7 @@ def light(name: str = "bench.light", windows: list[Window] = SIX_HOURS) -> Group
     )
 
 
-def heavy(name: str = "bench.heavy", windows: list[Window] = SIX_HOURS) -> GroupBy:
+def heavy(name: str = "bench.heavy", windows: list[Window] = SIX_HOURS) -> GroupByType:
     """Eleven aggregations over three columns."""
     selects = select(
         "customer_id",
