@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from command_line import EVENTS, ICE_CREAM
@@ -117,11 +118,18 @@ def test_process_that_was_started_to_ignore_it_does() -> None:
     assert program(AFTERWARDS.format(act="0"), **ignored) == (0, "", "")
 
 
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """What this process does at each signal is afterwards as before: later tests inherit it."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
 def test_handler_of_this_process_is_kept_where_none_is_asked_for() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        on_interrupt(signal.SIG_IGN)
-        on_interrupt(signal.default_int_handler)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+    on_interrupt(signal.SIG_IGN)
+    on_interrupt(signal.default_int_handler)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
