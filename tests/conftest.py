@@ -15,6 +15,8 @@ from chronon_beam.transforms.spark import quick_start
 pytest.register_assert_rewrite("chronon_beam.io.testing")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # as the command does; before gRPC is imported
 
+os.environ.setdefault("SPARK_AUTH_SOCKET_TIMEOUT", "300")  # of 15 s, on a busy machine
+
 # No query of a test runs for long: the fastest code would cost more than it saves.
 quick_start.start.short = True
 

@@ -56,6 +56,8 @@ _LOCAL_CONFS = SQL_CONFS | {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": HEAP,
     "spark.cleaner.referenceTracking": "false",
+    # Python must connect within this time to collect rows; Spark's 15 s can pass on a busy machine.
+    "spark.python.authenticate.socketTimeout": "300s",
 }
 _CATALOG = "spark.sql.catalogImplementation"
 _HIVE_CONFS = {
