@@ -34,6 +34,7 @@ def _store(path: Path) -> Iterator[KVStore]:
     store = open_store(f"sqlite:{path}")
     store.create("CHRONON_METADATA")
     put_tiles(store, plan("t.both"), ANN)
+    put_batch(store, plan("t.both"), ANN)
     yield store
     store.close()
 
@@ -49,16 +50,16 @@ def test_new_group_bys_and_new_batch_values_are_taken_up(
 ) -> None:
     client = server.client
     until(lambda: client.get("/readyz").status_code == 200)
-    assert results(client)[0]["features"] == {"n_sum_1h": 4.0, "n_sum_7d": 4.0}
-    put_batch(store, plan("t.both"), ANN)
-    until(lambda: results(client)[0]["features"] == MERGED)
-    status = client.get("/v1/groupby/t.both/status").json()
-    day = {"batchEndDate": "1970-01-02", "batchEndTs": DAY_MS}
-    assert status == {"groupByName": "t.both", **day}
     new = f"/v1/features/groupby/t.new?at={AT_MS}"
     assert results(client, new) == [{"status": 404}]
     put_tiles(store, plan("t.new"), ANN)
     until(lambda: results(client, new)[0]["status"] == "Success")
+    assert results(client, new)[0]["features"] == {"n_sum_1h": 4.0, "n_sum_7d": 4.0}
+    put_batch(store, plan("t.new"), ANN)
+    until(lambda: results(client, new)[0]["features"] == MERGED)
+    status = client.get("/v1/groupby/t.new/status").json()
+    day = {"batchEndDate": "1970-01-02", "batchEndTs": DAY_MS}
+    assert status == {"groupByName": "t.new", **day}
     assert client.get("/v1/groupbys").json() == {"groupByNames": ["t.both", "t.new"]}
 
 
