@@ -87,7 +87,7 @@ class AddingWriter:
         """As `KVStore.multi_put`; of several requests for one tile only the last is written."""
         tiles = [tile_of(each) for each in requests]
         newest = dict(zip(tiles, requests, strict=True))
-        merged = self._merge_all(list(newest.values()))
+        merged = self._merge_all(list(newest), list(newest.values()))
         reasons = dict(zip(newest, _hand_on(merged, self._store.multi_put), strict=True))
         return [reasons[tile] for tile in tiles]
 
@@ -102,7 +102,8 @@ class AddingWriter:
         are not: `correct` itself merges them into the stored tile.
         """
         events = {i for i, each in enumerate(corrections) if each.phase is Phase.CLOSED_FOR_GOOD}
-        merged = self._merge_all([each.request for each in corrections], events)
+        requests = [each.request for each in corrections]
+        merged = self._merge_all([tile_of(each) for each in requests], requests, events)
         ready = [
             request if isinstance(request, str) else each._replace(request=request)
             for each, request in zip(corrections, merged, strict=True)
@@ -110,15 +111,18 @@ class AddingWriter:
         return _hand_on(ready, correct)
 
     def _merge_all(
-        self, requests: Sequence[PutRequest], events: Container[int] = ()
+        self,
+        tiles: Sequence[GetRequest],
+        requests: Sequence[PutRequest],
+        events: Container[int] = (),
     ) -> list[PutRequest | str]:
         """Per request the one with the merged tile, or the reason why it cannot be stored.
 
         Args:
+            tiles: the tile of each request.
             requests: several requests for one tile are each merged with the tile's image.
             events: the indices of requests that hold a single event; these are not merged.
         """
-        tiles = [tile_of(each) for each in requests]
         failed = self._load_images(dict(zip(tiles, requests, strict=True)))
         return [
             failed.get(tile) or (each if index in events else self._merge(tile, each))
