@@ -236,7 +236,7 @@ _UNFINISHED = (
 
 def carry_out(
     build: Callable[[beam.Pipeline], Any],
-    readings: Sequence[tuple[str, ...]],
+    names: Sequence[tuple[str, ...]],
     runner: str,
     beam_flags: Sequence[str],
     *,
@@ -248,8 +248,7 @@ def carry_out(
 
     Args:
         build: applies the job to the root of a pipeline.
-        readings: the names of the GroupBys that the job computes, those together that share a
-            reading.
+        names: of the GroupBys that the job computes, those together that share a reading.
         runner: Beam's name of the runner.
         beam_flags: what the user gives Beam.
         buffered: see `runner_of`.
@@ -260,7 +259,7 @@ def carry_out(
         JobFailed: the job ended in another state than done.
         JobServerFailed, NoJobServerJar: there is no Flink that could run the job.
     """
-    counts, group_bys = JobCounts(readings), sum(map(len, readings))
+    counts, group_bys = JobCounts(names), sum(map(len, names))
     with (
         quiet(),
         runner_of(runner, buffered, beam_flags, live, latency) as chosen,
