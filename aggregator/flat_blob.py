@@ -13,7 +13,7 @@ little-endian; a table of n rows is
 import struct
 from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _HEAD = struct.Struct("<BI")
 
@@ -58,6 +58,18 @@ def unpack_table(blob: bytes, version: int, integers: int, values: int) -> BlobT
         [list(numbers[at * rows : (at + 1) * rows]) for at in range(integers)],
         [parts[at * rows : (at + 1) * rows] for at in range(values)],
     )
+
+
+def unpack_cell(layout: struct.Struct, blob: bytes, version: int) -> tuple[Any, ...]:
+    """The fields of a blob of fixed length, without the version, which `layout` begins with.
+
+    Raises:
+        ValueError: the blob is of another version, or damaged.
+    """
+    require_version(blob, version)
+    if len(blob) != layout.size:
+        raise ValueError(f"damaged state: {len(blob)} bytes, {layout.size} expected")
+    return layout.unpack(blob)[1:]
 
 
 def require_version(blob: bytes, version: int) -> None:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chronon_beam.aggregator.flat_blob import unpack_cell
+
 Positions = NDArray[np.int64]
 
 _VERSION = 1
@@ -47,9 +49,8 @@ class _Cell(NamedTuple):
 
     @staticmethod
     def unpack(blob: bytes) -> "_Cell":
-        if blob[0] != _VERSION or len(blob) != _CELL.size:
-            raise ValueError(f"messages are remembered in version {blob[0]}: unknown here")
-        return _Cell(*_CELL.unpack(blob)[1:])
+        """The cell that `pack` made; raises ValueError for one of another version, or damaged."""
+        return _Cell(*unpack_cell(_CELL, blob, _VERSION))
 
 
 class _Generation:

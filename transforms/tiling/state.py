@@ -8,7 +8,12 @@ import struct
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple, Protocol
 
-from chronon_beam.aggregator.flat_blob import pack_table, require_version, unpack_table
+from chronon_beam.aggregator.flat_blob import (
+    pack_table,
+    require_version,
+    unpack_cell,
+    unpack_table,
+)
 from chronon_beam.api.records import Phase
 
 VERSION = 4
@@ -73,10 +78,7 @@ class CellValue(NamedTuple):
     @staticmethod
     def unpack(blob: bytes) -> "CellValue":
         """The cell that `pack` made; raises ValueError for one of another version, or damaged."""
-        require_version(blob, VERSION)
-        if len(blob) != _CELL.size:
-            raise ValueError(f"damaged state: {len(blob)} bytes, {_CELL.size} expected")
-        _, phase, flush_is_set, token = _CELL.unpack(blob)
+        phase, flush_is_set, token = unpack_cell(_CELL, blob, VERSION)
         return CellValue(Phase(phase), bool(flush_is_set), token)
 
 
